@@ -1,0 +1,67 @@
+// A table as a stream of rows of cells, whatever the file format. Registry of formats: formats() below.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ae::data {
+
+// How to read a table file; every member has a "detect" value.
+struct TableFormat {
+  std::string type = "auto";   // a name from formats(), or "auto": by content (magic bytes), then by name
+  std::string delimiter = "";  // one character; "" = by name/first line (comma, tab, semicolon), refused when ambiguous
+  std::string header = "auto";  // "yes" | "no" | "auto": a first line in which no cell is a number is a header; without
+                                // one, names are f0, f1, ...
+  std::string array = "";       // NPZ: the member to read; "" = the only 2-D one
+};
+
+// Forward-only reader. Rows are counted from 0, header excluded. Not thread-safe.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  virtual const std::string& name() const = 0;                  // for messages: the path or "<stdin>"
+  virtual const std::vector<std::string>& columns() const = 0;  // unique names, in file order
+  virtual bool next() = 0;                                      // moves to the next row; false at the end
+  virtual std::int64_t row() const = 0;                         // 0-based number of the current row
+  // Text of cell `column` in the current row, unquoted; valid until the next call of next().
+  virtual std::string_view text(std::size_t column) const = 0;
+  // Value of the cell when the source holds numbers (NPY); false for text sources.
+  virtual bool has_numbers() const = 0;
+  virtual double number(std::size_t column) const = 0;  // only when has_numbers(); NaN is a missing cell
+  // The current row's exact bytes without its line end and, per cell, its exact bytes with quotes: what a program that
+  // passes cells through unchanged writes back. Number sources give the shortest round-trip text.
+  virtual std::string_view raw(std::size_t column) const = 0;
+  // `FILE:LINE:COLUMN` of a cell for messages (1-based line and character column; number sources: `FILE: row R, column
+  // "NAME"`).
+  virtual std::string where(std::size_t column) const = 0;
+  virtual bool ready() = 0;                    // false when next() would wait for a slow writer
+  virtual std::uint64_t position() const = 0;  // bytes consumed / in all (0 unknown), for progress
+  virtual std::uint64_t size() const = 0;
+  // How the text was laid out, so that an output can look the same.
+  struct Layout {
+    char delimiter = ',';
+    std::string line_end = "\n";
+    bool header = true;
+    bool byte_order_mark = false;
+    std::string raw_header;  // exact bytes of the header line without its line end; "" when there is none
+  };
+  virtual const Layout& layout() const = 0;
+};
+
+// Opens `path` ("-" = standard input). InputError for everything that can be wrong with it: missing, a directory,
+// empty, header only, ragged row (where, found and expected number of cells), duplicate column names, NUL or invalid
+// bytes of a binary file, unterminated quote, a line over 64 MiB.
+std::unique_ptr<RowSource> open_rows(const std::filesystem::path& path, const TableFormat& format = {});
+
+struct FormatEntry {
+  std::string_view name;
+  std::string_view help;
+};
+std::span<const FormatEntry> formats();  // csv, tsv, npy, npz
+
+}  // namespace ae::data

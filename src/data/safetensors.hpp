@@ -1,0 +1,44 @@
+// The safetensors container: 8-byte little-endian header length, JSON header, raw little-endian tensor bytes. Nothing
+// in it is executed. Format: huggingface.co/docs/safetensors (header <= 100 MB, begins with '{', may be padded with
+// spaces; offsets are relative to the end of the header, without gaps or overlaps, covering the whole buffer).
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ae::data {
+
+enum class Dtype { f32, f64, i64, u8 };    // the ones we write; any other in a file is an InputError
+std::string_view dtype_name(Dtype dtype);  // "F32" ...
+std::size_t dtype_size(Dtype dtype);
+
+struct NamedArray {
+  Dtype dtype = Dtype::f32;
+  std::vector<std::int64_t> shape;
+  std::string bytes;  // little-endian, row-major; size = product(shape) * dtype_size
+
+  template <typename T>
+  static NamedArray of(Dtype dtype, std::vector<std::int64_t> shape, const T* data, std::size_t count) {
+    return {dtype, std::move(shape), std::string(reinterpret_cast<const char*>(data), count * sizeof(T))};
+  }
+};
+
+struct Safetensors {
+  std::map<std::string, std::string> metadata;  // "__metadata__"
+  std::map<std::string, NamedArray> arrays;
+};
+
+// Deterministic: arrays and metadata sorted by name, header padded to 8 bytes.
+std::string to_bytes(const Safetensors& contents);
+
+// Checks everything before it allocates: header length against file size, JSON (no duplicate keys, depth), dtypes,
+// shapes (non-negative, product without overflow), offsets against shapes and buffer, no gaps or overlaps, metadata
+// strings only; non-finite float values. InputError `NAME: tensor "x": ...` on anything else.
+Safetensors parse_safetensors(std::string_view bytes, std::string_view name);
+Safetensors read_safetensors(const std::filesystem::path& path);
+
+}  // namespace ae::data

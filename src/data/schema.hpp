@@ -1,0 +1,134 @@
+// What the columns of a table mean. Fitted on training data, kept in the checkpoint, matched by name when scoring.
+//
+// The cells of feature columns (numeric and categorical) are the table's *elements*: one element per feature column,
+// however many network inputs or outputs it takes.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "config/fields.hpp"
+#include "data/rows.hpp"
+#include "data/scaling.hpp"
+
+namespace ae {
+class Reporter;
+}
+
+namespace ae::data {
+
+enum class Role { numeric, categorical, ignore, id, label };
+std::span<const config::Choice> roles();
+std::string_view role_name(Role role);
+
+struct Column {
+  std::string name;
+  Role role = Role::numeric;
+  Scaler scaler;  // numeric
+  std::vector<std::string>
+      levels;  // categorical: levels seen in training, sorted; code of an unseen one = levels.size()
+  std::int64_t unseen_code() const { return static_cast<std::int64_t>(levels.size()); }
+};
+
+struct Schema {
+  std::vector<Column> columns;       // every column of the training table, in its order
+  std::vector<std::string> missing;  // cell texts that mean "not observed"
+  std::vector<std::string> normal;   // label values that mean normal; empty = labels not used for selection
+
+  std::vector<std::size_t> features()
+      const;  // indices into columns of numeric and categorical ones: the elements, in order
+  std::optional<std::size_t> find(Role role) const;
+  nlohmann::ordered_json to_json() const;
+  static Schema from_json(const nlohmann::ordered_json& json);  // InputError on anything malformed
+};
+
+// The config section "/data".
+struct TableOptions : config::Section {
+  config::Path path;
+  std::string format = "auto";
+  std::string delimiter;
+  std::string header = "auto";
+  std::string array;
+  config::Path rows;  // index file: one 0-based row number a line; only these rows are used
+  std::string label;
+  std::vector<std::string> normal;  // with label: only rows with one of these values are used
+  std::string id;
+  std::vector<std::pair<std::string, std::string>>
+      columns;  // wildcard pattern -> role; later patterns win; else inferred
+  std::vector<std::string> missing = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "?"};
+  std::string scaling = "standard";
+  std::int64_t max_levels = 1000;  // a text column with more distinct values is refused: it is an id or free text
+  void fields(config::Fields& f) override;
+  void check(std::vector<config::Problem>& problems) const override;
+  TableFormat table_format() const;
+};
+
+// Rows in network units. `values` are float32, row-major [rows, elements]: scaled numbers, or level codes; cells
+// that are not observed hold 0 and must not be looked at. `observed` is 1 or 0, same shape.
+struct Block {
+  std::int64_t rows = 0;
+  std::int64_t elements = 0;
+  std::vector<float> values;
+  std::vector<std::uint8_t> observed;
+  std::vector<std::int64_t> row_numbers;  // 0-based row number in the input
+  std::vector<std::string> ids;           // one per row, or empty when there is no id column
+  std::vector<std::string> labels;        // one per row, or empty when there is no label column
+  void clear();
+};
+
+// A training table in memory, with its fitted schema.
+struct Table {
+  Schema schema;
+  Block block;  // every selected row, in file order
+  std::int64_t rows_in_file = 0;
+  std::string data_sha256;  // of the data file's bytes on disk; "" for standard input
+};
+
+// Reads the whole table, infers roles (numeric when every observed cell is a number; mostly-numeric columns are refused
+// with the first offending cell; else categorical), applies options.rows and options.normal, fits scalers and levels on
+// the selected rows. UsageError for options that contradict the table (pointer of the field, did-you-mean among column
+// names), InputError for bad cells.
+Table load_table(const TableOptions& options, Reporter& reporter);
+
+// Streams blocks of rows through a fitted schema.
+class TableReader {
+ public:
+  // Columns are matched by name. Missing feature columns: InputError naming all of them; extra columns: one warning.
+  // Missing id or label columns are fine (ids, labels are then empty).
+  TableReader(std::unique_ptr<RowSource> source, const Schema& schema, Reporter& reporter);
+  ~TableReader();
+  // Up to `max_rows` rows; fewer when the input would make us wait and at least one row is there. False at the end.
+  // `keep_raw`: also keep the exact bytes of every cell of the block for raw().
+  bool next(std::int64_t max_rows, Block& block, bool keep_raw = false);
+  std::string_view raw(std::int64_t row_in_block, std::size_t file_column) const;
+  const RowSource& source() const;
+  // For a file column: the element it feeds, or -1.
+  std::int64_t element_of(std::size_t file_column) const;
+  bool has_id() const;
+  bool has_label() const;
+  // Warns once per column and file about what only the whole input shows: constant columns that changed (name, how many
+  // rows), unseen levels. Call at the end.
+  void report(Reporter& reporter) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// One 0-based row number a line (blank lines ignored); InputError with line number for anything else, duplicates, or a
+// number
+// >= rows (rows < 0: unchecked). Returned sorted.
+std::vector<std::int64_t> read_row_numbers(const std::filesystem::path& path, std::int64_t rows);
+
+// An element's observed value as the user knows it, from network units: unscaled number text or level name.
+std::string element_text(const Column& column, double value);
+
+}  // namespace ae::data
