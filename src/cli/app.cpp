@@ -96,7 +96,6 @@ std::string unknown_option_line(const CLI::App& app, const std::string& found,
   if (const auto candidate = nearest(std::string_view(name).substr(dashes), long_names(app))) {
     return line + "; did you mean \"--" + *candidate + "\"?";
   }
-  if (parse_number(typed)) line += "; write -- before an argument that begins with a minus sign";
   return line;
 }
 
