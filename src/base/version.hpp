@@ -6,6 +6,6 @@
 namespace ae {
 
 std::string version();   // "0.1.0"
-std::string git_hash();  // short hash of the sources, "-dirty" appended when they were changed; "unknown" without git
+std::string git_hash();  // short hash of the sources' commit; "unknown" without git
 
 }  // namespace ae

@@ -29,8 +29,8 @@ int use_threads(int requested, double operations) {
 }
 
 std::vector<std::string> library_versions() {
-  std::vector<std::string> lines{"LibTorch " TORCH_VERSION};
-  lines.push_back(openblas_get_config != nullptr ? std::string("BLAS ") + openblas_get_config() : "BLAS unknown");
+  std::vector<std::string> lines{"LibTorch: " TORCH_VERSION};
+  lines.push_back(openblas_get_config != nullptr ? std::string("BLAS: ") + openblas_get_config() : "BLAS: unknown");
   return lines;
 }
 
