@@ -13,12 +13,12 @@ namespace {
 constexpr std::string_view kRules = "expected youden, f1, fpr=X, tpr=X or cost=FP:FN, for example fpr=0.01";
 
 [[noreturn]] void refuse(std::string_view text, std::string_view problem) {
-  throw UsageError("--choose " + quoted(text) + ": " + std::string(problem));
+  throw UsageError("--choose " + ae::quoted(text) + ": " + std::string(problem));
 }
 
 double finite_number(std::string_view text, std::string_view whole) {
   const auto number = parse_number(text);
-  if (!number || !std::isfinite(*number)) refuse(whole, quoted(text) + " is not a number; " + std::string(kRules));
+  if (!number || !std::isfinite(*number)) refuse(whole, ae::quoted(text) + " is not a number; " + std::string(kRules));
   return *number;
 }
 
