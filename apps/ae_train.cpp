@@ -1,5 +1,6 @@
 // ae-train: learns what normal looks like.
 #include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -62,7 +63,7 @@ int run(const Options& options, ae::cli::Context& context) {
   if (options.config.empty()) throw ae::UsageError("no config file given; see ae-train --help for examples");
   std::vector<ae::config::Override> overrides;
   for (const auto& argument : options.set) overrides.push_back(ae::config::parse_override(argument));
-  if (!options.data.empty()) overrides.push_back(ae::config::Override::text("/data/path", options.data));
+  if (!options.data.empty()) overrides.push_back({"/data/path", nlohmann::json(options.data).dump()});
   ae::config::read_file(config, options.config, overrides);
   if (options.print_config) {
     print(ae::config::to_json(config, ae::config::Paths::resolved));
