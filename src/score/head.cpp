@@ -45,7 +45,7 @@ Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model
   const auto reconstruction = autoencoder.reconstruct(batch);
   Scored scored;
   scored.shares = head.shares(batch, reconstruction).contiguous();
-  scored.expected = reconstruction.expected;
+  scored.expected = reconstruction.expected.to(torch::kFloat64).contiguous();
   const std::int64_t elements = scored.shares.size(1);
   scored.scores.resize(static_cast<std::size_t>(batch.samples()));
   for (std::int64_t i = 0; i < batch.samples(); ++i) {

@@ -30,7 +30,7 @@ class Head : public config::Section {
 
 std::span<const config::Entry<Head>> heads();  // loss
 
-// scores [samples]; shares and expected [samples, elements] (expected in network units).
+// scores [samples]; shares and expected [samples, elements] float64, contiguous (expected in network units).
 // Every row of `shares` sums to its score exactly, in any order of summation.
 struct Scored {
   std::vector<double> scores;

@@ -15,13 +15,22 @@ double ConformalCalibration::p_value(double score) const {
 
 double ConformalCalibration::smallest() const { return 1.0 / static_cast<double>(sorted_.size() + 1); }
 
-double benjamini_hochberg_cut(std::vector<double> p_values, double q) {
-  std::sort(p_values.begin(), p_values.end());
-  const double n = static_cast<double>(p_values.size());
-  for (std::size_t k = p_values.size(); k > 0; --k) {
-    if (p_values[k - 1] <= q * static_cast<double>(k) / n) return p_values[k - 1];
+double benjamini_hochberg_cut(const std::vector<double>& p_values, double q) {
+  std::map<double, std::int64_t> counts;
+  for (const double p_value : p_values) ++counts[p_value];
+  return benjamini_hochberg_cut(counts, q);
+}
+
+double benjamini_hochberg_cut(const std::map<double, std::int64_t>& counts, double q) {
+  double all = 0;
+  for (const auto& [p_value, count] : counts) all += static_cast<double>(count);
+  double cut = -1;
+  double so_far = 0;
+  for (const auto& [p_value, count] : counts) {
+    so_far += static_cast<double>(count);
+    if (p_value <= q * so_far / all) cut = p_value;
   }
-  return -1;
+  return cut;
 }
 
 }  // namespace ae::stats

@@ -55,7 +55,7 @@ void TrainingOptions::resolve(bool rows_have_missing_cells) {
 }
 
 bool TrainingOptions::masks_cells() const {
-  return std::any_of(corruption.begin(), corruption.end(), [](const auto& item) { return item->masks(); });
+  return std::any_of(corruption.begin(), corruption.end(), [](const auto& item) { return item->mask_rate() > 0; });
 }
 
 void Config::fields(config::Fields& f) {

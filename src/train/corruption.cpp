@@ -25,7 +25,7 @@ class Mask final : public Corruption {
     const auto kept = torch::rand_like(batch.observed) >= probability;
     return {batch.values, batch.observed * kept};
   }
-  bool masks() const override { return true; }
+  double mask_rate() const override { return rate; }
 };
 
 // Adds normal noise to numeric cells.

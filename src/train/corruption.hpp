@@ -10,7 +10,7 @@ class Corruption : public config::Section {
  public:
   // Returns a corrupted copy; draws from torch's default generator. `elements` tells numbers from categories.
   virtual model::Batch apply(const model::Batch& batch, const std::vector<model::Element>& elements) const = 0;
-  virtual bool masks() const { return false; }  // whether it hides cells
+  virtual double mask_rate() const { return 0; }  // mean probability that it hides a cell
 };
 
 std::span<const config::Entry<Corruption>> corruptions();  // mask, gaussian, swap
