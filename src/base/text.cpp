@@ -156,7 +156,32 @@ double parse_by_library(std::string_view text, const Decimal& decimal) {
   return decimal.magnitude > 0 ? std::numeric_limits<double>::infinity() : 0.0;
 }
 
+// `digits[.digits]` up to 16 characters, what most cells of a table are, in one pass: the fast path below without its
+// bookkeeping. False: not such a number, or one that needs more care.
+bool parse_short_decimal(std::string_view text, double& value) {
+  constexpr std::size_t longest = 16;
+  if (text.size() > longest) return false;
+  std::uint64_t mantissa = 0;
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  const auto take_digits = [&] {
+    for (; p != end && is_digit(*p); ++p) mantissa = mantissa * 10 + static_cast<std::uint64_t>(*p - '0');
+  };
+  take_digits();
+  if (p == text.data()) return false;
+  std::size_t fraction_digits = 0;
+  if (p != end && *p == '.') {
+    const char* const fraction = ++p;
+    take_digits();
+    fraction_digits = static_cast<std::size_t>(p - fraction);
+  }
+  if (p != end || mantissa >= (1ull << 53)) return false;
+  value = static_cast<double>(mantissa) / powers_of_ten[fraction_digits];
+  return true;
+}
+
 std::optional<double> parse_unsigned(std::string_view text) {
+  if (double value = 0; parse_short_decimal(text, value)) return value;
   Decimal decimal;
   if (parse_decimal(text, decimal)) {
     // Clinger's fast path: both factors are exact doubles, so one operation rounds once, as it must.
