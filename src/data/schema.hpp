@@ -47,7 +47,8 @@ struct Schema {
       const;  // indices into columns of numeric and categorical ones: the elements, in order
   std::optional<std::size_t> find(Role role) const;
   nlohmann::ordered_json to_json() const;
-  static Schema from_json(const nlohmann::ordered_json& json);  // InputError on anything malformed
+  // Trusts nothing: InputError `/columns/3/levels: ...` (pointer relative to `json`) on anything malformed.
+  static Schema from_json(const nlohmann::ordered_json& json);
 };
 
 // The config section "/data".
@@ -65,7 +66,7 @@ struct TableOptions : config::Section {
       columns;  // wildcard pattern -> role; later patterns win; else inferred
   std::vector<std::string> missing = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "?"};
   std::string scaling = "standard";
-  std::int64_t max_levels = 1000;  // a text column with more distinct values is refused: it is an id or free text
+  std::int64_t max_levels = 1000;  // a text column with more distinct values is refused unless declared categorical
   void fields(config::Fields& f) override;
   void check(std::vector<config::Problem>& problems) const override;
   TableFormat table_format() const;
@@ -96,7 +97,15 @@ struct Table {
 // with the first offending cell; else categorical), applies options.rows and options.normal, fits scalers and levels on
 // the selected rows. UsageError for options that contradict the table (pointer of the field, did-you-mean among column
 // names), InputError for bad cells.
+//
+// In order of precedence a column's role is: options.id and options.label; the last matching pattern of
+// options.columns; numeric when every observed cell is a number; categorical. Inference looks at every row of the file,
+// fitting at the selected ones. What cannot be told safely is an InputError with the first offending cell: a column
+// with more than 90 % numbers but not only numbers, a text column with more than options.max_levels distinct values or,
+// in more than 50 rows, only distinct ones; a number that is not finite.
 Table load_table(const TableOptions& options, Reporter& reporter);
+// The same from rows already opened; options.path and the format are not looked at, data_sha256 stays "".
+Table load_table(RowSource& source, const TableOptions& options, Reporter& reporter);
 
 // Streams blocks of rows through a fitted schema.
 class TableReader {
@@ -128,7 +137,12 @@ class TableReader {
 // >= rows (rows < 0: unchecked). Returned sorted.
 std::vector<std::int64_t> read_row_numbers(const std::filesystem::path& path, std::int64_t rows);
 
-// An element's observed value as the user knows it, from network units: unscaled number text or level name.
+// Whether a label cell is one of `values`: the same text without surrounding blanks, or the same number ("1", "1.0").
+// An empty label is none of them.
+bool label_matches(std::string_view label, std::span<const std::string> values);
+
+// An element's observed value as the user knows it, from network units: unscaled number text or level name; the unseen
+// code (and anything that is no level) is "<unseen>".
 std::string element_text(const Column& column, double value);
 
 }  // namespace ae::data
