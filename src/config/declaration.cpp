@@ -64,7 +64,7 @@ class Collector final : public Fields {
   template <typename Kind>
   void add(std::string_view name, std::string_view description, Kind kind) {
     if (std::any_of(fields.begin(), fields.end(), [&](const Field& field) { return field.name == name; }))
-      throw std::logic_error("a section declares the field " + quoted(name) + " twice");
+      throw std::logic_error("a section declares the field " + ae::quoted(name) + " twice");
     fields.push_back({std::string(name), std::string(description), std::move(kind)});
   }
 };
@@ -132,7 +132,7 @@ std::vector<std::string> names_of(std::span<const Choice> choices) {
 
 std::string quoted_list(std::span<const std::string> names) {
   std::vector<std::string> all;
-  for (const std::string& name : names) all.push_back(quoted(name));
+  for (const std::string& name : names) all.push_back(ae::quoted(name));
   return join(all);
 }
 

@@ -114,7 +114,7 @@ class OneOverride {
     }
     const std::string where = ProblemList::shown(pointer_of(tokens.first(i)));
     if (parent.kind != Kind::array) {
-      fail("found " + (parent.kind == Kind::text ? quoted(parent.text) : compact_json(parent)) + " at " + where +
+      fail("found " + (parent.kind == Kind::text ? ae::quoted(parent.text) : compact_json(parent)) + " at " + where +
            ", expected an object or an array there");
       return nullptr;
     }
@@ -122,7 +122,7 @@ class OneOverride {
     const auto index = index_of(tokens[i]);
     if (index && *index < parent.items.size()) return &parent.items[*index];
     const std::string last = std::to_string(parent.items.size() - std::min<std::size_t>(1, parent.items.size()));
-    fail("found " + quoted(tokens[i]) + " as an index into " + where + ", expected " +
+    fail("found " + ae::quoted(tokens[i]) + " as an index into " + where + ", expected " +
          (parent.items.empty() ? "\"-\", which appends, as the array is empty"
                                : "0 to " + last + ", or \"-\" to append"));
     return nullptr;
@@ -160,11 +160,11 @@ class OneOverride {
 Override parse_override(std::string_view argument) {
   const auto equals = argument.find('=');
   if (!argument.starts_with('/') || equals == std::string_view::npos)
-    throw UsageError("--set " + quoted(argument, 80) +
+    throw UsageError("--set " + ae::quoted(argument, 80) +
                      ": expected /POINTER=VALUE; for example --set /training/epochs=50");
   Override override{std::string(argument.substr(0, equals)), std::string(argument.substr(equals + 1))};
   if (!pointer_tokens(override.pointer))
-    throw UsageError("--set " + quoted(argument, 80) +
+    throw UsageError("--set " + ae::quoted(argument, 80) +
                      ": found \"~\" in the pointer, expected ~0 (for \"~\") or ~1 (for \"/\")");
   return override;
 }

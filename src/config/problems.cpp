@@ -21,7 +21,7 @@ int origin_of(const Node& tree, std::string_view pointer) {
 
 std::string ProblemList::shown(std::string_view pointer) {
   constexpr std::size_t longest = 200;
-  const std::string text = quoted(pointer, longest);
+  const std::string text = ae::quoted(pointer, longest);
   const bool plain = text.size() == pointer.size() + 2 && text.substr(1, pointer.size()) == pointer;
   return plain ? std::string(pointer) : text;
 }

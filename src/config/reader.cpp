@@ -93,7 +93,7 @@ struct Accepts {
 std::string shown(const Node& node) {
   switch (node.kind) {
     case Kind::text:
-      return quoted(node.text);
+      return ae::quoted(node.text);
     case Kind::number:
       return node.text.size() <= 40 ? node.text : node.text.substr(0, 40) + "...";
     case Kind::array:
@@ -321,7 +321,8 @@ class Reader {
       if (!hint.empty()) return problems_.add(pointer_to(pointer, item.key), "unknown key" + hint);
     }
     problems_.add(pointer, "found no \"type\", expected \"type\": " + choice_expectation(choices) +
-                               "; for example {\"type\": " + quoted(choices.empty() ? "" : choices.front().name) + "}");
+                               "; for example {\"type\": " + ae::quoted(choices.empty() ? "" : choices.front().name) +
+                               "}");
   }
 
   bool read_variants(const VariantsField& field, const Node& node, const std::string& pointer) {
@@ -364,10 +365,10 @@ class Reader {
     if (family) {
       const std::vector<std::string> types = types_with(*family, key);
       if (!types.empty())
-        return "not a setting of type " + quoted(family->type) + "; it belongs to " + quoted_list(types);
+        return "not a setting of type " + ae::quoted(family->type) + "; it belongs to " + quoted_list(types);
     }
     const std::vector<std::string> places = places_of(key);
-    if (!places.empty()) return "unknown key; " + quoted(key) + " belongs to " + join(places, " or ", 4);
+    if (!places.empty()) return "unknown key; " + ae::quoted(key) + " belongs to " + join(places, " or ", 4);
     std::vector<std::string> free;  // suggesting a key that is there already would make it a duplicate
     for (const Field& field : fields)
       if (!node.find(field.name)) free.push_back(field.name);

@@ -60,9 +60,11 @@ Node array_of(Node item) {
 
 std::string with_choices(const std::string& description, std::span<const Choice> choices) {
   std::string text = description;
-  for (const Choice& choice : choices)
-    if (!choice.help.empty())
-      text += (text.empty() ? "" : "\n") + std::string(choice.name) + ": " + std::string(choice.help);
+  for (const Choice& choice : choices) {
+    if (choice.help.empty()) continue;
+    if (!text.empty()) text += '\n';
+    text.append(choice.name).append(": ").append(choice.help);
+  }
   return text;
 }
 
@@ -192,7 +194,7 @@ std::string describe(Section& root) {
     if (same == lines.end())
       lines.push_back({std::move(pointer), std::string(type), std::move(rest)});
     else
-      same->types += ", " + std::string(type);
+      same->types.append(", ").append(type);
   };
   const auto flat = [](std::string text) {
     std::replace(text.begin(), text.end(), '\n', ' ');
@@ -201,8 +203,7 @@ std::string describe(Section& root) {
   each_setting(root, [&](const Setting& setting) {
     if (!setting.field) {
       std::string help;
-      for (const Choice& choice : setting.types)
-        help += " " + std::string(choice.name) + ": " + std::string(choice.help);
+      for (const Choice& choice : setting.types) help.append(" ").append(choice.name).append(": ").append(choice.help);
       return add(setting.place + "/type", {}, choice_expectation(setting.types) + "." + flat(help));
     }
     const Field& field = *setting.field;
@@ -219,7 +220,9 @@ std::string describe(Section& root) {
   });
   std::string text;
   for (const Line& line : lines) {
-    text += line.pointer + (line.types.empty() ? "" : " (" + line.types + ")") + ": " + line.rest + "\n";
+    text += line.pointer;
+    if (!line.types.empty()) text.append(" (").append(line.types).append(")");
+    text.append(": ").append(line.rest) += '\n';
   }
   return text;
 }

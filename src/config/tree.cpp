@@ -110,9 +110,9 @@ SyntaxError plain_error(std::string_view text, std::size_t position, std::string
   }
   std::size_t length = word_at(text, start).size();
   if (length == 1 && !is_word(text[start])) length = std::max<std::size_t>(1, token_length(last_token));
-  return error_at(
-      text, start,
-      "found " + quoted(text.substr(start, length)) + ", expected " + expected_by(complaint) + hint_for(text, start));
+  return error_at(text, start,
+                  "found " + ae::quoted(text.substr(start, length)) + ", expected " + expected_by(complaint) +
+                      hint_for(text, start));
 }
 
 class TreeBuilder final : public nlohmann::json_sax<Json> {
