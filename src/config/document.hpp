@@ -39,4 +39,8 @@ std::string to_json(Section& root, Paths paths);
 // JSON Schema (draft 2020-12) of what read_file accepts, with defaults, ranges and descriptions.
 std::string json_schema(Section& root, std::string_view title);
 
+// The settings as plain text, one line per pointer in declaration order: what is expected, default, description.
+// `/loss/terms/*/weight (mse, l1)` belongs to those types of list elements.
+std::string describe(Section& root);
+
 }  // namespace ae::config
