@@ -123,6 +123,13 @@ std::string hash_of(const std::string& input) {
   return std::filesystem::is_regular_file(input, ignored) ? sha256_of_file(input) : std::string();
 }
 
+// "ae-roc 0.1.0, git: 0123abc": the first two lines of --version.
+std::string version() {
+  std::string text = cli::version_text("ae-roc", {});
+  const auto first = text.find('\n');
+  return text.substr(0, first) + ", " + text.substr(first + 1, text.find('\n', first + 1) - first - 1);
+}
+
 struct Results {
   stats::Assessment assessment;
   std::optional<stats::LabeledScores> first;  // for the whole curve
@@ -164,7 +171,7 @@ int run(const RocOptions& options, cli::Context& context) {
   if (outputs.summary) {
     for (std::size_t i = 0; i < options.inputs.size(); ++i)
       assessment.evaluations[i].sha256 = hash_of(options.inputs[i]);
-    outputs.summary->write(stats::summary_json(assessment, {std::string(cli::version()), context.arguments}));
+    outputs.summary->write(stats::summary_json(assessment, {version(), context.arguments}));
   }
   if (outputs.table) outputs.table->write(stats::summary_table(assessment));
   outputs.commit();
