@@ -1,0 +1,64 @@
+#include "base/signals.hpp"
+
+#include <atomic>
+#include <csignal>
+#include <string>
+
+#include "base/error.hpp"
+
+namespace ae {
+namespace {
+
+std::atomic<int> received{0};
+static_assert(std::atomic<int>::is_always_lock_free, "the signal handler needs a lock-free flag");
+
+// The first signal asks for an orderly stop; whoever sends a second one does not want to wait for it.
+extern "C" void on_stop_signal(int signal_number) {
+  int none = 0;
+  if (received.compare_exchange_strong(none, signal_number)) return;
+  std::signal(signal_number, SIG_DFL);
+  std::raise(signal_number);
+}
+
+void install(int signal_number) {
+  struct sigaction action {};
+  action.sa_handler = on_stop_signal;
+  sigemptyset(&action.sa_mask);
+  action.sa_flags = 0;  // no SA_RESTART: a read waiting on a pipe must return so that its loop sees the flag
+  sigaction(signal_number, &action, nullptr);
+}
+
+const char* signal_name(int signal_number) {
+  switch (signal_number) {
+    case SIGINT:
+      return "SIGINT";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGHUP:
+      return "SIGHUP";
+    default:
+      return "a signal";
+  }
+}
+
+}  // namespace
+
+void install_stop_signals() {
+  install(SIGINT);
+  install(SIGTERM);
+  struct sigaction hangup {};
+  sigaction(SIGHUP, nullptr, &hangup);
+  if (hangup.sa_handler != SIG_IGN) install(SIGHUP);  // nohup stays in force
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit becomes a write error with a message
+}
+
+int stop_signal() noexcept { return received.load(std::memory_order_relaxed); }
+
+void throw_if_stopped(const char* what) {
+  const int signal_number = stop_signal();
+  if (signal_number == 0) return;
+  throw Interrupted(signal_number, std::string(what) + " stopped by " + signal_name(signal_number));
+}
+
+}  // namespace ae

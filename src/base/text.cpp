@@ -1,0 +1,299 @@
+#include "base/text.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
+#include <limits>
+
+namespace ae {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+
+char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
+
+bool equals_ignoring_case(std::string_view text, std::string_view lower_case) {
+  return text.size() == lower_case.size() &&
+         std::equal(text.begin(), text.end(), lower_case.begin(), [](char a, char b) { return lower(a) == b; });
+}
+
+struct Utf8 {
+  std::size_t length = 0;  // 0: the bytes are not valid UTF-8
+  char32_t code_point = 0;
+};
+
+// The character at the front of `text` by the Unicode standard's table 3-7 (no overlong forms, no surrogates).
+Utf8 first_character(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned lead = byte(0);
+  if (lead < 0x80) return {1, lead};
+  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return {};
+  char32_t code_point = lead & (0x7fu >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0u) != 0x80u) return {};
+    code_point = (code_point << 6) | (byte(i) & 0x3fu);
+  }
+  constexpr std::array<char32_t, 5> smallest = {0, 0, 0x80, 0x800, 0x10000};
+  const bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
+  if (code_point < smallest[length] || code_point > 0x10ffff || surrogate) return {};
+  return {length, code_point};
+}
+
+// Characters that move the cursor, break the line or reorder what a reader sees.
+bool is_deceptive(char32_t c) {
+  return c < 0x20 || (c >= 0x7f && c <= 0x9f) || c == 0xad || (c >= 0x200b && c <= 0x200f) ||
+         (c >= 0x2028 && c <= 0x202e) || (c >= 0x2060 && c <= 0x206f) || c == 0xfeff;
+}
+
+void append_escaped_bytes(std::string& out, std::string_view bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  for (const char c : bytes) {
+    const auto byte = static_cast<unsigned char>(c);
+    out += "\\x";
+    out += digits[byte >> 4];
+    out += digits[byte & 15];
+  }
+}
+
+// Damerau-Levenshtein distance (optimal string alignment: no substring is edited twice), case-insensitive.
+std::size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<std::size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
+  for (std::size_t j = 0; j <= b.size(); ++j) above[j] = j;
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      const bool same = lower(a[i - 1]) == lower(b[j - 1]);
+      row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + (same ? 0 : 1)});
+      const bool swapped = i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]);
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
+    }
+    before.swap(above);
+    above.swap(row);
+  }
+  return above[b.size()];
+}
+
+constexpr std::array<double, 23> powers_of_ten = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,
+                                                  1e8,  1e9,  1e10, 1e11, 1e12, 1e13, 1e14, 1e15,
+                                                  1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
+
+// A decimal number taken apart: value = mantissa * 10^exponent when digits <= 19.
+struct Decimal {
+  std::uint64_t mantissa = 0;
+  std::int64_t exponent = 0;
+  int digits = 0;              // significant digits taken into the mantissa, at most 19
+  bool exact = true;           // false: there were more digits
+  std::int64_t magnitude = 0;  // power of ten of the first significant digit
+};
+
+// Reads `[digits][.digits][e[+-]digits]`; false unless all of `text` is one such number.
+bool parse_decimal(std::string_view text, Decimal& out) {
+  const char* p = text.data();
+  const char* const end = p + text.size();
+  std::int64_t integer_digits = 0;  // after leading zeros
+  const auto take = [&out](char c) {
+    if (out.digits == 0 && c == '0') return;
+    if (out.digits < 19) {
+      out.mantissa = out.mantissa * 10 + static_cast<std::uint64_t>(c - '0');
+      ++out.digits;
+    } else {
+      out.exact = false;
+    }
+  };
+  const char* const integer = p;
+  for (; p != end && is_digit(*p); ++p) {
+    take(*p);
+    integer_digits += out.digits > 0;
+  }
+  std::int64_t all_digits = p - integer;
+  std::int64_t leading_zeros = 0;  // of the fraction, when the integer part is zero
+  if (p != end && *p == '.') {
+    const char* const fraction = ++p;
+    for (; p != end && is_digit(*p); ++p) {
+      take(*p);
+      leading_zeros += out.digits == 0;
+    }
+    all_digits += p - fraction;
+    out.exponent = fraction - p;
+  }
+  if (all_digits == 0) return false;
+  std::int64_t power = 0;
+  if (p != end && (*p == 'e' || *p == 'E')) {
+    ++p;
+    const bool negative = p != end && *p == '-';
+    if (p != end && (*p == '-' || *p == '+')) ++p;
+    if (p == end) return false;  // "1e", "1e+"
+    for (; p != end && is_digit(*p); ++p) power = std::min<std::int64_t>(power * 10 + (*p - '0'), 1ll << 50);
+    if (negative) power = -power;
+  }
+  out.exponent += power;
+  out.magnitude = power + (integer_digits > 0 ? integer_digits - 1 : -1 - leading_zeros);
+  return p == end;
+}
+
+// Correctly rounded by the standard library; called for numbers that the exact path cannot hold.
+double parse_by_library(std::string_view text, const Decimal& decimal) {
+  if (decimal.digits == 0) return 0.0;
+  double value = 0.0;
+  const auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc()) return value;
+  return decimal.magnitude > 0 ? std::numeric_limits<double>::infinity() : 0.0;
+}
+
+std::optional<double> parse_unsigned(std::string_view text) {
+  Decimal decimal;
+  if (parse_decimal(text, decimal)) {
+    // Clinger's fast path: both factors are exact doubles, so one operation rounds once, as it must.
+    if (decimal.exact && decimal.mantissa < (1ull << 53) && decimal.exponent >= -22 && decimal.exponent <= 22) {
+      const auto mantissa = static_cast<double>(decimal.mantissa);
+      return decimal.exponent < 0 ? mantissa / powers_of_ten[static_cast<std::size_t>(-decimal.exponent)]
+                                  : mantissa * powers_of_ten[static_cast<std::size_t>(decimal.exponent)];
+    }
+    return parse_by_library(text, decimal);
+  }
+  if (equals_ignoring_case(text, "inf") || equals_ignoring_case(text, "infinity")) {
+    return std::numeric_limits<double>::infinity();
+  }
+  if (equals_ignoring_case(text, "nan")) return std::numeric_limits<double>::quiet_NaN();
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string quoted(std::string_view text, std::size_t limit) {
+  std::string out = "\"";
+  std::size_t i = 0;
+  while (i < text.size()) {
+    const Utf8 character = first_character(text.substr(i));
+    const std::size_t length = std::max<std::size_t>(character.length, 1);
+    if (i + length > limit) break;
+    const std::string_view bytes = text.substr(i, length);
+    if (bytes == "\n") {
+      out += "\\n";
+    } else if (bytes == "\r") {
+      out += "\\r";
+    } else if (bytes == "\t") {
+      out += "\\t";
+    } else if (character.length == 0 || is_deceptive(character.code_point)) {
+      append_escaped_bytes(out, bytes);
+    } else {
+      if (bytes == "\"" || bytes == "\\") out += '\\';
+      out += bytes;
+    }
+    i += length;
+  }
+  if (i < text.size()) out += "...";
+  return out += '"';
+}
+
+std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {
+  constexpr std::size_t longest_word = 200;  // nobody mistypes a word of this length; keeps hostile names cheap
+  if (word.empty() || word.size() > longest_word) return std::nullopt;
+  const std::size_t limit = std::max<std::size_t>(1, word.size() / 3);
+  std::optional<std::string> best;
+  std::size_t best_distance = limit + 1;
+  for (const std::string& candidate : candidates) {
+    const std::size_t longer = std::max(word.size(), candidate.size());
+    if (longer - std::min(word.size(), candidate.size()) >= best_distance) continue;
+    const std::size_t distance = edit_distance(word, candidate);
+    if (distance < best_distance && distance < longer) {  // distance == longer: nothing in common
+      best = candidate;
+      best_distance = distance;
+    }
+  }
+  return best;
+}
+
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
+  const std::optional<std::string> candidate = nearest(word, candidates);
+  return candidate ? "; did you mean " + quoted(*candidate, 100) + "?" : std::string();
+}
+
+std::string join(std::span<const std::string> items, std::string_view separator, std::size_t limit) {
+  std::string text;
+  const std::size_t shown = std::min(items.size(), limit);
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i > 0) text += separator;
+    text += items[i];
+  }
+  if (shown < items.size()) {
+    text += (shown > 0 ? " and " : "") + std::to_string(items.size() - shown) + " more";
+  }
+  return text;
+}
+
+bool wildcard_match(std::string_view pattern, std::string_view name) {
+  constexpr std::size_t none = std::string_view::npos;
+  const auto next = [name](std::size_t i) {
+    return i + std::max<std::size_t>(first_character(name.substr(i)).length, 1);
+  };
+  std::size_t p = 0, n = 0;
+  std::size_t star = none, resume = 0;  // the last `*`, and the name position to retry after it takes one more
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      resume = n;
+    } else if (p < pattern.size() && pattern[p] == '?') {
+      ++p;
+      n = next(n);
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != none) {
+      p = star + 1;
+      n = resume = next(resume);
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+void append_number(std::string& out, double value) {
+  if (std::isnan(value)) {
+    out += "nan";  // to_chars would tell the sign of a NaN
+    return;
+  }
+  std::array<char, 40> buffer;
+  const double magnitude = std::abs(value);
+  const bool plain = magnitude >= 1e-5 && magnitude < 1e15;  // 100000, not 1e+05
+  char* const begin = buffer.data();
+  char* const end = begin + buffer.size();
+  const auto result =
+      plain ? std::to_chars(begin, end, value, std::chars_format::fixed) : std::to_chars(begin, end, value);
+  out.append(begin, result.ptr);
+}
+
+std::string number_text(double value) {
+  std::string text;
+  append_number(text, value);
+  return text;
+}
+
+std::optional<double> parse_number(std::string_view text) {
+  if (text.empty()) return std::nullopt;
+  const bool negative = text.front() == '-';
+  if (negative || text.front() == '+') text.remove_prefix(1);
+  const std::optional<double> value = parse_unsigned(text);
+  return value && negative ? -*value : value;
+}
+
+void append_csv_field(std::string& out, std::string_view field, char delimiter) {
+  const bool plain = std::none_of(field.begin(), field.end(),
+                                  [=](char c) { return c == delimiter || c == '"' || c == '\n' || c == '\r'; });
+  if (plain) {
+    out += field;
+    return;
+  }
+  out += '"';
+  for (const char c : field) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  out += '"';
+}
+
+}  // namespace ae
