@@ -53,12 +53,18 @@ bool allowed_in_xml(std::string_view character) {
 
 std::string_view entity(std::string_view character) {
   switch (character[0]) {
-    case '&': return "&amp;";
-    case '<': return "&lt;";
-    case '>': return "&gt;";
-    case '"': return "&quot;";
-    case '\'': return "&#39;";
-    default: return character;
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return "&quot;";
+    case '\'':
+      return "&#39;";
+    default:
+      return character;
   }
 }
 
@@ -132,10 +138,17 @@ std::string script_safe_json(const nlohmann::json& value) {
   result.reserve(text.size());
   for (const char c : text) {  // these three occur only inside JSON strings
     switch (c) {
-      case '<': result += "\\u003c"; break;
-      case '>': result += "\\u003e"; break;
-      case '&': result += "\\u0026"; break;
-      default: result += c;
+      case '<':
+        result += "\\u003c";
+        break;
+      case '>':
+        result += "\\u003e";
+        break;
+      case '&':
+        result += "\\u0026";
+        break;
+      default:
+        result += c;
     }
   }
   return result;

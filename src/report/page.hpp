@@ -12,12 +12,12 @@
 namespace ae::report {
 
 struct Page {
-  std::string title;              // plain text, any bytes; the tab's name and the first heading
-  std::string_view description;   // plain text; one sentence under the heading
-  std::string_view body;          // trusted HTML, without event-handler and style attributes
-  std::string_view style;         // trusted CSS, added to the shared page.css
-  std::string_view script;        // trusted JavaScript; reads the data from the element "data"
-  const nlohmann::json& data;     // strings may hold any bytes
+  std::string title;             // plain text, any bytes; the tab's name and the first heading
+  std::string_view description;  // plain text; one sentence under the heading
+  std::string_view body;         // trusted HTML, without event-handler and style attributes
+  std::string_view style;        // trusted CSS, added to the shared page.css
+  std::string_view script;       // trusted JavaScript; reads the data from the element "data"
+  const nlohmann::json& data;    // strings may hold any bytes
 };
 
 std::string html_page(const Page& page);

@@ -1,0 +1,19 @@
+// How the ROC plot and page put numbers into words. Internal to the room.
+#pragma once
+
+#include <string>
+
+#include "stats/evaluation.hpp"
+
+namespace ae::report {
+
+// `value` with `digits` after the point, whatever the locale.
+std::string fixed_text(double value, int digits);
+
+// `value` to `digits` significant digits, without trailing zeros.
+std::string rounded_text(double value, int digits);
+
+// Index of the curve point with the chosen threshold's counts, or the nearest to them.
+std::size_t chosen_point(const stats::Evaluation& evaluation);
+
+}  // namespace ae::report
