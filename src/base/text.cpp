@@ -57,6 +57,20 @@ void append_escaped_bytes(std::string& out, std::string_view bytes) {
   }
 }
 
+void append_printable(std::string& out, std::string_view bytes, const Utf8& character) {
+  if (bytes == "\n") {
+    out += "\\n";
+  } else if (bytes == "\r") {
+    out += "\\r";
+  } else if (bytes == "\t") {
+    out += "\\t";
+  } else if (character.length == 0 || is_deceptive(character.code_point)) {
+    append_escaped_bytes(out, bytes);
+  } else {
+    out += bytes;
+  }
+}
+
 // Damerau-Levenshtein distance (optimal string alignment: no substring is edited twice), case-insensitive.
 std::size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<std::size_t> before(b.size() + 1), above(b.size() + 1), row(b.size() + 1);
@@ -169,23 +183,23 @@ std::string quoted(std::string_view text, std::size_t limit) {
     const Utf8 character = first_character(text.substr(i));
     const std::size_t length = std::max<std::size_t>(character.length, 1);
     if (i + length > limit) break;
-    const std::string_view bytes = text.substr(i, length);
-    if (bytes == "\n") {
-      out += "\\n";
-    } else if (bytes == "\r") {
-      out += "\\r";
-    } else if (bytes == "\t") {
-      out += "\\t";
-    } else if (character.length == 0 || is_deceptive(character.code_point)) {
-      append_escaped_bytes(out, bytes);
-    } else {
-      if (bytes == "\"" || bytes == "\\") out += '\\';
-      out += bytes;
-    }
+    if (text[i] == '"' || text[i] == '\\') out += '\\';
+    append_printable(out, text.substr(i, length), character);
     i += length;
   }
   if (i < text.size()) out += "...";
   return out += '"';
+}
+
+std::string printable(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const Utf8 character = first_character(text);
+    const std::size_t length = std::max<std::size_t>(character.length, 1);
+    append_printable(out, text.substr(0, length), character);
+    text.remove_prefix(length);
+  }
+  return out;
 }
 
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates) {

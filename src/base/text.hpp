@@ -14,6 +14,10 @@ namespace ae {
 // "...".
 std::string quoted(std::string_view text, std::size_t limit = 40);
 
+// The same escaping without quotes or cutting, for text that must stay one line on a terminal: quotes and backslashes
+// stay as they are.
+std::string printable(std::string_view text);
+
 // The candidate nearest to `word` by Damerau-Levenshtein distance, if near enough to be a likely typo
 // (distance <= max(1, length / 3), case-insensitive); ties go to the first.
 std::optional<std::string> nearest(std::string_view word, std::span<const std::string> candidates);

@@ -2,18 +2,20 @@
 // knows CLI11 and spdlog.
 #pragma once
 
-#include <filesystem>
+#include <cstdint>
 #include <functional>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/reporter.hpp"
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace ae::cli {
 
@@ -49,5 +51,16 @@ using VersionLines = std::function<std::vector<std::string>()>;
 // the exit code.
 int run_app(const Program& program, int argc, char** argv, const std::function<void(CLI::App&)>& declare,
             const std::function<int(Context&)>& run, const VersionLines& versions = {});
+
+// A number option: strict syntax (no hex, no blanks, no nan), `low <= value <= high`, and an error line that tells what
+// was found and what is expected. `low` and `high` may be infinite; `name` is "--alpha" or "-k,--top".
+CLI::Option* add_number(CLI::App& app, const std::string& name, double& value, const std::string& help, double low,
+                        double high);
+CLI::Option* add_number(CLI::App& app, const std::string& name, std::optional<double>& value, const std::string& help,
+                        double low, double high);
+CLI::Option* add_integer(CLI::App& app, const std::string& name, std::int64_t& value, const std::string& help,
+                         std::int64_t low, std::int64_t high);
+CLI::Option* add_integer(CLI::App& app, const std::string& name, std::optional<std::int64_t>& value,
+                         const std::string& help, std::int64_t low, std::int64_t high);
 
 }  // namespace ae::cli
