@@ -192,7 +192,7 @@ std::string roc_page(const RocPage& page) {
   for (std::size_t i = 0; i < evaluations.size(); ++i) {
     std::size_t stops = 0;
     list.push_back(evaluation_json(evaluations[i], stops));
-    add_facts(facts, evaluations[i], stops, evaluations.size() > 1 ? " " + std::to_string(i + 1) : "");
+    add_facts(facts, evaluations[i], stops, evaluations.size() > 1 ? joined(" ", std::to_string(i + 1)) : "");
   }
   facts.add("Intervals", intervals_text(evaluations.front()));
   for (const auto& [name, value] : page.facts) facts.add(name, value);

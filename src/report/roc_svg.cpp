@@ -28,18 +28,18 @@ class Path {
     const Point next{std::llround(x * 100), std::llround(y * 100)};  // hundredths of a pixel
     if (!started_) {
       started_ = true;
-      text_ = "M" + coordinates(next);
+      text_ = joined("M", coordinates(next));
       last_ = corner_ = next;
       return;
     }
     if (next == last_) return;
     if (last_ != corner_ && !same_direction(corner_, last_, next)) {
-      text_ += "L" + coordinates(last_);
+      text_ += joined("L", coordinates(last_));
       corner_ = last_;
     }
     last_ = next;
   }
-  std::string finished() { return last_ == corner_ ? text_ : text_ + "L" + coordinates(last_); }
+  std::string finished() { return last_ == corner_ ? text_ : joined(text_, "L", coordinates(last_)); }
 
  private:
   struct Point {
@@ -88,13 +88,17 @@ std::string curve_path(const Panel& panel, const Evaluation& evaluation) {
 }
 
 std::string text(std::string_view classes, double x, double y, std::string_view content) {
-  return "<text class=\"" + std::string(classes) + "\" x=\"" + pixel(x) + "\" y=\"" + pixel(y) + "\">" +
-         markup_escaped(content) + "</text>\n";
+  return joined("<text class=\"", classes, "\" x=\"", pixel(x), "\" y=\"", pixel(y), "\">", markup_escaped(content),
+                "</text>\n");
 }
 
 std::string line(std::string_view classes, double x1, double y1, double x2, double y2) {
-  return "<path class=\"" + std::string(classes) + "\" d=\"M" + pixel(x1) + " " + pixel(y1) + "L" + pixel(x2) + " " +
-         pixel(y2) + "\"/>\n";
+  return joined("<path class=\"", classes, "\" d=\"M", pixel(x1), " ", pixel(y1), "L", pixel(x2), " ", pixel(y2),
+                "\"/>\n");
+}
+
+std::string circle(std::string_view order, double x, double y) {
+  return joined("<circle class=\"mark mark-", order, "\" cx=\"", pixel(x), "\" cy=\"", pixel(y), "\" r=\"6\"/>\n");
 }
 
 std::string axes(const Panel& panel) {
@@ -106,11 +110,11 @@ std::string axes(const Panel& panel) {
     out += text("middle", panel.x(value), top + side + 19, rounded_text(value, 2));
     out += text("end", panel.left - 8, panel.y(value) + 4.5, rounded_text(value, 2));
   }
-  out += "<path class=\"frame\" d=\"M" + pixel(panel.left) + " " + pixel(top) + "v" + pixel(side) + "h" + pixel(side) +
-         "\"/>\n";
+  out += joined("<path class=\"frame\" d=\"M", pixel(panel.left), " ", pixel(top), "v", pixel(side), "h", pixel(side),
+                "\"/>\n");
   out += text("axis middle", panel.left + side / 2, top + side + 42, panel.x_label);
-  out += "<text class=\"axis middle\" transform=\"translate(" + pixel(panel.left - 42) + " " + pixel(top + side / 2) +
-         ") rotate(-90)\">" + markup_escaped(panel.y_label) + "</text>\n";
+  out += joined("<text class=\"axis middle\" transform=\"translate(", pixel(panel.left - 42), " ",
+                pixel(top + side / 2), ") rotate(-90)\">", markup_escaped(panel.y_label), "</text>\n");
   return out;
 }
 
@@ -123,37 +127,32 @@ std::string chance(const Panel& panel, const Evaluation& e) {
 
 std::string mark(const Panel& panel, const Evaluation& e, std::string_view order) {
   const auto [x, y] = panel.place(e.chosen.counts);
-  return "<circle class=\"mark mark-" + std::string(order) + "\" cx=\"" + pixel(panel.x(x)) + "\" cy=\"" +
-         pixel(panel.y(y)) + "\" r=\"6\"/>\n";
+  return circle(order, panel.x(x), panel.y(y));
 }
 
-std::string percent(double share) { return fixed_text(100 * share, share > 0 && share < 0.001 ? 3 : 1) + "%"; }
+std::string percent(double share) { return joined(fixed_text(100 * share, share > 0 && share < 0.001 ? 3 : 1), "%"); }
 
 std::string area_text(const Panel& panel, const Evaluation& e) {
   const auto& estimate = panel.estimate(e);
-  std::string out = std::string(panel.area) + " " + fixed_text(estimate.value, 4);
-  if (panel.has_interval(e)) {
-    out += "  (" + rounded_text(100 * e.confidence, 4) + "% " + fixed_text(estimate.interval.low, 4) + "\xE2\x80\x93" +
-           fixed_text(estimate.interval.high, 4) + ")";
-  }
-  return out;
+  const std::string area = joined(panel.area, " ", fixed_text(estimate.value, 4));
+  if (!panel.has_interval(e)) return area;
+  return joined(area, "  (", rounded_text(100 * e.confidence, 4), "% ", fixed_text(estimate.interval.low, 4),
+                "\xE2\x80\x93", fixed_text(estimate.interval.high, 4), ")");
 }
 
 std::string chosen_text(const Panel& panel, const Evaluation& e) {
   const auto& c = e.chosen.counts;
-  return "threshold " + rounded_text(e.chosen.threshold, 5) + ": " +
-         (panel.precision ? "recall " + percent(c.tpr()) + ", precision " + percent(c.precision())
-                          : "TPR " + percent(c.tpr()) + ", FPR " + percent(c.fpr()));
+  const std::string rates = panel.precision
+                                ? joined("recall ", percent(c.tpr()), ", precision ", percent(c.precision()))
+                                : joined("TPR ", percent(c.tpr()), ", FPR ", percent(c.fpr()));
+  return joined("threshold ", rounded_text(e.chosen.threshold, 5), ": ", rates);
 }
 
 std::string legend(const Panel& panel, const Evaluation& e, std::string_view order, double y) {
-  std::string out = line("curve " + std::string(order), panel.left, y - 4, panel.left + 26, y - 4);
-  out += text("strong", panel.left + 36, y, area_text(panel, e));
-  out += text("", panel.left + 36, y + 18, shortened(e.name, 46));
-  out += "<circle class=\"mark mark-" + std::string(order) + "\" cx=\"" + pixel(panel.left + 13) + "\" cy=\"" +
-         pixel(y + 32) + "\" r=\"6\"/>\n";
-  out += text("", panel.left + 36, y + 36, chosen_text(panel, e));
-  return out;
+  const double words = panel.left + 36;
+  return line(joined("curve ", order), panel.left, y - 4, panel.left + 26, y - 4) +
+         text("strong", words, y, area_text(panel, e)) + text("", words, y + 18, shortened(e.name, 46)) +
+         circle(order, panel.left + 13, y + 32) + text("", words, y + 36, chosen_text(panel, e));
 }
 
 std::string_view order_name(std::size_t index) { return index == 0 ? "first" : "second"; }
@@ -181,22 +180,18 @@ std::string roc_svg(const stats::Assessment& assessment) {
   const double height = legend_top + legend_step * static_cast<double>(evaluations.size()) - 4;
   std::string description;
   for (const auto& e : evaluations) {
-    description += shortened(e.name, 80) + ": " + area_text(roc, e) + ", " + area_text(pr, e) + ". ";
+    description += joined(shortened(e.name, 80), ": ", area_text(roc, e), ", ", area_text(pr, e), ". ");
   }
-  const std::string size = pixel(width) + "\" height=\"" + pixel(height);
-  return "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"" +
-         size + "\" viewBox=\"0 0 " + pixel(width) + " " + pixel(height) +
-         "\" role=\"img\" aria-labelledby=\"title description\">\n"
-         "<title id=\"title\">ROC and precision-recall curves</title>\n"
-         "<desc id=\"description\">" +
-         markup_escaped(description) +
-         "</desc>\n"
-         "<style>" +
-         std::string(assets::roc_svg_css) +
-         "</style>\n"
-         "<rect class=\"ground\" width=\"" +
-         size + "\"/>\n" + drawn(roc, evaluations) + drawn(pr, evaluations) + "</svg>\n";
+  const std::string size = joined("width=\"", pixel(width), "\" height=\"", pixel(height), "\"");
+  return joined("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",              //
+                "<svg xmlns=\"http://www.w3.org/2000/svg\" ", size,          //
+                " viewBox=\"0 0 ", pixel(width), " ", pixel(height),         //
+                "\" role=\"img\" aria-labelledby=\"title description\">\n",  //
+                "<title id=\"title\">ROC and precision-recall curves</title>\n", "<desc id=\"description\">",
+                markup_escaped(description), "</desc>\n",      //
+                "<style>", assets::roc_svg_css, "</style>\n",  //
+                "<rect class=\"ground\" ", size, "/>\n",       //
+                drawn(roc, evaluations), drawn(pr, evaluations), "</svg>\n");
 }
 
 }  // namespace ae::report

@@ -2,10 +2,19 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "stats/evaluation.hpp"
 
 namespace ae::report {
+
+// The parts one after another.
+template <typename... Parts>
+std::string joined(const Parts&... parts) {
+  std::string result;
+  (result.append(std::string_view(parts)), ...);
+  return result;
+}
 
 // `value` with `digits` after the point, whatever the locale.
 std::string fixed_text(double value, int digits);

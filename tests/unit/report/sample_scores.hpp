@@ -7,7 +7,8 @@
 #include <vector>
 
 #include "base/random.hpp"
-#include "stats/roc.hpp"
+#include "base/reporter.hpp"
+#include "stats/summary.hpp"
 
 namespace ae::report {
 
@@ -64,22 +65,15 @@ inline std::string hostile_name() {
          "\xE2\x80\xAE{{data}}]]>\x01\x7F\xFF\xC0\xAF.csv";
 }
 
-inline stats::Evaluation evaluated(const ScoreSample& sample, std::size_t limit = 4000) {
+inline stats::Evaluation evaluated(const ScoreSample& sample) {
+  SilentReporter silence;
   const stats::LabeledScores scores(sample.anomalies, sample.normals);
-  stats::Evaluation e;
+  stats::EvaluationOptions options;
+  options.bootstrap.resamples = 200;
+  options.bootstrap.work_limit = 20'000'000;
+  stats::Evaluation e = stats::evaluate(scores, options, sample.name, silence);
   e.name = sample.name;
   e.sha256 = std::string(64, 'a');
-  e.anomalies = scores.anomaly_count();
-  e.normals = scores.normal_count();
-  e.rows = e.anomalies + e.normals;
-  e.auroc = stats::auroc(scores, e.confidence);
-  const auto bootstrap = stats::bootstrap_average_precision(scores, {.resamples = 200, .work_limit = 20'000'000});
-  e.auprc = bootstrap.estimate;
-  e.bootstrap_resamples = bootstrap.resamples;
-  e.chosen = stats::choose_threshold(scores, stats::ThresholdRule::parse("youden"), e.confidence);
-  e.curve = stats::drawable_curve(scores, limit, e.chosen.threshold);
-  scores.for_each_threshold([&](double, const stats::Confusion&) { ++e.curve_points_in_all; });
-  e.histogram = stats::histogram(scores, 120);
   return e;
 }
 
