@@ -51,6 +51,17 @@ bool allowed_in_xml(std::string_view character) {
   return character != "\xEF\xBF\xBE" && character != "\xEF\xBF\xBF";  // U+FFFE, U+FFFF
 }
 
+// Not a control character, a line break or one that changes the direction of writing, which would make a line show
+// something else than it holds.
+bool harmless_in_a_line(std::string_view character) {
+  if (character.size() == 1) return character[0] >= 0x20 && character[0] != 0x7F;
+  const bool c1_control = character >= "\xC2\x80" && character <= "\xC2\x9F";
+  const bool mark = character == "\xD8\x9C" || character == "\xE2\x80\x8E" || character == "\xE2\x80\x8F";
+  const bool separator_or_embedding = character >= "\xE2\x80\xA8" && character <= "\xE2\x80\xAE";
+  const bool isolate = character >= "\xE2\x81\xA6" && character <= "\xE2\x81\xA9";
+  return !c1_control && !mark && !separator_or_embedding && !isolate && allowed_in_xml(character);
+}
+
 std::string_view entity(std::string_view character) {
   switch (character[0]) {
     case '&':
@@ -122,7 +133,10 @@ std::string markup_escaped(std::string_view text) {
 }
 
 std::string shortened(std::string_view text, std::size_t limit) {
-  const auto all = characters(text);
+  auto all = characters(text);
+  for (auto& character : all) {
+    if (!harmless_in_a_line(character)) character = replacement_character;
+  }
   const std::size_t kept = all.size() <= limit ? all.size() : std::max<std::size_t>(limit, 1) - 1;
   const std::size_t head = all.size() <= limit ? kept : kept / 2;
   std::string result;

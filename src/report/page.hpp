@@ -30,7 +30,8 @@ std::string markup_escaped(std::string_view text);
 // becomes U+FFFD.
 std::string script_safe_json(const nlohmann::json& value);
 
-// At most `limit` characters: a longer text loses its middle to an ellipsis. Invalid UTF-8 becomes U+FFFD.
+// Text to show in one line, at most `limit` characters: a longer one loses its middle to an ellipsis. Control
+// characters, line separators, bidirectional controls and invalid UTF-8 become U+FFFD.
 std::string shortened(std::string_view text, std::size_t limit);
 
 }  // namespace ae::report

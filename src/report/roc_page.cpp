@@ -128,17 +128,28 @@ json evaluation_json(const Evaluation& evaluation, std::size_t& stop_count) {
           {"histogram", histogram(evaluation.histogram)}};
 }
 
+// 1234567 -> "1,234,567"
+std::string grouped(std::int64_t count) {
+  const std::string digits = std::to_string(count);
+  std::string text;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0) text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
 std::string rows_text(const Evaluation& e) {
-  std::string text = std::to_string(e.rows) + " labelled: " + std::to_string(e.anomalies) + " anomalies, " +
-                     std::to_string(e.normals) + " normal";
-  if (e.unlabeled > 0) text += "; " + std::to_string(e.unlabeled) + " without a label left out";
+  std::string text =
+      grouped(e.rows) + " labelled: " + grouped(e.anomalies) + " anomalies, " + grouped(e.normals) + " normal";
+  if (e.unlabeled > 0) text += "; " + grouped(e.unlabeled) + " without a label left out";
   return text;
 }
 
 std::string positions_text(const Evaluation& e, std::size_t stops) {
   const auto shown = static_cast<std::int64_t>(stops);
-  if (shown >= e.curve_points_in_all) return std::to_string(shown) + ": every threshold that differs";
-  return std::to_string(shown) + " of " + std::to_string(e.curve_points_in_all) +
+  if (shown >= e.curve_points_in_all) return grouped(shown) + ": every threshold that differs";
+  return grouped(shown) + " of " + grouped(e.curve_points_in_all) +
          " thresholds that differ: curves and slider are thinned. Counts at each position are exact; Youden, F1 and "
          "FPR buttons are the best of these positions";
 }
@@ -153,7 +164,7 @@ std::string chosen_text(const Evaluation& e) {
 std::string intervals_text(const Evaluation& e) {
   std::string text = rounded_text(100 * e.confidence, 4) + "%; AUROC by DeLong";
   if (e.bootstrap_resamples > 0) {
-    text += "; AUPRC by stratified bootstrap, " + std::to_string(e.bootstrap_resamples) + " resamples, seed " +
+    text += "; AUPRC by stratified bootstrap, " + grouped(e.bootstrap_resamples) + " resamples, seed " +
             std::to_string(e.seed);
   }
   return text + "; rates by Wilson";
@@ -208,8 +219,9 @@ std::string roc_page(const RocPage& page) {
   const std::string title =
       several ? "Two scores compared" : "How good is the score in " + shortened(evaluations.front().name, 80) + "?";
   return html_page({.title = title,
-                    .description = "Move the threshold to see what it finds and what it disturbs. A row is flagged "
-                                   "when its score is at or above the threshold.",
+                    .description =
+                        "Move the threshold to see what it finds and what it flags by mistake. A row is flagged "
+                        "when its score is at or above the threshold.",
                     .body = assets::roc_html,
                     .style = assets::roc_css,
                     .script = assets::roc_js,

@@ -14,7 +14,7 @@ using stats::Evaluation;
 constexpr std::size_t most_points = 2000;
 constexpr double side = 340;  // of a plot, in pixels
 constexpr double top = 44;
-constexpr double panel_width = 440;
+constexpr double panel_width = 450;
 constexpr double plot_left = 64;
 constexpr double legend_top = top + side + 70;
 constexpr double legend_step = 62;
@@ -151,7 +151,7 @@ std::string chosen_text(const Panel& panel, const Evaluation& e) {
 std::string legend(const Panel& panel, const Evaluation& e, std::string_view order, double y) {
   const double words = panel.left + 36;
   return line(joined("curve ", order), panel.left, y - 4, panel.left + 26, y - 4) +
-         text("strong", words, y, area_text(panel, e)) + text("", words, y + 18, shortened(e.name, 46)) +
+         text("strong", words, y, area_text(panel, e)) + text("", words, y + 18, shortened(e.name, 44)) +
          circle(order, panel.left + 13, y + 32) + text("", words, y + 36, chosen_text(panel, e));
 }
 
@@ -164,9 +164,15 @@ std::string drawn(const Panel& panel, const std::vector<Evaluation>& evaluations
         "<path class=\"curve " + std::string(order_name(i)) + "\" d=\"" + curve_path(panel, evaluations[i]) + "\"/>\n";
   }
   for (std::size_t i = evaluations.size(); i-- > 0;) out += mark(panel, evaluations[i], order_name(i));
+  // A wide file name ends at the panel's edge.
+  const std::string id = panel.precision ? "legend-pr" : "legend-roc";
+  out += joined("<clipPath id=\"", id, "\"><rect x=\"", pixel(panel.left - 8), "\" y=\"", pixel(legend_top - 24),
+                "\" width=\"", pixel(panel_width - plot_left + 20), "\" height=\"", pixel(2 * legend_step),
+                "\"/></clipPath>\n<g clip-path=\"url(#", id, ")\">\n");
   for (std::size_t i = 0; i < evaluations.size(); ++i) {
     out += legend(panel, evaluations[i], order_name(i), legend_top + legend_step * static_cast<double>(i));
   }
+  out += "</g>\n";
   return out;
 }
 

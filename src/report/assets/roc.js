@@ -127,7 +127,7 @@
 
   const drawHistogram = () => {
     const e = evaluations[shown], axis = axes[shown], figure = byId("histogram");
-    const width = Math.max(240, figure.clientWidth), height = width < 480 ? 240 : 290;
+    const width = Math.max(240, figure.clientWidth), height = width < 480 ? 250 : 310;
     const { left, right, top, bottom } = histogramArea;
     const plotWidth = width - left - right, plotHeight = height - top - bottom;
     const svg = canvas(figure, width, height);
@@ -172,35 +172,48 @@
     draw(svg, "text", { class: "axis-title", x: left + plotWidth / 2, y: height - 3, "text-anchor": "middle" },
       e.histogram.logarithmic ? "score (logarithmic axis)" : "score");
 
-    // bars, drawn on both sides of the cut: pale where the side is right, solid where it is wrong
+    // Bars: pale rows on the right side of the cut, solid on the wrong one. The bin the cut falls in shows both parts.
     const flagged = draw(svg, "rect", { class: "flagged", y: top, height: plotHeight });
-    const bars = (counts, sign) => counts.map((c, b) => {
-      if (c === 0) return "";
-      const from = x(bins.edges[b]), to = x(bins.edges[b + 1]), gap = to - from > 5 ? 0.5 : 0;
-      const tall = Math.max(1.5, unit * size(c));
-      const wideEnough = Math.max(1, to - from - 2 * gap);
-      return `M${(from + gap).toFixed(2)} ${base.toFixed(2)}h${wideEnough.toFixed(2)}v${(-sign * tall).toFixed(2)}h${(-wideEnough).toFixed(2)}z`;
-    }).join("");
-    const definitions = draw(svg, "defs");
-    const sides = ["below", "above"].map((id) => draw(draw(definitions, "clipPath", { id }), "rect", { y: 0, height }));
-    const group = (counts, sign, kind, side, wrong) =>
-      draw(svg, "path", { class: `bars ${kind} ${wrong ? "wrong-side" : "right-side"}`, "clip-path": `url(#${side})`, d: bars(counts, sign) });
-    group(bins.normals, 1, "normal", "below", false);
-    group(bins.normals, 1, "normal", "above", true);
-    group(bins.anomalies, -1, "anomaly", "below", true);
-    group(bins.anomalies, -1, "anomaly", "above", false);
+    const bar = (b, sign, from, to) => {
+      if (!(to > from)) return "";
+      const leftEdge = x(bins.edges[b]), rightEdge = x(bins.edges[b + 1]), gap = rightEdge - leftEdge > 5 ? 0.5 : 0;
+      const broad = Math.max(1, rightEdge - leftEdge - 2 * gap).toFixed(2);
+      return `M${(leftEdge + gap).toFixed(2)} ${(base - sign * from).toFixed(2)}h${broad}v${(-sign * (to - from)).toFixed(2)}h-${broad}z`;
+    };
+    // How many of the bin's rows are flagged, given how many are in all: bins above the cut are flagged whole.
+    const flaggedByBin = (counts, total) => {
+      const result = counts.map(() => 0);
+      for (let b = counts.length - 1, rest = total; b >= 0 && rest > 0; rest -= counts[b--]) result[b] = Math.min(rest, counts[b]);
+      return result;
+    };
+    const pathOf = (kind, side) => draw(svg, "path", { class: `bars ${kind} ${side}` });
+    const halves = [
+      { counts: bins.normals, sign: 1, flaggedIsWrong: true, pale: pathOf("normal", "right-side"), solid: pathOf("normal", "wrong-side") },
+      { counts: bins.anomalies, sign: -1, flaggedIsWrong: false, pale: pathOf("anomaly", "right-side"), solid: pathOf("anomaly", "wrong-side") },
+    ];
     draw(svg, "path", { class: "baseline", d: `M${left} ${base}h${plotWidth}` });
     const cut = draw(svg, "path", { class: "cut" });
+    const cutText = draw(svg, "text", { class: "mark-text", y: top + 10 }, "flagged \u2192");
 
     moveCut = () => {
       const at = left + plotWidth * axis.stops[stop];
-      sides[0].setAttribute("x", 0);
-      sides[0].setAttribute("width", at);
-      sides[1].setAttribute("x", at);
-      sides[1].setAttribute("width", Math.max(0, width - at));
+      for (const { counts, sign, flaggedIsWrong, pale, solid } of halves) {
+        const of = flaggedByBin(counts, flaggedIsWrong ? e.fp[stop] : e.tp[stop]);
+        let paleBars = "", solidBars = "";
+        counts.forEach((c, b) => {
+          const tall = c > 0 ? Math.max(1.5, unit * size(c)) : 0;
+          const wrongPart = c > 0 ? tall * (flaggedIsWrong ? of[b] : c - of[b]) / c : 0;
+          solidBars += bar(b, sign, 0, wrongPart);
+          paleBars += bar(b, sign, wrongPart, tall);
+        });
+        pale.setAttribute("d", paleBars);
+        solid.setAttribute("d", solidBars);
+      }
       flagged.setAttribute("x", at);
       flagged.setAttribute("width", Math.max(0, left + plotWidth - at));
       cut.setAttribute("d", `M${at} ${top - 4}V${top + plotHeight + 8}`);
+      cutText.setAttribute("x", at + 7);
+      cutText.setAttribute("visibility", at + 80 < width ? "visible" : "hidden");
     };
     const pointed = draw(svg, "rect", { class: "pointed", x: left, y: top, width: plotWidth, height: plotHeight });
     follow(pointed, (event) => {
@@ -230,7 +243,7 @@
     return i ? `V${y(precision).toFixed(2)}H${x(recall).toFixed(2)}` : `M${x(0).toFixed(2)} ${y(1).toFixed(2)}`;
   }).join("");
 
-  const drawCurve = (id, labels, path, chance, point, describe) => {
+  const drawCurve = (id, labels, path, chance, point, describe, roomBelow) => {
     const figure = byId(id), width = Math.max(240, figure.clientWidth);
     const left = 46, right = 12, top = 8, bottom = 42;
     const side = width - left - right, tall = Math.min(side, 400), height = tall + top + bottom;
@@ -269,11 +282,13 @@
       guide.setAttribute("d", `M${left} ${py}H${px}V${top + tall}`);
       mark.setAttribute("cx", px);
       mark.setAttribute("cy", py);
-      const leftwards = p[0] > 0.55;
-      label.setAttribute("text-anchor", leftwards ? "end" : "start");
-      label.setAttribute("x", px + (leftwards ? -12 : 12));
-      label.setAttribute("y", py + (p[1] > 0.15 ? 20 : -12));
+      // Where curves leave room: right of and below a ROC point, right of and above a precision point.
       label.textContent = describe(at(evaluations[shown], stop));
+      const end = px + 12 + label.getComputedTextLength(), fits = end <= left + side;
+      const below = roomBelow ? p[1] > 0.12 : p[1] > 0.92;
+      label.setAttribute("text-anchor", fits ? "start" : "end");
+      label.setAttribute("x", fits ? px + 12 : Math.min(left + side - 2, roomBelow || below ? px - 12 : left + side - 2));
+      label.setAttribute("y", py + (below ? 22 : -13));
     };
   };
 
@@ -283,11 +298,11 @@
     moveRoc = drawCurve("roc", ["false positive rate", "true positive rate"], rocPath,
       (e, x, y) => `M${x(0)} ${y(0)}L${x(1)} ${y(1)}`,
       (e, i) => [e.fp[i] / e.normals, e.tp[i] / e.anomalies],
-      (now) => `TPR ${percent(now.tpr)}, FPR ${percent(now.fpr)}`);
+      (now) => `TPR ${percent(now.tpr)}, FPR ${percent(now.fpr)}`, true);
     movePr = drawCurve("pr", ["recall", "precision"], prPath,
       (e, x, y) => `M${x(0)} ${y(e.anomalies / (e.anomalies + e.normals))}H${x(1)}`,
       (e, i) => { const now = at(e, i); return [now.tpr, now.precision]; },
-      (now) => `precision ${percent(now.precision)}`);
+      (now) => `precision ${percent(now.precision)}`, false);
     update();
   };
 
@@ -317,13 +332,15 @@
     for (const [node, value] of rates) node.textContent = value(now);
     const flagged = now.tp + now.fp;
     const where = threshold === null ? "Above all scores, nothing is flagged" : `From score ${score(threshold, 5)} up, ${count(flagged)} of ${count(e.anomalies + e.normals)} rows are flagged`;
-    const sentence = `${where}: ${count(now.tp)} of ${count(e.anomalies)} anomalies found, ${count(now.fp)} of ${count(e.normals)} normal rows disturbed.`;
+    const sentence = `${where}: ${count(now.tp)} of ${count(e.anomalies)} anomalies found, ${count(now.fp)} of ${count(e.normals)} normal rows flagged by mistake.`;
     byId("sentence").textContent = sentence;
     slider.value = axes[shown].stops[stop];
     slider.setAttribute("aria-valuetext", sentence);
     typed.value = threshold === null ? "" : String(threshold);
     typed.placeholder = threshold === null ? "above all" : "";
     typed.removeAttribute("aria-invalid");
+    byId("use").hidden = threshold === null;
+    byId("use-command").textContent = `ae-score MODEL INPUT --threshold=${threshold}`;
     byId("higher").disabled = stop === 0;
     byId("lower").disabled = stop === e.threshold.length - 1;
     for (const button of presets.children) button.setAttribute("aria-pressed", String(Number(button.dataset.stop) === stop));
