@@ -27,7 +27,7 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
     const bool named = std::any_of(term.columns.begin(), term.columns.end(), matches);
     const bool fits = term.accepts(elements[e]);
     if (named && !fits) {
-      lines.push_back(pointer + "/columns: column " + quoted(elements[e].name) + " is " +
+      lines.push_back(pointer + "/columns: column " + ae::quoted(elements[e].name) + " is " +
                       (elements[e].categorical() ? "categorical" : "numeric") + ", which " + std::string(type) +
                       " cannot judge; use " + (elements[e].categorical() ? "cross_entropy" : "mse") + " for it");
     }
@@ -37,7 +37,7 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
     const auto matches = [&](const model::Element& element) { return wildcard_match(term.columns[p], element.name); };
     if (std::none_of(elements.begin(), elements.end(), matches)) {
       const auto names = names_of(elements);
-      lines.push_back(pointer + "/columns: no feature column matches " + quoted(term.columns[p]) +
+      lines.push_back(pointer + "/columns: no feature column matches " + ae::quoted(term.columns[p]) +
                       did_you_mean(term.columns[p], names));
     }
   }
@@ -92,10 +92,10 @@ Composition::Composition(const TermList& terms, std::vector<model::Element> elem
   }
   std::vector<std::string> uncovered;
   for (std::size_t e = 0; e < elements_.size(); ++e) {
-    if (!covered.contains(static_cast<std::int64_t>(e))) uncovered.push_back(quoted(elements_[e].name));
+    if (!covered.contains(static_cast<std::int64_t>(e))) uncovered.push_back(ae::quoted(elements_[e].name));
   }
   if (!uncovered.empty()) {
-    lines.push_back("/loss/terms: no term judges column " + join(uncovered) +
+    lines.push_back("/loss/terms: no term judges column " + ae::join(uncovered) +
                     "; add a term (mse for numbers, cross_entropy for categories) or give the column the role "
                     "\"ignore\" in /data/columns");
   }
@@ -199,7 +199,7 @@ void Composition::check_targets(const model::Batch& batch) const {
       const auto complaint = terms_[use.term]->complaint(batch.values.select(1, e).masked_select(observed));
       if (!complaint.empty()) {
         lines.push_back("/loss/terms/" + std::to_string(use.term) + ": column " +
-                        quoted(elements_[static_cast<std::size_t>(e)].name) + ": " + complaint);
+                        ae::quoted(elements_[static_cast<std::size_t>(e)].name) + ": " + complaint);
       }
     }
   }

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "base/version.hpp"
 #include "config/document.hpp"
+#include "model/threads.hpp"
 
 namespace ae::train {
 namespace {
@@ -23,14 +24,14 @@ constexpr const char* kVersion = "1";
 const std::string& metadata(const data::Safetensors& file, const std::string& key, const std::string& name) {
   const auto found = file.metadata.find(key);
   if (found == file.metadata.end()) {
-    throw InputError(name + ": metadata " + quoted(key) + " is missing; expected a model written by ae-train");
+    throw InputError(name + ": metadata " + ae::quoted(key) + " is missing; expected a model written by ae-train");
   }
   return found->second;
 }
 
 Json parse_json(const data::Safetensors& file, const std::string& key, const std::string& name) {
   auto json = Json::parse(metadata(file, key, name), nullptr, false);
-  if (json.is_discarded()) throw InputError(name + ": metadata " + quoted(key) + " is not JSON; the file is damaged");
+  if (json.is_discarded()) throw InputError(name + ": metadata " + ae::quoted(key) + " is not JSON; the file is damaged");
   return json;
 }
 
@@ -93,11 +94,11 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != kFormat) {
     throw InputError(name + ": not an aetools model (metadata \"format\" is " +
-                     (format == file.metadata.end() ? "missing" : quoted(format->second)) + ", expected " +
-                     quoted(kFormat) + "); use the model.safetensors that ae-train wrote");
+                     (format == file.metadata.end() ? "missing" : ae::quoted(format->second)) + ", expected " +
+                     ae::quoted(kFormat) + "); use the model.safetensors that ae-train wrote");
   }
   if (const auto& version = metadata(file, "version", name); version != kVersion) {
-    throw InputError(name + ": model format version " + quoted(version) + "; this program reads version " + kVersion +
+    throw InputError(name + ": model format version " + ae::quoted(version) + "; this program reads version " + kVersion +
                      ": use the aetools version that wrote it, or train again");
   }
   checkpoint.config_ = std::make_unique<Config>();
@@ -107,7 +108,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   checkpoint.calibration_ = stats::ConformalCalibration(parse_calibration(file, name));
   const std::string& matters = metadata(file, "observed_matters", name);
   if (matters != "true" && matters != "false") {
-    throw InputError(name + ": metadata \"observed_matters\" is " + quoted(matters) + ", expected true or false");
+    throw InputError(name + ": metadata \"observed_matters\" is " + ae::quoted(matters) + ", expected true or false");
   }
 
   const auto elements = model::elements_of(checkpoint.schema_);
@@ -126,6 +127,11 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   }
   config.score->restore(with_prefix(file.arrays, "head."));
   return checkpoint;
+}
+
+int Checkpoint::use_threads(int requested) const {
+  constexpr double kRowsAtOnce = 256;
+  return model::use_threads(requested, 2 * kRowsAtOnce * static_cast<double>(autoencoder_->network().parameter_count()));
 }
 
 void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents) {

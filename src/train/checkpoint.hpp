@@ -36,6 +36,7 @@ class Checkpoint {
   const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
   const score::Head& head() const { return *config_->score; }
   const stats::ConformalCalibration& calibration() const { return calibration_; }
+  int use_threads(int requested) const;  // for scoring with this model; 0 = by its size
 
  private:
   Checkpoint() = default;

@@ -30,7 +30,7 @@ data::NamedArray doubles(const std::vector<double>& values) {
 std::vector<double> doubles(const Arrays& arrays, const std::string& name, const std::string& file) {
   const auto found = arrays.find(name);
   if (found == arrays.end() || found->second.dtype != data::Dtype::f64) {
-    throw InputError(file + ": " + quoted(name) + " is missing; the file is damaged: start over with --force");
+    throw InputError(file + ": " + ae::quoted(name) + " is missing; the file is damaged: start over with --force");
   }
   std::vector<double> values(found->second.bytes.size() / sizeof(double));
   std::memcpy(values.data(), found->second.bytes.data(), values.size() * sizeof(double));
@@ -228,8 +228,8 @@ void Loop::resume() {
     return found == state.metadata.end() ? std::string() : found->second;
   };
   if (text("format") != kFormat || text("version") != kVersion) {
-    throw InputError(state_file_ + ": not a training state of this version (found format " + quoted(text("format")) +
-                     ", version " + quoted(text("version")) + "); start over with --force");
+    throw InputError(state_file_ + ": not a training state of this version (found format " + ae::quoted(text("format")) +
+                     ", version " + ae::quoted(text("version")) + "); start over with --force");
   }
   if (text("fingerprint") != fingerprint_) {
     throw UsageError(

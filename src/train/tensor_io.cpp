@@ -40,7 +40,7 @@ torch::ScalarType scalar_type_of(data::Dtype dtype) {
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::vector<std::string> sizes;
   for (const auto size : shape) sizes.push_back(std::to_string(size));
-  return "[" + join(sizes, ", ", 8) + "]";
+  return "[" + ae::join(sizes, ", ", 8) + "]";
 }
 
 }  // namespace
@@ -70,12 +70,12 @@ void restore_tensors(const std::string& prefix, const model::NamedTensors& tenso
   for (const auto& [name, tensor] : tensors) {
     const auto found = arrays.find(prefix + name);
     if (found == arrays.end()) {
-      throw InputError(file + ": tensor " + quoted(prefix + name) +
+      throw InputError(file + ": tensor " + ae::quoted(prefix + name) +
                        " is missing; the file is not a whole checkpoint of this model");
     }
     const auto expected_shape = tensor.sizes().vec();
     if (found->second.shape != expected_shape || found->second.dtype != dtype_of(tensor)) {
-      throw InputError(file + ": tensor " + quoted(prefix + name) + " is " +
+      throw InputError(file + ": tensor " + ae::quoted(prefix + name) + " is " +
                        std::string(data::dtype_name(found->second.dtype)) + " " + shape_text(found->second.shape) +
                        "; this model needs " + std::string(data::dtype_name(dtype_of(tensor))) + " " +
                        shape_text(expected_shape));
