@@ -369,16 +369,15 @@ class Reader {
     }
     const std::vector<std::string> places = places_of(key);
     if (!places.empty()) return "unknown key; " + ae::quoted(key) + " belongs to " + join(places, " or ", 4);
-    std::vector<std::string> free;  // suggesting a key that is there already would make it a duplicate
-    for (const Field& field : fields)
-      if (!node.find(field.name)) free.push_back(field.name);
-    if (family && !node.find("type")) free.emplace_back("type");
-    std::string hint = did_you_mean(key, free);
-    if (!hint.empty()) return "unknown key" + hint;
-    if (fields.empty()) return "unknown key; there are no settings here";
     std::vector<std::string> names;
+    if (family) names.emplace_back("type");
     for (const Field& field : fields) names.push_back(field.name);
-    return "unknown key; expected one of " + quoted_list(names);
+    if (const auto near = nearest(key, names)) {
+      // An override may replace what the file gives; within the file a second one would be a duplicate.
+      const bool taken = node.find(*near) && node.find(key)->origin == 0;
+      return "unknown key; did you mean " + ae::quoted(*near) + "?" + (taken ? " It is given here already" : "");
+    }
+    return "unknown key; expected " + (names.empty() ? "no settings here" : "one of " + quoted_list(names));
   }
 
   static std::vector<std::string> types_with(const Family& family, const std::string& key) {

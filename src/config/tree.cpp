@@ -63,7 +63,7 @@ std::string hint_for(std::string_view text, std::size_t start) {
   const auto begins = [&](std::string_view prefix) { return lower.starts_with(prefix); };
   if (begins("nan") || begins("inf") || begins("-inf") || begins("+inf") || begins("-nan"))
     return "; JSON has no NaN and no Infinity";
-  if (lower == "true" || lower == "false" || lower == "none" || lower == "null")
+  if (lower == "none" || (lower != word && (lower == "true" || lower == "false" || lower == "null")))
     return "; JSON writes true, false and null";
   if (word == "'") return "; JSON uses double quotes";
   if (word == "/" || word == "#") return "; JSON has no comments";
@@ -81,18 +81,41 @@ std::string expected_by(std::string_view complaint) {
   if (says("while parsing object separator")) return "\":\" after the key";
   if (says("while parsing object ")) return "\",\" or \"}\"";
   if (says("while parsing array ")) return "\",\" or \"]\"";
-  if (says("expected end of input")) return "the end of the file";
+  if (says("; expected end of input")) return "the end of the file";
   return "a value";
 }
 
-// nlohmann's complaint in plain words, with the place found from the text itself.
+// Where the token begins that the parser had read up to `position` when it complained. Its `last_token` begins there
+// only for texts and numbers.
+std::size_t token_start(std::string_view text, std::size_t position, std::string_view last_token,
+                        std::string_view complaint) {
+  const auto says = [&](std::string_view part) { return complaint.find(part) != std::string_view::npos; };
+  const auto back = [&](std::size_t length) { return position - std::min(position, length); };
+  if (says("unexpected end of input")) return text.size();
+  if (says("unexpected string literal") || says("unexpected number literal") || says("invalid number") ||
+      says("number overflow"))
+    return std::min(back(token_length(last_token)), text.size());
+  if (says("unexpected false literal")) return back(5);
+  if (says("unexpected true literal") || says("unexpected null literal")) return back(4);
+  if (!says("invalid literal") || position == 0) return back(1);
+  // A misspelt true, false or null is noticed at its first wrong character, which may already be the next token's.
+  std::size_t start = position - 1;
+  for (const std::string_view literal : {"true", "false", "null"})
+    for (std::size_t matched = literal.size() - 1; matched > 0; --matched)
+      if (start >= matched && text.substr(start - matched, matched) == literal.substr(0, matched) &&
+          (start == matched || !is_word(text[start - matched - 1])))
+        return start - matched;
+  return std::min(start, text.size());
+}
+
+// nlohmann's complaint in plain words.
 SyntaxError plain_error(std::string_view text, std::size_t position, std::string_view last_token, int id,
                         std::string_view complaint) {
-  const std::size_t start = position - std::min(position, token_length(last_token));
+  const std::size_t start = token_start(text, position, last_token, complaint);
   if (id == 406) {
     SyntaxError error = error_at(text, start,
                                  "found " + std::string(word_at(text, start).substr(0, 40)) +
-                                     ", expected a number of at most 1.797e308; it is too large for a double");
+                                     ", expected a number between -1.797e308 and 1.797e308");
     error.is_json = true;
     return error;
   }
@@ -102,14 +125,10 @@ SyntaxError plain_error(std::string_view text, std::size_t position, std::string
     return error_at(text, position == 0 ? 0 : position - 1,
                     "found a broken string (" + std::string(detail) + "), expected text in double quotes on one line");
   }
-  if (position > text.size()) {
-    // An unfinished literal at the end is shown as the literal, anything else as the end.
-    const std::string_view rest = word_at(text, std::min(start, text.size()));
-    if (rest.empty() || !is_word(rest.front()))
-      return error_at(text, text.size(), "found the end of the file, expected " + expected_by(complaint));
-  }
+  if (start >= text.size())
+    return error_at(text, text.size(), "found the end of the file, expected " + expected_by(complaint));
   std::size_t length = word_at(text, start).size();
-  if (length == 1 && !is_word(text[start])) length = std::max<std::size_t>(1, token_length(last_token));
+  if (text[start] == '"') length = token_length(last_token);
   return error_at(text, start,
                   "found " + ae::quoted(text.substr(start, length)) + ", expected " + expected_by(complaint) +
                       hint_for(text, start));
