@@ -2,11 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
@@ -170,6 +172,39 @@ TEST_F(Files, LongestFileNameIsWritten) {
 TEST_F(Files, FullDiskIsNamed) {
   EXPECT_EQ(message_of<RunError>([] { write_file("/dev/full", "x"); }),
             "/dev/full: cannot write: No space left on device");
+}
+
+// Without /proc an unnamed file could never get its name, which also stands for file systems without O_TMPFILE.
+bool enter_root_without_proc(const fs::path& root) {
+  if (::chroot(root.c_str()) == 0) return ::chdir("/") == 0;
+  return ::unshare(CLONE_NEWUSER) == 0 && ::chroot(root.c_str()) == 0 && ::chdir("/") == 0;
+}
+
+int write_without_unnamed_files() {
+  { Output::open("/abandoned", false).write("x"); }
+  write_file("/out", "first");
+  write_file("/out", "second");
+  Output late = Output::open("/late", false);
+  late.write("ours");
+  write_file("/late", "theirs");
+  try {
+    late.commit();
+  } catch (const UsageError&) {
+    return 0;
+  }
+  return 1;
+}
+
+TEST_F(Files, AreWholeOrAbsentWithoutUnnamedTemporaryFilesToo) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(enter_root_without_proc(folder) ? write_without_unnamed_files() : 77);
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  if (WIFEXITED(status) && WEXITSTATUS(status) == 77) GTEST_SKIP() << "this machine lets nobody change the root";
+  EXPECT_EQ(status, 0);
+  EXPECT_THAT(listing(), ElementsAre("late", "out"));
+  EXPECT_EQ(read_file(folder / "out", FileKind::data), "second");
+  EXPECT_EQ(read_file(folder / "late", FileKind::data), "theirs");
 }
 
 // A file-size limit stands for a disk that fills up during the run.
