@@ -85,6 +85,8 @@ class PlainSource final : public ByteSource {
   const std::string& name() const override { return file_.name(); }
   std::uint64_t position() const override { return position_; }
   std::uint64_t size() const override { return size_; }
+  // Files made up by the kernel say 0.
+  std::optional<std::uint64_t> content_size() const override { return size_ > 0 ? std::optional(size_) : std::nullopt; }
 
  private:
   // True when a read would not wait; errors and hang-ups count as that too, read() then tells which.
@@ -118,6 +120,7 @@ class PrefixedSource final : public ByteSource {
   const std::string& name() const override { return source_->name(); }
   std::uint64_t position() const override { return source_->position(); }
   std::uint64_t size() const override { return source_->size(); }
+  std::optional<std::uint64_t> content_size() const override { return source_->content_size(); }
 
  private:
   std::string prefix_;
