@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "../unit/support/byte_sources.hpp"
 #include "base/error.hpp"
 #include "data/csv.hpp"
-#include "../unit/support/byte_sources.hpp"
 
 namespace {
 
@@ -74,8 +74,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const std::string document(reinterpret_cast<const char*>(data) + 1, size - 1);
   const Outcome whole = read(document, format, document.size() + 1, false);
   const Outcome cut = read(document, format, 1 + (choice >> 4), true);
-  require(whole.texts == cut.texts);
-  // Binary files are found out by their beginning, which may hold a fault that comes earlier in small reads.
   require(whole.error.empty() == cut.error.empty());
+  // A NUL byte in the first read is found before any row is given.
+  if (whole.error.find("NUL byte") == std::string::npos) require(whole == cut);
   return 0;
 }

@@ -4,10 +4,10 @@
 #include <cstdlib>
 #include <string>
 
+#include "../unit/support/byte_sources.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "data/npy.hpp"
-#include "../unit/support/byte_sources.hpp"
 
 namespace {
 
