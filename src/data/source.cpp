@@ -111,9 +111,11 @@ class PrefixedSource final : public ByteSource {
       : prefix_(std::move(prefix)), source_(std::move(source)) {}
   std::size_t read(char* buffer, std::size_t capacity) override {
     if (used_ == prefix_.size()) return source_->read(buffer, capacity);
-    const std::size_t count = std::min(capacity, prefix_.size() - used_);
+    std::size_t count = std::min(capacity, prefix_.size() - used_);
     std::memcpy(buffer, prefix_.data() + used_, count);
     used_ += count;
+    // A first read of a few bytes would hide from the reader what the file looks like.
+    if (count < capacity && source_->ready()) count += source_->read(buffer + count, capacity - count);
     return count;
   }
   bool ready() override { return used_ < prefix_.size() || source_->ready(); }
