@@ -96,7 +96,6 @@ std::string unknown_option_line(const CLI::App& app, const std::string& found,
   if (const auto candidate = nearest(std::string_view(name).substr(dashes), long_names(app))) {
     return line + "; did you mean \"--" + *candidate + "\"?";
   }
-  if (parse_number(typed)) line += "; write -- before an argument that begins with a minus sign";
   return line;
 }
 
@@ -167,7 +166,9 @@ Request parse(CLI::App& app, const std::vector<std::string>& arguments) {
 
 void declare_common_options(CLI::App& app, CommonOptions& options, std::optional<std::int64_t>& threads) {
   app.set_help_flag("-h,--help", "Print this help and exit")->group("Common options");
-  app.add_flag("--version", "Print version, commit, compiler and libraries and exit")->group("Common options");
+  app.add_flag_callback(
+         "--version", [] {}, "Print version, commit, compiler and libraries and exit")
+      ->group("Common options");
   auto* const verbose = app.add_flag("-v,--verbose", options.verbose, "Tell more on stderr");
   auto* const quiet = app.add_flag("-q,--quiet", options.quiet, "Only warnings and errors on stderr");
   verbose->group("Common options")->excludes(quiet);

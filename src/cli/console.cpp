@@ -166,7 +166,10 @@ void Console::progress(std::string_view unit, std::uint64_t done, std::uint64_t 
   progress_.total = total;
   progress_.seconds = std::chrono::duration<double>(now - began_).count();
   progress_.status = status;
-  print_to_stderr("\r" + progress_line(progress_, terminal_columns() - 1) + "\x1b[K");
+  std::string bar_line(1, '\r');
+  bar_line += progress_line(progress_, terminal_columns() - 1);
+  bar_line += "\x1b[K";
+  print_to_stderr(bar_line);
   drawn_ = true;
 }
 

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/error.hpp"
+
 namespace ae::data {
 
 // How to read a table file; every member has a "detect" value.
@@ -53,10 +55,14 @@ class RowSource {
   virtual const Layout& layout() const = 0;
 };
 
-// Opens `path` ("-" = standard input). InputError for everything that can be wrong with it: missing, a directory,
-// empty, header only, ragged row (where, found and expected number of cells), duplicate column names, NUL or invalid
-// bytes of a binary file, unterminated quote, a line over 64 MiB.
+// Opens `path` ("-" = standard input). InputError, from here or from next(), for everything that can be wrong with the
+// data: missing, a directory, empty, ragged row (where, found and expected number of cells), duplicate or empty column
+// names, NUL bytes of a binary file, unterminated quote, a line over 64 MiB. UsageError for a wrong `format`.
+// A file with a header only has no rows: next() is false at once; who needs rows throws no_rows().
 std::unique_ptr<RowSource> open_rows(const std::filesystem::path& path, const TableFormat& format = {});
+
+// "FILE: no data rows after the header; ..."
+InputError no_rows(const RowSource& source);
 
 struct FormatEntry {
   std::string_view name;

@@ -12,6 +12,8 @@ namespace ae::data {
 // Streams the decompressed bytes of a plain, gzip or Zstandard file (told by its first bytes, not its name; several
 // concatenated members/frames are one stream) or of standard input ("-").
 // Errors are InputError: missing, unreadable, a directory, truncated or corrupt compressed data (with the path).
+// A stop signal while waiting for a pipe throws Interrupted; regular files never make us wait, so there the caller's
+// own loop decides.
 class ByteSource {
  public:
   static std::unique_ptr<ByteSource> open(const std::filesystem::path& path);
@@ -26,6 +28,24 @@ class ByteSource {
   // Compressed/on-disk bytes consumed so far and in all (0 when unknown), for progress.
   virtual std::uint64_t position() const = 0;
   virtual std::uint64_t size() const = 0;
+};
+
+// Reads until `buffer` holds `capacity` bytes or the source ends; returns how many.
+std::size_t read_fully(ByteSource& source, char* buffer, std::size_t capacity);
+
+// `source` with `prefix`, bytes already read from it, put back in front.
+std::unique_ptr<ByteSource> with_prefix(std::string prefix, std::unique_ptr<ByteSource> source);
+
+// A file whose bytes can be read anywhere, for formats with a directory at their end. All methods may throw InputError.
+class RandomAccess {
+ public:
+  // "-" works when standard input is a regular file; anything that cannot seek is an InputError that says so.
+  static std::unique_ptr<RandomAccess> open(const std::filesystem::path& path);
+  virtual ~RandomAccess() = default;
+  virtual const std::string& name() const = 0;
+  virtual std::uint64_t size() const = 0;
+  // Exactly `count` bytes from `offset`; the range must lie within size().
+  virtual void read_at(std::uint64_t offset, char* buffer, std::size_t count) = 0;
 };
 
 }  // namespace ae::data

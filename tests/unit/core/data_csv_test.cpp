@@ -1,0 +1,422 @@
+#include "data/csv.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <optional>
+#include <stdexcept>
+
+#include "base/error.hpp"
+#include "base/random.hpp"
+#include "support/byte_sources.hpp"
+
+namespace ae::data {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using Cells = std::vector<std::string>;
+using Records = std::vector<Cells>;
+
+std::unique_ptr<RowSource> open_text(std::string text, const TableFormat& format = {}) {
+  return open_csv(std::make_unique<test::MemorySource>(std::move(text)), format);
+}
+
+TableFormat with_header(std::string header, std::string delimiter = "") {
+  TableFormat format;
+  format.header = std::move(header);
+  format.delimiter = std::move(delimiter);
+  return format;
+}
+
+Cells row_texts(const RowSource& rows) {
+  Cells cells;
+  for (std::size_t i = 0; i < rows.columns().size(); ++i) cells.emplace_back(rows.text(i));
+  return cells;
+}
+
+Records all_rows(RowSource& rows) {
+  Records records;
+  while (rows.next()) records.push_back(row_texts(rows));
+  return records;
+}
+
+Records all_rows(std::string text, const TableFormat& format = {}) {
+  return all_rows(*open_text(std::move(text), format));
+}
+
+std::string error_of(std::string text, const TableFormat& format = {}) {
+  try {
+    all_rows(std::move(text), format);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::bad_input);
+    return error.lines().front();
+  }
+  return "no error";
+}
+
+TEST(CsvRows, CellsAreReadByNameAndOrder) {
+  const auto rows = open_text("a,b,c\n1,2,3\n4,5,6\n");
+  EXPECT_THAT(rows->columns(), ElementsAre("a", "b", "c"));
+  EXPECT_FALSE(rows->has_numbers());
+  EXPECT_EQ(all_rows(*rows), (Records{{"1", "2", "3"}, {"4", "5", "6"}}));
+  EXPECT_EQ(rows->row(), 1);
+}
+
+TEST(CsvRows, AFirstLineWithANumberIsARow) {
+  const auto rows = open_text("1,x\n2,y");
+  EXPECT_THAT(rows->columns(), ElementsAre("f0", "f1"));
+  EXPECT_FALSE(rows->layout().header);
+  EXPECT_EQ(all_rows(*rows), (Records{{"1", "x"}, {"2", "y"}}));
+}
+
+TEST(CsvRows, HeaderCanBeForcedEitherWay) {
+  EXPECT_THAT(open_text("1990,1991\n1,2\n", with_header("yes"))->columns(), ElementsAre("1990", "1991"));
+  EXPECT_EQ(all_rows("x,y\nz,w\n", with_header("no")), (Records{{"x", "y"}, {"z", "w"}}));
+  EXPECT_THROW(open_text("a\n", with_header("maybe")), UsageError);
+}
+
+TEST(CsvRows, QuotedCellsKeepDelimitersQuotesBlanksAndLineEnds) {
+  const auto rows = open_text("a,b\n\" x, \"\"y\"\" \",\"1\n2\"\r\n");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), " x, \"y\" ");
+  EXPECT_EQ(rows->text(1), "1\n2");
+  EXPECT_EQ(rows->raw(0), "\" x, \"\"y\"\" \"");
+  EXPECT_EQ(rows->raw(1), "\"1\n2\"");
+  EXPECT_FALSE(rows->next());
+}
+
+TEST(CsvRows, UnquotedCellsAreTrimmedInTextAndExactInRaw) {
+  const auto rows = open_text("a,b\n 1\t, x y \r\n");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), "1");
+  EXPECT_EQ(rows->raw(0), " 1\t");
+  EXPECT_EQ(rows->text(1), "x y");
+  EXPECT_EQ(rows->raw(1), " x y ");
+}
+
+TEST(CsvRows, AQuoteInsideAnUnquotedCellIsText) {
+  EXPECT_EQ(all_rows("size,name\n5\" pipe,a\"\"b\n"), (Records{{"5\" pipe", "a\"\"b"}}));
+}
+
+TEST(CsvRows, LayoutTellsHowTheFileWasWritten) {
+  const auto rows = open_text("\xef\xbb\xbf\"a\";b c\r\n1;2\r\n");
+  EXPECT_EQ(rows->layout().delimiter, ';');
+  EXPECT_EQ(rows->layout().line_end, "\r\n");
+  EXPECT_TRUE(rows->layout().byte_order_mark);
+  EXPECT_EQ(rows->layout().raw_header, "\"a\";b c");
+  EXPECT_THAT(rows->columns(), ElementsAre("a", "b c"));
+}
+
+TEST(CsvRows, DelimiterIsTheOneOutsideQuotes) {
+  EXPECT_EQ(open_text("a\tb\n1\t2\n")->layout().delimiter, '\t');
+  EXPECT_EQ(open_text("\"a,b\";\"c;d\"\n1;2\n")->layout().delimiter, ';');
+  EXPECT_EQ(open_text("\"a\"\",b\"\tc\n1\t2\n")->layout().delimiter, '\t');
+  EXPECT_THAT(open_text("x\n1\n")->columns(), ElementsAre("x"));
+  EXPECT_EQ(all_rows("a|b\n1|2\n", with_header("auto", "|")), (Records{{"1", "2"}}));
+  EXPECT_EQ(all_rows("a\tb\n1\t2\n", with_header("auto", "\\t")), (Records{{"1", "2"}}));
+}
+
+TEST(CsvRows, AmbiguousDelimiterIsRefused) {
+  EXPECT_THAT(error_of("a,b\tc\n1,2\t3\n"), AllOf(StartsWith("table.csv:1:"), HasSubstr("/data/delimiter")));
+  EXPECT_EQ(all_rows("a,b\tc\n1,2\t3\n", with_header("auto", ",")), (Records{{"1", "2\t3"}}));
+}
+
+TEST(CsvRows, ImpossibleDelimitersAreUsageErrors) {
+  for (const char* delimiter : {"ab", "\"", "\n", "1", "e", ".", "-"})
+    EXPECT_THROW(open_text("a\n", with_header("auto", delimiter)), UsageError) << delimiter;
+}
+
+TEST(CsvRows, RaggedRowsNameLineFoundAndExpected) {
+  EXPECT_THAT(error_of("a,b\n1,2\n3\n"),
+              AllOf(StartsWith("table.csv:3: found 1 cell, expected 2 cells"), HasSubstr("header")));
+  EXPECT_THAT(error_of("a,b\n\"1\n\",2\n3,4,5\n"), StartsWith("table.csv:4: found 3 cells, expected 2 cells"));
+}
+
+TEST(CsvRows, RowsBeforeABadOneAreDelivered) {
+  const auto rows = open_text("a,b\n1,2\n3\n");
+  EXPECT_TRUE(rows->next());
+  EXPECT_THROW(rows->next(), InputError);
+}
+
+TEST(CsvRows, BlankLinesAreSkippedOnlyAtTheEnd) {
+  EXPECT_EQ(all_rows("a,b\n1,2\n\n  \r\n\n"), (Records{{"1", "2"}}));
+  EXPECT_THAT(error_of("a,b\n1,2\n\n\n3,4\n"), StartsWith("table.csv:3: a blank line between rows"));
+  EXPECT_THAT(error_of("a,b\n1,2\n\n3\n"), StartsWith("table.csv:3: a blank line between rows"));
+  EXPECT_THAT(error_of("\na,b\n1,2\n"), StartsWith("table.csv:1: the first line is blank"));
+}
+
+TEST(CsvRows, ABlankLineOfASingleColumnIsAMissingCell) {
+  EXPECT_EQ(all_rows("a\n1\n\n2\n\n"), (Records{{"1"}, {""}, {"2"}, {""}}));
+}
+
+TEST(CsvRows, EmptyFilesAreRefusedAndHeadersAloneHaveNoRows) {
+  EXPECT_THAT(error_of(""), HasSubstr("empty"));
+  EXPECT_THAT(error_of("\xef\xbb\xbf"), HasSubstr("empty"));
+  const auto rows = open_text("a,b");
+  EXPECT_THAT(rows->columns(), ElementsAre("a", "b"));
+  EXPECT_FALSE(rows->next());
+  EXPECT_THAT(no_rows(*rows).lines().front(), StartsWith("table.csv: no data rows"));
+}
+
+TEST(CsvRows, ColumnNamesAreUniqueAndNotEmpty) {
+  EXPECT_THAT(error_of("a,b,a\n1,2,3\n"), AllOf(StartsWith("table.csv:1:5: column name \"a\""), HasSubstr("column 1")));
+  EXPECT_THAT(error_of("a,,c\n1,2,3\n"), StartsWith("table.csv:1:3: column 2 has no name"));
+  EXPECT_THAT(open_text(",b\n0,2\n")->columns(), ElementsAre("index", "b"));
+  EXPECT_THAT(error_of(",index\n0,2\n"), HasSubstr("column name \"index\""));
+}
+
+TEST(CsvRows, BrokenQuotingNamesItsPlace) {
+  EXPECT_THAT(error_of("a,b\n1,\"x\n2,3\n"), StartsWith("table.csv:2:3: the quote opened here is not closed"));
+  EXPECT_THAT(error_of("a,b\n1,\"x\"y\n"), StartsWith("table.csv:2:6: text after the closing quote"));
+  EXPECT_THAT(error_of("a,b\n\"\n\",\"x\" \"y\"\n"), StartsWith("table.csv:3:6: text after the closing quote"));
+}
+
+TEST(CsvRows, ALoneCarriageReturnIsRefused) {
+  EXPECT_THAT(error_of("a,b\r1,2\r"), AllOf(StartsWith("table.csv:1:4: a carriage return"), HasSubstr("tr ")));
+  EXPECT_THAT(error_of("a,b\n1,2\r"), StartsWith("table.csv:2:4: a carriage return"));
+  EXPECT_EQ(all_rows("a,b\n\"1\r2\",3\n"), (Records{{"1\r2", "3"}}));
+}
+
+TEST(CsvRows, BinaryFilesAreRefusedWithTheOffset) {
+  const std::string png("\x89PNG\r\n\x1a\n\0\0\0\rIHDR", 16);
+  EXPECT_THAT(error_of(png), AllOf(HasSubstr("NUL byte at offset 8"), HasSubstr("not a text table")));
+  std::string late = "a,b\n";
+  for (int i = 0; i < 1000; ++i) late += "1,2\n";
+  EXPECT_THAT(error_of(late + std::string("3,\0\n", 4)), HasSubstr("NUL byte at offset 4006"));
+  EXPECT_THAT(error_of("\xff\xfe"
+                       "a"),
+              HasSubstr("UTF-16"));
+}
+
+TEST(CsvRows, AnEndlessLineIsRefusedAtTheLimit) {
+  EXPECT_THAT(error_of(std::string((65 << 20), 'y')), HasSubstr("longer than 64 MiB"));
+  EXPECT_THAT(error_of("a,b\n1," + std::string((65 << 20), 'y')), StartsWith("table.csv:2: a line longer than 64 MiB"));
+  EXPECT_THAT(error_of("a,b\n1,2\n1,\"" + std::string((65 << 20), 'y')), StartsWith("table.csv:3:3: the quote opened"));
+  EXPECT_THAT(error_of(std::string((8 << 20), ',')), HasSubstr("cells in one line"));
+}
+
+TEST(CsvRows, PlacesAreRightInsideQuotedLinesAndAfterWideCharacters) {
+  const auto rows = open_text("a,b,c\n\"x\ny\nz\",\"\xc3\xa4\",9\n1,2,3\n");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->where(0), "table.csv:2:1");
+  EXPECT_EQ(rows->where(1), "table.csv:4:4");
+  EXPECT_EQ(rows->where(2), "table.csv:4:8");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->where(1), "table.csv:5:3");
+}
+
+TEST(CsvRows, ReadyIsFalseUntilAWholeRecordIsThere) {
+  int available = 0;  // reads of 4 bytes that the slow writer has made so far
+  auto source = std::make_unique<test::MemorySource>("a,b\n1,2\n33,4\n\n\n\n", [] { return std::size_t{4}; });
+  auto* raw = source.get();
+  raw->set_ready([&] { return raw->position() / 4 < static_cast<std::uint64_t>(available); });
+  const auto rows = open_csv(std::move(source));
+  EXPECT_FALSE(rows->ready());
+  available = 2;
+  EXPECT_TRUE(rows->ready());
+  ASSERT_TRUE(rows->next());
+  const std::string_view held = rows->text(1);
+  available = 3;
+  EXPECT_FALSE(rows->ready());
+  available = 4;
+  EXPECT_TRUE(rows->ready());
+  EXPECT_EQ(held, "2");
+  EXPECT_EQ(rows->text(0), "1");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), "33");
+  EXPECT_FALSE(rows->ready());  // only blank lines so far: a row or the end may follow
+  available = 1000;
+  EXPECT_TRUE(rows->ready());
+  EXPECT_FALSE(rows->next());
+}
+
+// --- against a reference that reads the grammar byte by byte ---------------------------------------------------------
+
+struct Parsed {
+  Records texts;
+  Records raws;
+  std::optional<std::string> error;  // what kind of thing is wrong after these records
+};
+
+bool is_blank_text(const std::string& text) { return text.find_first_not_of(" \t") == std::string::npos; }
+
+std::string trim(const std::string& text) {
+  const auto begin = text.find_first_not_of(" \t");
+  if (begin == std::string::npos) return "";
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+// The whole document at once, one state per byte, no header.
+Parsed reference(const std::string& text, char delimiter) {
+  Parsed parsed;
+  Cells texts, raws;
+  std::string cell, raw;
+  enum { start, plain, quoted, closed } state = start;
+  const auto end_cell = [&] {
+    texts.push_back(state == closed ? cell : trim(cell));
+    raws.push_back(raw);
+    cell.clear();
+    raw.clear();
+    state = start;
+  };
+  std::size_t blank_lines = 0;
+  const auto end_record = [&]() -> bool {
+    end_cell();
+    const bool blank = texts.size() == 1 && is_blank_text(raws[0]);
+    const std::size_t columns = parsed.texts.empty() ? texts.size() : parsed.texts[0].size();
+    if (blank && columns > 1) {
+      ++blank_lines;
+    } else if (blank && parsed.texts.empty()) {
+      parsed.error = "the first line is blank";
+    } else if (blank_lines > 0) {
+      parsed.error = "a blank line between rows";
+    } else if (texts.size() != columns) {
+      parsed.error = "found " + std::to_string(texts.size()) + " cell";
+    } else {
+      parsed.texts.push_back(texts);
+      parsed.raws.push_back(raws);
+    }
+    texts.clear();
+    raws.clear();
+    return !parsed.error;
+  };
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool crlf = c == '\r' && i + 1 < text.size() && text[i + 1] == '\n';
+    if (state == quoted) {
+      raw += c;
+      if (c == '"')
+        state = closed;
+      else
+        cell += c;
+    } else if (c == '\r' && !crlf) {
+      parsed.error = "a carriage return";
+      return parsed;
+    } else if (crlf || c == '\n') {
+      i += crlf;
+      if (!end_record()) return parsed;
+    } else if (c == delimiter) {
+      end_cell();
+    } else if (c == '"' && state == start) {
+      raw += c;
+      state = quoted;
+    } else if (state == closed) {
+      if (c != '"') {
+        parsed.error = "text after the closing quote";
+        return parsed;
+      }
+      raw += c;
+      cell += c;
+      state = quoted;
+    } else {
+      raw += c;
+      cell += c;
+      state = plain;
+    }
+  }
+  if (state == quoted)
+    parsed.error = "is not closed";
+  else if (state != start || !texts.empty())
+    end_record();
+  if (parsed.texts.empty() && !parsed.error) parsed.error = "empty";
+  return parsed;
+}
+
+Parsed read_in_pieces(const std::string& text, char delimiter, Random random, bool ask_ready) {
+  Parsed parsed;
+  try {
+    auto source = std::make_unique<test::MemorySource>(text, [random]() mutable { return 1 + random.below(70); });
+    const auto rows = open_csv(std::move(source), with_header("no", std::string(1, delimiter)));
+    while (rows->next()) {
+      if (ask_ready) rows->ready();
+      Cells raws;
+      for (std::size_t i = 0; i < rows->columns().size(); ++i) raws.emplace_back(rows->raw(i));
+      parsed.texts.push_back(row_texts(*rows));
+      parsed.raws.push_back(raws);
+      if (ask_ready) rows->ready();
+      EXPECT_EQ(row_texts(*rows), parsed.texts.back());
+    }
+  } catch (const InputError& error) {
+    parsed.error = error.lines().front();
+  }
+  return parsed;
+}
+
+// Mostly right documents with a few broken places; `wild` ones are random strings of the bytes that matter.
+std::string random_document(Random& random, char delimiter, bool wild) {
+  std::string text;
+  if (wild) {
+    const std::string alphabet = std::string("\"\"\r\n\n ab1") + delimiter + delimiter;
+    for (std::size_t i = random.below(60); i > 0; --i) text += alphabet[random.below(alphabet.size())];
+    return text;
+  }
+  const std::size_t columns = 1 + random.below(5);
+  const std::string line_end = random.below(2) ? "\n" : "\r\n";
+  for (std::size_t row = random.below(40); row > 0; --row) {
+    for (std::size_t i = 0; i < columns; ++i) {
+      if (i > 0) text += delimiter;
+      if (random.below(4) == 0) {
+        text += '"';
+        for (std::size_t n = random.below(100); n > 0; --n) {
+          static constexpr std::string_view inside = "ab,;\t\n\r\" ";
+          const char c = inside[random.below(inside.size())];
+          text += c;
+          if (c == '"') text += c;
+        }
+        text += '"';
+      } else {
+        for (std::size_t n = random.below(12); n > 0; --n) text += "0123456789. x"[random.below(13)];
+      }
+    }
+    text += random.below(300) == 0 ? "\n\n" : line_end;
+  }
+  if (random.below(3) == 0 && text.size() > 2) text.resize(text.size() - 1 - random.below(2));
+  return text;
+}
+
+TEST(CsvRows, AgreesWithAReferenceParserHoweverTheReadsAreCut) {
+  Random random(stream_key(1, "csv documents"));
+  int errors = 0;
+  for (int i = 0; i < 6000; ++i) {
+    const char delimiter = ",;\t|"[random.below(4)];
+    const std::string text = random_document(random, delimiter, i % 2 == 0);
+    const Parsed expected = reference(text, delimiter);
+    const Parsed found = read_in_pieces(text, delimiter, Random(random.bits()), i % 3 == 0);
+    ASSERT_EQ(found.error.has_value(), expected.error.has_value())
+        << testing::PrintToString(text) << "\nfound " << found.error.value_or("none") << "\nexpected "
+        << expected.error.value_or("none");
+    if (expected.error) {
+      ASSERT_THAT(*found.error, HasSubstr(*expected.error)) << testing::PrintToString(text);
+      ++errors;
+    }
+    ASSERT_EQ(found.texts, expected.texts) << testing::PrintToString(text);
+    ASSERT_EQ(found.raws, expected.raws) << testing::PrintToString(text);
+  }
+  EXPECT_GT(errors, 500);
+  EXPECT_LT(errors, 5000);
+}
+
+TEST(CsvRows, RecordsLargerThanTheBufferAreWhole) {
+  std::string wide = "h0";
+  for (int i = 1; i < 100000; ++i) wide += ",h" + std::to_string(i);
+  std::string text = wide + "\n";
+  for (int row = 0; row < 3; ++row) {
+    for (int i = 0; i < 100000; ++i) text += (i ? "," : "") + std::to_string(row * 100000 + i);
+    text += "\n";
+  }
+  const auto rows = open_text(text);
+  ASSERT_EQ(rows->columns().size(), 100000u);
+  EXPECT_EQ(rows->columns().back(), "h99999");
+  for (int row = 0; row < 3; ++row) {
+    ASSERT_TRUE(rows->next());
+    EXPECT_EQ(rows->text(0), std::to_string(row * 100000));
+    EXPECT_EQ(rows->text(99999), std::to_string(row * 100000 + 99999));
+  }
+  EXPECT_FALSE(rows->next());
+}
+
+}  // namespace
+}  // namespace ae::data
