@@ -340,7 +340,7 @@
     typed.placeholder = threshold === null ? "above all" : "";
     typed.removeAttribute("aria-invalid");
     byId("use").hidden = threshold === null;
-    byId("use-command").textContent = `ae-score MODEL INPUT --threshold=${threshold}`;
+    byId("use-threshold").textContent = `--threshold=${threshold}`;
     byId("higher").disabled = stop === 0;
     byId("lower").disabled = stop === e.threshold.length - 1;
     for (const button of presets.children) button.setAttribute("aria-pressed", String(Number(button.dataset.stop) === stop));
