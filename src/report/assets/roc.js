@@ -159,7 +159,7 @@
     draw(svg, "text", { x: left - 7, y: base + 4, "text-anchor": "end" }, "0");
 
     // scores
-    const wanted = Math.max(3, Math.floor(plotWidth / 80));
+    const wanted = Math.max(4, Math.floor(plotWidth / 80));
     const ticks = e.histogram.logarithmic ? logTicks(axis.low, axis.high, wanted) : linearTicks(axis.low, axis.high, wanted);
     let written = -Infinity;
     for (const tick of ticks) {
@@ -302,7 +302,7 @@
     movePr = drawCurve("pr", ["recall", "precision"], prPath,
       (e, x, y) => `M${x(0)} ${y(e.anomalies / (e.anomalies + e.normals))}H${x(1)}`,
       (e, i) => { const now = at(e, i); return [now.tpr, now.precision]; },
-      (now) => `precision ${percent(now.precision)}`, false);
+      (now) => now.tp + now.fp > 0 ? `precision ${percent(now.precision)}` : "nothing flagged", false);
     update();
   };
 
@@ -313,7 +313,7 @@
   const rates = [
     ["Recall (TPR)", (n) => percent(n.tpr)],
     ["False positive rate", (n) => percent(n.fpr)],
-    ["Precision", (n) => percent(n.precision)],
+    ["Precision", (n) => percent(n.tp + n.fp > 0 ? n.precision : NaN)],
     ["F1", (n) => ratio(n.f1)],
     ["Matthews correlation", (n) => ratio(n.mcc)],
     ["Balanced accuracy", (n) => percent((n.tpr + 1 - n.fpr) / 2)],
