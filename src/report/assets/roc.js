@@ -10,7 +10,7 @@
   let stop = evaluations[0].chosen;
 
   // ---- text
-  const minus = "\u2212", dash = "\u2013", wide = "\u2009", times = "\u00d7";
+  const minus = "\u2212", dash = "\u2013", wide = "\u2009";
   const count = (n) => n.toLocaleString("en-US");
   const area = (x) => x.toFixed(x > 0.9995 && x < 1 ? 5 : 3);
   const ratio = (x) => (Number.isNaN(x) ? dash : x.toFixed(3).replace("-", minus));
@@ -23,8 +23,8 @@
     if (x === null) return "above all scores";
     if (x === 0) return "0";
     const size = Math.abs(x);
-    const text = size >= 1e6 || size < 1e-4 ? x.toExponential(digits - 1) : String(Number(x.toPrecision(digits)));
-    return text.replace(/-/g, minus).replace(/e\+?/, wide + times + wide + "10^");
+    if (size >= 1e6 || size < 1e-4) return x.toExponential(digits - 1).replace(/\.?0*e\+?/, "e");
+    return String(Number(x.toPrecision(digits))).replace("-", minus);
   };
   const percentOf = (x) => (100 * x).toFixed(x >= 0.01 ? 0 : 1);
 
@@ -161,12 +161,13 @@
     // scores
     const wanted = Math.max(4, Math.floor(plotWidth / 80));
     const ticks = e.histogram.logarithmic ? logTicks(axis.low, axis.high, wanted) : linearTicks(axis.low, axis.high, wanted);
-    let written = -Infinity;
+    let written = -Infinity, last = "";
     for (const tick of ticks) {
       draw(svg, "path", { class: "frame", d: `M${x(tick)} ${top + plotHeight}v4` });
       const text = score(tick), half = 3.6 * text.length;
-      if (x(tick) - half < written + 6 || x(tick) + half > width) continue;
+      if (x(tick) - half < Math.max(0, written + 6) || x(tick) + half > width || text === last) continue;
       written = x(tick) + half;
+      last = text;
       draw(svg, "text", { x: x(tick), y: top + plotHeight + 17, "text-anchor": "middle" }, text);
     }
     draw(svg, "text", { class: "axis-title", x: left + plotWidth / 2, y: height - 3, "text-anchor": "middle" },
