@@ -18,7 +18,8 @@ namespace {
 using namespace ae;
 
 struct RocOptions {
-  std::vector<std::string> inputs;
+  std::string scores;
+  std::string second;  // "" = none
   stats::ScoreColumns columns;
   stats::LabelMeaning labels;
   std::string choose = "youden";
@@ -28,14 +29,19 @@ struct RocOptions {
   std::int64_t seed = 0;
   std::string curve;
   std::string summary;
+  std::string plot;
+  std::string report;
+
+  std::vector<std::string> inputs() const {
+    return second.empty() ? std::vector{scores} : std::vector{scores, second};
+  }
 };
 
 void declare(CLI::App& app, RocOptions& options) {
-  app.add_option("scores", options.inputs,
-                 "One table of scores and labels, or two of the same rows to compare (CSV or TSV, also .gz and .zst; - "
-                 "is standard input)")
-      ->required()
-      ->expected(1, 2);
+  app.add_option("scores", options.scores,
+                 "Table of scores and labels (CSV or TSV, also .gz and .zst; - is standard input)")
+      ->required();
+  app.add_option("second", options.second, "Other scores of the same rows, matched by id, to compare with");
   app.add_option("--score-column", options.columns.score, "Column with the scores; higher = more anomalous")
       ->capture_default_str();
   app.add_option("--label-column", options.columns.label,
@@ -70,7 +76,7 @@ void declare(CLI::App& app, RocOptions& options) {
 // All files a run writes, opened before any work is done and published together at its end.
 class Outputs {
  public:
-  Outputs(const RocOptions& options, bool overwrite) : inputs_(options.inputs) {
+  Outputs(const RocOptions& options, bool overwrite) : inputs_(options.inputs()) {
     curve = open(options.curve, "-o", overwrite);
     summary = open(options.summary, "--summary", overwrite);
     if (!stdout_taken_) table = Output::open("-", false);
@@ -101,7 +107,7 @@ class Outputs {
     return Output::open(path, overwrite);
   }
 
-  const std::vector<std::string>& inputs_;
+  std::vector<std::string> inputs_;
   std::vector<std::pair<std::string, std::string>> opened_;
   bool stdout_taken_ = false;
 };
@@ -136,7 +142,7 @@ struct Results {
 };
 
 Results assess_one(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
-  auto rows = stats::read_labeled_scores(options.inputs.front(), options.columns, options.labels, reporter);
+  auto rows = stats::read_labeled_scores(options.scores, options.columns, options.labels, reporter);
   Results results;
   results.first.emplace(std::move(rows.anomalies), std::move(rows.normals));
   results.assessment.evaluations.push_back(stats::evaluate(*results.first, how, rows.name, reporter));
@@ -146,7 +152,7 @@ Results assess_one(const RocOptions& options, const stats::EvaluationOptions& ho
 
 Results assess_pair(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
   auto rows =
-      stats::read_paired_scores(options.inputs[0], options.inputs[1], options.columns, options.labels, reporter);
+      stats::read_paired_scores(options.scores, options.second, options.columns, options.labels, reporter);
   Results results;
   results.assessment.comparison = stats::compare_auroc(rows.anomalies, rows.normals, options.confidence);
   results.first.emplace(std::move(rows.anomalies.first), std::move(rows.normals.first));
@@ -161,11 +167,11 @@ Results assess_pair(const RocOptions& options, const stats::EvaluationOptions& h
 int run(const RocOptions& options, cli::Context& context) {
   const auto how = evaluation_options(options, context.options.threads);
   options.labels.check();
-  if (options.inputs.size() == 2 && options.inputs[0] == "-" && options.inputs[1] == "-")
+  if (options.scores == "-" && options.second == "-")
     throw UsageError("standard input can be only one of the two score files");
   Outputs outputs(options, context.options.force);
 
-  auto [assessment, first] = options.inputs.size() == 1 ? assess_one(options, how, context.reporter)
+  auto [assessment, first] = options.second.empty() ? assess_one(options, how, context.reporter)
                                                         : assess_pair(options, how, context.reporter);
   if (outputs.curve) stats::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
   if (outputs.summary) {
