@@ -2,10 +2,12 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import json
 import math
 import subprocess
+import xml.etree.ElementTree
 
 import numpy as np
 import pytest
@@ -176,14 +178,29 @@ def test_standard_streams_and_compression(run, good, tmp_path):
 
 
 def test_summary_tells_where_it_comes_from(run, good, tmp_path):
-    import hashlib
-
     assert run("ae-roc", "scores.csv", "--summary", "s.json").code == 0
     summary = json.loads((tmp_path / "s.json").read_text())
     assert summary["inputs"] == [
         {"path": "scores.csv", "sha256": hashlib.sha256((tmp_path / "scores.csv").read_bytes()).hexdigest()}]
     assert summary["arguments"][1:] == ["scores.csv", "--summary", "s.json"]
     assert summary["version"].startswith("ae-roc ")
+
+
+def test_plot_and_report_are_whole_documents(run, good, tmp_path):
+    outcome = run("ae-roc", "scores.csv", "--plot", "roc.svg", "--report", "report.html")
+    assert outcome.code == 0 and outcome.stderr == "", outcome
+    assert xml.etree.ElementTree.parse(tmp_path / "roc.svg").getroot().tag == "{http://www.w3.org/2000/svg}svg"
+    page = (tmp_path / "report.html").read_text()
+    assert page.lower().startswith("<!doctype html>") and page.rstrip().endswith("</html>")
+    assert "ae-roc scores.csv --plot roc.svg --report report.html" in page
+    assert hashlib.sha256((tmp_path / "scores.csv").read_bytes()).hexdigest() in page
+
+
+def test_plot_and_report_of_two_files(run, good, tmp_path):
+    (tmp_path / "it's.csv").write_text((tmp_path / "scores.csv").read_text())
+    assert run("ae-roc", "scores.csv", "it's.csv", "--plot", "roc.svg", "--report", "report.html").code == 0
+    assert "scores.csv" in (tmp_path / "roc.svg").read_text()
+    assert (tmp_path / "report.html").stat().st_size < 1_000_000
 
 
 def test_labels_by_name(run, tmp_path):
@@ -279,6 +296,7 @@ def test_bad_pair_is_one_line_and_exit_4(run, tmp_path, name):
     (("-", "-"), ["standard input"]),
     (("scores.csv", "-o", "-", "--summary", "-"), ["-o and --summary both write to"]),
     (("scores.csv", "-o", "x", "--summary", "./x"), ["-o and --summary both write to"]),
+    (("scores.csv", "--plot", "x", "--report", "x"), ["--plot and --report both write to"]),
     (("scores.csv", "-o", "scores.csv", "--force"), ["is an input file"]),
     (("scores.csv", "-o", "old.csv"), ["old.csv exists", "--force"]),
     (("scores.csv", "--summary", "old.csv"), ["old.csv exists", "--force"]),
