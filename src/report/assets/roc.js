@@ -436,7 +436,7 @@
   const begin = () => {
     const e = evaluations[shown];
     const up = Math.max(...e.histogram.normals), down = Math.max(...e.histogram.anomalies);
-    logCounts.checked = Math.max(up, down) > 20 * Math.max(1, Math.min(up, down));
+    logCounts.checked = Math.max(up, down) > 10 * Math.max(1, Math.min(up, down));
     byId("roc-note").textContent = `area ${area(e.auroc.value)}`;
     byId("pr-note").textContent = `area ${area(e.auprc.value)}`;
     offerPresets();
