@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "cli/app.hpp"
 #include "cli/version.hpp"
+#include "report/roc.hpp"
 #include "stats/score_files.hpp"
 #include "stats/summary.hpp"
 
@@ -18,7 +19,8 @@ namespace {
 using namespace ae;
 
 struct RocOptions {
-  std::vector<std::string> inputs;
+  std::string scores;
+  std::string second;  // "" = none
   stats::ScoreColumns columns;
   stats::LabelMeaning labels;
   std::string choose = "youden";
@@ -28,14 +30,17 @@ struct RocOptions {
   std::int64_t seed = 0;
   std::string curve;
   std::string summary;
+  std::string plot;
+  std::string report;
+
+  std::vector<std::string> inputs() const { return second.empty() ? std::vector{scores} : std::vector{scores, second}; }
 };
 
 void declare(CLI::App& app, RocOptions& options) {
-  app.add_option("scores", options.inputs,
-                 "One table of scores and labels, or two of the same rows to compare (CSV or TSV, also .gz and .zst; - "
-                 "is standard input)")
-      ->required()
-      ->expected(1, 2);
+  app.add_option("scores", options.scores,
+                 "Table of scores and labels (CSV or TSV, also .gz and .zst; - is standard input)")
+      ->required();
+  app.add_option("second", options.second, "Other scores of the same rows, matched by id, to compare with");
   app.add_option("--score-column", options.columns.score, "Column with the scores; higher = more anomalous")
       ->capture_default_str();
   app.add_option("--label-column", options.columns.label,
@@ -65,23 +70,27 @@ void declare(CLI::App& app, RocOptions& options) {
   app.add_option("-o,--output", options.curve,
                  "Write the whole ROC curve (of the first file) as CSV; - = standard output, instead of the table");
   app.add_option("--summary", options.summary, "Write all figures as JSON; ae-score --roc reads the threshold from it");
+  app.add_option("--plot", options.plot, "Draw the ROC and precision-recall curves as SVG");
+  app.add_option("--report", options.report, "Write a page to explore thresholds on: one HTML file, works offline");
 }
 
 // All files a run writes, opened before any work is done and published together at its end.
 class Outputs {
  public:
-  Outputs(const RocOptions& options, bool overwrite) : inputs_(options.inputs) {
+  Outputs(const RocOptions& options, bool overwrite) : inputs_(options.inputs()) {
     curve = open(options.curve, "-o", overwrite);
     summary = open(options.summary, "--summary", overwrite);
+    plot = open(options.plot, "--plot", overwrite);
+    page = open(options.report, "--report", overwrite);
     if (!stdout_taken_) table = Output::open("-", false);
   }
 
   void commit() {
-    for (auto* output : {&curve, &summary, &table})
+    for (auto* output : {&curve, &summary, &plot, &page, &table})
       if (*output) (*output)->commit();
   }
 
-  std::optional<Output> curve, summary, table;
+  std::optional<Output> curve, summary, plot, page, table;
 
  private:
   std::optional<Output> open(const std::string& path, const std::string& option, bool overwrite) {
@@ -101,7 +110,7 @@ class Outputs {
     return Output::open(path, overwrite);
   }
 
-  const std::vector<std::string>& inputs_;
+  std::vector<std::string> inputs_;
   std::vector<std::pair<std::string, std::string>> opened_;
   bool stdout_taken_ = false;
 };
@@ -123,6 +132,25 @@ std::string hash_of(const std::string& input) {
   return std::filesystem::is_regular_file(input, ignored) ? sha256_of_file(input) : std::string();
 }
 
+// One command line that a shell splits into the same arguments again.
+std::string shell_command(const std::vector<std::string>& arguments) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+.,:/@%";
+  std::string command = "ae-roc";
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const bool as_is = !argument.empty() && argument.find_first_not_of(plain) == std::string::npos;
+    command += ' ';
+    if (as_is) {
+      command += argument;
+      continue;
+    }
+    command += '\'';
+    for (const char c : argument) command += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    command += '\'';
+  }
+  return command;
+}
+
 // "ae-roc 0.1.0, git: 0123abc": the first two lines of --version.
 std::string version() {
   std::string text = cli::version_text("ae-roc", {});
@@ -136,7 +164,7 @@ struct Results {
 };
 
 Results assess_one(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
-  auto rows = stats::read_labeled_scores(options.inputs.front(), options.columns, options.labels, reporter);
+  auto rows = stats::read_labeled_scores(options.scores, options.columns, options.labels, reporter);
   Results results;
   results.first.emplace(std::move(rows.anomalies), std::move(rows.normals));
   results.assessment.evaluations.push_back(stats::evaluate(*results.first, how, rows.name, reporter));
@@ -145,8 +173,7 @@ Results assess_one(const RocOptions& options, const stats::EvaluationOptions& ho
 }
 
 Results assess_pair(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
-  auto rows =
-      stats::read_paired_scores(options.inputs[0], options.inputs[1], options.columns, options.labels, reporter);
+  auto rows = stats::read_paired_scores(options.scores, options.second, options.columns, options.labels, reporter);
   Results results;
   results.assessment.comparison = stats::compare_auroc(rows.anomalies, rows.normals, options.confidence);
   results.first.emplace(std::move(rows.anomalies.first), std::move(rows.normals.first));
@@ -158,21 +185,25 @@ Results assess_pair(const RocOptions& options, const stats::EvaluationOptions& h
   return results;
 }
 
+void add_hashes(stats::Assessment& assessment, const std::vector<std::string>& inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) assessment.evaluations[i].sha256 = hash_of(inputs[i]);
+}
+
 int run(const RocOptions& options, cli::Context& context) {
   const auto how = evaluation_options(options, context.options.threads);
   options.labels.check();
-  if (options.inputs.size() == 2 && options.inputs[0] == "-" && options.inputs[1] == "-")
+  if (options.scores == "-" && options.second == "-")
     throw UsageError("standard input can be only one of the two score files");
   Outputs outputs(options, context.options.force);
 
-  auto [assessment, first] = options.inputs.size() == 1 ? assess_one(options, how, context.reporter)
-                                                        : assess_pair(options, how, context.reporter);
+  auto [assessment, first] =
+      options.second.empty() ? assess_one(options, how, context.reporter) : assess_pair(options, how, context.reporter);
+  if (outputs.summary || outputs.page) add_hashes(assessment, options.inputs());
   if (outputs.curve) stats::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
-  if (outputs.summary) {
-    for (std::size_t i = 0; i < options.inputs.size(); ++i)
-      assessment.evaluations[i].sha256 = hash_of(options.inputs[i]);
-    outputs.summary->write(stats::summary_json(assessment, {version(), context.arguments}));
-  }
+  if (outputs.summary) outputs.summary->write(stats::summary_json(assessment, {version(), context.arguments}));
+  if (outputs.plot) outputs.plot->write(report::roc_svg(assessment));
+  if (outputs.page)
+    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), {{"Made by", version()}}}));
   if (outputs.table) outputs.table->write(stats::summary_table(assessment));
   outputs.commit();
   return 0;
@@ -185,7 +216,8 @@ int main(int argc, char** argv) {
   const cli::Program program = {
       "ae-roc",
       "How good is the score, and where to cut? ROC and precision-recall statistics of scores with labels.",
-      {{"ae-roc scores.csv --summary summary.json", "AUROC and AUPRC with intervals, a threshold and what it does"},
+      {{"ae-roc scores.csv --summary summary.json --plot roc.svg --report report.html",
+        "AUROC and AUPRC with intervals, a threshold and what it does; as table, JSON, picture and page"},
        {"ae-roc scores.csv other.csv --choose fpr=0.01",
         "are two scores of the same rows equally good? (paired DeLong test)"}}};
   return cli::run_app(

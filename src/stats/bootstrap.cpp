@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <exception>
 #include <numeric>
@@ -35,21 +36,70 @@ struct Bins {
   }
 };
 
-// Independent uniform draws below a bound, two from each random word (Lemire's multiply-shift with rejection, 32 bit).
-template <typename Take>
-void draw(std::uint64_t draws, std::uint32_t bound, Random& random, Take&& take) {
-  const std::uint32_t rejected = (0u - bound) % bound;
-  std::uint64_t taken = 0;
-  while (taken < draws) {
-    const std::uint64_t bits = random.bits();
-    for (const auto half : {static_cast<std::uint32_t>(bits), static_cast<std::uint32_t>(bits >> 32)}) {
-      const std::uint64_t product = static_cast<std::uint64_t>(half) * bound;
-      if (static_cast<std::uint32_t>(product) < rejected || taken == draws) continue;
-      take(static_cast<std::uint32_t>(product >> 32));
-      ++taken;
+constexpr std::uint32_t kBlock = 1u << 13;  // rows whose bin numbers and counts fit into the first-level cache
+
+// How many of `draws` independent events of probability p happen, p = fraction / 2^64: the events' uniform numbers are
+// compared with p bit by bit, 64 of them at once, until none is undecided.
+std::uint64_t binomial(std::uint64_t draws, std::uint64_t fraction, Random& random) {
+  std::uint64_t happened = 0;
+  for (std::uint64_t left = draws; left > 0;) {
+    const std::uint64_t batch = std::min<std::uint64_t>(left, 64);
+    std::uint64_t undecided = ~0ull >> (64 - batch);
+    for (std::uint64_t bits = fraction; bits != 0 && undecided != 0; bits <<= 1) {
+      const std::uint64_t digits = random.bits();
+      if (bits >> 63) {
+        happened += static_cast<std::uint64_t>(std::popcount(undecided & ~digits));  // 0 below 1: less than p
+        undecided &= digits;
+      } else {
+        undecided &= ~digits;  // 1 above 0: not less than p
+      }
+    }
+    left -= batch;
+  }
+  return happened;
+}
+
+// Draws rows with replacement and counts them per bin. Halving the rows and drawing how many of the draws fall into
+// each half gives the same distribution as drawing from all of them, but touches memory in order, and stops where all
+// rows are in one bin.
+class Drawing {
+ public:
+  Drawing(const std::vector<std::uint32_t>& bin_of_row, std::vector<std::uint32_t>& counts, Random random)
+      : bin_of_row_(bin_of_row), counts_(counts), random_(random) {}
+
+  void draw(std::uint64_t draws, std::uint32_t first, std::uint32_t rows) {
+    const std::uint32_t bin = bin_of_row_[first];
+    if (draws == 0) return;
+    if (bin == bin_of_row_[first + rows - 1]) {
+      counts_[bin] += static_cast<std::uint32_t>(draws);
+    } else if (rows == kBlock) {
+      draw_in_block(draws, first);
+    } else if (rows < kBlock) {
+      for (; draws > 0; --draws) take(first + static_cast<std::uint32_t>(random_.below(rows)));
+    } else {
+      const std::uint32_t left_rows = std::bit_floor(rows - 1);
+      const auto fraction = (static_cast<unsigned __int128>(left_rows) << 64) / rows;
+      const std::uint64_t left = binomial(draws, static_cast<std::uint64_t>(fraction), random_);
+      draw(left, first, left_rows);
+      draw(draws - left, first + left_rows, rows - left_rows);
     }
   }
-}
+
+ private:
+  void take(std::uint32_t row) { ++counts_[bin_of_row_[row]]; }
+
+  void draw_in_block(std::uint64_t draws, std::uint32_t first) {  // four draws from the bits of one word
+    for (; draws >= 4; draws -= 4) {
+      const std::uint64_t bits = random_.bits();
+      for (int shift = 0; shift < 64; shift += 16) take(first + static_cast<std::uint32_t>((bits >> shift) % kBlock));
+    }
+    for (; draws > 0; --draws) take(first + static_cast<std::uint32_t>(random_.bits() % kBlock));
+  }
+
+  const std::vector<std::uint32_t>& bin_of_row_;
+  std::vector<std::uint32_t>& counts_;
+  Random random_;
+};
 
 class Resampler {
  public:
@@ -75,9 +125,9 @@ class Resampler {
   void fill(std::vector<std::uint32_t>& counts, const std::vector<std::uint32_t>& bin_of_row, std::string_view purpose,
             std::int64_t resample) {
     std::fill(counts.begin(), counts.end(), 0u);
-    Random random(stream_key(seed_, purpose, static_cast<std::uint64_t>(resample)));
     const auto rows = static_cast<std::uint32_t>(bin_of_row.size());
-    draw(rows, rows, random, [&](std::uint32_t row) { ++counts[bin_of_row[row]]; });
+    const Random random(stream_key(seed_, purpose, static_cast<std::uint64_t>(resample)));
+    Drawing(bin_of_row, counts, random).draw(rows, 0, rows);
   }
 
   const Bins& bins_;

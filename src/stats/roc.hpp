@@ -89,7 +89,7 @@ struct BootstrapOptions {
   double confidence = 0.95;
   int threads = 0;  // 0: by the size of the work; the result does not depend on it
   // Draws (rows times resamples) beyond which fewer resamples are taken, though never fewer than 200.
-  std::int64_t work_limit = 1'500'000'000;
+  std::int64_t work_limit = 2'000'000'000;
 };
 struct BootstrapEstimate {
   Estimate estimate;

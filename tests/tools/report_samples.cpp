@@ -51,6 +51,9 @@ int main(int argc, char** argv) {
   single("rare", hard_sample(40, 20000, 2.6));
   single("large", hard_sample(20000, 180000, 1.4));
   single("negative", negative_sample());
+  single("equal", {"equal.csv", {1, 1}, {1, 1, 1}});
+  single("extreme", {"extreme.csv", {1.7e308, 3, 1e-300}, {-1.7e308, 2, 5e-324}});
+  single("steep", {"steep.csv", {1e200, 3, 2e-5}, {1e-300, 1e-8, 1e-7, 1e-7}});
   auto hostile = tiny_sample();
   hostile.name = hostile_name();
   single("hostile", hostile);

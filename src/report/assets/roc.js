@@ -10,7 +10,7 @@
   let stop = evaluations[0].chosen;
 
   // ---- text
-  const minus = "\u2212", dash = "\u2013", wide = "\u2009", times = "\u00d7";
+  const minus = "\u2212", dash = "\u2013", wide = "\u2009";
   const count = (n) => n.toLocaleString("en-US");
   const area = (x) => x.toFixed(x > 0.9995 && x < 1 ? 5 : 3);
   const ratio = (x) => (Number.isNaN(x) ? dash : x.toFixed(3).replace("-", minus));
@@ -23,8 +23,8 @@
     if (x === null) return "above all scores";
     if (x === 0) return "0";
     const size = Math.abs(x);
-    const text = size >= 1e6 || size < 1e-4 ? x.toExponential(digits - 1) : String(Number(x.toPrecision(digits)));
-    return text.replace(/-/g, minus).replace(/e\+?/, wide + times + wide + "10^");
+    if (size >= 1e6 || size < 1e-4) return x.toExponential(digits - 1).replace(/\.?0*e\+?/, "e");
+    return String(Number(x.toPrecision(digits))).replace("-", minus);
   };
   const percentOf = (x) => (100 * x).toFixed(x >= 0.01 ? 0 : 1);
 
@@ -159,14 +159,15 @@
     draw(svg, "text", { x: left - 7, y: base + 4, "text-anchor": "end" }, "0");
 
     // scores
-    const wanted = Math.max(3, Math.floor(plotWidth / 80));
+    const wanted = Math.max(4, Math.floor(plotWidth / 80));
     const ticks = e.histogram.logarithmic ? logTicks(axis.low, axis.high, wanted) : linearTicks(axis.low, axis.high, wanted);
-    let written = -Infinity;
+    let written = -Infinity, last = "";
     for (const tick of ticks) {
       draw(svg, "path", { class: "frame", d: `M${x(tick)} ${top + plotHeight}v4` });
       const text = score(tick), half = 3.6 * text.length;
-      if (x(tick) - half < written + 6 || x(tick) + half > width) continue;
+      if (x(tick) - half < Math.max(0, written + 6) || x(tick) + half > width || text === last) continue;
       written = x(tick) + half;
+      last = text;
       draw(svg, "text", { x: x(tick), y: top + plotHeight + 17, "text-anchor": "middle" }, text);
     }
     draw(svg, "text", { class: "axis-title", x: left + plotWidth / 2, y: height - 3, "text-anchor": "middle" },
@@ -302,7 +303,7 @@
     movePr = drawCurve("pr", ["recall", "precision"], prPath,
       (e, x, y) => `M${x(0)} ${y(e.anomalies / (e.anomalies + e.normals))}H${x(1)}`,
       (e, i) => { const now = at(e, i); return [now.tpr, now.precision]; },
-      (now) => `precision ${percent(now.precision)}`, false);
+      (now) => now.tp + now.fp > 0 ? `precision ${percent(now.precision)}` : "nothing flagged", false);
     update();
   };
 
@@ -313,7 +314,7 @@
   const rates = [
     ["Recall (TPR)", (n) => percent(n.tpr)],
     ["False positive rate", (n) => percent(n.fpr)],
-    ["Precision", (n) => percent(n.precision)],
+    ["Precision", (n) => percent(n.tp + n.fp > 0 ? n.precision : NaN)],
     ["F1", (n) => ratio(n.f1)],
     ["Matthews correlation", (n) => ratio(n.mcc)],
     ["Balanced accuracy", (n) => percent((n.tpr + 1 - n.fpr) / 2)],
@@ -340,7 +341,7 @@
     typed.placeholder = threshold === null ? "above all" : "";
     typed.removeAttribute("aria-invalid");
     byId("use").hidden = threshold === null;
-    byId("use-command").textContent = `ae-score MODEL INPUT --threshold=${threshold}`;
+    byId("use-threshold").textContent = `--threshold=${threshold}`;
     byId("higher").disabled = stop === 0;
     byId("lower").disabled = stop === e.threshold.length - 1;
     for (const button of presets.children) button.setAttribute("aria-pressed", String(Number(button.dataset.stop) === stop));
@@ -435,7 +436,7 @@
   const begin = () => {
     const e = evaluations[shown];
     const up = Math.max(...e.histogram.normals), down = Math.max(...e.histogram.anomalies);
-    logCounts.checked = Math.max(up, down) > 20 * Math.max(1, Math.min(up, down));
+    logCounts.checked = Math.max(up, down) > 10 * Math.max(1, Math.min(up, down));
     byId("roc-note").textContent = `area ${area(e.auroc.value)}`;
     byId("pr-note").textContent = `area ${area(e.auprc.value)}`;
     offerPresets();

@@ -292,6 +292,27 @@ TEST(Bootstrap, DoesNotDependOnTheNumberOfThreadsButOnTheSeed) {
   EXPECT_NE(bootstrap_average_precision(scores, options).estimate.interval.low, one.estimate.interval.low);
 }
 
+// Enough rows that they are drawn block by block; the slow reference draws every row by itself.
+TEST(Bootstrap, HasTheSpreadOfPlainResamplingOnManyRows) {
+  Random random(stream_key(9, "rows"));
+  const Scores anomalies = random_scores(random, 9'000, 1'000, 0.4);
+  const Scores normals = random_scores(random, 20'000, 1'000, 0);
+  Scores plain;
+  for (int resample = 0; resample < 300; ++resample) {
+    Scores a, n;
+    for (std::size_t i = 0; i < anomalies.size(); ++i) a.push_back(anomalies[random.below(anomalies.size())]);
+    for (std::size_t i = 0; i < normals.size(); ++i) n.push_back(normals[random.below(normals.size())]);
+    plain.push_back(average_precision(LabeledScores(a, n)));
+  }
+  double mean = 0, squares = 0;
+  for (const double value : plain) mean += value / 300;
+  for (const double value : plain) squares += (value - mean) * (value - mean) / 299;
+  const auto bootstrap = bootstrap_average_precision(LabeledScores(anomalies, normals), {});
+  const double error = bootstrap.estimate.standard_error;
+  EXPECT_NEAR(error, std::sqrt(squares), 0.15 * error);  // 300 resamples know it to 4 %
+  EXPECT_NEAR((bootstrap.estimate.interval.low + bootstrap.estimate.interval.high) / 2, mean, 0.3 * error);
+}
+
 TEST(Bootstrap, TakesFewerResamplesWhenTheWorkIsLimited) {
   const LabeledScores scores({1, 2, 3}, {0, 1, 2, 5, 6, 7, 8});
   BootstrapOptions options;
