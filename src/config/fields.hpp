@@ -62,7 +62,8 @@ struct Choice {
 };
 
 // A file name: `written` as the user gave it, `resolved` against the config file's folder (or, for a command-line
-// override, the current folder). Both empty = not set.
+// override, the current folder), absolute and normalised. Both empty = not set; "-", which programs may take for
+// standard input or output, stays "-".
 struct Path {
   std::string written;
   std::filesystem::path resolved;
@@ -88,7 +89,8 @@ class AnyVariant {
   virtual std::unique_ptr<Section> make(std::string_view type) const = 0;  // a fresh object, for the schema
 };
 
-// A section whose "type" field chooses one entry of a registry; its other fields are that entry's own.
+// A section whose "type" field chooses one entry of a registry; its other fields are that entry's own. With an
+// `initial` type the document may leave "type", or the whole section, out; without one it must give it.
 template <typename T>  // T derives from Section
 class Variant final : public AnyVariant {
  public:
@@ -176,8 +178,8 @@ class Fields {
   virtual void integers(std::string_view name, std::vector<std::int64_t>& value, IntegerRange item_range,
                         std::string_view description) = 0;
   virtual void texts(std::string_view name, std::vector<std::string>& value, std::string_view description) = 0;
-  // One string, number or boolean, or an array of them; kept as text the way a CSV cell would spell it (true ->
-  // "true").
+  // One string, number or boolean, or an array of them; kept as text the way a CSV cell would spell it: true ->
+  // "true", numbers digit for digit as written (1.50 -> "1.50").
   virtual void scalars(std::string_view name, std::vector<std::string>& value, std::string_view description) = 0;
   // Object from free keys to one of the choices, in the file's order.
   virtual void choice_map(std::string_view name, std::vector<std::pair<std::string, std::string>>& value,
