@@ -183,11 +183,14 @@ TEST_F(Options, AreReadFromAConfigFile) {
 
 TEST_F(Options, HaveASentenceForEveryField) {
   const auto schema = Json::parse(config::json_schema(options, "data"));
-  ASSERT_GE(schema["properties"].size(), 13u);
-  for (const auto& [name, field] : schema["properties"].items()) {
-    const auto text = field.value("description", "");
-    EXPECT_TRUE(text.ends_with('.') && text.size() > 20) << name << ": " << text;
-    EXPECT_EQ(text.find(". "), std::string::npos) << name << ": " << text;
+  auto fields = schema["properties"];
+  fields.erase("$schema");
+  ASSERT_EQ(fields.size(), 13u);
+  for (const auto& [name, field] : fields.items()) {
+    const auto description = field.value("description", "");
+    const auto sentence = description.substr(0, description.find('\n'));  // before the list of choices
+    EXPECT_TRUE(sentence.ends_with('.') && sentence.size() > 20) << name << ": " << sentence;
+    EXPECT_EQ(sentence.find(". "), std::string::npos) << name << ": " << sentence;
   }
 }
 
