@@ -1,0 +1,390 @@
+// load_table: roles, selection, fitting. Most tables are written in the test; a few go through a real file.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "data/schema.hpp"
+#include "memory_rows.hpp"
+
+namespace ae::data {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Texts = std::vector<std::string>;
+using Rows = std::vector<Texts>;
+
+class LoadTable : public testing::Test {
+ protected:
+  Table load(Texts columns, Rows rows) {
+    MemoryRows source(std::move(columns), std::move(rows));
+    return load_table(source, options, reporter);
+  }
+  // The single line of the error that loading ends with.
+  template <typename Expected>
+  std::string error(Texts columns, Rows rows) {
+    try {
+      load(std::move(columns), std::move(rows));
+    } catch (const Expected& caught) {
+      EXPECT_EQ(caught.lines().size(), 1u);
+      return caught.lines().front();
+    }
+    ADD_FAILURE() << "no error";
+    return "";
+  }
+  Role role_of(const Texts& cells, std::size_t extra_rows = 0) {
+    Rows rows;
+    for (const auto& cell : cells) rows.push_back({cell, "1"});
+    for (std::size_t i = 0; i < extra_rows; ++i) rows.push_back({cells.back(), "1"});
+    return load({"x", "other"}, std::move(rows)).schema.columns[0].role;
+  }
+  static Rows column(std::size_t count, const std::function<std::string(std::size_t)>& cell) {
+    Rows rows;
+    for (std::size_t i = 0; i < count; ++i) rows.push_back({cell(i)});
+    return rows;
+  }
+
+  TableOptions options;
+  RecordingReporter reporter;
+};
+
+TEST_F(LoadTable, ColumnsOfNumbersAreNumericAndColumnsOfWordsCategorical) {
+  EXPECT_EQ(role_of({"1", "2.5", "-3e4"}), Role::numeric);
+  EXPECT_EQ(role_of({"1", "", "NA"}), Role::numeric);
+  EXPECT_EQ(role_of({" 1", "2 ", "\t3"}), Role::numeric);
+  EXPECT_EQ(role_of({"red", "green", "?"}), Role::categorical);
+  EXPECT_EQ(role_of({"1", "red", "2"}), Role::categorical);  // two thirds numbers
+  EXPECT_EQ(role_of({"0", "1", "0", "1"}), Role::numeric);
+  EXPECT_EQ(role_of({"1", "2", "3", "4", "5", "6", "7", "8", "9", "red"}), Role::categorical);  // exactly 90 %
+}
+
+TEST_F(LoadTable, MostlyNumbersAreRefusedWithTheFirstOtherCell) {
+  Rows rows = column(20, [](std::size_t i) { return std::to_string(i); });
+  rows[6] = {"unknown"};
+  EXPECT_EQ(
+      error<InputError>({"age"}, rows),
+      "t.csv:8:1: column \"age\": found \"unknown\", but 19 of its 20 observed cells are numbers; add the text to "
+      "/data/missing, or set the column's role in /data/columns");
+  options.missing.push_back("unknown");
+  EXPECT_EQ(load({"age"}, rows).schema.columns[0].role, Role::numeric);
+  options = {};
+  options.columns = {{"age", "categorical"}};
+  EXPECT_EQ(load({"age"}, rows).schema.columns[0].levels.size(), 20u);
+}
+
+TEST_F(LoadTable, MostlyNumbersAreRefusedAlsoBeyondTheLevelLimit) {
+  Rows rows = column(3000, [](std::size_t i) { return std::to_string(i * 0.5); });
+  rows[2999] = {"n/a"};
+  EXPECT_THAT(error<InputError>({"age"}, rows), HasSubstr("t.csv:3001:1: column \"age\": found \"n/a\", but 2999 of"));
+  rows[1] = {"none"};
+  EXPECT_THAT(error<InputError>({"age"}, rows), HasSubstr("t.csv:3:1: column \"age\": found \"none\", but 2998 of"));
+}
+
+TEST_F(LoadTable, EveryBadColumnIsNamedAtOnce) {
+  Rows rows;
+  for (int i = 0; i < 20; ++i) rows.push_back({std::to_string(i), "1", std::to_string(i)});
+  rows[0][0] = "x";
+  rows[3][2] = "y";
+  try {
+    load({"a", "b", "c"}, rows);
+    FAIL();
+  } catch (const InputError& error) {
+    EXPECT_THAT(error.lines(), ElementsAre(HasSubstr("t.csv:2:1: column \"a\""), HasSubstr("t.csv:5:3: column \"c\"")));
+  }
+}
+
+TEST_F(LoadTable, TextWithTooManyDifferentValuesIsRefused) {
+  options.max_levels = 10;
+  const auto rows = column(40, [](std::size_t i) { return "w" + std::to_string(i % 11); });
+  EXPECT_EQ(error<InputError>({"word"}, rows),
+            "t.csv:2:1: column \"word\" holds text (found \"w0\") with more than 10 different values; in /data/columns "
+            "give it the role \"id\" or \"ignore\", or \"categorical\" if these are categories");
+  options.columns = {{"word", "categorical"}};
+  EXPECT_EQ(load({"word"}, rows).schema.columns[0].levels.size(), 11u);
+}
+
+TEST_F(LoadTable, TextThatDiffersInEveryRowIsRefusedAboveFiftyRows) {
+  const auto name = [](std::size_t i) { return "n" + std::to_string(i); };
+  EXPECT_EQ(load({"name"}, column(50, name)).schema.columns[0].role, Role::categorical);
+  EXPECT_EQ(error<InputError>({"name"}, column(51, name)),
+            "t.csv:2:1: column \"name\" holds text (found \"n0\") that differs in every row; in /data/columns give it "
+            "the role \"id\" or \"ignore\", or \"categorical\" if these are categories");
+  options.columns = {{"name", "categorical"}};
+  EXPECT_EQ(load({"name"}, column(51, name)).schema.columns[0].levels.size(), 51u);
+}
+
+TEST_F(LoadTable, NumbersMustBeFinite) {
+  EXPECT_EQ(error<InputError>({"x"}, {{"1"}, {"1e400"}, {"inf"}}),
+            "t.csv:3:1: column \"x\": found \"1e400\", expected a finite number; correct the cell, or add the text to "
+            "/data/missing");
+  options.missing = {};
+  EXPECT_THAT(error<InputError>({"x"}, {{"1"}, {"nan"}}), HasSubstr("t.csv:3:1: column \"x\": found \"nan\""));
+  options.columns = {{"x", "numeric"}};
+  EXPECT_THAT(error<InputError>({"x"}, {{"-inf"}}), HasSubstr("t.csv:2:1: column \"x\": found \"-inf\""));
+}
+
+TEST_F(LoadTable, ADeclaredNumericColumnRefusesWords) {
+  options.columns = {{"x", "numeric"}};
+  EXPECT_EQ(error<InputError>({"x"}, {{"1"}, {"two"}}),
+            "t.csv:3:1: column \"x\": found \"two\", expected a number, which its role in /data/columns asks for; "
+            "correct the cell, add the text to /data/missing or change the role");
+}
+
+TEST_F(LoadTable, ADeclaredCategoricalColumnKeepsNumbersAsLevels) {
+  options.columns = {{"grade", "categorical"}};
+  const auto table = load({"grade"}, {{"2"}, {"10"}, {"2.0"}, {""}});
+  EXPECT_THAT(table.schema.columns[0].levels, ElementsAre("10", "2", "2.0"));
+  EXPECT_THAT(table.block.values, ElementsAre(1, 0, 2, 0));
+  EXPECT_THAT(table.block.observed, ElementsAre(1, 1, 1, 0));
+}
+
+TEST_F(LoadTable, LaterPatternsWinAndNamedColumnsWinOverPatterns) {
+  options.columns = {{"f_*", "ignore"}, {"f_b", "categorical"}, {"*d", "numeric"}};
+  options.label = "f_c";
+  options.id = "rid";
+  const auto table = load({"rid", "f_a", "f_b", "f_c", "x"}, {{"7", "1", "1", "B", "3"}});
+  std::vector<Role> found;
+  for (const auto& one : table.schema.columns) found.push_back(one.role);
+  EXPECT_THAT(found, ElementsAre(Role::id, Role::ignore, Role::categorical, Role::label, Role::numeric));
+  EXPECT_THAT(table.block.ids, ElementsAre("7"));
+  EXPECT_THAT(table.block.labels, ElementsAre("B"));
+}
+
+TEST_F(LoadTable, ALabelIsNeverGuessedFromItsName) {
+  const auto table = load({"label", "x"}, {{"B", "1"}, {"M", "2"}});
+  EXPECT_EQ(table.schema.columns[0].role, Role::categorical);
+  EXPECT_TRUE(table.block.labels.empty());
+}
+
+TEST_F(LoadTable, OptionsThatNameNoColumnAreListedWithTheNearestName) {
+  options.label = "diagnossis";
+  options.id = "qqqqqqqq";
+  options.columns = {{"radius_maen", "ignore"}, {"frac/*", "ignore"}};
+  try {
+    load({"diagnosis", "radius_mean"}, {{"B", "1"}});
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(
+        error.lines(),
+        ElementsAre("/data/columns/radius_maen: no column of t.csv matches; did you mean \"radius_mean\"?",
+                    "/data/columns/frac~1*: no column of t.csv matches; its columns are \"diagnosis\", \"radius_mean\"",
+                    "/data/label: no column \"diagnossis\" in t.csv; did you mean \"diagnosis\"?",
+                    "/data/id: no column \"qqqqqqqq\" in t.csv; its columns are \"diagnosis\", \"radius_mean\""));
+  }
+}
+
+TEST_F(LoadTable, OnlyOneColumnCanBeTheLabel) {
+  options.columns = {{"y*", "label"}};
+  EXPECT_EQ(error<UsageError>({"y1", "y2", "x"}, {{"0", "0", "1"}}),
+            "/data/columns: columns \"y1\", \"y2\" all have the role \"label\", expected one; give the others the role "
+            "\"ignore\"");
+}
+
+TEST_F(LoadTable, ATableWithoutFeaturesIsRefused) {
+  options.columns = {{"*", "ignore"}};
+  EXPECT_THAT(error<UsageError>({"x"}, {{"1"}}), HasSubstr("/data/columns: leaves t.csv without a numeric"));
+}
+
+TEST_F(LoadTable, NormalWithoutALabelColumnIsRefused) {
+  options.normal = {"B"};
+  EXPECT_THAT(error<UsageError>({"x"}, {{"1"}}), HasSubstr("/data/normal: there is no label to compare with"));
+}
+
+TEST_F(LoadTable, MissingCellsAreMaskedAndDoNotEnterTheFit) {
+  const auto table = load({"a", "b"}, {{"1", "x"}, {"NA", " "}, {"3", "?"}, {" null ", "y"}});
+  EXPECT_EQ(table.schema.columns[0].scaler.center(), 2);
+  EXPECT_EQ(table.schema.columns[0].scaler.spread(), 1);
+  EXPECT_THAT(table.schema.columns[1].levels, ElementsAre("x", "y"));
+  EXPECT_THAT(table.block.values, ElementsAre(-1, 0, 0, 0, 1, 0, 0, 1));
+  EXPECT_THAT(table.block.observed, ElementsAre(1, 1, 0, 0, 1, 0, 0, 1));
+}
+
+TEST_F(LoadTable, ANumberCanMeanMissing) {
+  options.missing = {"-999"};
+  const auto table = load({"a"}, {{"1"}, {"-999"}, {"3"}, {"-999.0"}});
+  EXPECT_THAT(table.block.observed, ElementsAre(1, 0, 1, 1)) << "a token is compared as text";
+}
+
+TEST_F(LoadTable, ANumberSourceIsNumericWithNanMissing) {
+  MemoryNumbers source({"a", "b"}, {{"1", "7"}, {"nan", "7"}, {"3", "-999"}});
+  options.missing = {"-999"};
+  const auto table = load_table(source, options, reporter);
+  EXPECT_THAT(table.block.observed, ElementsAre(1, 1, 0, 1, 1, 0));
+  EXPECT_EQ(table.schema.columns[0].scaler.center(), 2);
+  MemoryNumbers infinite({"a"}, {{"1"}, {"inf"}});
+  EXPECT_THROW(load_table(infinite, options, reporter), InputError);
+}
+
+TEST_F(LoadTable, ANumberSourceCanHaveCategoricalColumns) {
+  MemoryNumbers source({"a", "b"}, {{"1", "7"}, {"nan", "7"}, {"3", "8"}});
+  options.columns = {{"a", "categorical"}};
+  const auto table = load_table(source, options, reporter);
+  EXPECT_THAT(table.schema.columns[0].levels, ElementsAre("1", "3"));
+  EXPECT_EQ(table.block.observed[2], 0);
+}
+
+TEST_F(LoadTable, AColumnNeverObservedIsConstantZeroAndNamed) {
+  const auto table = load({"a", "b"}, {{"1", ""}, {"2", "NA"}});
+  EXPECT_TRUE(table.schema.columns[1].scaler.constant());
+  EXPECT_EQ(table.schema.columns[1].scaler.scale(0), 0);
+  EXPECT_THAT(reporter.warnings,
+              ElementsAre("t.csv: no training row has a value in \"b\"; nothing can be learned about it, give it the "
+                          "role \"ignore\" in /data/columns"));
+}
+
+TEST_F(LoadTable, LooksAtEveryRowButFitsOnNormalRows) {
+  options.label = "y";
+  options.normal = {"0"};
+  const auto table =
+      load({"x", "c", "y"}, {{"1", "a", "0"}, {"100", "z", "1"}, {"3", "b", "0.0"}, {"50", "q", ""}, {"5", "a", " 0"}});
+  EXPECT_EQ(table.rows_in_file, 5);
+  EXPECT_THAT(table.block.row_numbers, ElementsAre(0, 2, 4));
+  EXPECT_THAT(table.block.labels, ElementsAre("0", "0.0", " 0"));
+  EXPECT_EQ(table.schema.columns[0].scaler.center(), 3);
+  EXPECT_THAT(table.schema.columns[1].levels, ElementsAre("a", "b")) << "levels of other rows stay unseen";
+  EXPECT_EQ(table.schema.normal, options.normal);
+  EXPECT_THAT(reporter.infos, ElementsAre("t.csv: using 3 of 5 rows; columns: 1 numeric, 1 categorical, 0 ignored, "
+                                          "label \"y\""));
+}
+
+TEST_F(LoadTable, ABadCellCountsEvenInARowThatIsNotUsed) {
+  options.label = "y";
+  options.normal = {"0"};
+  EXPECT_THAT(error<InputError>({"x", "y"}, {{"1", "0"}, {"1e999", "1"}}), HasSubstr("t.csv:3:1"));
+}
+
+TEST_F(LoadTable, AMisspeltNormalValueNamesTheValuesSeen) {
+  options.label = "diagnosis";
+  options.normal = {"bening"};
+  const Rows rows{{"1", "benign"}, {"2", "malignant"}, {"3", "benign"}};
+  EXPECT_EQ(error<UsageError>({"x", "diagnosis"}, rows),
+            "/data/normal: no row of t.csv has diagnosis = \"bening\"; values seen: \"benign\", \"malignant\"; did you "
+            "mean \"benign\"?");
+}
+
+TEST_F(LoadTable, WordsInUtf8AreLevelsAndOtherBytesAreRefused) {
+  EXPECT_THAT(load({"a"}, {{"blå"}, {"rød"}}).schema.columns[0].levels, ElementsAre("blå", "rød"));
+  EXPECT_THAT(error<InputError>({"a"}, {{"x"}, {"bl\xe5"}}),
+              HasSubstr("t.csv:3:1: column \"a\": found \"bl\\xe5\", which is not UTF-8"));
+  EXPECT_THAT(error<InputError>({"\xe5"}, {{"x"}}),
+              HasSubstr("t.csv: column 1 is named \"\\xe5\", which is not UTF-8"));
+}
+
+TEST_F(LoadTable, ManyDistinctNumbersFitAsFewDo) {
+  // More distinct texts than max_levels switch the way cells are kept; the outcome must not change.
+  const auto rows = column(500, [](std::size_t i) { return i % 7 == 3 ? "" : std::to_string(i % 90); });
+  options.max_levels = 1000;
+  const auto few = load({"x"}, rows);
+  options.max_levels = 20;
+  const auto many = load({"x"}, rows);
+  EXPECT_EQ(few.block.values, many.block.values);
+  EXPECT_EQ(few.block.observed, many.block.observed);
+  EXPECT_EQ(few.schema.to_json(), many.schema.to_json());
+}
+
+TEST_F(LoadTable, ReportsProgressInBytes) {
+  load({"x"}, column(9000, [](std::size_t i) { return std::to_string(i); }));
+  EXPECT_THAT(reporter.units, ElementsAre("bytes", "bytes"));
+}
+
+class LoadTableFile : public LoadTable {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() / ("load_table_" + std::to_string(::getpid()) + "_" +
+                                                        testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(folder_);
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  config::Path file(const std::string& name, const std::string& bytes) {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+    return {name, folder_ / name};
+  }
+  std::filesystem::path folder_;
+};
+
+TEST_F(LoadTableFile, RemembersTheHashOfTheFile) {
+  options.path = file("t.csv", "x,y\n1,2\n3,4\n");
+  const auto table = load_table(options, reporter);
+  EXPECT_EQ(table.data_sha256, sha256_of("x,y\n1,2\n3,4\n"));
+  EXPECT_EQ(table.block.rows, 2);
+  EXPECT_EQ(table.block.elements, 2);
+}
+
+TEST_F(LoadTableFile, WithoutAPathSaysHowToGiveOne) {
+  try {
+    load_table(options, reporter);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.lines(), ElementsAre(HasSubstr("/data/path: not set")));
+  }
+}
+
+TEST_F(LoadTableFile, UsesListedRowsThatAreNormal) {
+  options.path = file("t.csv", "x,y\n0,B\n10,M\n20,B\n30,B\n40,M\n");
+  options.rows = file("rows.idx", "3\n0\r\n\n 4 \n");
+  EXPECT_THAT(load_table(options, reporter).block.row_numbers, ElementsAre(0, 3, 4));
+  options.label = "y";
+  options.normal = {"B"};
+  reporter.infos.clear();
+  EXPECT_THAT(load_table(options, reporter).block.row_numbers, ElementsAre(0, 3));
+  EXPECT_EQ(reporter.infos.front(), "/data/rows: left out 1 of 3 listed rows because their y is not \"B\"");
+}
+
+TEST_F(LoadTableFile, NoListedRowThatIsNormalNamesBothCauses) {
+  options.path = file("t.csv", "x,y\n0,B\n10,M\n20,B\n");
+  options.rows = file("rows.idx", "1\n");
+  options.label = "y";
+  options.normal = {"B"};
+  try {
+    load_table(options, reporter);
+    FAIL();
+  } catch (const UsageError& error) {
+    EXPECT_THAT(error.lines(), ElementsAre(testing::MatchesRegex("/data/normal: no row of .*t.csv listed in "
+                                                                 ".*rows.idx has y = \"B\"; values seen: \"M\".*")));
+  }
+}
+
+TEST_F(LoadTableFile, BadRowListsAreRefusedWithTheirLine) {
+  options.path = file("t.csv", "x\n0\n10\n20\n");
+  const auto line = [&](const std::string& list) {
+    options.rows = file("rows.idx", list);
+    try {
+      load_table(options, reporter);
+    } catch (const Error& error) {
+      const std::string text = error.what();
+      return std::to_string(static_cast<int>(error.code())) + " " +
+             error.lines().front().substr(folder_.string().size() + 1);
+    }
+    return std::string("fine");
+  };
+  const std::string expected = ", expected one 0-based row number a line and nothing else";
+  EXPECT_EQ(line("0\nx\n"), "4 rows.idx:2: found \"x\"" + expected);
+  EXPECT_EQ(line("-1\n"), "4 rows.idx:1: found \"-1\"" + expected);
+  EXPECT_EQ(line("1 2\n"), "4 rows.idx:1: found \"1 2\"" + expected);
+  EXPECT_EQ(line("1.0\n"), "4 rows.idx:1: found \"1.0\"" + expected);
+  EXPECT_EQ(line("99999999999999999999\n"), "4 rows.idx:1: found \"99999999999999999999\"" + expected);
+  EXPECT_EQ(line("0\n2\n\n2\n"), "4 rows.idx:4: row 2 is listed twice, first in line 2; remove one of them");
+  EXPECT_EQ(line("0\n3\n1\n"), "4 rows.idx:2: row 3 does not exist; the table has 3 rows, numbered from 0");
+  EXPECT_EQ(line("2\n0"), "fine");
+  options.rows = file("empty.idx", "\n\n");
+  EXPECT_THROW(load_table(options, reporter), UsageError);
+  options.rows = {"nowhere.idx", folder_ / "nowhere.idx"};
+  try {
+    load_table(options, reporter);
+    FAIL();
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::bad_input);
+    EXPECT_THAT(error.lines(), ElementsAre(HasSubstr("nowhere.idx: ")));
+  }
+}
+
+}  // namespace
+}  // namespace ae::data
