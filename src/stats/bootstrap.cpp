@@ -141,8 +141,8 @@ std::int64_t affordable_resamples(const BootstrapOptions& options, std::int64_t 
   return std::min(options.resamples, within_limit);
 }
 
-int thread_count(const BootstrapOptions& options, std::int64_t draws) {
-  if (options.threads > 0) return options.threads;
+int thread_count(const BootstrapOptions& options, std::int64_t resamples, std::int64_t draws) {
+  if (options.threads > 0) return static_cast<int>(std::min<std::int64_t>(options.threads, resamples));
   constexpr std::int64_t draws_worth_a_thread = 2'000'000;  // some milliseconds
   const auto useful = std::max<std::int64_t>(1, draws / draws_worth_a_thread);
   const auto available = std::max<std::int64_t>(1, std::thread::hardware_concurrency());
@@ -203,7 +203,7 @@ BootstrapEstimate bootstrap_average_precision(const LabeledScores& scores, const
   if (options.resamples <= 0) return result;
   const std::int64_t rows = scores.anomaly_count() + scores.normal_count();
   result.resamples = affordable_resamples(options, rows);
-  const int threads = thread_count(options, rows * result.resamples);
+  const int threads = thread_count(options, result.resamples, rows * result.resamples);
   auto precisions = resampled_precisions(Bins(scores), options.seed, result.resamples, threads, progress);
   std::sort(precisions.begin(), precisions.end());
   result.estimate.standard_error = standard_deviation(precisions);

@@ -10,6 +10,8 @@ namespace ae::stats {
 
 namespace {
 
+constexpr std::size_t kMostRows = std::size_t{1} << 31;
+
 using Wide = __int128;  // sums of squared placements: up to 4 m^2 n^2
 
 // m(m - 1) times the sample variance of m integers with these sums.
@@ -52,6 +54,7 @@ LabeledScores::LabeledScores(std::vector<double> anomalies, std::vector<double> 
     : anomalies_(std::move(anomalies)), normals_(std::move(normals)) {
   if (anomalies_.empty() || normals_.empty()) throw std::invalid_argument("an ROC needs scores of both classes");
   for (auto* scores : {&anomalies_, &normals_}) {
+    if (scores->size() > kMostRows) throw std::length_error("more than 2^31 rows of one class");
     if (!std::all_of(scores->begin(), scores->end(), [](double score) { return std::isfinite(score); }))
       throw std::invalid_argument("scores must be finite");
     std::sort(scores->begin(), scores->end(), std::greater<>());

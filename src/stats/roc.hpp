@@ -1,7 +1,7 @@
 // Receiver operating characteristic and precision-recall statistics of scores with labels.
 //
 // Higher score = more anomalous; a row is flagged when score >= threshold. Counts stay integers until the last
-// division, so areas, variances and thresholds do not depend on summation order. Fits classes of up to 2^31 rows.
+// division, so areas, variances and thresholds do not depend on summation order.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,8 @@ namespace ae::stats {
 // The scores of the two classes, sorted. 8 bytes a row.
 class LabeledScores {
  public:
-  // Finite scores in any order; std::invalid_argument when a class is empty or a score is not finite.
+  // Finite scores in any order; std::invalid_argument when a class is empty or a score is not finite,
+  // std::length_error beyond 2^31 rows of a class.
   LabeledScores(std::vector<double> anomalies, std::vector<double> normals);
 
   std::span<const double> anomalies() const { return anomalies_; }  // highest first

@@ -137,7 +137,9 @@ TEST(LabeledScoresTest, RefusesWhatHasNoCurve) {
 }
 
 TEST(Curve, HasOnePointPerDistinctScoreAndCountsRowsAtLeastAsHigh) {
-  for (const auto& [anomalies, normals] : random_cases()) {
+  for (const Case& rows : random_cases()) {
+    const Scores& anomalies = rows.anomalies;
+    const Scores& normals = rows.normals;
     Scores distinct = anomalies;
     distinct.insert(distinct.end(), normals.begin(), normals.end());
     std::sort(distinct.begin(), distinct.end(), std::greater<>());
