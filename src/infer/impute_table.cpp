@@ -240,10 +240,12 @@ double evaluate_masked(const train::Checkpoint& checkpoint, const ImputeOptions&
   const auto line = [&](std::string_view name, std::string_view kind, double count, double error, double base,
                         std::string_view unit) {
     append_csv_field(text, name);
-    text += "," + std::string(kind) + "," + number_text(count) + ",";
-    if (count > 0) text += brief(error) + "," + brief(base);
-    if (count == 0) text += ",";
-    text += "," + std::string(unit) + "\n";
+    const bool known = count > 0;
+    for (const auto& field : {std::string(kind), number_text(count), known ? brief(error) : std::string(),
+                              known ? brief(base) : std::string(), std::string(unit)}) {
+      text.append(1, ',').append(field);
+    }
+    text += '\n';
   };
   for (std::size_t e = 0; e < columns.size(); ++e) {
     const ColumnTally& tally = tallies[e];

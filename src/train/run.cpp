@@ -119,7 +119,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   const auto clock = std::chrono::steady_clock::now();
 
   const auto seed = static_cast<std::uint64_t>(config.training.seed);
-  const data::Table table = data::load_table(config.data, {config.training.validation_fraction, seed}, reporter);
+  const data::Table table = data::load_table(config.data, reporter, {config.training.validation_fraction, seed});
   const model::TableSamples training(table.training);
   const model::TableSamples held_out(table.held_out);
 
