@@ -302,10 +302,19 @@ void write_file(const fs::path& path, std::string_view bytes) {
   output.commit();
 }
 
+namespace {
+
+[[noreturn]] void throw_by_kind(FileKind kind, std::string line) {
+  if (kind == FileKind::config) throw UsageError(std::move(line));
+  throw InputError(std::move(line));
+}
+
+std::string input_name(const fs::path& path) { return path == "-" ? "standard input" : path.string(); }
+
+}  // namespace
+
 void throw_file_error(const fs::path& path, FileKind kind, std::string_view action, int error_number) {
-  const std::string name = path == "-" ? "standard input" : path.string();
-  throw Error(kind == FileKind::config ? ExitCode::usage : ExitCode::bad_input,
-              name + ": cannot " + std::string(action) + ": " + cause_of(error_number));
+  throw_by_kind(kind, input_name(path) + ": cannot " + std::string(action) + ": " + cause_of(error_number));
 }
 
 namespace {
@@ -338,8 +347,8 @@ void for_each_piece(const fs::path& path, FileKind kind, Take take) {
 
 std::string read_file(const fs::path& path, FileKind kind, std::uint64_t max_bytes) {
   const auto refuse_size = [&](const std::string& size) {
-    throw Error(kind == FileKind::config ? ExitCode::usage : ExitCode::bad_input,
-                path.string() + ": is " + size + " bytes long; expected at most " + std::to_string(max_bytes));
+    throw_by_kind(kind,
+                  input_name(path) + ": is " + size + " bytes long; expected at most " + std::to_string(max_bytes));
   };
   std::string contents;
   struct stat status {};

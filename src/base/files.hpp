@@ -38,7 +38,8 @@ class Output {
 // Output::open + write + commit, overwriting.
 void write_file(const std::filesystem::path& path, std::string_view bytes);
 
-// Whole file; InputError/UsageError (by `code_on_error`) when missing, unreadable, a directory or over `max_bytes`.
+// Whole file, "-" for standard input; InputError/UsageError (by `kind`) when missing, unreadable, a directory or over
+// `max_bytes`.
 enum class FileKind { config, data };
 std::string read_file(const std::filesystem::path& path, FileKind kind, std::uint64_t max_bytes = 1ull << 30);
 

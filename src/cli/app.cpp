@@ -92,7 +92,7 @@ std::string unknown_option_line(const CLI::App& app, const std::string& found,
   }
   const std::string name = typed.substr(0, typed.find('='));
   const std::size_t dashes = name.starts_with("--") ? 2 : 1;
-  std::string line = "unknown option " + ae::quoted(name);
+  const std::string line = "unknown option " + ae::quoted(name);
   if (const auto candidate = nearest(std::string_view(name).substr(dashes), long_names(app))) {
     return line + "; did you mean \"--" + *candidate + "\"?";
   }
