@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace ae {
@@ -156,7 +158,95 @@ double parse_by_library(std::string_view text, const Decimal& decimal) {
   return decimal.magnitude > 0 ? std::numeric_limits<double>::infinity() : 0.0;
 }
 
+// Eight characters as a little-endian word: the first one in the lowest byte.
+std::uint64_t load_8(const char* p) {
+  std::uint64_t word = 0;
+  std::memcpy(&word, p, 8);
+  return word;
+}
+std::uint64_t load_4(const char* p) {
+  std::uint32_t word = 0;
+  std::memcpy(&word, p, 4);
+  return word;
+}
+
+constexpr std::uint64_t bytes_of(unsigned char c) { return 0x0101010101010101ull * c; }
+
+// `text`, 1 to 16 characters, as two words, moved to the right end with '0' in front. A word shifted by 64 is 0.
+struct RightAligned {
+  std::uint64_t high = bytes_of('0');
+  std::uint64_t low = bytes_of('0');
+};
+RightAligned right_aligned(std::string_view text) {
+  const auto moved = [](std::uint64_t word, std::size_t characters) {  // its first `characters` ones
+    const std::size_t bits = 8 * (8 - characters);
+    return bits == 64 ? bytes_of('0') : word << bits | bytes_of('0') >> 1 >> (63 - bits);
+  };
+  const char* const p = text.data();
+  const std::size_t size = text.size();
+  RightAligned out;
+  if (size >= 8) {
+    out.low = load_8(p + size - 8);
+    out.high = moved(load_8(p), size - 8);
+  } else if (size >= 4) {
+    out.low = moved(load_4(p) | load_4(p + size - 4) << (8 * (size - 4)), size);
+  } else {
+    std::uint64_t word = 0;
+    for (std::size_t i = 0; i < size; ++i) word |= std::uint64_t{static_cast<unsigned char>(p[i])} << (8 * i);
+    out.low = moved(word, size);
+  }
+  return out;
+}
+
+// Not 0 when a character is no digit: its high nibble, or that of the character plus 6, is not that of '0'.
+std::uint64_t not_digits(std::uint64_t word) {
+  return ((word & bytes_of(0xf0)) ^ bytes_of('0')) | (((word + bytes_of(6)) & bytes_of(0xf0)) ^ bytes_of('0'));
+}
+
+// Eight digits at once: neighbours are joined to pairs, pairs to fours, fours to the number.
+std::uint64_t eight_digits(std::uint64_t word) {
+  word -= bytes_of('0');
+  word = word * 10 + (word >> 8);
+  constexpr std::uint64_t every_other = 0x000000ff000000ffull;
+  constexpr std::uint64_t first = 100 + (1000000ull << 32);
+  constexpr std::uint64_t second = 1 + (10000ull << 32);
+  return ((word & every_other) * first + (word >> 16 & every_other) * second) >> 32;
+}
+
+// `digits[.digits]` up to 16 characters, what most cells of a table are, without a branch for each character: the fast
+// path below without its bookkeeping. False: not such a number, or one that needs more care.
+bool parse_short_decimal(std::string_view text, double& value) {
+  if (std::endian::native != std::endian::little || text.empty() || text.size() > 16) return false;
+  auto [high, low] = right_aligned(text);
+  std::size_t fraction_digits = 0;
+  // The lowest byte found is really a point; those above it may be carries, but then a point is left over and refused.
+  const auto points = [](std::uint64_t word) {
+    const std::uint64_t x = word ^ bytes_of('.');
+    return (x - bytes_of(1)) & ~x & bytes_of(0x80);
+  };
+  // Characters before the point move right over it.
+  const auto close_gap = [](std::uint64_t word, std::uint64_t point, std::uint64_t carried) {
+    const std::uint64_t before = (point & (0 - point)) / 0x80 - 1;
+    const std::uint64_t after = ~(before << 8 | 0xff);
+    return (word & after) | (word & before) << 8 | carried;
+  };
+  if (const std::uint64_t point = points(low)) {
+    fraction_digits = 7 - static_cast<std::size_t>(std::countr_zero(point)) / 8;
+    low = close_gap(low, point, high >> 56);
+    high = high << 8 | '0';
+  } else if (const std::uint64_t earlier = points(high)) {
+    fraction_digits = 15 - static_cast<std::size_t>(std::countr_zero(earlier)) / 8;
+    high = close_gap(high, earlier, '0');
+  }
+  if ((not_digits(high) | not_digits(low)) != 0 || text == ".") return false;
+  const std::uint64_t mantissa = eight_digits(high) * 100'000'000 + eight_digits(low);
+  if (mantissa >= (1ull << 53)) return false;
+  value = static_cast<double>(mantissa) / powers_of_ten[fraction_digits];
+  return true;
+}
+
 std::optional<double> parse_unsigned(std::string_view text) {
+  if (double value = 0; parse_short_decimal(text, value)) return value;
   Decimal decimal;
   if (parse_decimal(text, decimal)) {
     // Clinger's fast path: both factors are exact doubles, so one operation rounds once, as it must.

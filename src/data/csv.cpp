@@ -192,7 +192,7 @@ class Index {
       } else if (in_quotes_) {
         if (marks.line_feed & bit) lines_in_quotes_ = true;
       } else if (marks.carriage_return & bit) {
-        return_ = here;
+        take_return(here);
       } else {
         take_end(here, (marks.line_feed & bit) != 0);
       }
@@ -210,6 +210,11 @@ class Index {
     } else if (here == last_begin()) {
       in_quotes_ = true;
     }
+  }
+
+  void take_return(Offset here) {
+    if (closed_ != kNone && closed_ + 1 != here) return fail(Fault::after_quote, closed_ + 1);
+    return_ = here;
   }
 
   void take_end(Offset here, bool ends_record) {
@@ -489,8 +494,8 @@ class CsvRows final : public RowSource {
   bool next_record() {
     while (next_record_ == index_.records()) {
       if (index_.fault() != Index::Fault::none) throw fault();
-      check_limits();
       if (ended_) return false;
+      check_limits();
       read_more(false);
     }
     next_line_ += lines_inside_row();

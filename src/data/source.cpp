@@ -85,6 +85,8 @@ class PlainSource final : public ByteSource {
   const std::string& name() const override { return file_.name(); }
   std::uint64_t position() const override { return position_; }
   std::uint64_t size() const override { return size_; }
+  // Files made up by the kernel say 0.
+  std::optional<std::uint64_t> content_size() const override { return size_ > 0 ? std::optional(size_) : std::nullopt; }
 
  private:
   // True when a read would not wait; errors and hang-ups count as that too, read() then tells which.
@@ -109,15 +111,18 @@ class PrefixedSource final : public ByteSource {
       : prefix_(std::move(prefix)), source_(std::move(source)) {}
   std::size_t read(char* buffer, std::size_t capacity) override {
     if (used_ == prefix_.size()) return source_->read(buffer, capacity);
-    const std::size_t count = std::min(capacity, prefix_.size() - used_);
+    std::size_t count = std::min(capacity, prefix_.size() - used_);
     std::memcpy(buffer, prefix_.data() + used_, count);
     used_ += count;
+    // A first read of a few bytes would hide from the reader what the file looks like.
+    if (count < capacity && source_->ready()) count += source_->read(buffer + count, capacity - count);
     return count;
   }
   bool ready() override { return used_ < prefix_.size() || source_->ready(); }
   const std::string& name() const override { return source_->name(); }
   std::uint64_t position() const override { return source_->position(); }
   std::uint64_t size() const override { return source_->size(); }
+  std::optional<std::uint64_t> content_size() const override { return source_->content_size(); }
 
  private:
   std::string prefix_;

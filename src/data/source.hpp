@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 namespace ae::data {
@@ -28,6 +29,8 @@ class ByteSource {
   // Compressed/on-disk bytes consumed so far and in all (0 when unknown), for progress.
   virtual std::uint64_t position() const = 0;
   virtual std::uint64_t size() const = 0;
+  // Number of bytes that read() will have given in all, when that is known beforehand.
+  virtual std::optional<std::uint64_t> content_size() const { return std::nullopt; }
 };
 
 // Reads until `buffer` holds `capacity` bytes or the source ends; returns how many.

@@ -210,8 +210,7 @@ TEST(CsvRows, PlacesAreRightInsideQuotedLinesAndAfterWideCharacters) {
 
 TEST(CsvRows, ReadyIsFalseUntilAWholeRecordIsThere) {
   int available = 0;  // reads of 4 bytes that the slow writer has made so far
-  auto source = std::make_unique<test::MemorySource>("a,b\n1,2\n33,4\n\n\n", [] { return std::size_t{4}; });
-  int reads = 0;
+  auto source = std::make_unique<test::MemorySource>("a,b\n1,2\n33,4\n\n\n\n", [] { return std::size_t{4}; });
   auto* raw = source.get();
   raw->set_ready([&] { return raw->position() / 4 < static_cast<std::uint64_t>(available); });
   const auto rows = open_csv(std::move(source));
@@ -232,7 +231,6 @@ TEST(CsvRows, ReadyIsFalseUntilAWholeRecordIsThere) {
   available = 1000;
   EXPECT_TRUE(rows->ready());
   EXPECT_FALSE(rows->next());
-  EXPECT_EQ(reads, 0);
 }
 
 // --- against a reference that reads the grammar byte by byte ---------------------------------------------------------
@@ -385,7 +383,6 @@ TEST(CsvRows, AgreesWithAReferenceParserHoweverTheReadsAreCut) {
   for (int i = 0; i < 6000; ++i) {
     const char delimiter = ",;\t|"[random.below(4)];
     const std::string text = random_document(random, delimiter, i % 2 == 0);
-    if (text.starts_with("\xef\xbb\xbf")) continue;
     const Parsed expected = reference(text, delimiter);
     const Parsed found = read_in_pieces(text, delimiter, Random(random.bits()), i % 3 == 0);
     ASSERT_EQ(found.error.has_value(), expected.error.has_value())

@@ -1,0 +1,35 @@
+// NumPy's array files as rows: NPY versions 1 to 3 and one array of an NPZ archive.
+// Format: numpy.org/doc/stable/reference/generated/numpy.lib.format.html
+//
+// - A 2-D array [rows, columns] or a 1-D one (a single column); columns are named f0, f1, ...
+// - float16/32/64, int8..64, uint8..64 and bool of either byte order; NaN is a missing cell. Structured, text, complex
+//   and object arrays are refused; a pickle is never executed.
+// - C order is streamed and may be larger than memory; Fortran order is loaded whole.
+// - text() is the shortest decimal text that reads back to the same element.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+
+#include "data/rows.hpp"
+#include "data/source.hpp"
+
+namespace ae::data {
+
+std::unique_ptr<RowSource> open_npy(std::unique_ptr<ByteSource> source);
+
+// `array`: the member's name with or without ".npy"; "" = the only member, or the only 2-D one.
+std::unique_ptr<RowSource> open_npz(std::unique_ptr<RandomAccess> file, const std::string& array = "");
+
+// What stands before the elements of a 2-D C-order array [rows, columns] of little-endian float32 (4 bytes) or float64
+// (8 bytes) in a version 1 file.
+enum class NpyFloat { f4, f8 };
+std::string npy_header(NpyFloat type, std::int64_t rows, std::int64_t columns);
+
+// The whole file; values.size() = rows * columns, row-major.
+std::string to_npy(std::span<const float> values, std::int64_t rows, std::int64_t columns);
+std::string to_npy(std::span<const double> values, std::int64_t rows, std::int64_t columns);
+
+}  // namespace ae::data

@@ -1,0 +1,328 @@
+#include "data/npy.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <cmath>
+#include <limits>
+
+#include "base/error.hpp"
+#include "data/zip.hpp"
+#include "support/byte_sources.hpp"
+
+namespace ae::data {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using Numbers = std::vector<std::vector<double>>;
+using namespace std::string_literals;
+
+// An NPY file as NumPy writes it, from the dictionary's text and the elements' bytes.
+std::string npy(const std::string& dictionary, const std::string& elements, int version = 1) {
+  std::string text = dictionary;
+  const std::size_t start = version == 1 ? 10 : 12;
+  while ((start + text.size() + 1) % 64 != 0) text += ' ';
+  text += '\n';
+  std::string file = "\x93NUMPY"s + static_cast<char>(version) + '\0';
+  for (int i = 0; i < (version == 1 ? 2 : 4); ++i) file += static_cast<char>(text.size() >> (8 * i) & 0xff);
+  return file + text + elements;
+}
+
+std::string dictionary(const std::string& type, const std::string& shape, bool fortran = false) {
+  return "{'descr': '" + type + "', 'fortran_order': " + (fortran ? "True" : "False") + ", 'shape': " + shape + ", }";
+}
+
+std::unique_ptr<RowSource> open_bytes(std::string bytes, std::size_t read_size = 1 << 20) {
+  return open_npy(std::make_unique<test::MemorySource>(std::move(bytes), [read_size] { return read_size; }));
+}
+
+Numbers all_numbers(RowSource& rows) {
+  Numbers numbers;
+  while (rows.next()) {
+    numbers.emplace_back();
+    for (std::size_t i = 0; i < rows.columns().size(); ++i) numbers.back().push_back(rows.number(i));
+  }
+  return numbers;
+}
+
+std::string error_of(std::string bytes) {
+  try {
+    all_numbers(*open_bytes(std::move(bytes)));
+  } catch (const InputError& error) {
+    return error.lines().front();
+  }
+  return "no error";
+}
+
+TEST(NpyRows, FloatsInCOrderAreRows) {
+  const auto rows = open_bytes(npy(dictionary("<f4", "(2, 2)"), "\0\0\x80\x3f\0\0\0\xc0\0\0\xc0\x7f\0\0\x80\xff"s));
+  EXPECT_THAT(rows->columns(), ElementsAre("f0", "f1"));
+  EXPECT_TRUE(rows->has_numbers());
+  EXPECT_EQ(rows->layout().raw_header, "f0,f1");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->number(0), 1.0);
+  EXPECT_EQ(rows->number(1), -2.0);
+  EXPECT_EQ(rows->where(1), "table.csv: row 0, column \"f1\"");
+  ASSERT_TRUE(rows->next());
+  EXPECT_TRUE(std::isnan(rows->number(0)));
+  EXPECT_EQ(rows->number(1), -std::numeric_limits<double>::infinity());
+  EXPECT_EQ(rows->text(0), "nan");
+  EXPECT_EQ(rows->text(1), "-inf");
+  EXPECT_EQ(rows->row(), 1);
+  EXPECT_FALSE(rows->next());
+}
+
+TEST(NpyRows, EveryDtypeAndByteOrderReadsItsExtremes) {
+  const struct {
+    std::string type, bytes, text;
+    double number;
+  } cases[] = {
+      {"|b1", "\x01"s, "1", 1},
+      {"|i1", "\x80"s, "-128", -128},
+      {"|u1", "\xff"s, "255", 255},
+      {"<i2", "\x00\x80"s, "-32768", -32768},
+      {">i2", "\x80\x01"s, "-32767", -32767},
+      {"<u2", "\xfe\xff"s, "65534", 65534},
+      {">u2", "\xff\xfe"s, "65534", 65534},
+      {"<i4", "\xff\xff\xff\x7f"s, "2147483647", 2147483647.0},
+      {">i4", "\x80\0\0\0"s, "-2147483648", -2147483648.0},
+      {"<u4", "\xff\xff\xff\xff"s, "4294967295", 4294967295.0},
+      {"<i8", "\xff\xff\xff\xff\xff\xff\xff\x7f"s, "9223372036854775807", 0x1p63},
+      {">u8", "\xff\xff\xff\xff\xff\xff\xff\xff"s, "18446744073709551615", 0x1p64},
+      {"<f2", "\x01\x00"s, "5.9604645e-08", 0x1p-24},
+      {"<f2", "\xff\x7b"s, "65504", 65504},
+      {">f2", "\xc0\x00"s, "-2", -2},
+      {"<f2", "\x00\xfc"s, "-inf", -std::numeric_limits<double>::infinity()},
+      {"<f4", "\xcd\xcc\xcc\x3d"s, "0.1", static_cast<double>(0.1f)},
+      {">f4", "\x3d\xcc\xcc\xcd"s, "0.1", static_cast<double>(0.1f)},
+      {"<f8", "\x9a\x99\x99\x99\x99\x99\xb9\x3f"s, "0.1", 0.1},
+      {">f8", "\x7f\xef\xff\xff\xff\xff\xff\xff"s, "1.7976931348623157e+308", std::numeric_limits<double>::max()},
+  };
+  for (const auto& c : cases) {
+    SCOPED_TRACE(c.type + " " + c.text);
+    const auto rows = open_bytes(npy(dictionary(c.type, "(1, 1)"), c.bytes));
+    ASSERT_TRUE(rows->next());
+    EXPECT_EQ(rows->number(0), c.number);
+    EXPECT_EQ(rows->text(0), c.text);
+    EXPECT_EQ(rows->raw(0), c.text);
+  }
+}
+
+TEST(NpyRows, FortranOrderIsTransposed) {
+  const std::string elements = "\1\2\3\4\5\6"s;
+  EXPECT_EQ(all_numbers(*open_bytes(npy(dictionary("|u1", "(2, 3)", true), elements))),
+            (Numbers{{1, 3, 5}, {2, 4, 6}}));
+  EXPECT_EQ(all_numbers(*open_bytes(npy(dictionary("|u1", "(2, 3)"), elements))), (Numbers{{1, 2, 3}, {4, 5, 6}}));
+}
+
+TEST(NpyRows, OneDimensionIsOneColumn) {
+  for (const bool fortran : {false, true})
+    EXPECT_EQ(all_numbers(*open_bytes(npy(dictionary("|i1", "(3,)", fortran), "\1\2\3"))), (Numbers{{1}, {2}, {3}}));
+}
+
+TEST(NpyRows, VersionsAndKeyOrdersAreAccepted) {
+  const std::string other = R"({"shape": (2L, 1L), "fortran_order": False, "descr": "|u1"})";
+  for (const int version : {1, 2, 3})
+    EXPECT_EQ(all_numbers(*open_bytes(npy(other, "\1\2", version))), (Numbers{{1}, {2}}));
+}
+
+TEST(NpyRows, ReadsMayBeCutAnywhere) {
+  std::string elements;
+  Numbers expected;
+  for (int row = 0; row < 100; ++row) {
+    expected.emplace_back();
+    for (int i = 0; i < 7; ++i) {
+      expected.back().push_back(row * 7 + i);
+      elements += static_cast<char>((row * 7 + i) & 0xff);
+      elements += static_cast<char>((row * 7 + i) >> 8);
+    }
+  }
+  for (const std::size_t size : {1, 3, 13, 64, 5000}) {
+    const auto rows = open_bytes(npy(dictionary("<u2", "(100, 7)"), elements), size);
+    Numbers found;
+    EXPECT_TRUE(rows->ready());
+    while (rows->next()) {
+      EXPECT_TRUE(rows->ready());
+      found.emplace_back();
+      for (std::size_t i = 0; i < 7; ++i) found.back().push_back(rows->number(i));
+    }
+    EXPECT_EQ(found, expected);
+  }
+}
+
+TEST(NpyRows, AnArrayWithoutRowsHasNone) {
+  EXPECT_FALSE(open_bytes(npy(dictionary("<f8", "(0, 3)"), ""))->next());
+  EXPECT_FALSE(open_bytes(npy(dictionary("<f8", "(0, 3)", true), ""))->next());
+}
+
+TEST(NpyRows, ObjectsAndOtherForeignTypesAreRefusedUnread) {
+  EXPECT_THAT(error_of(npy(dictionary("|O", "(1, 1)"), "cos\nsystem\n")), HasSubstr("never executed"));
+  EXPECT_THAT(error_of(npy("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", "1234")),
+              HasSubstr("structured array"));
+  for (const char* type : {"<U3", "<c8", "<f16", "<M8[ns]", "|V4", "|f8", "f4", ""})
+    EXPECT_THAT(error_of(npy(dictionary(type, "(1, 1)"), "")), HasSubstr("dtype")) << type;
+}
+
+TEST(NpyRows, BadHeadersAreRefused) {
+  EXPECT_THAT(error_of(""), HasSubstr("empty"));
+  EXPECT_THAT(error_of("PK\3\4nonsense"), HasSubstr("not an NPY file"));
+  EXPECT_THAT(error_of("\x93NUMPY\1"), HasSubstr("ends inside"));
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "(1, 1)"), "").substr(0, 40)), HasSubstr("ends inside"));
+  EXPECT_THAT(error_of("\x93NUMPY\x09\0\1\0 "s), HasSubstr("version 9"));
+  EXPECT_THAT(error_of("\x93NUMPY\2\0\xff\xff\xff\xff"s), HasSubstr("at most 1 MiB"));
+  EXPECT_THAT(error_of(npy("{'descr': '<f8', 'descr': '<f8', }", "")), HasSubstr("repeated key"));
+  EXPECT_THAT(error_of(npy("{'descr': '<f8'}", "")), HasSubstr("expected the keys"));
+  EXPECT_THAT(error_of(npy("{'descr': __import__('os'), }", "")), HasSubstr("expected"));
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "(1, -1)"), "")), HasSubstr("expected a size"));
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "(1, 1)") + " 7", "")), HasSubstr("behind the dictionary"));
+}
+
+TEST(NpyRows, ImpossibleShapesAreRefusedBeforeAnyAllocation) {
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "()"), "12345678")), HasSubstr("shape ()"));
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "(2, 2, 2)"), "")), HasSubstr("shape (2, 2, 2)"));
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "(3, 0)"), "")), HasSubstr("columns"));
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "(4611686018427387904, 4)"), "")), HasSubstr("impossible shape"));
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "(99999999999999999999, 4)"), "")), HasSubstr("expected a size"));
+  for (const bool fortran : {false, true})
+    EXPECT_THAT(error_of(npy(dictionary("<f8", "(100000000000, 1000)", fortran), "1234")), HasSubstr("ends too early"));
+}
+
+TEST(NpyRows, SizesThatDoNotFitAreRefused) {
+  for (const bool fortran : {false, true}) {
+    EXPECT_THAT(error_of(npy(dictionary("|u1", "(2, 2)", fortran), "123")), HasSubstr("ends too early"));
+    EXPECT_THAT(error_of(npy(dictionary("|u1", "(2, 2)", fortran), "12345")), HasSubstr("bytes behind the array"));
+  }
+}
+
+TEST(NpyWriter, WritesWhatTheReaderReads) {
+  const std::vector<float> singles = {0.1f, -2.5f, 1e-30f, std::numeric_limits<float>::quiet_NaN()};
+  const std::string file = to_npy(std::span(singles), 2, 2);
+  EXPECT_EQ((file.size() - 16) % 64, 0u);
+  const auto rows = open_bytes(file);
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), "0.1");
+  EXPECT_EQ(rows->text(1), "-2.5");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->number(0), static_cast<double>(1e-30f));
+  EXPECT_TRUE(std::isnan(rows->number(1)));
+  const std::vector<double> doubles = {0.1, 2, 3};
+  EXPECT_EQ(all_numbers(*open_bytes(to_npy(std::span(doubles), 1, 3))), (Numbers{{0.1, 2, 3}}));
+}
+
+// --- NPZ -------------------------------------------------------------------------------------------------------------
+
+std::string little(std::uint64_t value, int size) {
+  std::string bytes;
+  for (int i = 0; i < size; ++i) bytes += static_cast<char>(value >> (8 * i) & 0xff);
+  return bytes;
+}
+
+std::string deflated(const std::string& bytes) {
+  std::string out(compressBound(bytes.size()), '\0');
+  z_stream stream = {};
+  deflateInit2(&stream, 9, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+struct Member {
+  std::string name;
+  std::string bytes;
+  bool deflate = false;
+  bool zip64 = false;
+  std::uint16_t flags = 0;
+  std::int64_t wrong_size = 0;  // added to the directory's size
+  std::uint32_t wrong_crc = 0;
+};
+
+std::string zip(const std::vector<Member>& members, const std::string& comment = "") {
+  std::string file, directory;
+  for (const Member& m : members) {
+    const std::string data = m.deflate ? deflated(m.bytes) : m.bytes;
+    const auto crc = static_cast<std::uint32_t>(
+        crc32(0, reinterpret_cast<const Bytef*>(m.bytes.data()), static_cast<uInt>(m.bytes.size())) ^ m.wrong_crc);
+    const std::uint64_t size = m.bytes.size() + static_cast<std::uint64_t>(m.wrong_size);
+    const std::string method = little(m.flags, 2) + little(m.deflate ? 8 : 0, 2) + little(0, 4) + little(crc, 4);
+    const std::string sizes64 = little(size, 8) + little(data.size(), 8);
+    const std::string sizes =
+        m.zip64 ? little(0xffffffff, 4) + little(0xffffffff, 4) : little(data.size(), 4) + little(size, 4);
+    const std::string extra = m.zip64 ? little(1, 2) + little(sizes64.size(), 2) + sizes64 : "";
+    const std::uint64_t offset = file.size();
+    file += "PK\3\4" + little(45, 2) + method + sizes + little(m.name.size(), 2) + little(extra.size(), 2) + m.name +
+            extra + data;
+    directory += "PK\1\2" + little(45, 2) + little(45, 2) + method + sizes + little(m.name.size(), 2) +
+                 little(extra.size(), 2) + little(0, 2) + little(0, 2) + little(0, 2) + little(0, 4) +
+                 little(offset, 4) + m.name + extra;
+  }
+  const std::uint64_t begin = file.size();
+  return file + directory + "PK\5\6" + little(0, 4) + little(members.size(), 2) + little(members.size(), 2) +
+         little(directory.size(), 4) + little(begin, 4) + little(comment.size(), 2) + comment;
+}
+
+std::unique_ptr<RowSource> open_zip(std::string bytes, const std::string& array = "") {
+  return open_npz(std::make_unique<test::MemoryAccess>(std::move(bytes)), array);
+}
+
+std::string zip_error(std::string bytes, const std::string& array = "") {
+  try {
+    all_numbers(*open_zip(std::move(bytes), array));
+  } catch (const Error& error) {
+    return error.lines().front();
+  }
+  return "no error";
+}
+
+const std::string table = npy(dictionary("|u1", "(2, 2)"), "\1\2\3\4");
+const std::string vector = npy(dictionary("|u1", "(3,)"), "\1\2\3");
+
+TEST(NpzRows, MembersAreReadStoredDeflatedAndWithLargeSizes) {
+  for (const bool deflate : {false, true})
+    for (const bool large : {false, true}) {
+      const auto rows =
+          open_zip(zip({{.name = "x.npy", .bytes = table, .deflate = deflate, .zip64 = large}}, "comment"));
+      EXPECT_EQ(rows->name(), "arrays.npz[x.npy]");
+      EXPECT_EQ(all_numbers(*rows), (Numbers{{1, 2}, {3, 4}}));
+    }
+}
+
+TEST(NpzRows, TheOnlyTableOrTheNamedArrayIsRead) {
+  const std::string one = zip({{.name = "v.npy", .bytes = vector}, {.name = "x.npy", .bytes = table}});
+  EXPECT_EQ(all_numbers(*open_zip(one)), (Numbers{{1, 2}, {3, 4}}));
+  EXPECT_EQ(all_numbers(*open_zip(one, "v")), (Numbers{{1}, {2}, {3}}));
+  EXPECT_EQ(all_numbers(*open_zip(one, "v.npy")), (Numbers{{1}, {2}, {3}}));
+  EXPECT_EQ(all_numbers(*open_zip(zip({{.name = "v.npy", .bytes = vector}}))), (Numbers{{1}, {2}, {3}}));
+  const std::string two = zip({{.name = "train.npy", .bytes = table}, {.name = "test.npy", .bytes = table}});
+  EXPECT_THAT(zip_error(two), AllOf(HasSubstr("train (2, 2), test (2, 2)"), HasSubstr("/data/array")));
+  EXPECT_THAT(zip_error(two, "trian"), AllOf(HasSubstr("did you mean \"train\""), HasSubstr("/data/array")));
+  EXPECT_THAT(zip_error(zip({{.name = "sheet.xml", .bytes = "<x/>"}})), HasSubstr("without arrays"));
+}
+
+TEST(NpzRows, DamagedArchivesAreRefused) {
+  const std::string good = zip({{.name = "x.npy", .bytes = table, .deflate = true}});
+  EXPECT_THAT(zip_error(good.substr(0, good.size() - 5)), HasSubstr("damaged ZIP archive"));
+  EXPECT_THAT(zip_error("PK\3\4"), HasSubstr("damaged ZIP archive"));
+  EXPECT_THAT(zip_error(""), HasSubstr("damaged ZIP archive"));
+  EXPECT_THAT(zip_error(zip({{.name = "x.npy", .bytes = table, .flags = 1}})), HasSubstr("encrypted"));
+  EXPECT_THAT(zip_error(zip({{.name = "x.npy", .bytes = table, .wrong_crc = 1}})), HasSubstr("wrong checksum"));
+  EXPECT_THAT(zip_error(zip({{.name = "x.npy", .bytes = table, .wrong_size = 1}})), HasSubstr("sizes"));
+  for (const std::int64_t wrong : {-200, -1, 1, 1000})
+    EXPECT_NE(zip_error(zip({{.name = "x.npy", .bytes = table, .deflate = true, .wrong_size = wrong}})), "no error");
+  for (std::size_t i = 0; i < good.size(); ++i) {  // no single damaged byte may crash the reader
+    std::string bad = good;
+    bad[i] = static_cast<char>(~bad[i]);
+    zip_error(bad);
+  }
+}
+
+}  // namespace
+}  // namespace ae::data

@@ -1,0 +1,251 @@
+#include "data/source.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include "base/error.hpp"
+#include "base/signals.hpp"
+#include "data/npy.hpp"
+#include "data/rows.hpp"
+
+namespace ae::data {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class Sources : public ::testing::Test {
+ protected:
+  Sources() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "sources_XXXXXX").string();
+    folder_ = ::mkdtemp(pattern.data());
+  }
+  ~Sources() override { std::filesystem::remove_all(folder_); }
+
+  std::filesystem::path file(const std::string& name, const std::string& bytes) const {
+    std::ofstream(folder_ / name, std::ios::binary) << bytes;
+    return folder_ / name;
+  }
+
+  std::filesystem::path folder_;
+};
+
+std::string gzip(const std::string& bytes) {
+  std::string out(compressBound(bytes.size()) + 32, '\0');
+  z_stream stream = {};
+  deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
+  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
+  stream.avail_in = static_cast<uInt>(bytes.size());
+  stream.next_out = reinterpret_cast<Bytef*>(out.data());
+  stream.avail_out = static_cast<uInt>(out.size());
+  deflate(&stream, Z_FINISH);
+  out.resize(stream.total_out);
+  deflateEnd(&stream);
+  return out;
+}
+
+std::string zstd(const std::string& bytes) {
+  std::string out(ZSTD_compressBound(bytes.size()), '\0');
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  ZSTD_CCtx_setParameter(context, ZSTD_c_checksumFlag, 1);  // as the zstd program does
+  out.resize(ZSTD_compress2(context, out.data(), out.size(), bytes.data(), bytes.size()));
+  ZSTD_freeCCtx(context);
+  return out;
+}
+
+std::string read_all(ByteSource& source, std::size_t step = 100'000) {
+  std::string all, part(step, '\0');
+  while (const std::size_t count = source.read(part.data(), part.size())) all.append(part, 0, count);
+  return all;
+}
+
+std::string read_all(const std::filesystem::path& path) { return read_all(*ByteSource::open(path)); }
+
+std::string error_of(const std::filesystem::path& path) {
+  try {
+    read_all(path);
+  } catch (const Error& error) {
+    EXPECT_EQ(error.code(), ExitCode::bad_input);
+    return error.lines().front();
+  }
+  return "no error";
+}
+
+std::string long_text() {
+  std::string text;
+  for (int i = 0; text.size() < 1'000'000; ++i) text += std::to_string(i * 7919 % 100003) + (i % 9 ? "," : "\n");
+  return text;
+}
+
+TEST_F(Sources, PlainAndCompressedBytesAreTheSame) {
+  const std::string text = long_text();
+  for (const std::string& bytes : {text, std::string("x"), std::string("12")}) {
+    EXPECT_EQ(read_all(file("plain", bytes)), bytes);
+    EXPECT_EQ(read_all(file("renamed.csv", gzip(bytes))), bytes);
+    EXPECT_EQ(read_all(file("renamed.txt", zstd(bytes))), bytes);
+  }
+  EXPECT_EQ(read_all(file("empty", "")), "");
+  EXPECT_EQ(read_all(file("empty.gz", gzip(""))), "");
+  EXPECT_EQ(read_all(file("empty.zst", zstd(""))), "");
+}
+
+TEST_F(Sources, ConcatenatedMembersAreOneStream) {
+  const std::string text = long_text();
+  const std::string block(256 * 1024, 'z');  // ends exactly where an output block does
+  EXPECT_EQ(read_all(file("two.gz", gzip(text) + gzip("end"))), text + "end");
+  EXPECT_EQ(read_all(file("two.zst", zstd(text) + zstd("end"))), text + "end");
+  EXPECT_EQ(read_all(file("exact.gz", gzip(block) + gzip(block))), block + block);
+  EXPECT_EQ(read_all(file("exact.zst", zstd(block) + zstd(block))), block + block);
+  EXPECT_EQ(read_all(file("padded.gz", gzip("abc") + std::string(1000, '\0'))), "abc");
+}
+
+TEST_F(Sources, TruncatedAndCorruptDataNameTheFile) {
+  const std::string text = long_text();
+  for (const std::string& bytes : {gzip(text), zstd(text)}) {
+    EXPECT_THAT(error_of(file("cut", bytes.substr(0, bytes.size() / 2))),
+                AllOf(HasSubstr("/cut: "), HasSubstr("ends too early")));
+    EXPECT_THAT(error_of(file("cut", bytes.substr(0, bytes.size() - 1))), HasSubstr("ends too early"));
+    EXPECT_THAT(error_of(file("junk", bytes + "junk behind it")), HasSubstr("corrupt"));
+    std::string flipped = bytes;
+    for (std::size_t i = bytes.size() / 2; i < bytes.size() / 2 + 50; ++i) flipped[i] = static_cast<char>(~flipped[i]);
+    EXPECT_THAT(error_of(file("flipped", flipped)), AllOf(HasSubstr("/flipped: "), HasSubstr("corrupt")));
+  }
+}
+
+TEST_F(Sources, MissingFilesAndFoldersAreInputErrors) {
+  EXPECT_THAT(error_of(folder_ / "missing.csv"), AllOf(HasSubstr("missing.csv"), HasSubstr("No such file")));
+  EXPECT_THAT(error_of(folder_), HasSubstr("Is a directory"));
+}
+
+TEST_F(Sources, PositionsReachTheSizeOnDisk) {
+  const std::string text = long_text();
+  for (const std::string& bytes : {text, gzip(text), zstd(text)}) {
+    const auto source = ByteSource::open(file("f", bytes));
+    EXPECT_EQ(source->size(), bytes.size());
+    read_all(*source);
+    EXPECT_EQ(source->position(), bytes.size());
+  }
+}
+
+// A named pipe with its writing end.
+class Pipe {
+ public:
+  explicit Pipe(const std::filesystem::path& path) : path_(path) { ::mkfifo(path.c_str(), 0600); }
+  void open_both(std::unique_ptr<ByteSource>& reader, const std::string& first) {
+    std::thread writer([&] {
+      out_.open(path_, std::ios::binary);
+      write(first);
+    });
+    reader = ByteSource::open(path_);
+    writer.join();
+  }
+  void write(const std::string& bytes) { out_ << bytes << std::flush; }
+  void close() { out_.close(); }
+
+ private:
+  std::filesystem::path path_;
+  std::ofstream out_;
+};
+
+TEST_F(Sources, APipeIsReadyOnlyWhenSomethingIsInIt) {
+  Pipe pipe(folder_ / "pipe");
+  std::unique_ptr<ByteSource> source;
+  pipe.open_both(source, "1234");
+  std::string buffer(10, '\0');
+  ASSERT_EQ(source->read(buffer.data(), 10), 4u);
+  EXPECT_FALSE(source->ready());
+  pipe.write("56");
+  EXPECT_TRUE(source->ready());
+  EXPECT_EQ(source->read(buffer.data(), 10), 2u);
+  pipe.close();
+  EXPECT_TRUE(source->ready());
+  EXPECT_EQ(source->read(buffer.data(), 10), 0u);
+}
+
+TEST_F(Sources, ACompressedPipeIsReadyOnlyWhenItsBytesYieldText) {
+  for (const std::string& bytes : {gzip("hello"), zstd("hello")}) {
+    std::filesystem::remove(folder_ / "pipe");
+    Pipe pipe(folder_ / "pipe");
+    std::unique_ptr<ByteSource> source;
+    pipe.open_both(source, bytes.substr(0, 5));
+    EXPECT_FALSE(source->ready());
+    pipe.write(bytes.substr(5));
+    EXPECT_TRUE(source->ready());
+    std::string buffer(10, '\0');
+    EXPECT_EQ(source->read(buffer.data(), 10), 5u);
+    EXPECT_FALSE(source->ready());
+    pipe.close();
+    EXPECT_EQ(source->read(buffer.data(), 10), 0u);
+  }
+}
+
+// In a child process, for the flag stays set.
+TEST_F(Sources, AStopSignalEndsTheWaitForAPipe) {
+  const auto wait_and_stop = [&] {
+    install_stop_signals();
+    Pipe pipe(folder_ / "pipe");
+    std::unique_ptr<ByteSource> source;
+    pipe.open_both(source, "1234");
+    std::thread killer([] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      ::kill(::getpid(), SIGTERM);
+    });
+    int code = 1;
+    try {
+      read_all(*source);
+    } catch (const Interrupted& interrupted) {
+      code = interrupted.signal == SIGTERM ? 42 : 2;
+    }
+    killer.join();
+    std::_Exit(code);
+  };
+  ::testing::FLAGS_gtest_death_test_style = "threadsafe";
+  EXPECT_EXIT(wait_and_stop(), ::testing::ExitedWithCode(42), "");
+}
+
+// --- open_rows -------------------------------------------------------------------------------------------------------
+
+TEST_F(Sources, RowsAreOpenedByContentAndName) {
+  const std::vector<float> values = {1, 2};
+  const std::string array = to_npy(std::span(values), 1, 2);
+  EXPECT_TRUE(open_rows(file("array.csv", array))->has_numbers());
+  EXPECT_TRUE(open_rows(file("array.npy.gz", gzip(array)))->has_numbers());
+  const auto table = open_rows(file("table.csv.zst", zstd("a;b\n1;2\n")));
+  EXPECT_THAT(table->columns(), ElementsAre("a", "b"));
+  EXPECT_EQ(open_rows(file("a.tsv", "a\tb,c\n1\t2\n"))->columns().size(), 2u);
+  EXPECT_EQ(open_rows(file("a.tsv.gz", gzip("a\tb,c\n1\t2\n")))->columns().size(), 2u);
+}
+
+TEST_F(Sources, WrongKindsOfFilesAreRefused) {
+  const auto error = [&](const std::filesystem::path& path, const std::string& type = "auto") -> std::string {
+    try {
+      open_rows(path, {.type = type});
+    } catch (const Error& e) {
+      return e.lines().front();
+    }
+    return "no error";
+  };
+  EXPECT_THAT(error(file("a.npy", "a,b\n1,2\n")), HasSubstr("not an NPY file"));
+  EXPECT_THAT(error(file("a.npz", "a,b\n1,2\n")), HasSubstr("damaged ZIP archive"));
+  EXPECT_THAT(error(file("a.csv", "PK\3\4..")), HasSubstr("damaged ZIP archive"));
+  EXPECT_THAT(error("/dev/zero"), HasSubstr("NUL byte at offset 0"));
+  EXPECT_THAT(error("/dev/null"), HasSubstr("empty"));
+  EXPECT_THAT(error(file("a.csv", "a\n"), "cvs"),
+              AllOf(StartsWith("/data/format: unknown format"), HasSubstr("\"csv\"")));
+}
+
+}  // namespace
+}  // namespace ae::data
