@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -11,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/signals.hpp"
 #include "data/schema.hpp"
 #include "memory_rows.hpp"
 
@@ -293,6 +296,29 @@ TEST_F(LoadTable, ManyDistinctNumbersFitAsFewDo) {
 TEST_F(LoadTable, ReportsProgressInBytes) {
   load({"x"}, column(9000, [](std::size_t i) { return std::to_string(i); }));
   EXPECT_THAT(reporter.units, ElementsAre("bytes", "bytes"));
+}
+
+TEST_F(LoadTable, ATableWithoutRowsIsRefused) {
+  EXPECT_EQ(error<InputError>({"x", "y"}, {}), "t.csv: no data rows after the header; expected at least one");
+  options.label = "y";
+  options.normal = {"0"};
+  EXPECT_THAT(error<InputError>({"x", "y"}, {}), HasSubstr("no data rows"));
+}
+
+TEST_F(LoadTable, AStopSignalEndsReading) {
+  const auto rows = column(5000, [](std::size_t i) { return std::to_string(i); });
+  EXPECT_EXIT(
+      {
+        install_stop_signals();
+        std::raise(SIGTERM);
+        try {
+          load({"x"}, rows);
+        } catch (const Interrupted& stopped) {
+          std::_Exit(stopped.signal == SIGTERM ? 7 : 8);
+        }
+        std::_Exit(9);
+      },
+      testing::ExitedWithCode(7), "");
 }
 
 class LoadTableFile : public LoadTable {
