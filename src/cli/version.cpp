@@ -5,6 +5,8 @@
 #include <CLI/Version.hpp>
 #include <nlohmann/json.hpp>
 
+#include "base/version.hpp"
+
 namespace ae::cli {
 namespace {
 
@@ -23,8 +25,8 @@ constexpr std::string_view compiler =
 
 std::string version_text(std::string_view program_name, const std::vector<std::string>& more) {
   std::string text(program_name);
-  text += " " AETOOLS_VERSION "\n";
-  text += "git: " AETOOLS_GIT_HASH "\n";
+  text += " " + version() + "\n";
+  text += "git: " + git_hash() + "\n";
   text += "compiler: " + std::string(compiler) + "\n";
   text += "build type: " AETOOLS_BUILD_TYPE "\n";
   text += "nlohmann-json: " +

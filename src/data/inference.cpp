@@ -212,26 +212,29 @@ std::optional<std::string> ColumnCollector::problem() const {
   return std::nullopt;
 }
 
-bool ColumnCollector::observed_any() const {
-  return std::ranges::any_of(codes_, [](std::int32_t code) { return code >= 0; }) ||
-         std::ranges::any_of(values_, [](double value) { return !std::isnan(value); });
+bool ColumnCollector::observed_any(const std::vector<bool>& fits) const {
+  for (std::size_t row = 0; row < fits.size(); ++row) {
+    if (fits[row] && (as_codes_ ? codes_[row] >= 0 : !std::isnan(values_[row]))) return true;
+  }
+  return false;
 }
 
-Column ColumnCollector::fit(const std::string& scaling) {
+Column ColumnCollector::fit(const std::string& scaling, const std::vector<bool>& fits) {
   Column column;
   column.name = name_;
   if (numeric()) {
     if (as_codes_) keep_numbers();
     std::vector<double> observed;
     observed.reserve(values_.size());
-    std::ranges::copy_if(values_, std::back_inserter(observed), [](double value) { return !std::isnan(value); });
+    for (std::size_t row = 0; row < values_.size(); ++row)
+      if (fits[row] && !std::isnan(values_[row])) observed.push_back(values_[row]);
     column.scaler = Scaler::fit(scaling, std::move(observed));
     return column;
   }
   column.role = Role::categorical;
   std::vector<bool> used(texts_.size());
-  for (const std::int32_t code : codes_)
-    if (code >= 0) used[static_cast<std::size_t>(code)] = true;
+  for (std::size_t row = 0; row < codes_.size(); ++row)
+    if (fits[row] && codes_[row] >= 0) used[static_cast<std::size_t>(codes_[row])] = true;
   for (std::size_t i = 0; i < texts_.size(); ++i)
     if (used[i]) column.levels.push_back(texts_[i].text);
   std::ranges::sort(column.levels);

@@ -32,9 +32,10 @@ class ColumnCollector {
 
   // After the last row: why the column cannot be used, one line with the first offending cell; nullopt when it can.
   std::optional<std::string> problem() const;
-  // The column fitted on the selected cells, and whether any of them was observed. Only without a problem.
-  Column fit(const std::string& scaling);
-  bool observed_any() const;
+  // The column fitted on the selected cells for which `fits` (one per selected row) is true. Only without a problem.
+  Column fit(const std::string& scaling, const std::vector<bool>& fits);
+  // Whether any of those cells was observed.
+  bool observed_any(const std::vector<bool>& fits) const;
   // Writes the selected cells in network units as element `element` of `block` and releases them.
   void write(const Column& column, Block& block, std::int64_t element);
 

@@ -1,9 +1,11 @@
 #include <algorithm>
+#include <cmath>
 #include <system_error>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/random.hpp"
 #include "base/reporter.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
@@ -19,10 +21,11 @@ constexpr std::int64_t kRowsBetweenChecks = 4096;
 
 class TableLoader {
  public:
-  TableLoader(RowSource& source, const TableOptions& options, Reporter& reporter)
+  TableLoader(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out)
       : source_(source),
         options_(options),
         reporter_(reporter),
+        hold_out_(hold_out),
         cells_(options.missing),
         roles_(declared_roles(options, source)),
         label_(find(Role::label)),
@@ -45,8 +48,10 @@ class TableLoader {
     selection_.finish(source_, rows_, reporter_);
     check_cells();
     table_.rows_in_file = rows_;
+    choose_training_rows();
     fit();
     write();
+    split();
     tell();
     return std::move(table_);
   }
@@ -68,13 +73,12 @@ class TableLoader {
   }
 
   void read_rows() {
-    Block& block = table_.block;
     while (source_.next()) {
       const bool selected = selection_.take(source_);
       if (selected) {
-        block.row_numbers.push_back(source_.row());
-        if (id_) block.ids.emplace_back(source_.text(*id_));
-        if (label_) block.labels.emplace_back(source_.text(*label_));
+        selected_.row_numbers.push_back(source_.row());
+        if (id_) selected_.ids.emplace_back(source_.text(*id_));
+        if (label_) selected_.labels.emplace_back(source_.text(*label_));
       }
       for (auto& collector : collectors_) collector.add(source_, selected);
       if (++rows_ % kRowsBetweenChecks == 0) {
@@ -92,6 +96,15 @@ class TableLoader {
     if (!problems.empty()) throw InputError(std::move(problems));
   }
 
+  void choose_training_rows() {
+    const std::int64_t count = selection_.taken();
+    const auto wanted = std::llround(hold_out_.fraction * static_cast<double>(count));
+    const auto held = std::clamp<std::int64_t>(wanted, 0, count - 1);
+    const auto order = permutation(count, Random(stream_key(hold_out_.seed, "held-out rows")));
+    trains_.assign(static_cast<std::size_t>(count), true);
+    for (std::int64_t i = 0; i < held; ++i) trains_[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = false;
+  }
+
   void fit() {
     Schema& schema = table_.schema;
     schema.missing = options_.missing;
@@ -102,13 +115,13 @@ class TableLoader {
     }
     for (std::size_t i = 0; i < collectors_.size(); ++i) {
       throw_if_stopped("reading the table");
-      schema.columns[collected_[i]] = collectors_[i].fit(options_.scaling);
-      if (!collectors_[i].observed_any()) never_observed_.push_back(ae::quoted(schema.columns[collected_[i]].name));
+      if (!collectors_[i].observed_any(trains_)) never_observed_.push_back(ae::quoted(schema.columns[collected_[i]].name));
+      schema.columns[collected_[i]] = collectors_[i].fit(options_.scaling, trains_);
     }
   }
 
   void write() {
-    Block& block = table_.block;
+    Block& block = selected_;
     block.rows = selection_.taken();
     block.elements = static_cast<std::int64_t>(collectors_.size());
     const std::size_t cells = static_cast<std::size_t>(block.rows) * collectors_.size();
@@ -120,13 +133,21 @@ class TableLoader {
     }
   }
 
+  void split() {
+    for (Block* part : {&table_.training, &table_.held_out}) part->elements = selected_.elements;
+    for (std::int64_t row = 0; row < selected_.rows; ++row) {
+      (trains_[static_cast<std::size_t>(row)] ? table_.training : table_.held_out).append_row(selected_, row);
+    }
+    selected_ = {};
+  }
+
   std::string count_of(Role role) const {
     return std::to_string(std::ranges::count(table_.schema.columns, role, &Column::role)) + " " +
            std::string(role_name(role));
   }
 
   void tell() const {
-    std::string line = source_.name() + ": using " + std::to_string(table_.block.rows) + " of " +
+    std::string line = source_.name() + ": using " + std::to_string(selection_.taken()) + " of " +
                        std::to_string(rows_) + " rows; columns: " + count_of(Role::numeric) + ", " +
                        count_of(Role::categorical) + ", " + count_of(Role::ignore) + "d";
     if (label_) line += ", label " + ae::quoted(source_.columns()[*label_]);
@@ -141,6 +162,7 @@ class TableLoader {
   RowSource& source_;
   const TableOptions& options_;
   Reporter& reporter_;
+  HoldOut hold_out_;
   CellReader cells_;
   std::vector<std::optional<Role>> roles_;
   std::optional<std::size_t> label_;
@@ -150,20 +172,22 @@ class TableLoader {
   std::vector<std::size_t> collected_;  // their places among the file's columns
   std::vector<std::string> never_observed_;
   std::int64_t rows_ = 0;
+  std::vector<bool> trains_;  // one per selected row; the others are held out
+  Block selected_;
   Table table_;
 };
 
 }  // namespace
 
-Table load_table(RowSource& source, const TableOptions& options, Reporter& reporter) {
-  return TableLoader(source, options, reporter).load();
+Table load_table(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out) {
+  return TableLoader(source, options, reporter, hold_out).load();
 }
 
-Table load_table(const TableOptions& options, Reporter& reporter) {
+Table load_table(const TableOptions& options, Reporter& reporter, HoldOut hold_out) {
   if (options.path.empty()) throw UsageError("/data/path: not set; name the table to read, or give it with --data");
   const auto path = file_of(options.path);
   const auto source = open_rows(path, options.table_format());
-  Table table = load_table(*source, options, reporter);
+  Table table = load_table(*source, options, reporter, hold_out);
   // A pipe under a file name has been read and cannot be read again.
   std::error_code ignored;
   if (path != "-" && std::filesystem::is_regular_file(path, ignored)) table.data_sha256 = sha256_of_file(path);

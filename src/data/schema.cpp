@@ -171,6 +171,17 @@ void Block::clear() {
   labels.clear();
 }
 
+void Block::append_row(const Block& from, std::int64_t row) {
+  const auto r = static_cast<std::size_t>(row);
+  const auto first = row * from.elements;
+  values.insert(values.end(), from.values.begin() + first, from.values.begin() + first + from.elements);
+  observed.insert(observed.end(), from.observed.begin() + first, from.observed.begin() + first + from.elements);
+  row_numbers.push_back(from.row_numbers[r]);
+  if (!from.ids.empty()) ids.push_back(from.ids[r]);
+  if (!from.labels.empty()) labels.push_back(from.labels[r]);
+  ++rows;
+}
+
 std::string element_text(const Column& column, double value) {
   if (column.role != Role::categorical) return number_text(column.scaler.unscale(value));
   const double code = std::round(value);

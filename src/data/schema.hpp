@@ -83,19 +83,27 @@ struct Block {
   std::vector<std::string> ids;           // one per row, or empty when there is no id column
   std::vector<std::string> labels;        // one per row, or empty when there is no label column
   void clear();
+  void append_row(const Block& from, std::int64_t row);  // of the same elements
+};
+
+// Which of the selected rows are kept out of fitting (scalers, levels, weights) to judge it.
+struct HoldOut {
+  double fraction = 0;     // of the selected rows, rounded; at least one row stays for training
+  std::uint64_t seed = 0;  // which ones
 };
 
 // A training table in memory, with its fitted schema.
 struct Table {
-  Schema schema;
-  Block block;  // every selected row, in file order
+  Schema schema;      // fitted on `training` alone
+  Block training;     // selected rows, in file order
+  Block held_out;     // the others
   std::int64_t rows_in_file = 0;
   std::string data_sha256;  // of the data file's bytes on disk; "" for standard input
 };
 
 // Reads the whole table, infers roles (numeric when every observed cell is a number; mostly-numeric columns are refused
 // with the first offending cell; else categorical), applies options.rows and options.normal, fits scalers and levels on
-// the selected rows. UsageError for options that contradict the table (pointer of the field, did-you-mean among column
+// the training rows. UsageError for options that contradict the table (pointer of the field, did-you-mean among column
 // names), InputError for bad cells.
 //
 // In order of precedence a column's role is: options.id and options.label; the last matching pattern of
@@ -103,9 +111,9 @@ struct Table {
 // fitting at the selected ones. What cannot be told safely is an InputError with the first offending cell: a column
 // with more than 90 % numbers but not only numbers, a text column with more than options.max_levels distinct values or,
 // in more than 50 rows, only distinct ones; a number that is not finite.
-Table load_table(const TableOptions& options, Reporter& reporter);
+Table load_table(const TableOptions& options, Reporter& reporter, HoldOut hold_out = {});
 // The same from rows already opened; options.path and the format are not looked at, data_sha256 stays "".
-Table load_table(RowSource& source, const TableOptions& options, Reporter& reporter);
+Table load_table(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out = {});
 
 // Streams blocks of rows through a fitted schema.
 class TableReader {

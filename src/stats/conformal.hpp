@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 namespace ae::stats {
@@ -23,6 +24,8 @@ class ConformalCalibration {
 
 // Benjamini-Hochberg: the largest p-value cut t with t <= q * #{p <= t} / n; rows with p <= t are discoveries. -1 when
 // none.
-double benjamini_hochberg_cut(std::vector<double> p_values, double q);
+double benjamini_hochberg_cut(const std::vector<double>& p_values, double q);
+// The same from how often each p-value occurs.
+double benjamini_hochberg_cut(const std::map<double, std::int64_t>& counts, double q);
 
 }  // namespace ae::stats

@@ -145,8 +145,8 @@ TEST_F(LoadTable, ADeclaredCategoricalColumnKeepsNumbersAsLevels) {
   options.columns = {{"grade", "categorical"}};
   const auto table = load({"grade"}, {{"2"}, {"10"}, {"2.0"}, {""}});
   EXPECT_THAT(table.schema.columns[0].levels, ElementsAre("10", "2", "2.0"));
-  EXPECT_THAT(table.block.values, ElementsAre(1, 0, 2, 0));
-  EXPECT_THAT(table.block.observed, ElementsAre(1, 1, 1, 0));
+  EXPECT_THAT(table.training.values, ElementsAre(1, 0, 2, 0));
+  EXPECT_THAT(table.training.observed, ElementsAre(1, 1, 1, 0));
 }
 
 TEST_F(LoadTable, LaterPatternsWinAndNamedColumnsWinOverPatterns) {
@@ -157,14 +157,14 @@ TEST_F(LoadTable, LaterPatternsWinAndNamedColumnsWinOverPatterns) {
   std::vector<Role> found;
   for (const auto& one : table.schema.columns) found.push_back(one.role);
   EXPECT_THAT(found, ElementsAre(Role::id, Role::ignore, Role::categorical, Role::label, Role::numeric));
-  EXPECT_THAT(table.block.ids, ElementsAre("7"));
-  EXPECT_THAT(table.block.labels, ElementsAre("B"));
+  EXPECT_THAT(table.training.ids, ElementsAre("7"));
+  EXPECT_THAT(table.training.labels, ElementsAre("B"));
 }
 
 TEST_F(LoadTable, ALabelIsNeverGuessedFromItsName) {
   const auto table = load({"label", "x"}, {{"B", "1"}, {"M", "2"}});
   EXPECT_EQ(table.schema.columns[0].role, Role::categorical);
-  EXPECT_TRUE(table.block.labels.empty());
+  EXPECT_TRUE(table.training.labels.empty());
 }
 
 TEST_F(LoadTable, OptionsThatNameNoColumnAreListedWithTheNearestName) {
@@ -206,21 +206,21 @@ TEST_F(LoadTable, MissingCellsAreMaskedAndDoNotEnterTheFit) {
   EXPECT_EQ(table.schema.columns[0].scaler.center(), 2);
   EXPECT_EQ(table.schema.columns[0].scaler.spread(), 1);
   EXPECT_THAT(table.schema.columns[1].levels, ElementsAre("x", "y"));
-  EXPECT_THAT(table.block.values, ElementsAre(-1, 0, 0, 0, 1, 0, 0, 1));
-  EXPECT_THAT(table.block.observed, ElementsAre(1, 1, 0, 0, 1, 0, 0, 1));
+  EXPECT_THAT(table.training.values, ElementsAre(-1, 0, 0, 0, 1, 0, 0, 1));
+  EXPECT_THAT(table.training.observed, ElementsAre(1, 1, 0, 0, 1, 0, 0, 1));
 }
 
 TEST_F(LoadTable, ANumberCanMeanMissing) {
   options.missing = {"-999"};
   const auto table = load({"a"}, {{"1"}, {"-999"}, {"3"}, {"-999.0"}});
-  EXPECT_THAT(table.block.observed, ElementsAre(1, 0, 1, 1)) << "a token is compared as text";
+  EXPECT_THAT(table.training.observed, ElementsAre(1, 0, 1, 1)) << "a token is compared as text";
 }
 
 TEST_F(LoadTable, ANumberSourceIsNumericWithNanMissing) {
   MemoryNumbers source({"a", "b"}, {{"1", "7"}, {"nan", "7"}, {"3", "-999"}});
   options.missing = {"-999"};
   const auto table = load_table(source, options, reporter);
-  EXPECT_THAT(table.block.observed, ElementsAre(1, 1, 0, 1, 1, 0));
+  EXPECT_THAT(table.training.observed, ElementsAre(1, 1, 0, 1, 1, 0));
   EXPECT_EQ(table.schema.columns[0].scaler.center(), 2);
   MemoryNumbers infinite({"a"}, {{"1"}, {"inf"}});
   EXPECT_THROW(load_table(infinite, options, reporter), InputError);
@@ -231,7 +231,7 @@ TEST_F(LoadTable, ANumberSourceCanHaveCategoricalColumns) {
   options.columns = {{"a", "categorical"}};
   const auto table = load_table(source, options, reporter);
   EXPECT_THAT(table.schema.columns[0].levels, ElementsAre("1", "3"));
-  EXPECT_EQ(table.block.observed[2], 0);
+  EXPECT_EQ(table.training.observed[2], 0);
 }
 
 TEST_F(LoadTable, AColumnNeverObservedIsConstantZeroAndNamed) {
@@ -249,8 +249,8 @@ TEST_F(LoadTable, LooksAtEveryRowButFitsOnNormalRows) {
   const auto table =
       load({"x", "c", "y"}, {{"1", "a", "0"}, {"100", "z", "1"}, {"3", "b", "0.0"}, {"50", "q", ""}, {"5", "a", " 0"}});
   EXPECT_EQ(table.rows_in_file, 5);
-  EXPECT_THAT(table.block.row_numbers, ElementsAre(0, 2, 4));
-  EXPECT_THAT(table.block.labels, ElementsAre("0", "0.0", " 0"));
+  EXPECT_THAT(table.training.row_numbers, ElementsAre(0, 2, 4));
+  EXPECT_THAT(table.training.labels, ElementsAre("0", "0.0", " 0"));
   EXPECT_EQ(table.schema.columns[0].scaler.center(), 3);
   EXPECT_THAT(table.schema.columns[1].levels, ElementsAre("a", "b")) << "levels of other rows stay unseen";
   EXPECT_EQ(table.schema.normal, options.normal);
@@ -288,8 +288,8 @@ TEST_F(LoadTable, ManyDistinctNumbersFitAsFewDo) {
   const auto few = load({"x"}, rows);
   options.max_levels = 20;
   const auto many = load({"x"}, rows);
-  EXPECT_EQ(few.block.values, many.block.values);
-  EXPECT_EQ(few.block.observed, many.block.observed);
+  EXPECT_EQ(few.training.values, many.training.values);
+  EXPECT_EQ(few.training.observed, many.training.observed);
   EXPECT_EQ(few.schema.to_json(), many.schema.to_json());
 }
 
@@ -340,8 +340,8 @@ TEST_F(LoadTableFile, RemembersTheHashOfTheFile) {
   options.path = file("t.csv", "x,y\n1,2\n3,4\n");
   const auto table = load_table(options, reporter);
   EXPECT_EQ(table.data_sha256, sha256_of("x,y\n1,2\n3,4\n"));
-  EXPECT_EQ(table.block.rows, 2);
-  EXPECT_EQ(table.block.elements, 2);
+  EXPECT_EQ(table.training.rows, 2);
+  EXPECT_EQ(table.training.elements, 2);
 }
 
 TEST_F(LoadTableFile, WithoutAPathSaysHowToGiveOne) {
@@ -356,11 +356,11 @@ TEST_F(LoadTableFile, WithoutAPathSaysHowToGiveOne) {
 TEST_F(LoadTableFile, UsesListedRowsThatAreNormal) {
   options.path = file("t.csv", "x,y\n0,B\n10,M\n20,B\n30,B\n40,M\n");
   options.rows = file("rows.idx", "3\n0\r\n\n 4 \n");
-  EXPECT_THAT(load_table(options, reporter).block.row_numbers, ElementsAre(0, 3, 4));
+  EXPECT_THAT(load_table(options, reporter).training.row_numbers, ElementsAre(0, 3, 4));
   options.label = "y";
   options.normal = {"B"};
   reporter.infos.clear();
-  EXPECT_THAT(load_table(options, reporter).block.row_numbers, ElementsAre(0, 3));
+  EXPECT_THAT(load_table(options, reporter).training.row_numbers, ElementsAre(0, 3));
   EXPECT_EQ(reporter.infos.front(), "/data/rows: left out 1 of 3 listed rows because their y is not \"B\"");
 }
 

@@ -59,11 +59,11 @@ class Reading : public testing::Test {
 
 TEST_F(Reading, GivesTheBlockTheTableWasLoadedInto) {
   const Block block = read(columns, training);
-  EXPECT_EQ(block.values, table.block.values);
-  EXPECT_EQ(block.observed, table.block.observed);
-  EXPECT_EQ(block.row_numbers, table.block.row_numbers);
-  EXPECT_EQ(block.ids, table.block.ids);
-  EXPECT_EQ(block.labels, table.block.labels);
+  EXPECT_EQ(block.values, table.training.values);
+  EXPECT_EQ(block.observed, table.training.observed);
+  EXPECT_EQ(block.row_numbers, table.training.row_numbers);
+  EXPECT_EQ(block.ids, table.training.ids);
+  EXPECT_EQ(block.labels, table.training.labels);
   EXPECT_EQ(block.rows, 4);
   EXPECT_EQ(block.elements, 4);
   EXPECT_THAT(reporter.warnings, IsEmpty());
@@ -80,9 +80,9 @@ TEST_F(Reading, DoesNotDependOnTheOrderOfColumns) {
       for (std::size_t row = 0; row < rows.size(); ++row) rows[row].push_back(training[row][column]);
     }
     const Block block = read(names, rows);
-    EXPECT_EQ(block.values, table.block.values);
-    EXPECT_EQ(block.observed, table.block.observed);
-    EXPECT_EQ(block.ids, table.block.ids);
+    EXPECT_EQ(block.values, table.training.values);
+    EXPECT_EQ(block.observed, table.training.observed);
+    EXPECT_EQ(block.ids, table.training.ids);
   }
 }
 

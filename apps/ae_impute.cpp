@@ -1,0 +1,68 @@
+// ae-impute: what is missing?
+#include <CLI/CLI.hpp>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "cli/app.hpp"
+#include "infer/impute_table.hpp"
+#include "model/threads.hpp"
+#include "train/checkpoint.hpp"
+
+namespace {
+
+const ae::cli::Program kProgram{
+    "ae-impute",
+    "Fills missing cells of a table with what the model expects there; observed cells keep their exact bytes.",
+    {{"ae-impute runs/wdbc-impute holes.csv -o filled.csv", "fill the empty cells of holes.csv"},
+     {"ae-impute runs/wdbc-impute table.csv --evaluate masked --rate 0.2",
+      "hide 20 % of the observed cells and tell how well they are guessed"}}};
+
+struct Options {
+  std::string model;
+  std::string input;
+  std::string output = "-";
+  std::string evaluate;
+  bool only_missing = false;
+  std::int64_t seed = 0;
+  ae::infer::ImputeOptions impute;
+  ae::infer::MaskedEvaluation evaluation;
+};
+
+void declare(CLI::App& app, Options& options) {
+  app.add_option("model", options.model, "Folder that ae-train wrote, or its model.safetensors")->required();
+  app.add_option("input", options.input, "Table with missing cells (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")->required();
+  app.add_option("-o,--output", options.output, "Where the filled table (or the evaluation) goes (default: standard output)")->type_name("FILE");
+  auto* only = app.add_flag("--only-missing", options.only_missing, "Fill only missing cells; the default for tables");
+  app.add_flag("--all-cells", options.impute.all_cells, "Also replace observed feature cells by their reconstruction")->excludes(only);
+  ae::cli::add_integer(app, "--samples", options.impute.samples,
+                       "Average this many reconstructions, each with other cells hidden as in training", 1, 10000);
+  app.add_option("--evaluate", options.evaluate, "\"masked\": hide observed cells at random and report the error against filling in column means")
+      ->check(CLI::IsMember({"masked"}));
+  ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells that --evaluate hides", 0.001, 0.999);
+  ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides", 0, std::numeric_limits<std::int64_t>::max());
+}
+
+int run(Options& options, ae::cli::Context& context) {
+  options.impute.stream.inputs = {options.input};
+  options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
+  auto output = ae::Output::open(options.output, context.options.force);
+  const auto checkpoint = ae::train::Checkpoint::open(options.model);
+  checkpoint.use_threads(context.options.threads);
+  if (!options.evaluate.empty()) {
+    ae::infer::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
+  } else {
+    const auto totals = ae::infer::impute_table(checkpoint, options.impute, output, context.reporter);
+    context.reporter.info(std::to_string(totals.filled) + " missing cells filled in " + std::to_string(totals.rows) + " rows");
+  }
+  output.commit();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  return ae::cli::run_app(
+      kProgram, argc, argv, [&](CLI::App& app) { declare(app, options); },
+      [&](ae::cli::Context& context) { return run(options, context); }, ae::model::library_versions);
+}

@@ -1,0 +1,226 @@
+// How good is the score, and where to cut?
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/text.hpp"
+#include "cli/app.hpp"
+#include "cli/version.hpp"
+#include "report/roc.hpp"
+#include "stats/score_files.hpp"
+#include "stats/summary.hpp"
+
+namespace {
+
+using namespace ae;
+
+struct RocOptions {
+  std::string scores;
+  std::string second;  // "" = none
+  stats::ScoreColumns columns;
+  stats::LabelMeaning labels;
+  std::string choose = "youden";
+  std::optional<double> partial_fpr;
+  double confidence = 0.95;
+  std::int64_t bootstrap = 2000;
+  std::int64_t seed = 0;
+  std::string curve;
+  std::string summary;
+  std::string plot;
+  std::string report;
+
+  std::vector<std::string> inputs() const { return second.empty() ? std::vector{scores} : std::vector{scores, second}; }
+};
+
+void declare(CLI::App& app, RocOptions& options) {
+  app.add_option("scores", options.scores,
+                 "Table of scores and labels (CSV or TSV, also .gz and .zst; - is standard input)")
+      ->required();
+  app.add_option("second", options.second, "Other scores of the same rows, matched by id, to compare with");
+  app.add_option("--score-column", options.columns.score, "Column with the scores; higher = more anomalous")
+      ->capture_default_str();
+  app.add_option("--label-column", options.columns.label,
+                 "Column with the labels; rows with an empty label are left out")
+      ->capture_default_str();
+  app.add_option("--id-column", options.columns.id, "Column that matches the rows of two files")->capture_default_str();
+  app.add_option("--normal", options.labels.normal,
+                 "Label that means normal, all others then mean anomaly; repeat for several. Not needed for 0/1, "
+                 "false/true, normal/anomaly")
+      ->allow_extra_args(false);
+  app.add_option("--anomaly", options.labels.anomaly,
+                 "Label that means anomaly, all others then mean normal; repeat for several")
+      ->allow_extra_args(false);
+  app.add_option(
+         "--choose", options.choose,
+         "Threshold: youden (largest TPR - FPR), f1 (largest F1), fpr=X (largest TPR with FPR at most X), tpr=X "
+         "(highest threshold with TPR at least X), cost=FP:FN (least cost of false alarms and misses)")
+      ->capture_default_str();
+  cli::add_number(app, "--partial-fpr", options.partial_fpr, "Also the area under the ROC up to this FPR", 1e-6, 1);
+  cli::add_number(app, "--confidence", options.confidence, "Confidence of all intervals", 0.01, 0.9999)
+      ->capture_default_str();
+  cli::add_integer(app, "--bootstrap", options.bootstrap, "Resamples for the AUPRC interval; 0 = no interval", 0,
+                   1'000'000)
+      ->capture_default_str();
+  cli::add_integer(app, "--seed", options.seed, "Seed of the resamples", 0, std::numeric_limits<std::int64_t>::max())
+      ->capture_default_str();
+  app.add_option("-o,--output", options.curve,
+                 "Write the whole ROC curve (of the first file) as CSV; - = standard output, instead of the table");
+  app.add_option("--summary", options.summary, "Write all figures as JSON; ae-score --roc reads the threshold from it");
+  app.add_option("--plot", options.plot, "Draw the ROC and precision-recall curves as SVG");
+  app.add_option("--report", options.report, "Write a page to explore thresholds on: one HTML file, works offline");
+}
+
+// All files a run writes, opened before any work is done and published together at its end.
+class Outputs {
+ public:
+  Outputs(const RocOptions& options, bool overwrite) : inputs_(options.inputs()) {
+    curve = open(options.curve, "-o", overwrite);
+    summary = open(options.summary, "--summary", overwrite);
+    plot = open(options.plot, "--plot", overwrite);
+    page = open(options.report, "--report", overwrite);
+    if (!stdout_taken_) table = Output::open("-", false);
+  }
+
+  void commit() {
+    for (auto* output : {&curve, &summary, &plot, &page, &table})
+      if (*output) (*output)->commit();
+  }
+
+  std::optional<Output> curve, summary, plot, page, table;
+
+ private:
+  std::optional<Output> open(const std::string& path, const std::string& option, bool overwrite) {
+    if (path.empty()) return std::nullopt;
+    for (const auto& input : inputs_) {
+      std::error_code ignored;
+      if (input != "-" && path != "-" && std::filesystem::equivalent(input, path, ignored))
+        throw UsageError(option + " " + ae::quoted(path, 200) + " is an input file; choose another name");
+    }
+    for (const auto& [other_option, other] : opened_) {
+      if (std::filesystem::path(other).lexically_normal() == std::filesystem::path(path).lexically_normal())
+        throw UsageError(other_option + " and " + option + " both write to " + ae::quoted(path, 200) +
+                         "; choose different names");
+    }
+    opened_.emplace_back(option, path);
+    stdout_taken_ = stdout_taken_ || path == "-";
+    return Output::open(path, overwrite);
+  }
+
+  std::vector<std::string> inputs_;
+  std::vector<std::pair<std::string, std::string>> opened_;
+  bool stdout_taken_ = false;
+};
+
+stats::EvaluationOptions evaluation_options(const RocOptions& options, int threads) {
+  stats::EvaluationOptions result;
+  result.rule = stats::ThresholdRule::parse(options.choose);
+  result.partial_max_fpr = options.partial_fpr;
+  result.bootstrap.resamples = options.bootstrap;
+  result.bootstrap.seed = static_cast<std::uint64_t>(options.seed);
+  result.bootstrap.confidence = options.confidence;
+  result.bootstrap.threads = threads;
+  return result;
+}
+
+// Pipes can be read only once: no hash.
+std::string hash_of(const std::string& input) {
+  std::error_code ignored;
+  return std::filesystem::is_regular_file(input, ignored) ? sha256_of_file(input) : std::string();
+}
+
+// One command line that a shell splits into the same arguments again.
+std::string shell_command(const std::vector<std::string>& arguments) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+.,:/@%";
+  std::string command = "ae-roc";
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const bool as_is = !argument.empty() && argument.find_first_not_of(plain) == std::string::npos;
+    command += ' ';
+    if (as_is) {
+      command += argument;
+      continue;
+    }
+    command += '\'';
+    for (const char c : argument) command += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    command += '\'';
+  }
+  return command;
+}
+
+// "ae-roc 0.1.0, git: 0123abc": the first two lines of --version.
+std::string version() {
+  std::string text = cli::version_text("ae-roc", {});
+  const auto first = text.find('\n');
+  return text.substr(0, first) + ", " + text.substr(first + 1, text.find('\n', first + 1) - first - 1);
+}
+
+struct Results {
+  stats::Assessment assessment;
+  std::optional<stats::LabeledScores> first;  // for the whole curve
+};
+
+Results assess_one(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
+  auto rows = stats::read_labeled_scores(options.scores, options.columns, options.labels, reporter);
+  Results results;
+  results.first.emplace(std::move(rows.anomalies), std::move(rows.normals));
+  results.assessment.evaluations.push_back(stats::evaluate(*results.first, how, rows.name, reporter));
+  results.assessment.evaluations.back().unlabeled = rows.unlabeled;
+  return results;
+}
+
+Results assess_pair(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
+  auto rows = stats::read_paired_scores(options.scores, options.second, options.columns, options.labels, reporter);
+  Results results;
+  results.assessment.comparison = stats::compare_auroc(rows.anomalies, rows.normals, options.confidence);
+  results.first.emplace(std::move(rows.anomalies.first), std::move(rows.normals.first));
+  const stats::LabeledScores second(std::move(rows.anomalies.second), std::move(rows.normals.second));
+  auto& evaluations = results.assessment.evaluations;
+  evaluations.push_back(stats::evaluate(*results.first, how, rows.first_name, reporter));
+  evaluations.push_back(stats::evaluate(second, how, rows.second_name, reporter));
+  for (auto& evaluation : evaluations) evaluation.unlabeled = rows.unlabeled;
+  return results;
+}
+
+void add_hashes(stats::Assessment& assessment, const std::vector<std::string>& inputs) {
+  for (std::size_t i = 0; i < inputs.size(); ++i) assessment.evaluations[i].sha256 = hash_of(inputs[i]);
+}
+
+int run(const RocOptions& options, cli::Context& context) {
+  const auto how = evaluation_options(options, context.options.threads);
+  options.labels.check();
+  if (options.scores == "-" && options.second == "-")
+    throw UsageError("standard input can be only one of the two score files");
+  Outputs outputs(options, context.options.force);
+
+  auto [assessment, first] =
+      options.second.empty() ? assess_one(options, how, context.reporter) : assess_pair(options, how, context.reporter);
+  if (outputs.summary || outputs.page) add_hashes(assessment, options.inputs());
+  if (outputs.curve) stats::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
+  if (outputs.summary) outputs.summary->write(stats::summary_json(assessment, {version(), context.arguments}));
+  if (outputs.plot) outputs.plot->write(report::roc_svg(assessment));
+  if (outputs.page)
+    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), {{"Made by", version()}}}));
+  if (outputs.table) outputs.table->write(stats::summary_table(assessment));
+  outputs.commit();
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  RocOptions options;
+  const cli::Program program = {
+      "ae-roc",
+      "How good is the score, and where to cut? ROC and precision-recall statistics of scores with labels.",
+      {{"ae-roc scores.csv --summary summary.json --plot roc.svg --report report.html",
+        "AUROC and AUPRC with intervals, a threshold and what it does; as table, JSON, picture and page"},
+       {"ae-roc scores.csv other.csv --choose fpr=0.01",
+        "are two scores of the same rows equally good? (paired DeLong test)"}}};
+  return cli::run_app(
+      program, argc, argv, [&](CLI::App& app) { declare(app, options); },
+      [&](cli::Context& context) { return run(options, context); });
+}

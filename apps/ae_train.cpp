@@ -1,0 +1,86 @@
+// ae-train: learns what normal looks like.
+#include <CLI/CLI.hpp>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "cli/app.hpp"
+#include "config/document.hpp"
+#include "model/threads.hpp"
+#include "train/run.hpp"
+
+namespace {
+
+const ae::cli::Program kProgram{
+    "ae-train",
+    "Trains an autoencoder on the normal rows of a table and writes a self-contained model.",
+    {{"ae-train configs/wdbc.json --out runs/wdbc", "train as the config says; the model goes to runs/wdbc"},
+     {"ae-train configs/wdbc.json --out runs/wdbc2 --set /model/latent=4 --set /training/seed=1",
+      "the same with two settings changed"}}};
+
+struct Options {
+  std::string config;
+  std::string folder;
+  std::vector<std::string> set;
+  std::string data;
+  bool resume = false;
+  bool print_config = false;
+  bool print_schema = false;
+  bool print_settings = false;
+};
+
+void declare(CLI::App& app, Options& options) {
+  app.add_option("config", options.config, "JSON config file")->type_name("CONFIG.json");
+  app.add_option("-o,--out", options.folder, "Folder for model.safetensors, config.json, metrics.csv and run.json")
+      ->type_name("DIR");
+  app.add_option("--set", options.set, "Override one setting, for example /training/epochs=50 (repeatable)")
+      ->type_name("POINTER=VALUE")
+      ->expected(1)
+      ->take_all();
+  app.add_option("--data", options.data, "Training table; the same as --set /data/path=FILE")->type_name("FILE");
+  app.add_flag("--resume", options.resume, "Continue an interrupted run in DIR, to the same bytes");
+  app.add_flag("--print-config", options.print_config, "Print the whole resolved config and exit");
+  app.add_flag("--print-schema", options.print_schema, "Print the JSON Schema of config files and exit");
+  app.add_flag("--print-settings", options.print_settings, "Print every setting with range, default and meaning, and exit");
+}
+
+void print(std::string_view text) {
+  auto output = ae::Output::open("-", false);
+  output.write(text);
+  output.commit();
+}
+
+int run(const Options& options, ae::cli::Context& context) {
+  ae::train::Config config;
+  if (options.print_schema) {
+    print(ae::config::json_schema(config, "aetools training config"));
+    return 0;
+  }
+  if (options.print_settings) {
+    print(ae::config::describe(config));
+    return 0;
+  }
+  if (options.config.empty()) throw ae::UsageError("no config file given; see ae-train --help for examples");
+  std::vector<ae::config::Override> overrides;
+  for (const auto& argument : options.set) overrides.push_back(ae::config::parse_override(argument));
+  if (!options.data.empty()) overrides.push_back({"/data/path", nlohmann::json(options.data).dump()});
+  ae::config::read_file(config, options.config, overrides);
+  if (options.print_config) {
+    print(ae::config::to_json(config, ae::config::Paths::resolved));
+    return 0;
+  }
+  if (options.folder.empty()) throw ae::UsageError("no output folder given; add --out DIR");
+  ae::train::run(config,
+                 {options.folder, options.resume, context.options.force, context.options.threads, context.arguments},
+                 context.reporter);
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  Options options;
+  return ae::cli::run_app(
+      kProgram, argc, argv, [&](CLI::App& app) { declare(app, options); },
+      [&](ae::cli::Context& context) { return run(options, context); }, ae::model::library_versions);
+}

@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Installs the Debian 12 packages that aetools is built from. Needs root (or sudo).
+#   scripts/setup.sh           what the programs need
+#   scripts/setup.sh --tests   also what the tests compare with (scikit-learn, jsonschema, Chromium)
+set -euo pipefail
+
+packages=(g++ cmake ninja-build pkg-config git libtorch-dev libopenblas-dev libcli11-dev nlohmann-json3-dev
+  libspdlog-dev zlib1g-dev libzstd-dev libssl-dev)
+test_packages=(libgtest-dev libgmock-dev python3 python3-pytest python3-numpy python3-sklearn python3-jsonschema chromium)
+
+for argument in "$@"; do
+  case "$argument" in
+    --tests) packages+=("${test_packages[@]}") ;;
+    *) echo "setup.sh: unknown option $argument; expected --tests" >&2; exit 2 ;;
+  esac
+done
+
+missing=()
+for package in "${packages[@]}"; do
+  status=$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null || true)
+  [ "$status" = "install ok installed" ] || missing+=("$package")
+done
+if [ ${#missing[@]} -eq 0 ]; then
+  echo "all packages are installed"
+  exit 0
+fi
+
+run=()
+[ "$(id -u)" -eq 0 ] || run=(sudo)
+export DEBIAN_FRONTEND=noninteractive
+"${run[@]}" apt-get update
+"${run[@]}" apt-get install -y --no-install-recommends "${missing[@]}"

@@ -1,0 +1,42 @@
+// ae-score on tables: one CSV line per row with score, p-value, flag and explanation.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/files.hpp"
+#include "base/reporter.hpp"
+#include "infer/table_stream.hpp"
+#include "train/checkpoint.hpp"
+
+namespace ae::infer {
+
+struct ScoreOptions {
+  StreamOptions stream;
+  // At most one of these decides which rows are flagged.
+  std::optional<double> threshold;  // score >= threshold
+  std::optional<double> alpha;      // p_value <= alpha
+  std::optional<double> fdr;        // Benjamini-Hochberg over all rows
+  std::int64_t explain = 0;                  // columns to explain per row
+  // Row numbers to leave out or to keep (sorted); empty path = all.
+  std::filesystem::path exclude_rows;
+  std::filesystem::path only_rows;
+};
+
+struct ScoreTotals {
+  std::int64_t rows = 0;
+  std::int64_t flagged = 0;
+};
+
+// The threshold that ae-roc chose: "/chosen/threshold" of its summary. InputError when the file is not such a summary.
+double threshold_of_summary(const std::filesystem::path& summary);
+
+// Columns: id,score,p_value[,flag][,label][,topN_column,topN_share,topN_observed,topN_expected ...].
+// p_value is 1 for every row when the checkpoint has no calibration rows (warned).
+ScoreTotals score_table(const train::Checkpoint& checkpoint, const ScoreOptions& options, Output& output,
+                        Reporter& reporter);
+
+}  // namespace ae::infer

@@ -1,0 +1,99 @@
+#include "infer/table_stream.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "base/error.hpp"
+#include "base/signals.hpp"
+#include "base/text.hpp"
+
+namespace ae::infer {
+namespace {
+
+constexpr std::int64_t kBlockRows = 4096;
+
+std::string_view trimmed(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
+}
+
+}  // namespace
+
+TableStream::TableStream(const train::Checkpoint& checkpoint, StreamOptions options, Reporter& reporter)
+    : checkpoint_(checkpoint), options_(std::move(options)), reporter_(reporter) {
+  if (std::count(options_.inputs.begin(), options_.inputs.end(), "-") > 1) {
+    throw UsageError("standard input (-) is given twice; it can be read only once");
+  }
+}
+
+void TableStream::for_each(const Visit& visit) {
+  std::int64_t first_row = 0;
+  data::Block block;
+  for (const auto& input : options_.inputs) {
+    data::TableReader reader(data::open_rows(input, options_.format), checkpoint_.schema(), reporter_);
+    std::int64_t rows = 0;
+    while (reader.next(kBlockRows, block, options_.keep_raw)) {
+      throw_if_stopped("reading");
+      for (auto& number : block.row_numbers) number += first_row;
+      rows += block.rows;
+      visit(reader, block);
+      reporter_.progress("bytes", reader.source().position(), reader.source().size());
+    }
+    reporter_.progress_done();
+    if (rows == 0) throw InputError(reader.source().name() + ": has no rows; expected at least one below the header");
+    reader.report(reporter_);
+    first_row += rows;
+  }
+}
+
+std::vector<std::size_t> file_columns_of_elements(const data::TableReader& reader, std::size_t elements) {
+  std::vector<std::size_t> file_columns(elements, 0);
+  for (std::size_t column = 0; column < reader.source().columns().size(); ++column) {
+    const auto element = reader.element_of(column);
+    if (element >= 0) file_columns[static_cast<std::size_t>(element)] = column;
+  }
+  return file_columns;
+}
+
+std::string cell_text(std::string_view raw) {
+  auto text = trimmed(raw);
+  if (text.size() < 2 || text.front() != '"' || text.back() != '"') return std::string(text);
+  text = text.substr(1, text.size() - 2);
+  std::string plain;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    plain += text[i];
+    if (text[i] == '"' && i + 1 < text.size() && text[i + 1] == '"') ++i;
+  }
+  return plain;
+}
+
+std::string value_text(const data::Column& column, double value) {
+  if (column.role == data::Role::categorical) return data::element_text(column, value);
+  const double plain = column.scaler.unscale(value);
+  const double spread = column.scaler.spread() > 0 ? column.scaler.spread() : 1;
+  const double whole_digits = std::log10(std::max(1.0, std::abs(plain) / spread));
+  const int digits = std::clamp(7 + static_cast<int>(std::ceil(whole_digits)), 7, 17);
+  char text[40];
+  std::snprintf(text, sizeof text, "%.*g", digits, plain);
+  return text;
+}
+
+std::vector<const data::Column*> element_columns(const data::Schema& schema) {
+  std::vector<const data::Column*> columns;
+  for (const auto index : schema.features()) columns.push_back(&schema.columns[index]);
+  return columns;
+}
+
+std::string header_line(const data::RowSource::Layout& layout, const std::vector<std::string>& columns) {
+  std::string line = layout.byte_order_mark ? "\xEF\xBB\xBF" : "";
+  if (!layout.raw_header.empty()) return line + layout.raw_header;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (i > 0) line += layout.delimiter;
+    append_csv_field(line, columns[i], layout.delimiter);
+  }
+  return line;
+}
+
+}  // namespace ae::infer

@@ -1,0 +1,41 @@
+// The pair every question is asked of: a model and its loss.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+
+#include "loss/composition.hpp"
+#include "model/network.hpp"
+
+namespace ae::loss {
+
+// elements [samples, elements] float: weighted loss per element, 0 where not observed
+// expected [samples, elements] float: the reconstruction, in network units
+// latent   [samples, latent]   float
+struct Reconstruction {
+  at::Tensor elements;
+  at::Tensor expected;
+  at::Tensor latent;
+};
+
+class Autoencoder {
+ public:
+  // Builds composition and network for these elements; weights are drawn from `seed`. The terms must outlive the pair.
+  // `observed_matters`: cells can be missing or masked (see model::Interface).
+  Autoencoder(const model::Family& family, const TermList& terms, std::vector<model::Element> elements,
+              bool observed_matters, std::uint64_t seed);
+
+  model::Network& network() const { return *network_; }
+  const Composition& loss() const { return loss_; }
+  const std::vector<model::Element>& elements() const { return loss_.elements(); }
+
+  // Evaluation mode, no gradients. A sample's answer does not depend on the other samples of the batch (at least one).
+  Reconstruction reconstruct(const model::Batch& batch) const;
+
+ private:
+  Composition loss_;
+  std::unique_ptr<model::Network> network_;
+};
+
+}  // namespace ae::loss

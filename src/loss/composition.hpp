@@ -1,0 +1,79 @@
+// The weighted sum of terms over a batch, at three grains of one function:
+//   element  e_ij = observed_ij * sum_t weight_t * loss_t(x_ij, prediction_ij)
+//   sample   s_i  = sum_j e_ij / #observed_i + sum over per-sample terms of weight_t * loss_t(i)
+//   batch    mean of s_i
+// What is not observed never enters. A sample with nothing observed has element mean 0.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "loss/term.hpp"
+
+namespace ae::loss {
+
+using TermList = config::VariantList<Term>;
+
+// The config section "/loss".
+struct LossOptions : config::Section {
+  TermList terms{loss::terms()};
+  bool terms_set = false;  // false: mse for numbers, cross_entropy for categories, kl for variational models
+  void fields(config::Fields& f) override;
+  // Fills in the default terms for this data and model, so that what is stored is what was used.
+  void resolve(const std::vector<model::Element>& elements, bool variational);
+};
+
+struct Evaluation {
+  at::Tensor elements;            // [samples, elements] weighted, 0 where not observed
+  std::vector<at::Tensor> parts;  // per term [samples]: its share of the sample's loss; they sum to `samples`
+  at::Tensor samples;             // [samples]
+};
+
+class Composition {
+ public:
+  // UsageError, with pointers below /loss/terms, when a term selects no element or one it cannot judge, an element is
+  // judged by no term, or terms and model do not fit (kl without a variational model or the reverse).
+  Composition(const TermList& terms, std::vector<model::Element> elements, bool variational);
+
+  std::int64_t outputs() const { return outputs_; }  // decoder outputs in all
+  const std::vector<model::Element>& elements() const { return elements_; }
+  const std::vector<std::string>& part_names() const { return part_names_; }  // "mse", "mse_2" for the second one ...
+
+  // `epoch` (fractional) drives ramps; the default is "after every ramp", the value used for validation and scoring.
+  Evaluation evaluate(const model::Output& output, const model::Batch& target, double epoch = 1e18) const;
+  at::Tensor expected(const at::Tensor& prediction) const;  // [samples, elements], network units
+
+  // UsageError when a term cannot judge these targets (bce outside [0, 1]), naming term and column.
+  void check_targets(const model::Batch& batch) const;
+
+ private:
+  struct Head {  // decoder outputs of one kind and width, contiguous
+    std::string name;
+    std::int64_t width = 1;   // outputs per element
+    std::int64_t offset = 0;  // first output
+    std::vector<std::int64_t> elements;
+    const Term* owner = nullptr;  // gives the expected value
+  };
+  struct Use {  // a term's elements within one head
+    std::size_t term = 0;
+    std::size_t head = 0;
+    std::vector<std::int64_t> elements;
+    at::Tensor element_index;   // into the batch's elements; undefined = all, in order
+    at::Tensor position_index;  // into the head's elements; undefined = all, in order
+  };
+  at::Tensor slots(const at::Tensor& prediction, const Head& head) const;
+  void declare_use(std::size_t term, const std::vector<std::int64_t>& elements);
+  void place_heads();
+
+  std::vector<const Term*> terms_;
+  std::vector<model::Element> elements_;
+  std::vector<std::string> part_names_;
+  std::vector<Head> heads_;
+  std::vector<Use> uses_;
+  std::int64_t outputs_ = 0;
+};
+
+}  // namespace ae::loss

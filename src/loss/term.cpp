@@ -1,0 +1,132 @@
+#include "loss/term.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <limits>
+
+namespace ae::loss {
+
+void Term::fields(config::Fields& f) {
+  f.number("weight", weight, {0}, "Factor of this term in the sum.");
+  if (grain() == Grain::element) {
+    f.scalars("columns", columns,
+              "Columns the term judges: names or patterns with * and ?; [] for every column it fits.");
+  }
+}
+
+at::Tensor Term::element_loss(const at::Tensor&, const at::Tensor&) const {
+  throw std::logic_error("this loss term has no element grain");
+}
+at::Tensor Term::expected(const at::Tensor& prediction) const { return prediction.squeeze(2); }
+std::string Term::complaint(const at::Tensor&) const { return ""; }
+at::Tensor Term::sample_loss(const model::Code&, std::int64_t) const {
+  throw std::logic_error("this loss term has no sample grain");
+}
+double Term::ramp(double) const { return 1; }
+
+namespace {
+
+class SquaredError final : public Term {
+ public:
+  at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
+    return (prediction.squeeze(2) - target).square();
+  }
+};
+
+class AbsoluteError final : public Term {
+ public:
+  at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
+    return (prediction.squeeze(2) - target).abs();
+  }
+};
+
+// Huber 1964: e^2 / 2 up to |e| = delta, then delta (|e| - delta / 2).
+class Huber final : public Term {
+ public:
+  double delta = 1;
+  void fields(config::Fields& f) override {
+    Term::fields(f);
+    f.number("delta", delta, {0, std::numeric_limits<double>::infinity(), true},
+             "Error, in scaled units, at which the loss turns from squared to absolute.");
+  }
+  at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
+    return torch::huber_loss(prediction.squeeze(2), target, at::Reduction::None, delta);
+  }
+};
+
+// -t log p - (1 - t) log(1 - p) with p = logistic(output), for values in [0, 1].
+class BinaryCrossEntropy final : public Term {
+ public:
+  std::string_view head() const override { return "logit"; }
+  at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
+    return torch::binary_cross_entropy_with_logits(prediction.squeeze(2), target.clamp(0, 1), {}, {},
+                                                   at::Reduction::None);
+  }
+  at::Tensor expected(const at::Tensor& prediction) const override { return torch::sigmoid(prediction.squeeze(2)); }
+  std::string complaint(const at::Tensor& target) const override {
+    if (target.numel() == 0) return "";
+    const double low = target.min().item<double>();
+    const double high = target.max().item<double>();
+    if (low >= 0 && high <= 1) return "";
+    return "bce needs values in [0, 1]; found " + std::to_string(low < 0 ? low : high) +
+           " after scaling; set /data/scaling to \"none\" for such data, or use mse for this column";
+  }
+};
+
+// -log softmax(outputs)[code]; the last code stands for every level not seen in training.
+class CrossEntropy final : public Term {
+ public:
+  bool accepts(const model::Element& element) const override { return element.categorical(); }
+  std::string_view head() const override { return "codes"; }
+  std::int64_t outputs(const model::Element& element) const override { return element.codes; }
+  at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
+    const auto code = target.to(torch::kInt64).clamp(0, prediction.size(2) - 1).unsqueeze(2);
+    return -torch::log_softmax(prediction, 2).gather(2, code).squeeze(2);
+  }
+  at::Tensor expected(const at::Tensor& prediction) const override {
+    return prediction.argmax(2).to(prediction.scalar_type());
+  }
+};
+
+// KL(N(mean, variance) || N(0, 1)) per sample, summed over the code (Kingma and Welling 2014, appendix B), divided by
+// the number of elements so that its weight is on the scale of the element mean. With mse, the evidence lower bound of
+// a unit-variance Gaussian decoder has kl weight 2.
+class KullbackLeibler final : public Term {
+ public:
+  double warm_up = 0;
+  void fields(config::Fields& f) override {
+    Term::fields(f);
+    f.number("warm_up", warm_up, {0, 1e6}, "Epochs over which the weight rises linearly from 0.");
+  }
+  Grain grain() const override { return Grain::sample; }
+  bool needs_variational() const override { return true; }
+  at::Tensor sample_loss(const model::Code& code, std::int64_t elements) const override {
+    // expm1(v) - v >= 0 keeps the sum non-negative in floating point too.
+    const auto excess = torch::expm1(code.log_variance) - code.log_variance;
+    return 0.5 * (code.mean.square() + excess).sum(1) / static_cast<double>(elements);
+  }
+  double ramp(double epoch) const override { return warm_up > 0 ? std::min(1.0, epoch / warm_up) : 1.0; }
+};
+
+template <typename T>
+std::unique_ptr<Term> make() {
+  return std::make_unique<T>();
+}
+
+constexpr std::array<config::Entry<Term>, 6> kTerms{{
+    {"mse", "Squared error of numeric cells.", make<SquaredError>},
+    {"l1", "Absolute error of numeric cells.", make<AbsoluteError>},
+    {"huber", "Squared error for small, absolute error for large deviations.", make<Huber>},
+    {"bce", "Binary cross-entropy of values in [0, 1].", make<BinaryCrossEntropy>},
+    {"cross_entropy", "Surprise at the level of a categorical cell.", make<CrossEntropy>},
+    {"kl", "Divergence of the latent code from the standard normal distribution (variational models).",
+     make<KullbackLeibler>},
+}};
+
+}  // namespace
+
+std::span<const config::Entry<Term>> terms() { return kTerms; }
+
+}  // namespace ae::loss

@@ -1,0 +1,54 @@
+// A loss term: its value per element (or per sample), the decoder head it needs, and the value it implies.
+//
+// Adding a term: one class in a .cpp of this room and one line in terms(). Help, JSON Schema, validation and the
+// sweep tests follow from the registry.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/fields.hpp"
+#include "model/batch.hpp"
+#include "model/network.hpp"
+
+namespace ae::loss {
+
+enum class Grain { element, sample };
+
+class Term : public config::Section {
+ public:
+  double weight = 1;                 // >= 0
+  std::vector<std::string> columns;  // wildcard patterns; empty = every element the term is made for
+
+  void fields(config::Fields& f) override;
+  virtual Grain grain() const { return Grain::element; }
+
+  // --- terms of grain element ---
+  // Whether the term can judge this element at all (numbers or categories).
+  virtual bool accepts(const model::Element& element) const { return !element.categorical(); }
+  // Terms whose head has the same name share the decoder outputs of an element.
+  virtual std::string_view head() const { return "value"; }
+  virtual std::int64_t outputs(const model::Element&) const { return 1; }
+  // prediction [samples, group, outputs], target [samples, group] -> loss [samples, group], unweighted, >= 0
+  virtual at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const;
+  // prediction [samples, group, outputs] -> expected value in network units [samples, group]
+  virtual at::Tensor expected(const at::Tensor& prediction) const;
+  // What is wrong with these targets for this term ("values outside [0, 1]"), or "". target [samples], observed ones
+  // only
+  virtual std::string complaint(const at::Tensor& target) const;
+
+  // --- terms of grain sample ---
+  // -> [samples], unweighted, >= 0. `elements` = elements per sample, to bring sums to the scale of element means.
+  virtual at::Tensor sample_loss(const model::Code& code, std::int64_t elements) const;
+  virtual bool needs_variational() const { return false; }
+  // Multiplies the weight while training; `epoch` is fractional, 0 at the start.
+  virtual double ramp(double epoch) const;
+};
+
+std::span<const config::Entry<Term>> terms();  // mse, l1, huber, bce, cross_entropy, kl
+
+}  // namespace ae::loss

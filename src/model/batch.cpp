@@ -1,0 +1,43 @@
+#include "model/batch.hpp"
+
+#include <torch/torch.h>
+
+namespace ae::model {
+
+std::vector<Element> elements_of(const data::Schema& schema) {
+  std::vector<Element> elements;
+  for (const std::size_t index : schema.features()) {
+    const data::Column& column = schema.columns[index];
+    Element element{column.name, 0, false};
+    if (column.role == data::Role::categorical) {
+      element.codes = column.unseen_code() + 1;
+    } else {
+      element.constant = column.scaler.constant();
+    }
+    elements.push_back(std::move(element));
+  }
+  return elements;
+}
+
+Batch to_batch(const data::Block& block) {
+  const auto shape = {block.rows, block.elements};
+  // from_blob wants a mutable pointer but clone() only reads.
+  auto values = torch::from_blob(const_cast<float*>(block.values.data()), shape, torch::kFloat32).clone();
+  auto observed =
+      torch::from_blob(const_cast<std::uint8_t*>(block.observed.data()), shape, torch::kUInt8).to(torch::kFloat32);
+  return {std::move(values), std::move(observed)};
+}
+
+TableSamples::TableSamples(Batch all)
+    : all_(std::move(all)), has_missing_(all_.observed.numel() > 0 && all_.observed.min().item<float>() < 1) {}
+
+Batch TableSamples::batch(const std::vector<std::int64_t>& indices) const {
+  const auto index = torch::tensor(indices, torch::kInt64);
+  return {all_.values.index_select(0, index), all_.observed.index_select(0, index)};
+}
+
+Batch TableSamples::range(std::int64_t begin, std::int64_t end) const {
+  return {all_.values.narrow(0, begin, end - begin), all_.observed.narrow(0, begin, end - begin)};
+}
+
+}  // namespace ae::model

@@ -1,0 +1,60 @@
+// Samples as the networks and losses see them: values with the mask of what was observed, always together.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/schema.hpp"
+
+namespace ae::model {
+
+// One element: a cell of the user's data, however many network inputs or outputs it takes.
+struct Element {
+  std::string name;
+  std::int64_t codes = 0;  // categorical: training levels + 1 for unseen ones; numeric: 0
+  bool constant = false;   // one value in training: scored, but never shown to the network
+  bool categorical() const { return codes > 0; }
+};
+
+std::vector<Element> elements_of(const data::Schema& schema);
+
+// values   [samples, elements] float: network units (scaled numbers, level codes), 0 where not observed
+// observed [samples, elements] float: 1 or 0
+struct Batch {
+  at::Tensor values;
+  at::Tensor observed;
+  std::int64_t samples() const { return values.size(0); }
+};
+
+// Copies a block into tensors.
+Batch to_batch(const data::Block& block);
+
+// Samples that can be drawn in any order: a training set.
+class Samples {
+ public:
+  virtual ~Samples() = default;
+  virtual std::int64_t size() const = 0;
+  virtual Batch batch(const std::vector<std::int64_t>& indices) const = 0;  // in the order of `indices`
+  virtual Batch range(std::int64_t begin, std::int64_t end) const = 0;
+  virtual bool has_missing() const = 0;  // some element of some sample is not observed
+};
+
+// A table's rows, in memory.
+class TableSamples final : public Samples {
+ public:
+  explicit TableSamples(const data::Block& block) : TableSamples(to_batch(block)) {}
+  explicit TableSamples(Batch all);
+  std::int64_t size() const override { return all_.samples(); }
+  Batch batch(const std::vector<std::int64_t>& indices) const override;
+  Batch range(std::int64_t begin, std::int64_t end) const override;
+  bool has_missing() const override { return has_missing_; }
+
+ private:
+  Batch all_;
+  bool has_missing_;
+};
+
+}  // namespace ae::model

@@ -1,0 +1,328 @@
+// Dense, linear and variational autoencoders over table cells.
+#include <torch/torch.h>
+
+#include <array>
+#include <cmath>
+#include <string>
+
+#include "model/network.hpp"
+#include "model/stem.hpp"
+
+namespace ae::model {
+namespace {
+
+constexpr std::array<config::Choice, 6> kActivations{{
+    {"relu", "max(0, x)"},
+    {"leaky_relu", "x, or 0.01 x below zero"},
+    {"elu", "x, or exp(x) - 1 below zero"},
+    {"gelu", "x times the normal distribution function of x"},
+    {"silu", "x times the logistic function of x"},
+    {"tanh", "hyperbolic tangent"},
+}};
+
+constexpr std::array<config::Choice, 3> kNorms{{
+    {"none", "no normalisation"},
+    {"batch", "batch normalisation before each activation"},
+    {"layer", "layer normalisation before each activation"},
+}};
+
+constexpr std::array<config::Choice, 3> kObservedInput{{
+    {"auto", "yes when training rows have missing cells or the corruption masks cells"},
+    {"yes", "one more 0/1 input per column tells the network which cells it sees"},
+    {"no", "missing cells enter as 0, the training mean, and nothing tells them apart"},
+}};
+
+torch::Tensor activate(const std::string& name, const torch::Tensor& x) {
+  if (name == "relu") return torch::relu(x);
+  if (name == "leaky_relu") return torch::leaky_relu(x, 0.01);
+  if (name == "elu") return torch::elu(x);
+  if (name == "gelu") return torch::gelu(x);
+  if (name == "silu") return torch::silu(x);
+  TORCH_CHECK(name == "tanh", "unknown activation ", name);
+  return torch::tanh(x);
+}
+
+// Options shared by the families: how cells enter, and the width of the bottleneck.
+struct Common {
+  std::int64_t latent = 8;
+  std::int64_t embedding = 0;
+  std::string observed_input = "auto";
+
+  void fields(config::Fields& f) {
+    f.integer("latent", latent, {1, 65536}, "Width of the bottleneck: numbers in a latent code.");
+    f.integer("embedding", embedding, {0, 4096},
+              "Length of the learned vector that stands for a category; 0 uses one-hot codes.");
+  }
+  void observed_field(config::Fields& f) {
+    f.choice("observed_input", observed_input, kObservedInput, "Whether the network is told which cells it sees.");
+  }
+  bool show_observed(const Interface& interface) const {
+    return observed_input == "yes" || (observed_input == "auto" && interface.observed_matters);
+  }
+};
+
+struct Layers {
+  std::vector<std::int64_t> hidden{64, 32};
+  std::string activation = "relu";
+  std::string norm = "none";
+  double dropout = 0;
+  bool tied = false;
+
+  void fields(config::Fields& f, bool with_tied) {
+    f.integers("hidden", hidden, {1, 65536},
+               "Widths of the encoder's hidden layers, first to last; the decoder mirrors them; [] for none.");
+    f.choice("activation", activation, kActivations, "Non-linearity after each hidden layer.");
+    f.choice("norm", norm, kNorms, "Normalisation in each hidden layer.");
+    f.number("dropout", dropout, {0, 1, false, true}, "Share of hidden units set to zero at random in training.");
+    if (with_tied) {
+      f.boolean("tied", tied,
+                "Decoder layers use the transposed encoder weights (the outermost only when inputs and outputs are "
+                "equally many).");
+    }
+  }
+};
+
+// Weights of the encoder and the output layer, as floating-point numbers so that hostile sizes cannot overflow.
+double weights_at_least(const Common& common, const Layers& layers, const Interface& interface) {
+  double inputs = 0;
+  for (const auto& element : interface.elements) {
+    if (element.categorical()) inputs += common.embedding > 0 ? common.embedding : element.codes - 1;
+    if (!element.categorical() && !element.constant) ++inputs;
+  }
+  if (common.show_observed(interface)) inputs += static_cast<double>(interface.elements.size());
+  double total = 0;
+  double width = inputs;
+  for (const auto next : layers.hidden) {
+    total += width * static_cast<double>(next);
+    width = static_cast<double>(next);
+  }
+  total += width * static_cast<double>(common.latent);
+  if (layers.tied) return total;
+  const double last = layers.hidden.empty() ? static_cast<double>(common.latent) : static_cast<double>(layers.hidden.front());
+  return total + last * static_cast<double>(interface.outputs);
+}
+
+// A linear layer whose weight may be another layer's, transposed.
+class AffineImpl : public torch::nn::Module {
+ public:
+  AffineImpl(std::int64_t in, std::int64_t out) : weight_(register_parameter("weight", torch::empty({out, in}))) {
+    const double bound = 1.0 / std::sqrt(static_cast<double>(in));
+    torch::nn::init::kaiming_uniform_(weight_, std::sqrt(5.0));
+    bias_ = register_parameter("bias", torch::empty({out}).uniform_(-bound, bound));
+  }
+  // Tied: owns only a bias.
+  AffineImpl(const AffineImpl& source, std::int64_t out)
+      : tied_(&source), bias_(register_parameter("bias", torch::zeros({out}))) {}
+  torch::Tensor forward(const torch::Tensor& x) {
+    return torch::nn::functional::linear(x, tied_ ? tied_->weight_.t() : weight_, bias_);
+  }
+  std::int64_t in() const { return weight_.size(1); }
+
+ private:
+  const AffineImpl* tied_ = nullptr;  // a sibling in the same network, which outlives this
+  torch::Tensor weight_;
+  torch::Tensor bias_;
+};
+TORCH_MODULE(Affine);
+
+// affine -> norm -> activation -> dropout
+class HiddenImpl : public torch::nn::Module {
+ public:
+  HiddenImpl(Affine affine, std::int64_t width, const Layers& layers) : activation_(layers.activation) {
+    affine_ = register_module("affine", std::move(affine));
+    if (layers.norm == "batch") batch_norm_ = register_module("norm", torch::nn::BatchNorm1d(width));
+    if (layers.norm == "layer")
+      layer_norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({width})));
+    if (layers.dropout > 0) dropout_ = register_module("dropout", torch::nn::Dropout(layers.dropout));
+  }
+  torch::Tensor forward(torch::Tensor x) {
+    x = affine_->forward(x);
+    if (batch_norm_) x = batch_norm_->forward(x);
+    if (layer_norm_) x = layer_norm_->forward(x);
+    x = activate(activation_, x);
+    return dropout_ ? dropout_->forward(x) : x;
+  }
+  Affine& affine() { return affine_; }
+
+ private:
+  std::string activation_;
+  Affine affine_{nullptr};
+  torch::nn::BatchNorm1d batch_norm_{nullptr};
+  torch::nn::LayerNorm layer_norm_{nullptr};
+  torch::nn::Dropout dropout_{nullptr};
+};
+TORCH_MODULE(Hidden);
+
+// stem -> hidden... -> latent (or mean and log-variance) -> mirrored hidden... -> outputs
+class DenseNetwork final : public Network {
+ public:
+  DenseNetwork(const Common& common, const Layers& layers, bool variational, const Interface& interface)
+      : latent_(common.latent), variational_(variational), batch_statistics_(layers.norm == "batch") {
+    stem_ = root_.register_module("stem", Stem(interface.elements, common.embedding, common.show_observed(interface)));
+    std::vector<Affine> encoders;
+    std::int64_t width = stem_->inputs();
+    for (std::size_t i = 0; i < layers.hidden.size(); ++i) {
+      encoders.emplace_back(Affine(width, layers.hidden[i]));
+      width = layers.hidden[i];
+      encoder_.push_back(root_.register_module("encoder_" + std::to_string(i), Hidden(encoders.back(), width, layers)));
+    }
+    bottleneck_ = root_.register_module("bottleneck", Affine(width, latent_));
+    encoders.push_back(bottleneck_);
+    if (variational_) log_variance_ = root_.register_module("log_variance", Affine(width, latent_));
+
+    width = latent_;
+    for (std::size_t i = layers.hidden.size(); i-- > 0;) {
+      const std::int64_t out = layers.hidden[i];
+      auto affine = mirrored(encoders[i + 1], width, out, layers.tied);
+      width = out;
+      decoder_.push_back(
+          root_.register_module("decoder_" + std::to_string(decoder_.size()), Hidden(affine, width, layers)));
+    }
+    output_ = root_.register_module("output", mirrored(encoders.front(), width, interface.outputs, layers.tied));
+  }
+
+  Code encode(const Batch& batch) override {
+    auto x = stem_->forward(batch);
+    for (auto& layer : encoder_) x = layer->forward(x);
+    Code code;
+    code.latent = bottleneck_->forward(x);
+    if (!variational_) return code;
+    code.mean = code.latent;
+    // Beyond +-10 the variance is no longer a number worth having in float32.
+    code.log_variance = log_variance_->forward(x).clamp(-10, 10);
+    if (training_) code.latent = code.mean + torch::exp(0.5 * code.log_variance) * torch::randn_like(code.mean);
+    return code;
+  }
+
+  torch::Tensor decode(const torch::Tensor& latent) override {
+    auto x = latent;
+    for (auto& layer : decoder_) x = layer->forward(x);
+    return output_->forward(x);
+  }
+
+  NamedTensors parameters() const override { return named(root_.named_parameters()); }
+  NamedTensors buffers() const override { return named(root_.named_buffers()); }
+  void set_training(bool on) override {
+    training_ = on;
+    root_.train(on);
+  }
+  void to_double() override { root_.to(torch::kFloat64); }
+  std::int64_t latent_size() const override { return latent_; }
+  bool variational() const override { return variational_; }
+  bool uses_batch_statistics() const override { return batch_statistics_ && !encoder_.empty(); }
+
+ private:
+  // The decoder layer that undoes `encoder`: tied when asked and the shapes allow it.
+  static Affine mirrored(Affine& encoder, std::int64_t in, std::int64_t out, bool tied) {
+    if (tied && encoder->in() == out) return Affine(*encoder, out);
+    return Affine(in, out);
+  }
+  static NamedTensors named(const torch::OrderedDict<std::string, torch::Tensor>& dictionary) {
+    NamedTensors tensors;
+    for (const auto& item : dictionary) tensors.emplace_back(item.key(), item.value());
+    return tensors;
+  }
+
+  class Root : public torch::nn::Module {};
+  Root root_;
+  std::int64_t latent_;
+  bool variational_;
+  bool batch_statistics_;
+  bool training_ = true;
+  Stem stem_{nullptr};
+  std::vector<Hidden> encoder_;
+  Affine bottleneck_{nullptr};
+  Affine log_variance_{nullptr};
+  std::vector<Hidden> decoder_;
+  Affine output_{nullptr};
+};
+
+class DenseFamily final : public Family {
+ public:
+  void fields(config::Fields& f) override {
+    layers_.fields(f, true);
+    common_.fields(f);
+    common_.observed_field(f);
+  }
+  std::unique_ptr<Network> build(const Interface& interface) const override {
+    return std::make_unique<DenseNetwork>(common_, layers_, false, interface);
+  }
+  double weights(const Interface& interface) const override { return weights_at_least(common_, layers_, interface); }
+
+ private:
+  Common common_;
+  Layers layers_;
+};
+
+// Without hidden layers and non-linearity the best reconstruction by squared error is the projection on the leading
+// principal components (Baldi and Hornik 1989).
+class LinearFamily final : public Family {
+ public:
+  LinearFamily() {
+    common_.observed_input = "no";
+    layers_.hidden.clear();
+  }
+  void fields(config::Fields& f) override { common_.fields(f); }
+  std::unique_ptr<Network> build(const Interface& interface) const override {
+    return std::make_unique<DenseNetwork>(common_, layers_, false, interface);
+  }
+  double weights(const Interface& interface) const override { return weights_at_least(common_, layers_, interface); }
+
+ private:
+  Common common_;
+  Layers layers_;
+};
+
+class VariationalFamily final : public Family {
+ public:
+  void fields(config::Fields& f) override {
+    layers_.fields(f, false);
+    common_.fields(f);
+    common_.observed_field(f);
+  }
+  std::unique_ptr<Network> build(const Interface& interface) const override {
+    return std::make_unique<DenseNetwork>(common_, layers_, true, interface);
+  }
+  double weights(const Interface& interface) const override { return weights_at_least(common_, layers_, interface); }
+  bool variational() const override { return true; }
+
+ private:
+  Common common_;
+  Layers layers_;
+};
+
+template <typename T>
+std::unique_ptr<Family> make() {
+  return std::make_unique<T>();
+}
+
+constexpr std::array<config::Entry<Family>, 3> kFamilies{{
+    {"dense", "Fully connected encoder and mirrored decoder with a narrow code between them.", make<DenseFamily>},
+    {"linear", "Linear encoder and decoder: principal component analysis when trained with mse.", make<LinearFamily>},
+    {"variational", "Dense autoencoder with a normally distributed code (VAE); needs a kl term.",
+     make<VariationalFamily>},
+}};
+
+}  // namespace
+
+std::span<const config::Entry<Family>> families() { return kFamilies; }
+
+Output Network::forward(const Batch& batch) {
+  Code code = encode(batch);
+  auto prediction = decode(code.latent);
+  return {std::move(prediction), std::move(code)};
+}
+
+NamedTensors Network::state() const {
+  NamedTensors all = parameters();
+  for (auto& buffer : buffers()) all.push_back(std::move(buffer));
+  return all;
+}
+
+std::int64_t Network::parameter_count() const {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : parameters()) count += tensor.numel();
+  return count;
+}
+
+}  // namespace ae::model

@@ -1,0 +1,70 @@
+// An autoencoder: encode and decode, and a registry of families that build one.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "config/fields.hpp"
+#include "model/batch.hpp"
+
+namespace ae::model {
+
+// latent       [samples, latent]: what decode() takes; a variational network in evaluation gives the mean
+// mean, log_variance [samples, latent]: of q(z|x), variational networks only (else undefined tensors)
+struct Code {
+  at::Tensor latent;
+  at::Tensor mean;
+  at::Tensor log_variance;
+};
+
+// prediction [samples, outputs]: raw decoder outputs, laid out by the loss composition
+struct Output {
+  at::Tensor prediction;
+  Code code;
+};
+
+using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
+
+class Network {
+ public:
+  virtual ~Network() = default;
+  virtual Code encode(const Batch& batch) = 0;
+  virtual at::Tensor decode(const at::Tensor& latent) = 0;
+  Output forward(const Batch& batch);
+
+  virtual NamedTensors parameters() const = 0;  // what the optimiser changes; stable order and names
+  virtual NamedTensors buffers() const = 0;     // other state (running means)
+  virtual void set_training(bool on) = 0;       // dropout, batch statistics, latent sampling
+  virtual void to_double() = 0;                 // float64, for gradient checks
+  virtual std::int64_t latent_size() const = 0;
+  virtual bool variational() const { return false; }
+  virtual bool uses_batch_statistics() const { return false; }  // a training batch then needs at least two samples
+
+  NamedTensors state() const;  // parameters and buffers
+  std::int64_t parameter_count() const;
+};
+
+// What a family must know of the data and the loss to build a network.
+struct Interface {
+  std::vector<Element> elements;
+  std::int64_t outputs = 0;       // decoder outputs, decided by the loss composition
+  bool observed_matters = false;  // cells can be missing or masked, in training or by corruption
+};
+
+// Options of one family, read from "/model", and the maker of its network.
+class Family : public config::Section {
+ public:
+  virtual std::unique_ptr<Network> build(const Interface& interface) const = 0;
+  virtual bool variational() const { return false; }
+  // How many weights build() would allocate at least, without allocating any.
+  virtual double weights(const Interface& interface) const = 0;
+};
+
+std::span<const config::Entry<Family>> families();  // dense, linear, variational
+
+}  // namespace ae::model

@@ -1,0 +1,52 @@
+#include "model/stem.hpp"
+
+#include <string>
+
+namespace ae::model {
+
+StemImpl::StemImpl(const std::vector<Element>& elements, std::int64_t embedding_size, bool show_observed)
+    : show_observed_(show_observed) {
+  for (std::size_t e = 0; e < elements.size(); ++e) {
+    const auto index = static_cast<std::int64_t>(e);
+    if (elements[e].categorical()) {
+      categorical_.push_back(index);
+      codes_.push_back(elements[e].codes);
+    } else if (!elements[e].constant) {
+      numeric_.push_back(index);
+    }
+  }
+  all_plain_ = numeric_.size() == elements.size();
+  numeric_index_ = torch::tensor(numeric_, torch::kInt64);
+  inputs_ = static_cast<std::int64_t>(numeric_.size());
+  for (std::size_t c = 0; c < categorical_.size(); ++c) {
+    if (embedding_size > 0) {
+      auto embedding = torch::nn::Embedding(codes_[c], embedding_size);
+      torch::NoGradGuard no_grad;
+      // An unseen level is never trained: it starts and stays neutral instead of pointing in a random direction.
+      embedding->weight[codes_[c] - 1].zero_();
+      embeddings_.push_back(register_module("embedding_" + std::to_string(categorical_[c]), embedding));
+      inputs_ += embedding_size;
+    } else {
+      inputs_ += codes_[c] - 1;  // an unseen level is all zeros
+    }
+  }
+  if (show_observed_) inputs_ += static_cast<std::int64_t>(elements.size());
+}
+
+torch::Tensor StemImpl::forward(const Batch& batch) {
+  const auto seen = batch.values * batch.observed;
+  if (all_plain_ && !show_observed_) return seen;
+  std::vector<torch::Tensor> parts;
+  parts.push_back(all_plain_ ? seen : seen.index_select(1, numeric_index_));
+  for (std::size_t c = 0; c < categorical_.size(); ++c) {
+    const auto code = batch.values.select(1, categorical_[c]).to(torch::kInt64).clamp(0, codes_[c] - 1);
+    const auto observed = batch.observed.select(1, categorical_[c]).unsqueeze(1);
+    const auto encoded = embeddings_.empty() ? torch::one_hot(code, codes_[c]).narrow(1, 0, codes_[c] - 1)
+                                             : embeddings_[c]->forward(code);
+    parts.push_back(encoded.to(batch.values.scalar_type()) * observed);
+  }
+  if (show_observed_) parts.push_back(batch.observed);
+  return torch::cat(parts, 1);
+}
+
+}  // namespace ae::model

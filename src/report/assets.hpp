@@ -1,0 +1,15 @@
+// The files of report/assets, embedded at build time under their own names.
+#pragma once
+
+#include <string_view>
+
+namespace ae::report::assets {
+
+extern const std::string_view page_css;   // colours, type and layout shared by all pages
+extern const std::string_view page_html;  // the shell: what is around every page
+extern const std::string_view roc_css;
+extern const std::string_view roc_html;
+extern const std::string_view roc_js;
+extern const std::string_view roc_svg_css;  // inside the stand-alone picture
+
+}  // namespace ae::report::assets

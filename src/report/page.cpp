@@ -1,0 +1,185 @@
+#include "report/page.hpp"
+
+#include <algorithm>
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <stdexcept>
+#include <vector>
+
+#include "base/files.hpp"
+#include "report/assets.hpp"
+
+namespace ae::report {
+namespace {
+
+constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
+
+// Bytes of the well-formed UTF-8 sequence `text` begins with, 0 when it begins with none (Unicode 15, table 3-7).
+std::size_t sequence_length(std::string_view text) {
+  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
+  const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
+  const unsigned first = byte(0);
+  if (first < 0x80) return 1;
+  if (first >= 0xC2 && first <= 0xDF) return continues(1) ? 2 : 0;
+  if (first >= 0xE0 && first <= 0xEF) {
+    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
+    const bool surrogate = first == 0xED && byte(1) > 0x9F;
+    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (first >= 0xF0 && first <= 0xF4) {
+    const bool overlong = first == 0xF0 && byte(1) < 0x90;
+    const bool beyond = first == 0xF4 && byte(1) > 0x8F;
+    return continues(1) && continues(2) && continues(3) && !overlong && !beyond ? 4 : 0;
+  }
+  return 0;
+}
+
+// The characters of `text`; an invalid byte counts as one U+FFFD.
+std::vector<std::string_view> characters(std::string_view text) {
+  std::vector<std::string_view> result;
+  while (!text.empty()) {
+    const std::size_t length = sequence_length(text);
+    result.push_back(length ? text.substr(0, length) : replacement_character);
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return result;
+}
+
+bool allowed_in_xml(std::string_view character) {
+  const auto first = static_cast<unsigned char>(character[0]);
+  if (character.size() == 1) return (first >= 0x20 && first != 0x7F) || first == '\t' || first == '\n';
+  return character != "\xEF\xBF\xBE" && character != "\xEF\xBF\xBF";  // U+FFFE, U+FFFF
+}
+
+// Not a control character, a line break or one that changes the direction of writing, which would make a line show
+// something else than it holds.
+bool harmless_in_a_line(std::string_view character) {
+  if (character.size() == 1) return character[0] >= 0x20 && character[0] != 0x7F;
+  const bool c1_control = character >= "\xC2\x80" && character <= "\xC2\x9F";
+  const bool mark = character == "\xD8\x9C" || character == "\xE2\x80\x8E" || character == "\xE2\x80\x8F";
+  const bool separator_or_embedding = character >= "\xE2\x80\xA8" && character <= "\xE2\x80\xAE";
+  const bool isolate = character >= "\xE2\x81\xA6" && character <= "\xE2\x81\xA9";
+  return !c1_control && !mark && !separator_or_embedding && !isolate && allowed_in_xml(character);
+}
+
+std::string_view entity(std::string_view character) {
+  switch (character[0]) {
+    case '&':
+      return "&amp;";
+    case '<':
+      return "&lt;";
+    case '>':
+      return "&gt;";
+    case '"':
+      return "&quot;";
+    case '\'':
+      return "&#39;";
+    default:
+      return character;
+  }
+}
+
+std::string base64_of_hex(std::string_view hex) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  for (std::size_t i = 0; i < hex.size(); i += 6) {  // 3 bytes -> 4 digits
+    const std::string_view group = hex.substr(i, 6);
+    auto bits = static_cast<std::uint32_t>(std::stoul(std::string(group), nullptr, 16)) << (4 * (6 - group.size()));
+    const std::size_t used = group.size() / 2 + 1;
+    for (std::size_t digit = 0; digit < 4; ++digit, bits <<= 6) {
+      text += digit < used ? digits[(bits >> 18) & 63] : '=';
+    }
+  }
+  return text;
+}
+
+std::string content_security_policy(std::string_view style, std::string_view script) {
+  const auto source = [](std::string_view text) { return "'sha256-" + base64_of_hex(sha256_of(text)) + "'"; };
+  return "default-src 'none'; img-src data:; style-src " + source(style) + "; script-src " + source(script) +
+         "; base-uri 'none'; form-action 'none'";
+}
+
+// A style sheet or script that ended its own element early would be a mistake of ours, not of a user.
+void require_embeddable(std::string_view text) {
+  for (const std::string_view end : {"</script", "</style", "<!--"}) {
+    if (text.find(end) != std::string_view::npos) throw std::logic_error("page asset contains " + std::string(end));
+  }
+}
+
+// Replaces each {{name}} of the template once; what is put in is not looked at again.
+std::string filled(std::string_view shell, std::initializer_list<std::pair<std::string_view, std::string_view>> parts) {
+  std::string page;
+  for (;;) {
+    const std::size_t open = shell.find("{{");
+    page += shell.substr(0, open);
+    if (open == std::string_view::npos) return page;
+    const std::size_t close = shell.find("}}", open);
+    const std::string_view name = shell.substr(open + 2, close - open - 2);
+    const auto part = std::find_if(parts.begin(), parts.end(), [&](const auto& p) { return p.first == name; });
+    if (part == parts.end()) throw std::logic_error("page template names an unknown part " + std::string(name));
+    page += part->second;
+    shell.remove_prefix(close + 2);
+  }
+}
+
+}  // namespace
+
+std::string markup_escaped(std::string_view text) {
+  std::string result;
+  for (const std::string_view character : characters(text)) {
+    result += allowed_in_xml(character) ? entity(character) : replacement_character;
+  }
+  return result;
+}
+
+std::string shortened(std::string_view text, std::size_t limit) {
+  auto all = characters(text);
+  for (auto& character : all) {
+    if (!harmless_in_a_line(character)) character = replacement_character;
+  }
+  const std::size_t kept = all.size() <= limit ? all.size() : std::max<std::size_t>(limit, 1) - 1;
+  const std::size_t head = all.size() <= limit ? kept : kept / 2;
+  std::string result;
+  for (std::size_t i = 0; i < head; ++i) result += all[i];
+  if (all.size() > limit) result += "\xE2\x80\xA6";  // an ellipsis
+  for (std::size_t i = all.size() - (kept - head); i < all.size(); ++i) result += all[i];
+  return result;
+}
+
+std::string script_safe_json(const nlohmann::json& value) {
+  const std::string text = value.dump(-1, ' ', true, nlohmann::json::error_handler_t::replace);
+  std::string result;
+  result.reserve(text.size());
+  for (const char c : text) {  // these three occur only inside JSON strings
+    switch (c) {
+      case '<':
+        result += "\\u003c";
+        break;
+      case '>':
+        result += "\\u003e";
+        break;
+      case '&':
+        result += "\\u0026";
+        break;
+      default:
+        result += c;
+    }
+  }
+  return result;
+}
+
+std::string html_page(const Page& page) {
+  const std::string style = std::string(assets::page_css) + std::string(page.style);
+  const std::string script(page.script);
+  require_embeddable(style);
+  require_embeddable(script);
+  return filled(assets::page_html, {{"policy", content_security_policy(style, script)},
+                                    {"title", markup_escaped(page.title)},
+                                    {"description", markup_escaped(page.description)},
+                                    {"style", style},
+                                    {"body", page.body},
+                                    {"data", script_safe_json(page.data)},
+                                    {"script", script}});
+}
+
+}  // namespace ae::report

@@ -1,0 +1,30 @@
+#include "stats/evaluation.hpp"
+
+#include <cmath>
+
+namespace ae::stats {
+
+namespace {
+
+double ratio(std::int64_t part, std::int64_t whole, double when_empty) {
+  return whole == 0 ? when_empty : static_cast<double>(part) / static_cast<double>(whole);
+}
+
+}  // namespace
+
+double Confusion::tpr() const { return ratio(tp, tp + fn, 0); }
+double Confusion::fpr() const { return ratio(fp, fp + tn, 0); }
+double Confusion::specificity() const { return ratio(tn, fp + tn, 0); }
+double Confusion::precision() const { return ratio(tp, tp + fp, 1); }
+double Confusion::f1() const { return ratio(2 * tp, 2 * tp + fp + fn, 0); }
+double Confusion::balanced_accuracy() const { return (tpr() + specificity()) / 2; }
+
+double Confusion::mcc() const {
+  const auto root = [](std::int64_t sum) { return std::sqrt(static_cast<double>(sum)); };
+  const double margins = root(tp + fp) * root(tp + fn) * root(tn + fp) * root(tn + fn);
+  if (margins == 0) return 0;
+  const auto determinant = static_cast<__int128>(tp) * tn - static_cast<__int128>(fp) * fn;
+  return static_cast<double>(determinant) / margins;
+}
+
+}  // namespace ae::stats

@@ -1,0 +1,62 @@
+// The finished model as one self-contained file: weights, and in the metadata everything needed to use them.
+//
+// `__metadata__` of model.safetensors (all values are text; JSON where said so):
+//   format "aetools autoencoder", version "1"
+//   config       JSON, the resolved configuration as to_json() writes it
+//   schema       JSON, columns with roles, scaling and levels, missing texts, normal labels
+//   observed_matters "true" | "false" (see model::Interface)
+//   calibration  JSON array, the sorted scores of the held-out normal rows
+//   training     JSON object: epochs, best_epoch, losses, rows
+//   versions     JSON object: aetools, libtorch
+// Tensors: "model.<parameter>", "head.<array>".
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+
+#include "data/schema.hpp"
+#include "loss/autoencoder.hpp"
+#include "score/head.hpp"
+#include "stats/conformal.hpp"
+#include "train/config.hpp"
+#include "train/tensor_io.hpp"
+
+namespace ae::train {
+
+class Checkpoint {
+ public:
+  // `path` is a model file or the folder that ae-train wrote. Everything is checked before it is used; InputError (exit 4)
+  // for a missing, damaged or hostile file, or one of another kind.
+  static Checkpoint open(const std::filesystem::path& path);
+
+  const std::string& name() const { return name_; }  // the file, for messages
+  const Config& config() const { return *config_; }
+  const data::Schema& schema() const { return schema_; }
+  const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
+  const score::Head& head() const { return *config_->score; }
+  const stats::ConformalCalibration& calibration() const { return calibration_; }
+  int use_threads(int requested) const;  // for scoring with this model; 0 = by its size
+
+ private:
+  Checkpoint() = default;
+  std::string name_;
+  std::unique_ptr<Config> config_;
+  data::Schema schema_;
+  std::unique_ptr<loss::Autoencoder> autoencoder_;
+  stats::ConformalCalibration calibration_;
+};
+
+// What a checkpoint is made of, at the end of (or during) training.
+struct CheckpointContents {
+  Config& config;  // resolved
+  const data::Schema& schema;
+  bool observed_matters;
+  const Arrays& weights;  // unprefixed
+  const score::Head& head;
+  const std::vector<double>& calibration;
+  std::string training_json;
+};
+void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents);
+
+}  // namespace ae::train

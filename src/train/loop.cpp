@@ -1,0 +1,290 @@
+#include "train/loop.hpp"
+
+#include <torch/torch.h>
+
+#include <cmath>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+
+#include "base/files.hpp"
+#include "base/random.hpp"
+#include "base/signals.hpp"
+#include "base/text.hpp"
+
+namespace ae::train {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+constexpr const char* kFormat = "aetools training state";
+constexpr const char* kVersion = "1";
+
+data::NamedArray doubles(const std::vector<double>& values) {
+  return data::NamedArray::of(data::Dtype::f64, {static_cast<std::int64_t>(values.size())}, values.data(),
+                              values.size());
+}
+
+std::vector<double> doubles(const Arrays& arrays, const std::string& name, const std::string& file) {
+  const auto found = arrays.find(name);
+  if (found == arrays.end() || found->second.dtype != data::Dtype::f64) {
+    throw InputError(file + ": " + ae::quoted(name) + " is missing; the file is damaged: start over with --force");
+  }
+  std::vector<double> values(found->second.bytes.size() / sizeof(double));
+  std::memcpy(values.data(), found->second.bytes.data(), values.size() * sizeof(double));
+  return values;
+}
+
+std::string signal_name(int number) {
+  if (number == SIGINT) return "SIGINT";
+  if (number == SIGTERM) return "SIGTERM";
+  return "signal " + std::to_string(number);
+}
+
+std::string short_number(double value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.5g", value);
+  return text;
+}
+
+}  // namespace
+
+std::string metrics_csv(const std::vector<std::string>& part_names, const std::vector<EpochRecord>& history) {
+  std::string csv = "epoch,train_loss,validation_loss,seconds,learning_rate";
+  for (const auto& name : part_names) csv += ",train_" + name;
+  for (const auto& name : part_names) csv += ",validation_" + name;
+  csv += '\n';
+  for (std::size_t e = 0; e < history.size(); ++e) {
+    const EpochRecord& record = history[e];
+    csv += std::to_string(e + 1) + ',' + number_text(record.training.front()) + ',';
+    if (!record.validation.empty()) csv += number_text(record.validation.front());
+    csv += ',' + short_number(record.seconds) + ',' + number_text(record.learning_rate);
+    for (std::size_t i = 0; i < part_names.size(); ++i) csv += ',' + number_text(record.training[i + 1]);
+    for (std::size_t i = 0; i < part_names.size(); ++i) {
+      csv += ',';
+      if (!record.validation.empty()) csv += number_text(record.validation[i + 1]);
+    }
+    csv += '\n';
+  }
+  return csv;
+}
+
+std::int64_t best_epoch(const std::vector<EpochRecord>& history) {
+  if (history.empty()) return -1;
+  if (history.back().validation.empty()) return static_cast<std::int64_t>(history.size()) - 1;
+  std::size_t best = 0;
+  for (std::size_t e = 1; e < history.size(); ++e) {
+    if (history[e].judged() < history[best].judged()) best = e;
+  }
+  return static_cast<std::int64_t>(best);
+}
+
+Loop::Loop(Objective& objective, const TrainingOptions& options, std::string state_file, std::string fingerprint,
+           Publish publish, Reporter& reporter)
+    : objective_(objective),
+      options_(options),
+      state_file_(std::move(state_file)),
+      fingerprint_(std::move(fingerprint)),
+      publish_(std::move(publish)),
+      reporter_(reporter),
+      sums_(1 + objective.part_names().size(), 0.0) {}
+
+double Loop::elapsed() const { return seconds_before_ + seconds_since(started_); }
+
+void Loop::run() {
+  started_ = saved_ = Clock::now();
+  while (epoch_ < options_.epochs && !stops_early()) {
+    run_epoch();
+    finish_epoch();
+  }
+  reporter_.progress_done();
+  publish();
+}
+
+void Loop::run_epoch() {
+  const std::int64_t samples = objective_.training_samples();
+  const auto seed = static_cast<std::uint64_t>(options_.seed);
+  const auto order = permutation(samples, Random(stream_key(seed, "order", static_cast<std::uint64_t>(epoch_))));
+  std::int64_t steps = (samples + options_.batch_size - 1) / options_.batch_size;
+  // A last batch too small for batch statistics joins the one before it.
+  const std::int64_t rest = samples - (steps - 1) * options_.batch_size;
+  if (rest < objective_.smallest_batch() && steps > 1) --steps;
+
+  std::vector<double> judged;
+  for (const auto& record : history_) judged.push_back(record.judged());
+  const double rate = options_.learning_rate * options_.schedule->factor(epoch_, options_.epochs, judged);
+  std::string status = "epoch " + std::to_string(epoch_ + 1) + "/" + std::to_string(options_.epochs);
+  if (!judged.empty()) status += ", loss " + short_number(judged.back());
+
+  for (; step_ < steps;) {
+    const std::int64_t begin = step_ * options_.batch_size;
+    const std::int64_t end = step_ + 1 == steps ? samples : begin + options_.batch_size;
+    const StepContext context{
+        stream_key(seed, "step", static_cast<std::uint64_t>(epoch_), static_cast<std::uint64_t>(step_)),
+        static_cast<double>(epoch_) + static_cast<double>(begin) / static_cast<double>(samples), rate};
+    const auto losses = objective_.step({order.begin() + begin, order.begin() + end}, context);
+    if (!std::isfinite(losses.front())) diverged("the loss became " + number_text(losses.front()));
+    for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += losses[i] * static_cast<double>(end - begin);
+    summed_ += end - begin;
+    ++step_;
+    reporter_.progress("steps", static_cast<std::uint64_t>(epoch_ * steps + step_),
+                       static_cast<std::uint64_t>(options_.epochs * steps), status);
+    if (const int signal = stop_signal(); signal != 0) {
+      save_state();
+      throw Interrupted(signal, "stopped by " + signal_name(signal) + " in epoch " + std::to_string(epoch_ + 1) +
+                                    "; everything is saved, continue with --resume");
+    }
+    if (due_by_time()) save_state();
+  }
+  EpochRecord record;
+  record.learning_rate = rate;
+  for (const double sum : sums_) record.training.push_back(sum / static_cast<double>(summed_));
+  history_.push_back(std::move(record));
+}
+
+void Loop::finish_epoch() {
+  EpochRecord& record = history_.back();
+  if (objective_.has_validation()) {
+    record.validation = objective_.validate();
+    if (!std::isfinite(record.validation.front())) {
+      history_.pop_back();
+      diverged("the held-out loss is no longer a number");
+    }
+  } else if (!weights_are_finite()) {
+    history_.pop_back();
+    diverged("the weights are no longer numbers");
+  }
+  record.seconds = elapsed();
+  reporter_.detail("epoch " + std::to_string(epoch_ + 1) + ": loss " + short_number(record.training.front()) +
+                   (record.validation.empty() ? "" : ", held-out " + short_number(record.validation.front())));
+  if (best_epoch(history_) == epoch_) {
+    best_.clear();
+    save_tensors("", objective_.weights(), best_);
+  }
+  ++epoch_;
+  step_ = 0;
+  summed_ = 0;
+  std::fill(sums_.begin(), sums_.end(), 0.0);
+  const bool last = epoch_ == options_.epochs || stops_early();
+  if (!last && options_.checkpoint.epochs > 0 && epoch_ % options_.checkpoint.epochs == 0) save_state();
+}
+
+// The patience counts from the last epoch that was better than all before by the asked margin.
+bool Loop::stops_early() const {
+  if (options_.early_stopping.patience == 0 || history_.empty() || history_.back().validation.empty()) return false;
+  double best = history_.front().judged();
+  std::size_t since = 0;
+  for (std::size_t e = 1; e < history_.size(); ++e) {
+    if (history_[e].judged() < best * (1 - options_.early_stopping.min_improvement)) {
+      best = history_[e].judged();
+      since = e;
+    }
+  }
+  return static_cast<std::int64_t>(history_.size() - 1 - since) >= options_.early_stopping.patience;
+}
+
+bool Loop::due_by_time() const { return seconds_since(saved_) >= options_.checkpoint.seconds; }
+
+bool Loop::weights_are_finite() const {
+  for (const auto& [name, tensor] : objective_.weights()) {
+    if (tensor.is_floating_point() && !torch::isfinite(tensor).all().item<bool>()) return false;
+  }
+  return true;
+}
+
+void Loop::publish() {
+  if (!best_.empty()) publish_(best_, history_);
+}
+
+void Loop::save_state() {
+  if (!weights_are_finite()) diverged("the weights are no longer numbers");
+  data::Safetensors state;
+  state.metadata = {{"format", kFormat}, {"version", kVersion}, {"fingerprint", fingerprint_}};
+  save_tensors("weights.", objective_.weights(), state.arrays);
+  for (const auto& [name, array] : best_) state.arrays["best." + name] = array;
+  objective_.save_optimizer(state.arrays);
+  const std::vector<std::int64_t> counters{epoch_, step_, summed_};
+  state.arrays["loop.counters"] = data::NamedArray::of(data::Dtype::i64, {3}, counters.data(), counters.size());
+  state.arrays["loop.sums"] = doubles(sums_);
+  state.arrays["loop.elapsed"] = doubles({elapsed()});
+  std::vector<double> flat;
+  for (const auto& record : history_) {
+    flat.insert(flat.end(), {record.learning_rate, record.seconds});
+    flat.insert(flat.end(), record.training.begin(), record.training.end());
+    flat.insert(flat.end(), record.validation.begin(), record.validation.end());
+  }
+  state.arrays["loop.history"] = doubles(flat);
+  write_file(state_file_, data::to_bytes(state));
+  publish();
+  saved_ = Clock::now();
+}
+
+void Loop::resume() {
+  const auto state = data::read_safetensors(state_file_);
+  const auto text = [&](const std::string& key) {
+    const auto found = state.metadata.find(key);
+    return found == state.metadata.end() ? std::string() : found->second;
+  };
+  if (text("format") != kFormat || text("version") != kVersion) {
+    throw InputError(state_file_ + ": not a training state of this version (found format " + ae::quoted(text("format")) +
+                     ", version " + ae::quoted(text("version")) + "); start over with --force");
+  }
+  if (text("fingerprint") != fingerprint_) {
+    throw UsageError(
+        state_file_ +
+        ": belongs to a run with another config or other data; resume with the same ones, or start over with --force");
+  }
+  const auto damaged = [&](const std::string& what) -> InputError {
+    return InputError(state_file_ + ": " + what + "; the file is damaged: start over with --force");
+  };
+  const auto counters = state.arrays.find("loop.counters");
+  if (counters == state.arrays.end() || counters->second.dtype != data::Dtype::i64 ||
+      counters->second.shape != std::vector<std::int64_t>{3}) {
+    throw damaged("\"loop.counters\" is missing");
+  }
+  std::int64_t values[3];
+  std::memcpy(values, counters->second.bytes.data(), sizeof values);
+  const auto sums = doubles(state.arrays, "loop.sums", state_file_);
+  const auto flat = doubles(state.arrays, "loop.history", state_file_);
+  const auto before = doubles(state.arrays, "loop.elapsed", state_file_);
+  const std::size_t losses = sums_.size();
+  const std::size_t width = 2 + losses * (objective_.has_validation() ? 2 : 1);
+  if (values[0] < 0 || values[1] < 0 || values[2] < 0 || sums.size() != losses || before.size() != 1 ||
+      flat.size() != width * static_cast<std::size_t>(values[0])) {
+    throw damaged("the counters contradict each other");
+  }
+  history_.clear();
+  for (std::size_t at = 0; at < flat.size(); at += width) {
+    EpochRecord record{flat[at], flat[at + 1], {}, {}};
+    record.training.assign(flat.begin() + static_cast<std::ptrdiff_t>(at) + 2,
+                           flat.begin() + static_cast<std::ptrdiff_t>(at + 2 + losses));
+    record.validation.assign(flat.begin() + static_cast<std::ptrdiff_t>(at + 2 + losses),
+                             flat.begin() + static_cast<std::ptrdiff_t>(at + width));
+    history_.push_back(std::move(record));
+  }
+  restore_tensors("weights.", objective_.weights(), state.arrays, state_file_);
+  objective_.restore_optimizer(state.arrays);
+  best_.clear();
+  for (const auto& [name, array] : state.arrays) {
+    if (name.starts_with("best.")) best_[name.substr(5)] = array;
+  }
+  epoch_ = values[0];
+  step_ = values[1];
+  summed_ = values[2];
+  sums_ = sums;
+  seconds_before_ = before.front();
+}
+
+void Loop::diverged(const std::string& what) {
+  reporter_.progress_done();
+  publish();
+  const auto best = best_epoch(history_);
+  throw RunError("training diverged: " + what + " in epoch " + std::to_string(epoch_ + 1) +
+                 (best >= 0 ? "; the model keeps the weights of epoch " + std::to_string(best + 1)
+                            : "; no epoch was finished, so there is no model") +
+                 "; lower /training/learning_rate or set /training/clip_gradient");
+}
+
+}  // namespace ae::train

@@ -1,0 +1,34 @@
+// What the training loop needs of anything that can be trained: one step, a held-out loss, and its state.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "train/tensor_io.hpp"
+
+namespace ae::train {
+
+struct StepContext {
+  std::uint64_t key = 0;  // all randomness of the step follows from it
+  double epoch = 0;       // fractional
+  double learning_rate = 0;
+};
+
+// Losses: the total first, then its parts in the order of part_names(); means over samples.
+class Objective {
+ public:
+  virtual ~Objective() = default;
+  virtual std::vector<std::string> part_names() const = 0;
+  virtual std::int64_t training_samples() const = 0;
+  virtual std::int64_t smallest_batch() const { return 1; }
+  virtual std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) = 0;
+  virtual bool has_validation() const = 0;
+  virtual std::vector<double> validate() = 0;  // the same numbers whenever the weights are the same
+
+  virtual model::NamedTensors weights() const = 0;  // all that a finished model consists of
+  virtual void save_optimizer(Arrays& arrays) const = 0;
+  virtual void restore_optimizer(const Arrays& arrays) = 0;
+};
+
+}  // namespace ae::train

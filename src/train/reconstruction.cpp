@@ -1,0 +1,69 @@
+#include "train/reconstruction.hpp"
+
+#include <torch/torch.h>
+
+#include "base/random.hpp"
+
+namespace ae::train {
+namespace {
+
+constexpr std::int64_t kValidationBatch = 1024;
+
+// [total, parts...] as the mean over samples, in one transfer.
+std::vector<double> means(const loss::Evaluation& evaluation) {
+  std::vector<at::Tensor> all{evaluation.samples.mean()};
+  for (const auto& part : evaluation.parts) all.push_back(part.mean());
+  const auto stacked = torch::stack(all).to(torch::kFloat64).contiguous();
+  const double* data = stacked.data_ptr<double>();
+  return {data, data + stacked.numel()};
+}
+
+}  // namespace
+
+ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
+                                                 const model::Samples& held_out, const TrainingOptions& options)
+    : autoencoder_(autoencoder),
+      training_(training),
+      held_out_(held_out),
+      options_(options),
+      optimizer_(options.optimizer->build(autoencoder.network().parameters())) {
+  for (const auto& [name, tensor] : autoencoder.network().parameters()) parameters_.push_back(tensor);
+}
+
+model::Batch ReconstructionObjective::corrupted(model::Batch batch) const {
+  for (const auto& corruption : options_.corruption) batch = corruption->apply(batch, autoencoder_.elements());
+  return batch;
+}
+
+std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t>& samples,
+                                                  const StepContext& context) {
+  torch::manual_seed(context.key);
+  autoencoder_.network().set_training(true);
+  const auto target = training_.batch(samples);
+  const auto evaluation =
+      autoencoder_.loss().evaluate(autoencoder_.network().forward(corrupted(target)), target, context.epoch);
+  optimizer_->zero_gradients();
+  evaluation.samples.mean().backward();
+  if (options_.clip_gradient) torch::nn::utils::clip_grad_norm_(parameters_, *options_.clip_gradient);
+  optimizer_->step(context.learning_rate);
+  const torch::NoGradGuard no_grad;
+  return means(evaluation);
+}
+
+// The held-out rows are corrupted as in training, but by the same draws every time.
+std::vector<double> ReconstructionObjective::validate() {
+  const torch::NoGradGuard no_grad;
+  torch::manual_seed(stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption"));
+  autoencoder_.network().set_training(false);
+  std::vector<double> sums(1 + part_names().size(), 0.0);
+  for (std::int64_t begin = 0; begin < held_out_.size(); begin += kValidationBatch) {
+    const auto end = std::min(begin + kValidationBatch, held_out_.size());
+    const auto target = held_out_.range(begin, end);
+    const auto losses = means(autoencoder_.loss().evaluate(autoencoder_.network().forward(corrupted(target)), target));
+    for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += losses[i] * static_cast<double>(end - begin);
+  }
+  for (double& sum : sums) sum /= static_cast<double>(held_out_.size());
+  return sums;
+}
+
+}  // namespace ae::train

@@ -1,0 +1,39 @@
+// The objective of every autoencoder here: the loss of reconstructing the clean target from a corrupted input.
+#pragma once
+
+#include <memory>
+
+#include "loss/autoencoder.hpp"
+#include "train/config.hpp"
+#include "train/objective.hpp"
+
+namespace ae::train {
+
+class ReconstructionObjective final : public Objective {
+ public:
+  // Everything referred to must outlive the objective. `held_out` may be empty.
+  ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
+                          const model::Samples& held_out, const TrainingOptions& options);
+
+  std::vector<std::string> part_names() const override { return autoencoder_.loss().part_names(); }
+  std::int64_t training_samples() const override { return training_.size(); }
+  std::int64_t smallest_batch() const override { return autoencoder_.network().uses_batch_statistics() ? 2 : 1; }
+  std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) override;
+  bool has_validation() const override { return held_out_.size() > 0; }
+  std::vector<double> validate() override;
+  model::NamedTensors weights() const override { return autoencoder_.network().state(); }
+  void save_optimizer(Arrays& arrays) const override { optimizer_->save("optimizer.", arrays); }
+  void restore_optimizer(const Arrays& arrays) override { optimizer_->restore("optimizer.", arrays); }
+
+ private:
+  model::Batch corrupted(model::Batch batch) const;
+
+  loss::Autoencoder& autoencoder_;
+  const model::Samples& training_;
+  const model::Samples& held_out_;
+  const TrainingOptions& options_;
+  std::unique_ptr<Optimizer> optimizer_;
+  std::vector<at::Tensor> parameters_;
+};
+
+}  // namespace ae::train

@@ -1,0 +1,196 @@
+#include "train/run.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <torch/version.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/text.hpp"
+#include "base/version.hpp"
+#include "config/document.hpp"
+#include "model/threads.hpp"
+#include "train/checkpoint.hpp"
+#include "train/loop.hpp"
+#include "train/reconstruction.hpp"
+
+namespace ae::train {
+namespace {
+
+using Json = nlohmann::ordered_json;
+namespace fs = std::filesystem;
+
+// The folder of one run, locked while we write to it.
+class RunFolder {
+ public:
+  explicit RunFolder(const fs::path& path) : path_(path) {
+    std::error_code error;
+    fs::create_directories(path, error);
+    if (error) throw RunError(path.string() + ": cannot create the folder: " + error.message());
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ < 0) throw RunError(path.string() + ": cannot open the folder: " + std::strerror(errno));
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      ::close(descriptor_);
+      throw UsageError(path.string() + ": another ae-train is writing to this folder; wait for it or choose another --out");
+    }
+  }
+  ~RunFolder() { ::close(descriptor_); }
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  fs::path model() const { return path_ / "model.safetensors"; }
+  fs::path state() const { return path_ / "state.safetensors"; }
+  fs::path metrics() const { return path_ / "metrics.csv"; }
+  fs::path config() const { return path_ / "config.json"; }
+  fs::path manifest() const { return path_ / "run.json"; }
+  const fs::path& path() const { return path_; }
+
+ private:
+  fs::path path_;
+  int descriptor_ = -1;
+};
+
+std::string utc_now() {
+  const std::time_t now = std::time(nullptr);
+  std::tm parts{};
+  gmtime_r(&now, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
+  return text;
+}
+
+// Refuses to touch what an earlier run left, unless asked to.
+void check_folder(const RunOptions& options) {
+  if (options.resume || options.force) return;
+  if (fs::exists(options.folder / "state.safetensors")) {
+    throw UsageError(options.folder.string() +
+                     ": holds an interrupted run; continue it with --resume or start over with --force");
+  }
+  const auto model = options.folder / "model.safetensors";
+  if (fs::exists(model)) {
+    throw UsageError(model.string() + ": exists; use --force to replace it or choose another --out");
+  }
+}
+
+// What to do in a folder that may hold an earlier sitting of this run. The manifest is written last, so a model without
+// one (and without a state) belongs to a run that was killed while finishing: it starts again.
+enum class Start { fresh, resume, nothing_to_do };
+Start decide(const RunFolder& folder, const RunOptions& options, const std::string& fingerprint) {
+  if (!options.resume) return Start::fresh;
+  if (fs::exists(folder.state())) return Start::resume;
+  if (!fs::exists(folder.model()) || !fs::exists(folder.manifest())) return Start::fresh;
+  const auto json = Json::parse(read_file(folder.manifest(), FileKind::data), nullptr, false);
+  if (json.is_object() && json.contains("fingerprint") && json["fingerprint"] == fingerprint) {
+    return Start::nothing_to_do;
+  }
+  throw UsageError(folder.path().string() +
+                   ": holds the finished model of another config or other data; use --force to replace it");
+}
+
+std::string training_summary(const std::vector<EpochRecord>& history, const data::Table& table) {
+  const auto best = best_epoch(history);
+  Json summary{{"epochs", history.size()},
+               {"best_epoch", best + 1},
+               {"training_rows", table.training.rows},
+               {"held_out_rows", table.held_out.rows}};
+  if (best >= 0) {
+    const EpochRecord& record = history[static_cast<std::size_t>(best)];
+    summary["training_loss"] = record.training.front();
+    if (!record.validation.empty()) summary["validation_loss"] = record.validation.front();
+  }
+  return summary.dump();
+}
+
+}  // namespace
+
+void run(Config& config, const RunOptions& options, Reporter& reporter) {
+  if (config.data.path.empty()) {
+    throw UsageError("/data/path: not set; name the training table in the config file or with --data");
+  }
+  check_folder(options);
+  const std::string started = utc_now();
+  const auto clock = std::chrono::steady_clock::now();
+
+  const auto seed = static_cast<std::uint64_t>(config.training.seed);
+  const data::Table table = data::load_table(config.data, reporter, {config.training.validation_fraction, seed});
+  const model::TableSamples training(table.training);
+  const model::TableSamples held_out(table.held_out);
+
+  // What "null" left to us is decided here, before anything is stored.
+  const auto elements = model::elements_of(table.schema);
+  config.loss.resolve(elements, config.model->variational());
+  config.training.resolve(training.has_missing());
+  const bool observed_matters = training.has_missing() || config.training.masks_cells();
+  loss::Autoencoder autoencoder(*config.model, config.loss.terms, elements, observed_matters, seed);
+  autoencoder.loss().check_targets(training.range(0, training.size()));
+  const double weights = static_cast<double>(autoencoder.network().parameter_count());
+  const int threads = model::use_threads(options.threads, 6 * weights * static_cast<double>(config.training.batch_size));
+
+  const std::string resolved = config::to_json(config, config::Paths::as_written);
+  const std::string fingerprint = sha256_of(resolved + table.data_sha256 + "threads " + std::to_string(threads));
+  const RunFolder folder(options.folder);
+  const Start start = decide(folder, options, fingerprint);
+  if (start == Start::nothing_to_do) {
+    reporter.info(folder.model().string() + ": training is already complete");
+    return;
+  }
+  if (autoencoder.network().uses_batch_statistics() && training.size() < 2) {
+    throw UsageError("/model/norm: batch normalisation needs at least two training rows; use \"layer\" or \"none\"");
+  }
+
+  ReconstructionObjective objective(autoencoder, training, held_out, config.training);
+  const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history) {
+    // The best weights go into a pair of their own: the one in training goes on undisturbed.
+    const loss::Autoencoder finished(*config.model, config.loss.terms, elements, observed_matters, seed);
+    restore_tensors("", finished.network().state(), best, "best weights");
+    config.score->fit(finished, training);
+    const auto calibration = score::scores_of(finished, *config.score, held_out);
+    write_checkpoint(folder.model(), {config, table.schema, observed_matters, best, *config.score, calibration,
+                                      training_summary(history, table)});
+    write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
+  };
+  Loop loop(objective, config.training, folder.state().string(), fingerprint, publish, reporter);
+  if (start == Start::resume) {
+    loop.resume();
+    reporter.info("continuing after epoch " + std::to_string(loop.history().size()));
+  } else {
+    for (const auto& path : {folder.manifest(), folder.state(), folder.model()}) fs::remove(path);
+  }
+  write_file(folder.config(), config::to_json(config, config::Paths::resolved));
+  reporter.info(std::to_string(table.training.rows) + " training rows, " + std::to_string(table.held_out.rows) +
+                " held out, " + std::to_string(elements.size()) + " columns, " + number_text(weights) + " weights");
+  loop.run();
+
+  const auto& history = loop.history();
+  const Json manifest{
+      {"program", "ae-train"},
+      {"arguments", options.arguments},
+      {"fingerprint", fingerprint},
+      {"config_sha256", sha256_of(resolved)},
+      {"data_sha256", table.data_sha256},
+      {"model_sha256", sha256_of_file(folder.model())},
+      {"seed", config.training.seed},
+      {"threads", threads},
+      {"versions", {{"aetools", version()}, {"git", git_hash()}, {"libtorch", TORCH_VERSION}}},
+      {"started", started},
+      {"finished", utc_now()},
+      {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count()},
+      {"training", Json::parse(training_summary(history, table))},
+  };
+  write_file(folder.manifest(), manifest.dump(2) + "\n");
+  fs::remove(folder.state());
+  const auto best = best_epoch(history);
+  const EpochRecord& record = history[static_cast<std::size_t>(best)];
+  reporter.info(folder.model().string() + ": weights of epoch " + std::to_string(best + 1) + " of " +
+                std::to_string(history.size()) + ", training loss " + number_text(record.training.front()) +
+                (record.validation.empty() ? "" : ", held-out loss " + number_text(record.validation.front())));
+}
+
+}  // namespace ae::train

@@ -1,0 +1,24 @@
+// A whole training run: from a config to the files in its folder.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/reporter.hpp"
+#include "train/config.hpp"
+
+namespace ae::train {
+
+struct RunOptions {
+  std::filesystem::path folder;        // --out: model.safetensors, config.json, metrics.csv, run.json
+  bool resume = false;
+  bool force = false;                  // start over although the folder holds a model or an interrupted run
+  int threads = 0;                     // 0 = by the size of the work
+  std::vector<std::string> arguments;  // for the manifest
+};
+
+// Refusals (existing output, another run's state) come before any long work. See Loop for how it can end.
+void run(Config& config, const RunOptions& options, Reporter& reporter);
+
+}  // namespace ae::train

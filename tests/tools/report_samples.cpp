@@ -1,0 +1,63 @@
+// Writes sample plots and pages with the scores they show, for the browser test and for the eye.
+//
+//   report_samples DIR
+//
+// DIR/NAME.csv (score,label; the scores exactly as evaluated), DIR/NAME.html, DIR/NAME.svg for each sample.
+#include <cmath>
+#include <filesystem>
+#include <iostream>
+
+#include "base/files.hpp"
+#include "base/random.hpp"
+#include "base/text.hpp"
+#include "report/roc.hpp"
+#include "report/sample_scores.hpp"
+
+namespace {
+
+using namespace ae;
+
+void write_sample(const std::filesystem::path& folder, const std::string& name, const stats::Assessment& assessment,
+                  const report::ScoreSample& first) {
+  std::string csv = "score,label\n";
+  const auto append = [&](const std::vector<double>& scores, const char* label) {
+    for (const double score : scores) csv += number_text(score) + "," + label + "\n";
+  };
+  append(first.anomalies, "1");
+  append(first.normals, "0");
+  write_file(folder / (name + ".csv"), csv);
+  write_file(folder / (name + ".svg"), report::roc_svg(assessment));
+  write_file(
+      folder / (name + ".html"),
+      report::roc_page({assessment, "ae-roc " + first.name + " --report " + name + ".html", {{"Version", "0.1.0"}}}));
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::cerr << "usage: report_samples DIR\n";
+    return 2;
+  }
+  const std::filesystem::path folder = argv[1];
+  std::filesystem::create_directories(folder);
+  using namespace ae::report;
+  const auto single = [&](const std::string& name, const ScoreSample& sample) {
+    write_sample(folder, name, {{evaluated(sample)}, {}}, sample);
+  };
+  single("separated", separated_sample(212, 357));
+  single("hard", hard_sample(300, 700, 0.74));
+  single("tiny", tiny_sample());
+  single("rare", hard_sample(40, 20000, 2.6));
+  single("large", hard_sample(20000, 180000, 1.4));
+  single("negative", negative_sample());
+  single("equal", {"equal.csv", {1, 1}, {1, 1, 1}});
+  single("extreme", {"extreme.csv", {1.7e308, 3, 1e-300}, {-1.7e308, 2, 5e-324}});
+  single("steep", {"steep.csv", {1e200, 3, 2e-5}, {1e-300, 1e-8, 1e-7, 1e-7}});
+  auto hostile = tiny_sample();
+  hostile.name = hostile_name();
+  single("hostile", hostile);
+  const auto better = hard_sample(300, 700, 1.5);
+  const auto worse = hard_sample(300, 700, 0.9);
+  write_sample(folder, "compared", compared(better, worse), better);
+}

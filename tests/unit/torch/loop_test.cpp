@@ -1,0 +1,192 @@
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "train/loop.hpp"
+
+namespace ae::train {
+namespace {
+
+// Learns the mean of its samples by gradient descent on (w - x)^2: every step has a closed form.
+class MeanObjective final : public Objective {
+ public:
+  explicit MeanObjective(std::int64_t samples) : samples_(samples) {}
+  std::vector<std::string> part_names() const override { return {"error"}; }
+  std::int64_t training_samples() const override { return samples_; }
+  std::int64_t smallest_batch() const override { return smallest; }
+  std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) override {
+    ++steps;
+    batches.push_back(samples);
+    keys.push_back(context.key);
+    if (steps == fail_at_step) return {std::nan(""), 0};
+    double gradient = 0, loss = 0;
+    const double w = weight_.item<double>();
+    for (const auto i : samples) {
+      loss += (w - static_cast<double>(i)) * (w - static_cast<double>(i));
+      gradient += 2 * (w - static_cast<double>(i));
+    }
+    const auto count = static_cast<double>(samples.size());
+    weight_.fill_(w - context.learning_rate * gradient / count);
+    if (steps == raise_at_step) std::raise(SIGTERM);
+    return {loss / count, loss / count};
+  }
+  bool has_validation() const override { return !held_out.empty(); }
+  std::vector<double> validate() override {
+    const double loss = held_out[std::min(validations++, held_out.size() - 1)];
+    return {loss, loss};
+  }
+  model::NamedTensors weights() const override { return {{"w", weight_}}; }
+  void save_optimizer(Arrays&) const override {}
+  void restore_optimizer(const Arrays&) override {}
+
+  std::vector<double> held_out;
+  std::size_t validations = 0;
+  std::int64_t smallest = 1;
+  std::int64_t steps = 0;
+  std::int64_t fail_at_step = -1;
+  std::int64_t raise_at_step = -1;
+  std::vector<std::vector<std::int64_t>> batches;
+  std::vector<std::uint64_t> keys;
+
+ private:
+  std::int64_t samples_;
+  torch::Tensor weight_ = torch::zeros({1}, torch::kFloat64);
+};
+
+class LoopTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = std::filesystem::temp_directory_path() /
+              ("aetools_loop_" + std::to_string(::getpid()) + "_" +
+               testing::UnitTest::GetInstance()->current_test_info()->name());
+    std::filesystem::create_directories(folder_);
+    options_.epochs = 6;
+    options_.batch_size = 4;
+    options_.learning_rate = 0.1;
+    options_.checkpoint.seconds = 1e9;
+    options_.early_stopping.patience = 0;
+  }
+  void TearDown() override { std::filesystem::remove_all(folder_); }
+  std::string state() const { return (folder_ / "state.safetensors").string(); }
+  Loop loop(Objective& objective, const std::string& fingerprint = "same") {
+    return Loop(objective, options_, state(), fingerprint,
+                [this](const Arrays& best, const std::vector<EpochRecord>& history) {
+                  published_ = to_tensor(best.at("w")).item<double>();
+                  published_epochs_ = history.size();
+                  ++publications_;
+                },
+                reporter_);
+  }
+  std::filesystem::path folder_;
+  TrainingOptions options_;
+  SilentReporter reporter_;
+  double published_ = std::nan("");
+  std::size_t published_epochs_ = 0;
+  int publications_ = 0;
+};
+
+TEST_F(LoopTest, VisitsEverySampleOnceAnEpochInAnotherOrder) {
+  MeanObjective objective(10);
+  loop(objective).run();
+  ASSERT_EQ(objective.batches.size(), 6u * 3u);
+  std::vector<std::vector<std::int64_t>> epochs(6);
+  for (std::size_t b = 0; b < objective.batches.size(); ++b) {
+    epochs[b / 3].insert(epochs[b / 3].end(), objective.batches[b].begin(), objective.batches[b].end());
+  }
+  EXPECT_NE(epochs[0], epochs[1]);
+  for (auto& epoch : epochs) {
+    std::sort(epoch.begin(), epoch.end());
+    for (std::int64_t i = 0; i < 10; ++i) EXPECT_EQ(epoch[static_cast<std::size_t>(i)], i);
+  }
+}
+
+TEST_F(LoopTest, JoinsALastBatchThatIsTooSmall) {
+  MeanObjective objective(9);
+  objective.smallest = 2;
+  loop(objective).run();
+  EXPECT_EQ(objective.batches.size(), 6u * 2u);
+  EXPECT_EQ(objective.batches[1].size(), 5u);
+}
+
+TEST_F(LoopTest, ContinuesToTheSameWeightsFromEveryStep) {
+  MeanObjective whole(10);
+  loop(whole).run();
+  const double expected = published_;
+  options_.checkpoint.seconds = 0;  // a state after every step
+  for (std::int64_t stop = 1; stop < 18; ++stop) {
+    MeanObjective first(10);
+    first.fail_at_step = stop + 1;  // the process ends here; the state of step `stop` stays
+    EXPECT_THROW(loop(first).run(), RunError);
+    MeanObjective second(10);
+    auto rest = loop(second);
+    rest.resume();
+    rest.run();
+    EXPECT_EQ(published_, expected) << "stopped after step " << stop;
+    EXPECT_EQ(second.steps, 18 - stop);
+    ASSERT_EQ(rest.history().size(), 6u);
+    std::vector<std::uint64_t> keys(whole.keys.begin() + stop, whole.keys.end());
+    EXPECT_EQ(second.keys, keys);
+  }
+}
+
+TEST_F(LoopTest, KeepsTheWeightsOfTheBestHeldOutEpochAndStopsWhenItsPatienceIsOver) {
+  MeanObjective objective(10);
+  objective.held_out = {5, 3, 4, 4, 4, 4};
+  options_.early_stopping.patience = 2;
+  auto training = loop(objective);
+  training.run();
+  EXPECT_EQ(training.history().size(), 4u);
+  EXPECT_EQ(best_epoch(training.history()), 1);
+  MeanObjective twin(10);
+  options_.epochs = 2;
+  loop(twin).run();  // no held-out rows: the last weights, here those of the second epoch
+  const double second_epoch = published_;
+  options_.epochs = 6;
+  objective = MeanObjective(10);
+  objective.held_out = {5, 3, 4, 4, 4, 4};
+  loop(objective).run();
+  EXPECT_EQ(published_, second_epoch);
+}
+
+TEST_F(LoopTest, ADivergenceNamesTheEpochAndKeepsTheLastGoodModel) {
+  MeanObjective objective(10);
+  objective.fail_at_step = 8;  // third epoch
+  try {
+    loop(objective).run();
+    FAIL();
+  } catch (const RunError& error) {
+    EXPECT_NE(error.lines().front().find("in epoch 3"), std::string::npos) << error.lines().front();
+    EXPECT_NE(error.lines().front().find("weights of epoch 2"), std::string::npos);
+  }
+  EXPECT_EQ(published_epochs_, 2u);
+}
+
+TEST_F(LoopTest, RefusesAStateOfAnotherRunAndDamagedOnes) {
+  options_.checkpoint.seconds = 0;
+  MeanObjective objective(10);
+  objective.fail_at_step = 5;
+  EXPECT_THROW(loop(objective).run(), RunError);
+  EXPECT_THROW(loop(objective, "other").resume(), UsageError);
+  const std::string bytes = read_file(state(), FileKind::data);
+  for (std::size_t length = 0; length < bytes.size(); length += 37) {
+    std::ofstream(state(), std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(length));
+    EXPECT_THROW(loop(objective).resume(), Error) << length;
+  }
+}
+
+TEST_F(LoopTest, MetricsHoldOneLineAnEpoch) {
+  std::vector<EpochRecord> history{{0.1, 1.5, {3.0, 3.0}, {4.0, 4.0}}, {0.05, 3.0, {2.0, 2.0}, {2.5, 2.5}}};
+  EXPECT_EQ(metrics_csv({"mse"}, history),
+            "epoch,train_loss,validation_loss,seconds,learning_rate,train_mse,validation_mse\n"
+            "1,3,4,1.5,0.1,3,4\n"
+            "2,2,2.5,3,0.05,2,2.5\n");
+}
+
+}  // namespace
+}  // namespace ae::train

@@ -1,0 +1,293 @@
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+
+#include <cmath>
+
+#include "base/error.hpp"
+#include "config/document.hpp"
+#include "loss/autoencoder.hpp"
+#include "loss/composition.hpp"
+
+namespace ae::loss {
+namespace {
+
+using model::Batch;
+using model::Element;
+
+const std::vector<Element> kMixed{{"a", 0, false}, {"b", 0, false}, {"colour", 4, false}, {"size", 3, false}, {"c", 0, false}};
+
+// A table of numbers in [0, 1] (so that every term can judge them) and level codes; about a third not observed.
+Batch random_batch(const std::vector<Element>& elements, std::int64_t samples, std::uint64_t seed) {
+  torch::manual_seed(seed);
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64);
+  auto values = torch::rand({samples, static_cast<std::int64_t>(elements.size())}, options);
+  for (std::size_t e = 0; e < elements.size(); ++e) {
+    if (elements[e].categorical())
+      values.select(1, static_cast<std::int64_t>(e)).copy_(torch::randint(elements[e].codes, {samples}, options));
+  }
+  auto observed = (torch::rand_like(values) > 0.3).to(torch::kFloat64);
+  return {values, observed};
+}
+
+model::Output random_output(const Composition& composition, std::int64_t samples, bool variational) {
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64).requires_grad(true);
+  model::Output output;
+  output.prediction = torch::randn({samples, composition.outputs()}, options);
+  if (variational) {
+    output.code.mean = torch::randn({samples, 3}, options);
+    output.code.log_variance = torch::randn({samples, 3}, options);
+    output.code.latent = output.code.mean;
+  }
+  return output;
+}
+
+// The given term, alone when it can be, else with what the composition needs besides.
+TermList list_for(const std::string& type) {
+  TermList list{terms()};
+  list.append().select(type);
+  if (type == "kl" || type == "cross_entropy") list.append().select("mse");
+  if (type != "cross_entropy") list.append().select("cross_entropy");
+  return list;
+}
+
+bool variational(const std::string& type) { return type == "kl"; }
+
+class EveryTerm : public testing::TestWithParam<std::string> {};
+
+TEST_P(EveryTerm, HasHelp) {
+  for (const auto& entry : terms()) {
+    if (entry.name == GetParam()) {
+      EXPECT_GT(entry.help.size(), 10u);
+    }
+  }
+}
+
+TEST_P(EveryTerm, GradientAgreesWithFiniteDifferencesInFloat64) {
+  const auto list = list_for(GetParam());
+  const Composition composition(list, kMixed, variational(GetParam()));
+  const auto batch = random_batch(kMixed, 4, 7);
+  auto output = random_output(composition, 4, variational(GetParam()));
+  const auto loss = [&] { return composition.evaluate(output, batch).samples.mean(); };
+  loss().backward();
+  std::vector<torch::Tensor> inputs{output.prediction};
+  if (variational(GetParam())) inputs = {output.code.mean, output.code.log_variance};
+  constexpr double kStep = 1e-6;
+  for (auto& input : inputs) {
+    const auto gradient = input.grad().clone();
+    torch::NoGradGuard no_grad;
+    auto flat = input.view(-1);
+    for (std::int64_t i = 0; i < flat.numel(); ++i) {
+      const double before = flat[i].item<double>();
+      flat[i] = before + kStep;
+      const double up = loss().item<double>();
+      flat[i] = before - kStep;
+      const double down = loss().item<double>();
+      flat[i] = before;
+      EXPECT_NEAR((up - down) / (2 * kStep), gradient.view(-1)[i].item<double>(), 1e-7) << GetParam() << " at " << i;
+    }
+  }
+}
+
+TEST_P(EveryTerm, IsNeverNegative) {
+  const auto list = list_for(GetParam());
+  const Composition composition(list, kMixed, variational(GetParam()));
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    const auto batch = random_batch(kMixed, 50, seed);
+    const auto evaluation = composition.evaluate(random_output(composition, 50, variational(GetParam())), batch);
+    EXPECT_GE(evaluation.elements.min().item<double>(), 0.0);
+    for (const auto& part : evaluation.parts) EXPECT_GE(part.min().item<double>(), 0.0);
+  }
+}
+
+TEST_P(EveryTerm, DoesNotChangeWhenUnobservedCellsChange) {
+  const auto list = list_for(GetParam());
+  const Composition composition(list, kMixed, variational(GetParam()));
+  const auto batch = random_batch(kMixed, 30, 3);
+  auto other = random_batch(kMixed, 30, 4);
+  const Batch changed{torch::where(batch.observed > 0, batch.values, other.values), batch.observed};
+  const auto output = random_output(composition, 30, variational(GetParam()));
+  const auto a = composition.evaluate(output, batch);
+  const auto b = composition.evaluate(output, changed);
+  EXPECT_TRUE(torch::equal(a.samples, b.samples));
+  EXPECT_TRUE(torch::equal(a.elements, b.elements));
+  EXPECT_EQ((a.elements * (1 - batch.observed)).abs().max().item<double>(), 0.0);
+}
+
+TEST_P(EveryTerm, SumsToTheSampleLossWithItsWeight) {
+  auto list = list_for(GetParam());
+  for (std::size_t t = 0; t < list.size(); ++t) list[t]->weight = 0.5 + 1.5 * static_cast<double>(t);
+  const Composition composition(list, kMixed, variational(GetParam()));
+  const auto batch = random_batch(kMixed, 40, 11);
+  const auto output = random_output(composition, 40, variational(GetParam()));
+  const auto whole = composition.evaluate(output, batch);
+  auto sum = torch::zeros_like(whole.samples);
+  for (const auto& part : whole.parts) sum = sum + part;
+  EXPECT_LT((sum - whole.samples).abs().max().item<double>(), 1e-6);
+  // The element grain holds the same numbers: its observed mean is the sum of the element terms.
+  auto elements = whole.elements.sum(1) / batch.observed.sum(1).clamp_min(1);
+  for (std::size_t t = 0; t < list.size(); ++t) {
+    if (list[t]->grain() == Grain::sample) elements = elements + whole.parts[t];
+  }
+  EXPECT_LT((elements - whole.samples).abs().max().item<double>(), 1e-6);
+  // Doubling a weight doubles its part and leaves the others.
+  list[0]->weight *= 2;
+  const auto doubled = Composition(list, kMixed, variational(GetParam())).evaluate(output, batch);
+  EXPECT_LT((doubled.parts[0] - 2 * whole.parts[0]).abs().max().item<double>(), 1e-9);
+  EXPECT_TRUE(torch::equal(doubled.parts[1], whole.parts[1]));
+}
+
+std::vector<std::string> term_names() {
+  std::vector<std::string> names;
+  for (const auto& entry : terms()) names.emplace_back(entry.name);
+  return names;
+}
+INSTANTIATE_TEST_SUITE_P(Registry, EveryTerm, testing::ValuesIn(term_names()),
+                         [](const auto& name) { return name.param; });
+
+// One element, one sample: the closed form of each term.
+double single(const std::string& type, double prediction, double target) {
+  TermList list{terms()};
+  list.append().select(type);
+  const Composition composition(list, {{"x", 0, false}}, false);
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64);
+  const Batch batch{torch::full({1, 1}, target, options), torch::ones({1, 1}, options)};
+  model::Output output;
+  output.prediction = torch::full({1, 1}, prediction, options);
+  return composition.evaluate(output, batch).samples.item<double>();
+}
+
+TEST(Loss, EqualsItsClosedForm) {
+  EXPECT_NEAR(single("mse", 1.5, -0.5), 4.0, 1e-12);
+  EXPECT_NEAR(single("l1", 1.5, -0.5), 2.0, 1e-12);
+  EXPECT_NEAR(single("huber", 0.4, 0.0), 0.08, 1e-12);
+  EXPECT_NEAR(single("huber", 3.0, 0.0), 2.5, 1e-12);
+  const double p = 1 / (1 + std::exp(-0.7));
+  EXPECT_NEAR(single("bce", 0.7, 1.0), -std::log(p), 1e-12);
+  EXPECT_NEAR(single("bce", 0.7, 0.25), -0.25 * std::log(p) - 0.75 * std::log(1 - p), 1e-12);
+}
+
+TEST(Loss, CrossEntropyIsTheNegativeLogProbabilityOfTheLevel) {
+  TermList list{terms()};
+  list.append().select("cross_entropy");
+  const Composition composition(list, {{"c", 3, false}}, false);
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64);
+  model::Output output;
+  output.prediction = torch::tensor({{1.0, 2.0, -1.0}}, options);
+  const Batch batch{torch::full({1, 1}, 1.0, options), torch::ones({1, 1}, options)};
+  const double expected = -std::log(std::exp(2.0) / (std::exp(1.0) + std::exp(2.0) + std::exp(-1.0)));
+  EXPECT_NEAR(composition.evaluate(output, batch).samples.item<double>(), expected, 1e-12);
+  EXPECT_EQ(composition.expected(output.prediction).item<double>(), 1.0);
+}
+
+TEST(Loss, KlIsThatOfTwoNormalDistributionsPerElement) {
+  TermList list{terms()};
+  list.append().select("mse");
+  list.append().select("kl");
+  const Composition composition(list, {{"x", 0, false}, {"y", 0, false}}, true);
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64);
+  model::Output output;
+  output.prediction = torch::zeros({1, 2}, options);
+  output.code.mean = torch::tensor({{0.5, -1.0, 0.0}}, options);
+  output.code.log_variance = torch::tensor({{0.2, -0.7, 0.0}}, options);
+  const Batch batch{torch::zeros({1, 2}, options), torch::ones({1, 2}, options)};
+  double kl = 0;
+  for (const auto& [m, v] : {std::pair{0.5, 0.2}, {-1.0, -0.7}, {0.0, 0.0}}) kl += 0.5 * (m * m + std::exp(v) - v - 1);
+  EXPECT_NEAR(composition.evaluate(output, batch).parts[1].item<double>(), kl / 2, 1e-12);
+}
+
+TEST(Loss, KlWarmUpRisesLinearlyInTrainingAndIsOverInScoring) {
+  TermList list{terms()};
+  list.append().select("mse");
+  list.append().select("kl");
+  config::read_text(list.at(1).value()[0], R"({"warm_up": 10})", "test", ".");
+  EXPECT_DOUBLE_EQ(list[1]->ramp(0), 0.0);
+  EXPECT_DOUBLE_EQ(list[1]->ramp(2.5), 0.25);
+  EXPECT_DOUBLE_EQ(list[1]->ramp(10), 1.0);
+  EXPECT_DOUBLE_EQ(list[1]->ramp(1e18), 1.0);
+}
+
+TEST(Loss, SampleIsTheMeanOfObservedElementsOnly) {
+  TermList list{terms()};
+  list.append().select("mse");
+  const Composition composition(list, {{"x", 0, false}, {"y", 0, false}, {"z", 0, false}}, false);
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64);
+  model::Output output;
+  output.prediction = torch::tensor({{1.0, 2.0, 3.0}, {1.0, 1.0, 1.0}}, options);
+  const Batch batch{torch::zeros({2, 3}, options), torch::tensor({{1.0, 0.0, 1.0}, {0.0, 0.0, 0.0}}, options)};
+  const auto evaluation = composition.evaluate(output, batch);
+  EXPECT_DOUBLE_EQ(evaluation.samples[0].item<double>(), (1.0 + 9.0) / 2);
+  EXPECT_DOUBLE_EQ(evaluation.samples[1].item<double>(), 0.0);  // nothing observed
+}
+
+TEST(Loss, TermsSelectColumnsByPattern) {
+  TermList list{terms()};
+  list.append().select("mse");
+  list[0]->columns = {"a*"};
+  list.append().select("l1");
+  list[1]->columns = {"b", "c"};
+  const Composition composition(list, {{"a1", 0, false}, {"b", 0, false}, {"a2", 0, false}, {"c", 0, false}}, false);
+  EXPECT_EQ(composition.outputs(), 4);
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64);
+  model::Output output;
+  output.prediction = torch::full({1, 4}, 3.0, options);
+  const Batch batch{torch::zeros({1, 4}, options), torch::ones({1, 4}, options)};
+  const auto elements = composition.evaluate(output, batch).elements;
+  EXPECT_TRUE(torch::equal(elements, torch::tensor({{9.0, 3.0, 9.0, 3.0}}, options)));
+}
+
+std::vector<std::string> problems_of(const TermList& list, std::vector<Element> elements, bool variational = false) {
+  try {
+    const Composition composition(list, std::move(elements), variational);
+  } catch (const UsageError& error) {
+    return error.lines();
+  }
+  return {};
+}
+
+TEST(Loss, RefusesTermsThatDoNotFitTheTable) {
+  TermList typo{terms()};
+  typo.append().select("mse");
+  typo[0]->columns = {"lenght"};
+  EXPECT_EQ(problems_of(typo, {{"length", 0, false}}).front(),
+            "/loss/terms/0/columns: no feature column matches \"lenght\"; did you mean \"length\"?");
+  TermList only_numbers{terms()};
+  only_numbers.append().select("mse");
+  EXPECT_EQ(problems_of(only_numbers, {{"x", 0, false}, {"colour", 3, false}}).size(), 1u);
+  TermList wrong_kind{terms()};
+  wrong_kind.append().select("mse");
+  wrong_kind[0]->columns = {"*"};
+  EXPECT_FALSE(problems_of(wrong_kind, {{"x", 0, false}, {"colour", 3, false}}).empty());
+  EXPECT_FALSE(problems_of(only_numbers, {{"x", 0, false}}, true).empty());  // variational without kl
+  TermList kl{terms()};
+  kl.append().select("mse");
+  kl.append().select("kl");
+  EXPECT_FALSE(problems_of(kl, {{"x", 0, false}}, false).empty());
+}
+
+TEST(Loss, DefaultTermsFollowTheColumnsAndTheModel) {
+  LossOptions options;
+  options.resolve(kMixed, true);
+  ASSERT_EQ(options.terms.size(), 3u);
+  EXPECT_EQ(options.terms[0].type(), "mse");
+  EXPECT_EQ(options.terms[1].type(), "cross_entropy");
+  EXPECT_EQ(options.terms[2].type(), "kl");
+}
+
+TEST(Autoencoder, AnswerOfASampleDoesNotDependOnItsCompany) {
+  TermList list{terms()};
+  list.append().select("mse");
+  list.append().select("cross_entropy");
+  config::Variant<model::Family> family(model::families(), "dense");
+  const Autoencoder pair(*family, list, kMixed, true, 1);
+  auto batch = random_batch(kMixed, 700, 5);
+  batch = {batch.values.to(torch::kFloat32), batch.observed.to(torch::kFloat32)};
+  const auto whole = pair.reconstruct(batch);
+  for (const auto& [begin, rows] : {std::pair{0, 1}, {3, 5}, {255, 2}, {300, 400}, {699, 1}}) {
+    const auto part = pair.reconstruct({batch.values.narrow(0, begin, rows), batch.observed.narrow(0, begin, rows)});
+    EXPECT_TRUE(torch::equal(part.elements, whole.elements.narrow(0, begin, rows))) << begin;
+    EXPECT_TRUE(torch::equal(part.expected, whole.expected.narrow(0, begin, rows))) << begin;
+  }
+}
+
+}  // namespace
+}  // namespace ae::loss
