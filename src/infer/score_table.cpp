@@ -231,7 +231,7 @@ class TableScorer {
   }
 
   void flag_spooled() {
-    const double cut = stats::benjamini_hochberg_cut(p_values_, *options_.fdr);
+    const double cut = stats::benjamini_hochberg_cut_of_counts(p_values_, *options_.fdr);
     std::string text;
     spool_->replay([&](double p_value, const std::string& before, const std::string& after) {
       text = before;

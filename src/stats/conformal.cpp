@@ -18,10 +18,10 @@ double ConformalCalibration::smallest() const { return 1.0 / static_cast<double>
 double benjamini_hochberg_cut(const std::vector<double>& p_values, double q) {
   std::map<double, std::int64_t> counts;
   for (const double p_value : p_values) ++counts[p_value];
-  return benjamini_hochberg_cut(counts, q);
+  return benjamini_hochberg_cut_of_counts(counts, q);
 }
 
-double benjamini_hochberg_cut(const std::map<double, std::int64_t>& counts, double q) {
+double benjamini_hochberg_cut_of_counts(const std::map<double, std::int64_t>& counts, double q) {
   double all = 0;
   for (const auto& [p_value, count] : counts) all += static_cast<double>(count);
   double cut = -1;

@@ -26,6 +26,6 @@ class ConformalCalibration {
 // none.
 double benjamini_hochberg_cut(const std::vector<double>& p_values, double q);
 // The same from how often each p-value occurs.
-double benjamini_hochberg_cut(const std::map<double, std::int64_t>& counts, double q);
+double benjamini_hochberg_cut_of_counts(const std::map<double, std::int64_t>& counts, double q);
 
 }  // namespace ae::stats
