@@ -305,6 +305,23 @@ TEST_F(LoadTable, ATableWithoutRowsIsRefused) {
   EXPECT_THAT(error<InputError>({"x", "y"}, {}), HasSubstr("no data rows"));
 }
 
+TEST_F(LoadTable, HeldOutRowsAreReadAsScoringWillReadThem) {
+  // Every level appears once or twice, so that some are held out and unknown to the fit, between known ones.
+  Rows rows;
+  for (int i = 0; i < 40; ++i) rows.push_back({std::string(1, static_cast<char>('a' + i % 25)), std::to_string(i * i)});
+  MemoryRows source({"c", "x"}, rows);
+  const auto table = load_table(source, options, reporter, {0.5, 3});
+  ASSERT_EQ(table.held_out.rows, 20);
+  ASSERT_LT(table.schema.columns[0].levels.size(), 25u);
+  Rows held;
+  for (const auto row : table.held_out.row_numbers) held.push_back(rows[static_cast<std::size_t>(row)]);
+  TableReader reader(std::make_unique<MemoryRows>(Texts{"c", "x"}, held), table.schema, reporter);
+  Block scored;
+  ASSERT_TRUE(reader.next(100, scored));
+  EXPECT_EQ(table.held_out.values, scored.values);
+  EXPECT_EQ(table.held_out.observed, scored.observed);
+}
+
 TEST_F(LoadTable, AStopSignalEndsReading) {
   const auto rows = column(5000, [](std::size_t i) { return std::to_string(i); });
   EXPECT_EXIT(
