@@ -4,13 +4,9 @@
 #include <cmath>
 #include <utility>
 
-#include "base/text.hpp"
-
 namespace ae::data {
 
 namespace {
-
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
 // Length of the UTF-8 sequence at the front of `text` by table 3-7 of the Unicode standard; 0 when there is none.
 std::size_t sequence_length(std::string_view text) {
@@ -31,12 +27,6 @@ std::size_t sequence_length(std::string_view text) {
 
 }  // namespace
 
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
     const std::size_t length = sequence_length(text);
@@ -55,29 +45,6 @@ CellReader::CellReader(std::vector<std::string> missing) : missing_(std::move(mi
 
 bool CellReader::is_missing(std::string_view trimmed_text) const {
   return std::ranges::find(missing_, trimmed_text) != missing_.end();
-}
-
-bool CellReader::has_value(double value) const {
-  return std::ranges::find(missing_numbers_, value) != missing_numbers_.end();
-}
-
-// Numbers come first because they are most cells: the list of texts is searched only for what could be one of them.
-Cell CellReader::read(std::string_view text) const {
-  text = trimmed(text);
-  const auto value = parse_number(text);
-  if (value && std::isfinite(*value) && !has_value(*value)) [[likely]]
-    return {CellKind::number, *value};
-  if (is_missing(text)) return {};
-  return value ? Cell{CellKind::number, *value} : Cell{CellKind::text, 0};
-}
-
-Cell CellReader::read_number(double value) const {
-  if (std::isnan(value) || has_value(value)) return {};
-  return {CellKind::number, value};
-}
-
-Cell CellReader::read(const RowSource& source, std::size_t column) const {
-  return source.has_numbers() ? read_number(source.number(column)) : read(source.text(column));
 }
 
 }  // namespace ae::data

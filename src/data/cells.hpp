@@ -1,6 +1,7 @@
 // What a cell's text says: nothing, a number, or a word. Shared by fitting and scoring, so that both read alike.
 #pragma once
 
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -9,12 +10,20 @@
 #include <unordered_map>
 #include <vector>
 
+#include "base/text.hpp"
 #include "data/rows.hpp"
 
 namespace ae::data {
 
-std::string_view trimmed(std::string_view text);  // without blanks and tabs around it
-bool is_utf8(std::string_view text);              // what JSON, and so a schema, can hold
+bool is_utf8(std::string_view text);  // what JSON, and so a schema, can hold
+
+// Without blanks and tabs around it.
+inline std::string_view trimmed(std::string_view text) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
 
 enum class CellKind { missing, number, text };
 
@@ -29,14 +38,31 @@ class CellReader {
   explicit CellReader(std::vector<std::string> missing);
   // The cell `column` of the current row. In a source of numbers a NaN is missing, and so is a number equal to one of
   // the missing texts ("-999").
-  Cell read(const RowSource& source, std::size_t column) const;
-  Cell read(std::string_view text) const;
+  Cell read(const RowSource& source, std::size_t column) const {
+    return source.has_numbers() ? read(source.number(column)) : read(source.text(column));
+  }
+  // Numbers come first because they are most cells: the list of texts is searched only for what could be one of them.
+  Cell read(std::string_view text) const {
+    text = trimmed(text);
+    const auto value = parse_number(text);
+    if (value && std::isfinite(*value) && !has_value(*value)) [[likely]]
+      return {CellKind::number, *value};
+    if (is_missing(text)) return {};
+    return value ? Cell{CellKind::number, *value} : Cell{CellKind::text, 0};
+  }
+  Cell read(double value) const {
+    if (std::isnan(value) || has_value(value)) return {};
+    return {CellKind::number, value};
+  }
   bool is_missing(std::string_view trimmed_text) const;
   const std::vector<std::string>& missing() const { return missing_; }
 
  private:
-  Cell read_number(double value) const;
-  bool has_value(double value) const;
+  bool has_value(double value) const {
+    for (const double missing : missing_numbers_)
+      if (value == missing) return true;
+    return false;
+  }
 
   std::vector<std::string> missing_;
   std::vector<double> missing_numbers_;

@@ -253,8 +253,10 @@ void ColumnCollector::write(const Column& column, Block& block, std::int64_t ele
   } else {
     std::vector<double> level_of(texts_.size());
     for (std::size_t i = 0; i < texts_.size(); ++i) {
+      // A level that only rows outside the fit have is as unseen as it will be when scoring.
       const auto level = std::ranges::lower_bound(column.levels, texts_[i].text);
-      level_of[i] = static_cast<double>(level - column.levels.begin());
+      const bool seen = level != column.levels.end() && *level == texts_[i].text;
+      level_of[i] = static_cast<double>(seen ? level - column.levels.begin() : column.unseen_code());
     }
     for (std::size_t row = 0; row < codes_.size(); ++row)
       if (codes_[row] >= 0) put(row, level_of[static_cast<std::size_t>(codes_[row])]);

@@ -122,6 +122,7 @@ void RowSelection::remember(std::string_view label) {
 }
 
 void RowSelection::finish(const RowSource& source, std::int64_t rows_in_file, Reporter& reporter) const {
+  if (rows_in_file == 0) throw no_rows(source);
   if (by_index_ && wanted_.back() >= rows_in_file) {
     read_row_numbers(file_, rows_in_file);  // names the line
     throw InputError(file_.string() + ": changed while it was being used");

@@ -14,7 +14,6 @@ namespace ae::data {
 
 namespace {
 
-constexpr double kLargestScaled = 1e6;
 constexpr double kConstantFitTolerance = 1e-12;  // rounding of one and the same value in double arithmetic
 constexpr double kConstantScaleTolerance = 1e-6;
 constexpr std::size_t kMostKnots = 1000;
@@ -155,6 +154,12 @@ double normal_quantile(double p) {
 }
 
 Scaler Scaler::fit(std::string_view method, std::vector<double> values) {
+  Scaler scaler = fit_any(method, std::move(values));
+  scaler.linear_ = !scaler.constant_ && scaler.knots_.empty();
+  return scaler;
+}
+
+Scaler Scaler::fit_any(std::string_view method, std::vector<double> values) {
   Scaler scaler;
   scaler.method_ = method;
   if (values.empty()) {
@@ -185,15 +190,16 @@ Scaler Scaler::fit(std::string_view method, std::vector<double> values) {
 void Scaler::fit_standard(std::span<const double> values) {
   double magnitude = 0;
   for (const double value : values) magnitude = std::max(magnitude, std::abs(value));
-  const int exponent = std::ilogb(magnitude);
+  const int exponent = std::clamp(std::ilogb(magnitude), -1000, 1000);  // so that 2^-exponent is a normal number
+  const double shrink = std::ldexp(1.0, -exponent);
   const double count = static_cast<double>(values.size());
   double sum = 0;
-  for (const double value : values) sum += std::scalbn(value, -exponent);
+  for (const double value : values) sum += value * shrink;
   const double mean = sum / count;
   double deviations = 0;
   double squares = 0;
   for (const double value : values) {
-    const double deviation = std::scalbn(value, -exponent) - mean;
+    const double deviation = value * shrink - mean;
     deviations += deviation;
     squares += deviation * deviation;
   }
@@ -229,7 +235,7 @@ void Scaler::fit_quantile(std::vector<double>& values) {
   }
 }
 
-double Scaler::scale(double value) const {
+double Scaler::scale_otherwise(double value) const {
   if (constant_) {
     if (std::abs(value - center_) <= kConstantScaleTolerance * std::abs(center_)) return 0;
     return value > center_ ? constant_alarm() : -constant_alarm();
@@ -297,11 +303,10 @@ Scaler Scaler::from_json(const nlohmann::ordered_json& json) {
   }
   if (!(scaler.spread_ > 0) || !std::isnormal(scaler.spread_)) malformed("/spread", "expected a number above 0");
   if (scaler.knots_.size() != scaler.scores_.size()) malformed("/scores", "expected as many numbers as in /knots");
-  const bool wants_knots = scaler.method_ == "quantile" && !scaler.constant_;
-  if (wants_knots != (scaler.knots_.size() >= 2)) {
-    malformed("/knots", wants_knots ? "expected at least two numbers" : "only for method \"quantile\"");
-  }
-  if (!wants_knots && !scaler.knots_.empty()) malformed("/knots", "only for method \"quantile\"");
+  const bool by_quantiles = scaler.method_ == "quantile" && !scaler.constant_;
+  if (by_quantiles && scaler.knots_.size() < 2) malformed("/knots", "expected at least two numbers");
+  if (!by_quantiles && !scaler.knots_.empty()) malformed("/knots", "only for method \"quantile\"");
+  scaler.linear_ = !scaler.constant_ && scaler.knots_.empty();
   return scaler;
 }
 

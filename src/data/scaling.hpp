@@ -1,6 +1,7 @@
 // From a numeric cell's value to the network's unit-free value and back, fitted per column on training rows only.
 #pragma once
 
+#include <cmath>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,7 +36,12 @@ class Scaler {
   // `method`: a name from scaling_methods(). `values`: the observed training values, all finite, any order, any
   // magnitude; may be empty.
   static Scaler fit(std::string_view method, std::vector<double> values);
-  double scale(double value) const;
+  double scale(double value) const {
+    const double linear = (value - center_) / spread_;
+    if (linear_ && std::abs(linear) < kLargestScaled) [[likely]]
+      return linear;
+    return scale_otherwise(value);
+  }
   double unscale(double scaled) const;  // the inverse, finite for finite input; for a constant column the constant
   bool constant() const { return constant_; }
   double center() const { return center_; }
@@ -47,6 +53,9 @@ class Scaler {
   static double constant_alarm() { return 5.0; }
 
  private:
+  static constexpr double kLargestScaled = 1e6;
+  double scale_otherwise(double value) const;
+  static Scaler fit_any(std::string_view method, std::vector<double> values);
   void fit_standard(std::span<const double> values);
   bool fit_robust(std::vector<double>& values);  // false when the interquartile range is 0
   void fit_quantile(std::vector<double>& values);
@@ -55,6 +64,7 @@ class Scaler {
   double center_ = 0;
   double spread_ = 1;
   bool constant_ = false;
+  bool linear_ = true;          // neither constant nor by quantiles
   std::vector<double> knots_;   // quantile: increasing values ...
   std::vector<double> scores_;  // ... and their normal scores
 };

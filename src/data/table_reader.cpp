@@ -69,6 +69,7 @@ struct TableReader::State {
   std::size_t id = kNone;
   std::size_t label = kNone;
   RawCells raw;
+  bool has_numbers = source->has_numbers();
 
   State(std::unique_ptr<RowSource> rows, const Schema& schema, Reporter& reporter)
       : source(std::move(rows)), cells(schema.missing), elements(source->columns().size(), -1) {
@@ -157,7 +158,8 @@ struct TableReader::State {
   }
 
   std::optional<float> number(Feature& feature) {
-    const Cell cell = cells.read(*source, feature.file_column);
+    const std::size_t at = feature.file_column;
+    const Cell cell = has_numbers ? cells.read(source->number(at)) : cells.read(source->text(at));
     if (cell.kind == CellKind::missing) return std::nullopt;
     if (cell.kind == CellKind::text || !std::isfinite(cell.value)) throw_not_a_number(feature);
     const double scaled = feature.column.scaler.scale(cell.value);
@@ -166,8 +168,7 @@ struct TableReader::State {
   }
 
   std::optional<float> code(Feature& feature) {
-    if (source->has_numbers() && cells.read(*source, feature.file_column).kind == CellKind::missing)
-      return std::nullopt;
+    if (has_numbers && cells.read(*source, feature.file_column).kind == CellKind::missing) return std::nullopt;
     const auto known = feature.codes.find(trimmed(source->text(feature.file_column)));
     if (known == feature.codes.end()) {
       ++feature.surprises;

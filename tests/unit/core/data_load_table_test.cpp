@@ -4,6 +4,8 @@
 
 #include <unistd.h>
 
+#include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -11,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/signals.hpp"
 #include "data/schema.hpp"
 #include "memory_rows.hpp"
 
@@ -293,6 +296,46 @@ TEST_F(LoadTable, ManyDistinctNumbersFitAsFewDo) {
 TEST_F(LoadTable, ReportsProgressInBytes) {
   load({"x"}, column(9000, [](std::size_t i) { return std::to_string(i); }));
   EXPECT_THAT(reporter.units, ElementsAre("bytes", "bytes"));
+}
+
+TEST_F(LoadTable, ATableWithoutRowsIsRefused) {
+  EXPECT_EQ(error<InputError>({"x", "y"}, {}), "t.csv: no data rows after the header; expected at least one");
+  options.label = "y";
+  options.normal = {"0"};
+  EXPECT_THAT(error<InputError>({"x", "y"}, {}), HasSubstr("no data rows"));
+}
+
+TEST_F(LoadTable, HeldOutRowsAreReadAsScoringWillReadThem) {
+  // Every level appears once or twice, so that some are held out and unknown to the fit, between known ones.
+  Rows rows;
+  for (int i = 0; i < 40; ++i) rows.push_back({std::string(1, static_cast<char>('a' + i % 25)), std::to_string(i * i)});
+  MemoryRows source({"c", "x"}, rows);
+  const auto table = load_table(source, options, reporter, {0.5, 3});
+  ASSERT_EQ(table.held_out.rows, 20);
+  ASSERT_LT(table.schema.columns[0].levels.size(), 25u);
+  Rows held;
+  for (const auto row : table.held_out.row_numbers) held.push_back(rows[static_cast<std::size_t>(row)]);
+  TableReader reader(std::make_unique<MemoryRows>(Texts{"c", "x"}, held), table.schema, reporter);
+  Block scored;
+  ASSERT_TRUE(reader.next(100, scored));
+  EXPECT_EQ(table.held_out.values, scored.values);
+  EXPECT_EQ(table.held_out.observed, scored.observed);
+}
+
+TEST_F(LoadTable, AStopSignalEndsReading) {
+  const auto rows = column(5000, [](std::size_t i) { return std::to_string(i); });
+  EXPECT_EXIT(
+      {
+        install_stop_signals();
+        std::raise(SIGTERM);
+        try {
+          load({"x"}, rows);
+        } catch (const Interrupted& stopped) {
+          std::_Exit(stopped.signal == SIGTERM ? 7 : 8);
+        }
+        std::_Exit(9);
+      },
+      testing::ExitedWithCode(7), "");
 }
 
 class LoadTableFile : public LoadTable {
