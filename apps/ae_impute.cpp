@@ -30,16 +30,23 @@ struct Options {
 
 void declare(CLI::App& app, Options& options) {
   app.add_option("model", options.model, "Folder that ae-train wrote, or its model.safetensors")->required();
-  app.add_option("input", options.input, "Table with missing cells (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")->required();
-  app.add_option("-o,--output", options.output, "Where the filled table (or the evaluation) goes (default: standard output)")->type_name("FILE");
+  app.add_option("input", options.input,
+                 "Table with missing cells (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
+      ->required();
+  app.add_option("-o,--output", options.output,
+                 "Where the filled table (or the evaluation) goes (default: standard output)")
+      ->type_name("FILE");
   auto* only = app.add_flag("--only-missing", options.only_missing, "Fill only missing cells; the default for tables");
-  app.add_flag("--all-cells", options.impute.all_cells, "Also replace observed feature cells by their reconstruction")->excludes(only);
+  app.add_flag("--all-cells", options.impute.all_cells, "Also replace observed feature cells by their reconstruction")
+      ->excludes(only);
   ae::cli::add_integer(app, "--samples", options.impute.samples,
                        "Average this many reconstructions, each with other cells hidden as in training", 1, 10000);
-  app.add_option("--evaluate", options.evaluate, "\"masked\": hide observed cells at random and report the error against filling in column means")
+  app.add_option("--evaluate", options.evaluate,
+                 "\"masked\": hide observed cells at random and report the error against filling in column means")
       ->check(CLI::IsMember({"masked"}));
   ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells that --evaluate hides", 0.001, 0.999);
-  ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides", 0, std::numeric_limits<std::int64_t>::max());
+  ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides", 0,
+                       std::numeric_limits<std::int64_t>::max());
 }
 
 int run(Options& options, ae::cli::Context& context) {
@@ -52,7 +59,8 @@ int run(Options& options, ae::cli::Context& context) {
     ae::infer::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
   } else {
     const auto totals = ae::infer::impute_table(checkpoint, options.impute, output, context.reporter);
-    context.reporter.info(std::to_string(totals.filled) + " missing cells filled in " + std::to_string(totals.rows) + " rows");
+    context.reporter.info(std::to_string(totals.filled) + " missing cells filled in " + std::to_string(totals.rows) +
+                          " rows");
   }
   output.commit();
   return 0;

@@ -24,8 +24,10 @@ struct Options {
 
 void declare(CLI::App& app, Options& options) {
   app.add_option("model", options.model, "Folder that ae-train wrote, or its model.safetensors")->required();
-  app.add_option("input", options.input, "Table to purify (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")->required();
-  app.add_option("-o,--output", options.output, "Where the purified table goes (default: standard output)")->type_name("FILE");
+  app.add_option("input", options.input, "Table to purify (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
+      ->required();
+  app.add_option("-o,--output", options.output, "Where the purified table goes (default: standard output)")
+      ->type_name("FILE");
   ae::cli::add_integer(app, "--steps", options.purify.steps, "Projections applied one after another", 1, 10000);
 }
 

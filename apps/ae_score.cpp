@@ -31,24 +31,33 @@ struct Options {
 
 void declare(CLI::App& app, Options& options) {
   app.add_option("model", options.model, "Folder that ae-train wrote, or its model.safetensors")->required();
-  app.add_option("input", options.score.stream.inputs, "Tables to score (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
+  app.add_option("input", options.score.stream.inputs,
+                 "Tables to score (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
       ->required();
   app.add_option("-o,--output", options.output, "Where the scores go (default: standard output)")->type_name("FILE");
-  auto* threshold = ae::cli::add_number(app, "--threshold", options.score.threshold, "Flag rows with this score or more",
-                                        -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity());
-  auto* alpha = ae::cli::add_number(app, "--alpha", options.score.alpha, "Flag rows with a p-value of at most this", 0, 1);
+  auto* threshold =
+      ae::cli::add_number(app, "--threshold", options.score.threshold, "Flag rows with this score or more",
+                          -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity());
+  auto* alpha =
+      ae::cli::add_number(app, "--alpha", options.score.alpha, "Flag rows with a p-value of at most this", 0, 1);
   auto* fdr = ae::cli::add_number(app, "--fdr", options.score.fdr,
                                   "Flag as many rows as keep the expected share of false alarms among them at this "
-                                  "(Benjamini-Hochberg; needs the whole input)", 0, 1);
-  auto* summary = app.add_option("--roc", options.summary, "Flag by the threshold that ae-roc --summary wrote")->type_name("SUMMARY.json");
+                                  "(Benjamini-Hochberg; needs the whole input)",
+                                  0, 1);
+  auto* summary = app.add_option("--roc", options.summary, "Flag by the threshold that ae-roc --summary wrote")
+                      ->type_name("SUMMARY.json");
   for (auto* option : {threshold, alpha, fdr, summary}) {
     for (auto* other : {threshold, alpha, fdr, summary}) {
       if (option != other) option->excludes(other);
     }
   }
-  ae::cli::add_integer(app, "--explain", options.score.explain, "Name the columns with the K largest shares of the score", 0, 1 << 20);
-  app.add_option("--rows", options.only_rows, "Score only these rows: a file with one 0-based row number a line")->type_name("FILE");
-  app.add_option("--exclude-rows", options.exclude_rows, "Leave out these rows: a file with one 0-based row number a line")->type_name("FILE");
+  ae::cli::add_integer(app, "--explain", options.score.explain,
+                       "Name the columns with the K largest shares of the score", 0, 1 << 20);
+  app.add_option("--rows", options.only_rows, "Score only these rows: a file with one 0-based row number a line")
+      ->type_name("FILE");
+  app.add_option("--exclude-rows", options.exclude_rows,
+                 "Leave out these rows: a file with one 0-based row number a line")
+      ->type_name("FILE");
   app.add_flag("--fail-on-anomaly", options.fail_on_anomaly, "Exit with code 3 when a row is flagged");
 }
 

@@ -41,7 +41,8 @@ void declare(CLI::App& app, Options& options) {
   app.add_flag("--resume", options.resume, "Continue an interrupted run in DIR, to the same bytes");
   app.add_flag("--print-config", options.print_config, "Print the whole resolved config and exit");
   app.add_flag("--print-schema", options.print_schema, "Print the JSON Schema of config files and exit");
-  app.add_flag("--print-settings", options.print_settings, "Print every setting with range, default and meaning, and exit");
+  app.add_flag("--print-settings", options.print_settings,
+               "Print every setting with range, default and meaning, and exit");
 }
 
 void print(std::string_view text) {

@@ -102,7 +102,8 @@ class TableLoader {
     const auto held = std::clamp<std::int64_t>(wanted, 0, count - 1);
     const auto order = permutation(count, Random(stream_key(hold_out_.seed, "held-out rows")));
     trains_.assign(static_cast<std::size_t>(count), true);
-    for (std::int64_t i = 0; i < held; ++i) trains_[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = false;
+    for (std::int64_t i = 0; i < held; ++i)
+      trains_[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = false;
   }
 
   void fit() {
@@ -115,7 +116,8 @@ class TableLoader {
     }
     for (std::size_t i = 0; i < collectors_.size(); ++i) {
       throw_if_stopped("reading the table");
-      if (!collectors_[i].observed_any(trains_)) never_observed_.push_back(ae::quoted(schema.columns[collected_[i]].name));
+      if (!collectors_[i].observed_any(trains_))
+        never_observed_.push_back(ae::quoted(schema.columns[collected_[i]].name));
       schema.columns[collected_[i]] = collectors_[i].fit(options_.scaling, trains_);
     }
   }

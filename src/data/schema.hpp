@@ -94,9 +94,9 @@ struct HoldOut {
 
 // A training table in memory, with its fitted schema.
 struct Table {
-  Schema schema;      // fitted on `training` alone
-  Block training;     // selected rows, in file order
-  Block held_out;     // the others
+  Schema schema;   // fitted on `training` alone
+  Block training;  // selected rows, in file order
+  Block held_out;  // the others
   std::int64_t rows_in_file = 0;
   std::string data_sha256;  // of the data file's bytes on disk; "" for standard input
 };

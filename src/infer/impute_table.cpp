@@ -82,8 +82,9 @@ class Imputer {
         mask_rate_(training_mask_rate(checkpoint.config())),
         seed_(static_cast<std::uint64_t>(checkpoint.config().training.seed)) {
     if (samples > 1 && mask_rate_ == 0) {
-      throw UsageError("--samples " + std::to_string(samples) + ": " + checkpoint.name() +
-                       " was trained without mask corruption, so every reconstruction would be the same; leave --samples out");
+      throw UsageError(
+          "--samples " + std::to_string(samples) + ": " + checkpoint.name() +
+          " was trained without mask corruption, so every reconstruction would be the same; leave --samples out");
     }
   }
 

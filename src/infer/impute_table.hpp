@@ -14,8 +14,8 @@ namespace ae::infer {
 
 struct ImputeOptions {
   StreamOptions stream;
-  bool all_cells = false;  // also replace observed feature cells by their reconstruction
-  std::int64_t samples = 1;         // reconstructions averaged per row; above 1 each sees the row under other random masks
+  bool all_cells = false;    // also replace observed feature cells by their reconstruction
+  std::int64_t samples = 1;  // reconstructions averaged per row; above 1 each sees the row under other random masks
 };
 
 struct ImputeTotals {
@@ -46,8 +46,8 @@ struct PurifyOptions {
   std::int64_t steps = 1;  // projections applied one after another
 };
 
-// Writes the table with every feature cell replaced by its reconstruction (other columns unchanged) and two more columns,
-// loss_before and loss_after: the row's score as it was, and as it is written.
+// Writes the table with every feature cell replaced by its reconstruction (other columns unchanged) and two more
+// columns, loss_before and loss_after: the row's score as it was, and as it is written.
 std::int64_t purify_table(const train::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
                           Reporter& reporter);
 

@@ -41,8 +41,8 @@ class RowFilter {
   bool has_only_ = false;
 };
 
-// Lines whose flag can only be told when all rows were seen wait in an unnamed temporary file, in two parts: before and after the
-// flag.
+// Lines whose flag can only be told when all rows were seen wait in an unnamed temporary file, in two parts: before and
+// after the flag.
 class Spool {
  public:
   Spool() : file_(std::tmpfile()) {
@@ -194,7 +194,8 @@ class TableScorer {
   void count_row(const data::Block& block, std::size_t row) {
     ++totals_.rows;
     const auto begin = block.observed.begin() + static_cast<std::ptrdiff_t>(row * columns_.size());
-    if (std::none_of(begin, begin + static_cast<std::ptrdiff_t>(columns_.size()), [](auto seen) { return seen != 0; })) {
+    if (std::none_of(begin, begin + static_cast<std::ptrdiff_t>(columns_.size()),
+                     [](auto seen) { return seen != 0; })) {
       ++unobserved_;
     }
   }
@@ -205,15 +206,16 @@ class TableScorer {
   }
 
   // The columns with the largest shares, largest first; equal shares in column order.
-  void explain(std::string& text, const data::TableReader& reader, const data::Block& block, const score::Scored& scored,
-               std::int64_t row, const std::vector<std::size_t>& file_columns) {
+  void explain(std::string& text, const data::TableReader& reader, const data::Block& block,
+               const score::Scored& scored, std::int64_t row, const std::vector<std::size_t>& file_columns) {
     const auto elements = static_cast<std::int64_t>(columns_.size());
     const double* shares = scored.shares.data_ptr<double>() + row * elements;
     const double* expected = scored.expected.data_ptr<double>() + row * elements;
     order_.resize(columns_.size());
     std::iota(order_.begin(), order_.end(), 0);
-    std::partial_sort(order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(explained_), order_.end(),
-                      [&](std::int64_t a, std::int64_t b) { return shares[a] != shares[b] ? shares[a] > shares[b] : a < b; });
+    std::partial_sort(
+        order_.begin(), order_.begin() + static_cast<std::ptrdiff_t>(explained_), order_.end(),
+        [&](std::int64_t a, std::int64_t b) { return shares[a] != shares[b] ? shares[a] > shares[b] : a < b; });
     for (std::size_t k = 0; k < explained_; ++k) {
       const auto e = order_[k];
       const auto element = static_cast<std::size_t>(e);
@@ -262,7 +264,8 @@ double threshold_of_summary(const std::filesystem::path& summary) {
   const auto json = nlohmann::json::parse(read_file(summary, FileKind::data), nullptr, false);
   const nlohmann::json::json_pointer pointer("/chosen/threshold");
   if (json.is_discarded() || !json.contains(pointer) || !json[pointer].is_number()) {
-    throw InputError(summary.string() + ": /chosen/threshold: not found; expected the summary.json that ae-roc --summary writes");
+    throw InputError(summary.string() +
+                     ": /chosen/threshold: not found; expected the summary.json that ae-roc --summary writes");
   }
   return json[pointer].get<double>();
 }

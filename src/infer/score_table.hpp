@@ -20,7 +20,7 @@ struct ScoreOptions {
   std::optional<double> threshold;  // score >= threshold
   std::optional<double> alpha;      // p_value <= alpha
   std::optional<double> fdr;        // Benjamini-Hochberg over all rows
-  std::int64_t explain = 0;                  // columns to explain per row
+  std::int64_t explain = 0;         // columns to explain per row
   // Row numbers to leave out or to keep (sorted); empty path = all.
   std::filesystem::path exclude_rows;
   std::filesystem::path only_rows;

@@ -15,7 +15,7 @@ namespace ae::infer {
 struct StreamOptions {
   std::vector<std::string> inputs;  // files; "-" is standard input
   data::TableFormat format;
-  bool keep_raw = false;            // keep the exact bytes of the cells
+  bool keep_raw = false;  // keep the exact bytes of the cells
 };
 
 class TableStream {
@@ -24,9 +24,9 @@ class TableStream {
 
   TableStream(const train::Checkpoint& checkpoint, StreamOptions options, Reporter& reporter);
 
-  // Calls `visit` for every block, in order; row numbers count on from file to file. A block ends early when the input would make
-  // us wait, so that what is there can be answered at once. InputError when an input has no rows.
-  // Stop signals end it by Interrupted.
+  // Calls `visit` for every block, in order; row numbers count on from file to file. A block ends early when the input
+  // would make us wait, so that what is there can be answered at once. InputError when an input has no rows. Stop
+  // signals end it by Interrupted.
   void for_each(const Visit& visit);
 
  private:

@@ -98,7 +98,8 @@ double weights_at_least(const Common& common, const Layers& layers, const Interf
   }
   total += width * static_cast<double>(common.latent);
   if (layers.tied) return total;
-  const double last = layers.hidden.empty() ? static_cast<double>(common.latent) : static_cast<double>(layers.hidden.front());
+  const double last =
+      layers.hidden.empty() ? static_cast<double>(common.latent) : static_cast<double>(layers.hidden.front());
   return total + last * static_cast<double>(interface.outputs);
 }
 

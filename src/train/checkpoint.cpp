@@ -31,7 +31,8 @@ const std::string& metadata(const data::Safetensors& file, const std::string& ke
 
 Json parse_json(const data::Safetensors& file, const std::string& key, const std::string& name) {
   auto json = Json::parse(metadata(file, key, name), nullptr, false);
-  if (json.is_discarded()) throw InputError(name + ": metadata " + ae::quoted(key) + " is not JSON; the file is damaged");
+  if (json.is_discarded())
+    throw InputError(name + ": metadata " + ae::quoted(key) + " is not JSON; the file is damaged");
   return json;
 }
 
@@ -73,13 +74,15 @@ Arrays with_prefix(const Arrays& arrays, const std::string& prefix) {
 }
 
 // A network is only built when the file really holds as many numbers as it would allocate.
-void check_size(const Config& config, const model::Interface& interface, const Arrays& weights, const std::string& name) {
+void check_size(const Config& config, const model::Interface& interface, const Arrays& weights,
+                const std::string& name) {
   double held = 0;
-  for (const auto& [key, array] : weights) held += static_cast<double>(array.bytes.size()) / data::dtype_size(array.dtype);
+  for (const auto& [key, array] : weights)
+    held += static_cast<double>(array.bytes.size()) / data::dtype_size(array.dtype);
   const double needed = config.model->weights(interface);
   if (needed > held) {
-    throw InputError(name + ": holds " + number_text(held) + " weights, its config needs at least " + number_text(needed) +
-                     "; the file is damaged");
+    throw InputError(name + ": holds " + number_text(held) + " weights, its config needs at least " +
+                     number_text(needed) + "; the file is damaged");
   }
 }
 
@@ -98,8 +101,8 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
                      ae::quoted(kFormat) + "); use the model.safetensors that ae-train wrote");
   }
   if (const auto& version = metadata(file, "version", name); version != kVersion) {
-    throw InputError(name + ": model format version " + ae::quoted(version) + "; this program reads version " + kVersion +
-                     ": use the aetools version that wrote it, or train again");
+    throw InputError(name + ": model format version " + ae::quoted(version) + "; this program reads version " +
+                     kVersion + ": use the aetools version that wrote it, or train again");
   }
   checkpoint.config_ = std::make_unique<Config>();
   Config& config = *checkpoint.config_;
@@ -131,7 +134,8 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
 
 int Checkpoint::use_threads(int requested) const {
   constexpr double kRowsAtOnce = 256;
-  return model::use_threads(requested, 2 * kRowsAtOnce * static_cast<double>(autoencoder_->network().parameter_count()));
+  return model::use_threads(requested,
+                            2 * kRowsAtOnce * static_cast<double>(autoencoder_->network().parameter_count()));
 }
 
 void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents) {

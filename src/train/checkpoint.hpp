@@ -26,8 +26,8 @@ namespace ae::train {
 
 class Checkpoint {
  public:
-  // `path` is a model file or the folder that ae-train wrote. Everything is checked before it is used; InputError (exit 4)
-  // for a missing, damaged or hostile file, or one of another kind.
+  // `path` is a model file or the folder that ae-train wrote. Everything is checked before it is used; InputError (exit
+  // 4) for a missing, damaged or hostile file, or one of another kind.
   static Checkpoint open(const std::filesystem::path& path);
 
   const std::string& name() const { return name_; }  // the file, for messages

@@ -228,8 +228,9 @@ void Loop::resume() {
     return found == state.metadata.end() ? std::string() : found->second;
   };
   if (text("format") != kFormat || text("version") != kVersion) {
-    throw InputError(state_file_ + ": not a training state of this version (found format " + ae::quoted(text("format")) +
-                     ", version " + ae::quoted(text("version")) + "); start over with --force");
+    throw InputError(state_file_ + ": not a training state of this version (found format " +
+                     ae::quoted(text("format")) + ", version " + ae::quoted(text("version")) +
+                     "); start over with --force");
   }
   if (text("fingerprint") != fingerprint_) {
     throw UsageError(

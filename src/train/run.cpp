@@ -38,7 +38,8 @@ class RunFolder {
     if (descriptor_ < 0) throw RunError(path.string() + ": cannot open the folder: " + std::strerror(errno));
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
       ::close(descriptor_);
-      throw UsageError(path.string() + ": another ae-train is writing to this folder; wait for it or choose another --out");
+      throw UsageError(path.string() +
+                       ": another ae-train is writing to this folder; wait for it or choose another --out");
     }
   }
   ~RunFolder() { ::close(descriptor_); }
@@ -131,7 +132,8 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   loss::Autoencoder autoencoder(*config.model, config.loss.terms, elements, observed_matters, seed);
   autoencoder.loss().check_targets(training.range(0, training.size()));
   const double weights = static_cast<double>(autoencoder.network().parameter_count());
-  const int threads = model::use_threads(options.threads, 6 * weights * static_cast<double>(config.training.batch_size));
+  const int threads =
+      model::use_threads(options.threads, 6 * weights * static_cast<double>(config.training.batch_size));
 
   const std::string resolved = config::to_json(config, config::Paths::as_written);
   const std::string fingerprint = sha256_of(resolved + table.data_sha256 + "threads " + std::to_string(threads));

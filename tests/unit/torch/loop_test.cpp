@@ -62,9 +62,8 @@ class MeanObjective final : public Objective {
 class LoopTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() /
-              ("aetools_loop_" + std::to_string(::getpid()) + "_" +
-               testing::UnitTest::GetInstance()->current_test_info()->name());
+    folder_ = std::filesystem::temp_directory_path() / ("aetools_loop_" + std::to_string(::getpid()) + "_" +
+                                                        testing::UnitTest::GetInstance()->current_test_info()->name());
     std::filesystem::create_directories(folder_);
     options_.epochs = 6;
     options_.batch_size = 4;
@@ -75,13 +74,14 @@ class LoopTest : public testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string state() const { return (folder_ / "state.safetensors").string(); }
   Loop loop(Objective& objective, const std::string& fingerprint = "same") {
-    return Loop(objective, options_, state(), fingerprint,
-                [this](const Arrays& best, const std::vector<EpochRecord>& history) {
-                  published_ = to_tensor(best.at("w")).item<double>();
-                  published_epochs_ = history.size();
-                  ++publications_;
-                },
-                reporter_);
+    return Loop(
+        objective, options_, state(), fingerprint,
+        [this](const Arrays& best, const std::vector<EpochRecord>& history) {
+          published_ = to_tensor(best.at("w")).item<double>();
+          published_epochs_ = history.size();
+          ++publications_;
+        },
+        reporter_);
   }
   std::filesystem::path folder_;
   TrainingOptions options_;

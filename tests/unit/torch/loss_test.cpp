@@ -14,7 +14,8 @@ namespace {
 using model::Batch;
 using model::Element;
 
-const std::vector<Element> kMixed{{"a", 0, false}, {"b", 0, false}, {"colour", 4, false}, {"size", 3, false}, {"c", 0, false}};
+const std::vector<Element> kMixed{
+    {"a", 0, false}, {"b", 0, false}, {"colour", 4, false}, {"size", 3, false}, {"c", 0, false}};
 
 // A table of numbers in [0, 1] (so that every term can judge them) and level codes; about a third not observed.
 Batch random_batch(const std::vector<Element>& elements, std::int64_t samples, std::uint64_t seed) {

@@ -30,7 +30,7 @@ class EveryFamily : public testing::TestWithParam<std::string> {
   std::unique_ptr<Network> build(const std::string& settings, bool observed_matters) const {
     config::Variant<Family> family(families(), GetParam());
     config::read_text(*family.value(), settings, "test", ".");
-    const Interface interface{kMixed, 9, observed_matters};
+    const Interface interface { kMixed, 9, observed_matters };
     torch::manual_seed(3);
     auto network = family->build(interface);
     EXPECT_LE(family->weights(interface), static_cast<double>(network->parameter_count()));
@@ -89,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(Registry, EveryFamily, testing::ValuesIn(family_names()
 
 TEST(Model, TiedDecoderUsesTheTransposedEncoder) {
   config::Variant<Family> family(families(), "dense");
-  config::read_text(*family.value(), R"({"hidden": [6], "latent": 2, "tied": true, "activation": "tanh"})", "test", ".");
+  config::read_text(*family.value(), R"({"hidden": [6], "latent": 2, "tied": true, "activation": "tanh"})", "test",
+                    ".");
   const std::vector<Element> elements{{"a", 0, false}, {"b", 0, false}, {"c", 0, false}};
   auto network = family->build({elements, 3, false});
   // weights 3x6 and 6x2 once, biases 6 + 2 + 6 + 3
@@ -110,8 +111,8 @@ TEST(Model, HugeSizesAreCountedWithoutAllocating) {
   EXPECT_GT(family->weights({{{"a", 0, false}}, 1, false}), 1e10);
 }
 
-// The best rank-k linear reconstruction is the projection on the k leading principal components (Eckart-Young): a trained
-// linear autoencoder must reach its error, found here by an eigendecomposition of the covariance.
+// The best rank-k linear reconstruction is the projection on the k leading principal components (Eckart-Young): a
+// trained linear autoencoder must reach its error, found here by an eigendecomposition of the covariance.
 TEST(Model, TrainedLinearAutoencoderReachesThePcaError) {
   for (const std::int64_t seed : {1, 2, 3}) {
     torch::manual_seed(seed);
