@@ -15,7 +15,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
-#include "config/fields.hpp"
+#include "data/options.hpp"
 #include "data/rows.hpp"
 #include "data/scaling.hpp"
 
@@ -51,9 +51,8 @@ struct Schema {
   static Schema from_json(const nlohmann::ordered_json& json);
 };
 
-// The config section "/data".
-struct TableOptions : config::Section {
-  config::Path path;
+// The config section "/data" of a table.
+struct TableOptions : DataOptions {
   std::string format = "auto";
   std::string delimiter;
   std::string header = "auto";
@@ -84,12 +83,6 @@ struct Block {
   std::vector<std::string> labels;        // one per row, or empty when there is no label column
   void clear();
   void append_row(const Block& from, std::int64_t row);  // of the same elements
-};
-
-// Which of the selected rows are kept out of fitting (scalers, levels, weights) to judge it.
-struct HoldOut {
-  double fraction = 0;     // of the selected rows, rounded; at least one row stays for training
-  std::uint64_t seed = 0;  // which ones
 };
 
 // A training table in memory, with its fitted schema.

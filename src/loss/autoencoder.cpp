@@ -2,27 +2,45 @@
 
 #include <torch/torch.h>
 
+#include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/text.hpp"
 
 namespace ae::loss {
 
-Autoencoder::Autoencoder(const model::Family& family, const TermList& terms, std::vector<model::Element> elements,
+Autoencoder::Autoencoder(const model::Family& family, const TermList& terms, const model::Domain& domain,
                          bool observed_matters, std::uint64_t seed)
-    : loss_(terms, std::move(elements), family.variational()) {
+    : loss_(terms, domain, family.variational()) {
+  if (family.reads_images() != domain.images()) {
+    std::vector<std::string> fitting;
+    for (const auto& entry : model::families()) {
+      if (entry.make()->reads_images() == domain.images()) fitting.push_back(ae::quoted(entry.name));
+    }
+    throw UsageError("/model/type: this family does not read " + std::string(domain.noun()) +
+                     ", which the data are; use " + ae::join(fitting, " or "));
+  }
   torch::manual_seed(stream_key(seed, "weights"));
-  network_ = family.build({loss_.elements(), loss_.outputs(), observed_matters});
+  network_ = family.build({domain, loss_.outputs(), observed_matters});
 }
 
 namespace {
 
 // Matrix products of different heights may differ in the last bit. Batches are therefore computed in pieces of one
 // fixed height (the last one padded), so that a sample's answer does not depend on which samples it came with.
-constexpr std::int64_t kPiece = 256;
+constexpr std::int64_t kPieceRows = 256;
+constexpr std::int64_t kPiecePixels = 1 << 17;
 
-at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t rows) {
-  const auto piece = all.narrow(0, begin, rows);
-  if (rows == kPiece) return piece;
-  return torch::cat({piece, torch::zeros({kPiece - rows, all.size(1)}, all.options())});
+std::int64_t piece_samples(const model::Batch& batch) {
+  if (batch.values.dim() == 2) return kPieceRows;
+  return std::clamp<std::int64_t>(kPiecePixels / (batch.values.size(2) * batch.values.size(3)), 1, kPieceRows);
+}
+
+at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {
+  const auto part = all.narrow(0, begin, samples);
+  if (samples == piece) return part;
+  auto rest = all.sizes().vec();
+  rest[0] = piece - samples;
+  return torch::cat({part, torch::zeros(rest, all.options())});
 }
 
 }  // namespace
@@ -31,13 +49,15 @@ Reconstruction Autoencoder::reconstruct(const model::Batch& batch) const {
   const torch::NoGradGuard no_grad;
   network_->set_training(false);
   std::vector<at::Tensor> elements, expected, latent;
-  for (std::int64_t begin = 0; begin < batch.samples(); begin += kPiece) {
-    const std::int64_t rows = std::min(kPiece, batch.samples() - begin);
-    const model::Batch piece{padded_piece(batch.values, begin, rows), padded_piece(batch.observed, begin, rows)};
+  const std::int64_t height = piece_samples(batch);
+  for (std::int64_t begin = 0; begin < batch.samples(); begin += height) {
+    const std::int64_t samples = std::min(height, batch.samples() - begin);
+    const model::Batch piece{padded_piece(batch.values, begin, samples, height),
+                             padded_piece(batch.observed, begin, samples, height)};
     const auto output = network_->forward(piece);
-    elements.push_back(loss_.evaluate(output, piece).elements.narrow(0, 0, rows));
-    expected.push_back(loss_.expected(output.prediction).narrow(0, 0, rows));
-    latent.push_back(output.code.latent.narrow(0, 0, rows));
+    elements.push_back(loss_.evaluate(output, piece).elements.narrow(0, 0, samples));
+    expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
+    latent.push_back(output.code.latent.narrow(0, 0, samples));
   }
   return {torch::cat(elements), torch::cat(expected), torch::cat(latent)};
 }

@@ -10,9 +10,9 @@
 
 namespace ae::loss {
 
-// elements [samples, elements] float: weighted loss per element, 0 where not observed
-// expected [samples, elements] float: the reconstruction, in network units
-// latent   [samples, latent]   float
+// elements shaped like the batch: weighted loss per element, 0 where not observed
+// expected shaped like the batch: the reconstruction, in network units
+// latent   [samples, latent], or [samples, channels, height, width]
 struct Reconstruction {
   at::Tensor elements;
   at::Tensor expected;
@@ -21,14 +21,16 @@ struct Reconstruction {
 
 class Autoencoder {
  public:
-  // Builds composition and network for these elements; weights are drawn from `seed`. The terms must outlive the pair.
-  // `observed_matters`: cells can be missing or masked (see model::Interface).
-  Autoencoder(const model::Family& family, const TermList& terms, std::vector<model::Element> elements,
-              bool observed_matters, std::uint64_t seed);
+  // Builds composition and network for this domain; weights are drawn from `seed`. The terms must outlive the pair.
+  // `observed_matters`: cells can be missing or masked (see model::Interface). UsageError when the family or a term is
+  // made for another kind of data.
+  Autoencoder(const model::Family& family, const TermList& terms, const model::Domain& domain, bool observed_matters,
+              std::uint64_t seed);
 
   model::Network& network() const { return *network_; }
   const Composition& loss() const { return loss_; }
-  const std::vector<model::Element>& elements() const { return loss_.elements(); }
+  const model::Domain& domain() const { return loss_.domain(); }
+  const std::vector<model::Element>& elements() const { return domain().elements; }
 
   // Evaluation mode, no gradients. A sample's answer does not depend on the other samples of the batch (at least one).
   Reconstruction reconstruct(const model::Batch& batch) const;

@@ -44,6 +44,8 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
   return chosen;
 }
 
+at::Tensor sum_per_sample(const at::Tensor& values) { return values.flatten(1).sum(1); }
+
 }  // namespace
 
 void LossOptions::fields(config::Fields& f) {
@@ -62,8 +64,7 @@ void LossOptions::resolve(const std::vector<model::Element>& elements, bool vari
   terms_set = true;
 }
 
-Composition::Composition(const TermList& terms, std::vector<model::Element> elements, bool variational)
-    : elements_(std::move(elements)) {
+Composition::Composition(const TermList& terms, const model::Domain& domain, bool variational) : domain_(domain) {
   std::vector<std::string> lines;
   std::set<std::int64_t> covered;
   bool has_kl = false;
@@ -83,7 +84,7 @@ Composition::Composition(const TermList& terms, std::vector<model::Element> elem
       }
     }
     if (term.grain() == Grain::sample) continue;
-    const auto chosen = selected(term, type, pointer, elements_, lines);
+    const auto chosen = selected(term, type, pointer, domain_.elements, lines);
     covered.insert(chosen.begin(), chosen.end());
     if (!chosen.empty()) declare_use(t, chosen);
   }
@@ -91,8 +92,8 @@ Composition::Composition(const TermList& terms, std::vector<model::Element> elem
     lines.push_back("/loss/terms: a variational model needs a kl term; add {\"type\": \"kl\"}");
   }
   std::vector<std::string> uncovered;
-  for (std::size_t e = 0; e < elements_.size(); ++e) {
-    if (!covered.contains(static_cast<std::int64_t>(e))) uncovered.push_back(ae::quoted(elements_[e].name));
+  for (std::size_t e = 0; e < domain_.elements.size(); ++e) {
+    if (!covered.contains(static_cast<std::int64_t>(e))) uncovered.push_back(ae::quoted(domain_.elements[e].name));
   }
   if (!uncovered.empty()) {
     lines.push_back("/loss/terms: no term judges column " + ae::join(uncovered) +
@@ -107,7 +108,7 @@ Composition::Composition(const TermList& terms, std::vector<model::Element> elem
 void Composition::declare_use(std::size_t t, const std::vector<std::int64_t>& chosen) {
   const Term& term = *terms_[t];
   std::map<std::int64_t, std::vector<std::int64_t>> by_width;
-  for (const auto e : chosen) by_width[term.outputs(elements_[static_cast<std::size_t>(e)])].push_back(e);
+  for (const auto e : chosen) by_width[term.outputs(domain_.elements[static_cast<std::size_t>(e)])].push_back(e);
   for (auto& [width, group] : by_width) {
     const auto same = [&, width = width](const Head& head) { return head.name == term.head() && head.width == width; };
     auto found = std::find_if(heads_.begin(), heads_.end(), same);
@@ -131,7 +132,7 @@ void Composition::place_heads() {
   }
   for (auto& use : uses_) {
     const Head& head = heads_[use.head];
-    if (use.elements.size() != elements_.size()) use.element_index = torch::tensor(use.elements, torch::kInt64);
+    if (use.elements.size() != domain_.elements.size()) use.element_index = torch::tensor(use.elements, torch::kInt64);
     if (use.elements == head.elements) continue;
     std::vector<std::int64_t> positions;
     for (const auto e : use.elements) {
@@ -143,11 +144,14 @@ void Composition::place_heads() {
 
 at::Tensor Composition::slots(const at::Tensor& prediction, const Head& head) const {
   const auto count = static_cast<std::int64_t>(head.elements.size());
-  return prediction.narrow(1, head.offset, count * head.width).reshape({prediction.size(0), count, head.width});
+  auto shape = prediction.sizes().vec();
+  shape[1] = count;
+  shape.insert(shape.begin() + 2, head.width);
+  return prediction.narrow(1, head.offset, count * head.width).reshape(shape);
 }
 
 Evaluation Composition::evaluate(const model::Output& output, const model::Batch& target, double epoch) const {
-  const auto observed_count = target.observed.sum(1).clamp_min(1);
+  const auto observed_count = sum_per_sample(target.observed).clamp_min(1);
   Evaluation result;
   result.parts.resize(terms_.size());
   for (const Use& use : uses_) {
@@ -160,7 +164,7 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
     const double weight = term.weight * term.ramp(epoch);
     const auto loss = term.element_loss(prediction, values) * observed * weight;
     auto& part = result.parts[use.term];
-    const auto share = loss.sum(1) / observed_count;
+    const auto share = sum_per_sample(loss) / observed_count;
     part = part.defined() ? part + share : share;
     if (all) {
       result.elements = result.elements.defined() ? result.elements + loss : loss;
@@ -172,7 +176,8 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
   for (std::size_t t = 0; t < terms_.size(); ++t) {
     auto& part = result.parts[t];
     if (terms_[t]->grain() == Grain::sample) {
-      part = terms_[t]->sample_loss(output.code, target.values.size(1)) * (terms_[t]->weight * terms_[t]->ramp(epoch));
+      part =
+          terms_[t]->sample_loss(output.code, target.values[0].numel()) * (terms_[t]->weight * terms_[t]->ramp(epoch));
     } else if (!part.defined()) {
       part = torch::zeros_like(observed_count);
     }
@@ -182,7 +187,9 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
 }
 
 at::Tensor Composition::expected(const at::Tensor& prediction) const {
-  auto values = torch::zeros({prediction.size(0), static_cast<std::int64_t>(elements_.size())}, prediction.options());
+  auto shape = prediction.sizes().vec();
+  shape[1] = static_cast<std::int64_t>(domain_.elements.size());
+  auto values = torch::zeros(shape, prediction.options());
   // Backwards, so that where two heads describe one element the first declared one has the last word.
   for (auto head = heads_.rbegin(); head != heads_.rend(); ++head) {
     values.index_copy_(1, torch::tensor(head->elements, torch::kInt64),
@@ -199,7 +206,7 @@ void Composition::check_targets(const model::Batch& batch) const {
       const auto complaint = terms_[use.term]->complaint(batch.values.select(1, e).masked_select(observed));
       if (!complaint.empty()) {
         lines.push_back("/loss/terms/" + std::to_string(use.term) + ": column " +
-                        ae::quoted(elements_[static_cast<std::size_t>(e)].name) + ": " + complaint);
+                        ae::quoted(domain_.elements[static_cast<std::size_t>(e)].name) + ": " + complaint);
       }
     }
   }

@@ -2,7 +2,8 @@
 //   element  e_ij = observed_ij * sum_t weight_t * loss_t(x_ij, prediction_ij)
 //   sample   s_i  = sum_j e_ij / #observed_i + sum over per-sample terms of weight_t * loss_t(i)
 //   batch    mean of s_i
-// What is not observed never enters. A sample with nothing observed has element mean 0.
+// What is not observed never enters. A sample with nothing observed has element mean 0. Of an image, every pixel of
+// every channel is one j; terms are chosen by channel.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -27,7 +28,7 @@ struct LossOptions : config::Section {
 };
 
 struct Evaluation {
-  at::Tensor elements;            // [samples, elements] weighted, 0 where not observed
+  at::Tensor elements;            // shaped like the batch: weighted, 0 where not observed
   std::vector<at::Tensor> parts;  // per term [samples]: its share of the sample's loss; they sum to `samples`
   at::Tensor samples;             // [samples]
 };
@@ -36,15 +37,15 @@ class Composition {
  public:
   // UsageError, with pointers below /loss/terms, when a term selects no element or one it cannot judge, an element is
   // judged by no term, or terms and model do not fit (kl without a variational model or the reverse).
-  Composition(const TermList& terms, std::vector<model::Element> elements, bool variational);
+  Composition(const TermList& terms, const model::Domain& domain, bool variational);
 
-  std::int64_t outputs() const { return outputs_; }  // decoder outputs in all
-  const std::vector<model::Element>& elements() const { return elements_; }
+  std::int64_t outputs() const { return outputs_; }  // decoder outputs per sample or pixel
+  const model::Domain& domain() const { return domain_; }
   const std::vector<std::string>& part_names() const { return part_names_; }  // "mse", "mse_2" for the second one ...
 
   // `epoch` (fractional) drives ramps; the default is "after every ramp", the value used for validation and scoring.
   Evaluation evaluate(const model::Output& output, const model::Batch& target, double epoch = 1e18) const;
-  at::Tensor expected(const at::Tensor& prediction) const;  // [samples, elements], network units
+  at::Tensor expected(const at::Tensor& prediction) const;  // shaped like the batch, network units
 
   // UsageError when a term cannot judge these targets (bce outside [0, 1]), naming term and column.
   void check_targets(const model::Batch& batch) const;
@@ -69,7 +70,7 @@ class Composition {
   void place_heads();
 
   std::vector<const Term*> terms_;
-  std::vector<model::Element> elements_;
+  model::Domain domain_;
   std::vector<std::string> part_names_;
   std::vector<Head> heads_;
   std::vector<Use> uses_;

@@ -105,7 +105,7 @@ class KullbackLeibler final : public Term {
   at::Tensor sample_loss(const model::Code& code, std::int64_t elements) const override {
     // expm1(v) - v >= 0 keeps the sum non-negative in floating point too.
     const auto excess = torch::expm1(code.log_variance) - code.log_variance;
-    return 0.5 * (code.mean.square() + excess).sum(1) / static_cast<double>(elements);
+    return 0.5 * (code.mean.square() + excess).flatten(1).sum(1) / static_cast<double>(elements);
   }
   double ramp(double epoch) const override { return warm_up > 0 ? std::min(1.0, epoch / warm_up) : 1.0; }
 };

@@ -33,9 +33,10 @@ class Term : public config::Section {
   // Terms whose head has the same name share the decoder outputs of an element.
   virtual std::string_view head() const { return "value"; }
   virtual std::int64_t outputs(const model::Element&) const { return 1; }
-  // prediction [samples, group, outputs], target [samples, group] -> loss [samples, group], unweighted, >= 0
+  // prediction [samples, group, outputs], target [samples, group] -> loss [samples, group], unweighted, >= 0; of images
+  // all three have [height, width] behind
   virtual at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const;
-  // prediction [samples, group, outputs] -> expected value in network units [samples, group]
+  // prediction [samples, group, outputs] -> expected value in network units [samples, group]; likewise
   virtual at::Tensor expected(const at::Tensor& prediction) const;
   // What is wrong with these targets for this term ("values outside [0, 1]"), or "". target [samples], observed ones
   // only

@@ -11,18 +11,30 @@
 
 namespace ae::model {
 
-// One element: a cell of the user's data, however many network inputs or outputs it takes.
+// One element: a cell of a row, however many network inputs or outputs it takes; of an image, a channel.
 struct Element {
   std::string name;
   std::int64_t codes = 0;  // categorical: training levels + 1 for unseen ones; numeric: 0
   bool constant = false;   // one value in training: scored, but never shown to the network
+  bool channel = false;    // of an image: a value per pixel
   bool categorical() const { return codes > 0; }
 };
 
 std::vector<Element> elements_of(const data::Schema& schema);
 
-// values   [samples, elements] float: network units (scaled numbers, level codes), 0 where not observed
-// observed [samples, elements] float: 1 or 0
+// What one sample is: the elements of a table row, or the channels of an image over a grid of pixels.
+struct Domain {
+  std::vector<Element> elements;
+  std::vector<std::int64_t> grid;  // {} for rows; {height, width} of a training sample for images
+  Domain(std::vector<Element> elements, std::vector<std::int64_t> grid = {})
+      : elements(std::move(elements)), grid(std::move(grid)) {}
+  bool images() const { return !grid.empty(); }
+  std::string_view noun() const { return images() ? "images" : "tables"; }
+};
+
+// values   [samples, elements] or [samples, channels, height, width] float: network units (scaled numbers, level codes,
+//          pixels), 0 where not observed
+// observed the same shape: 1 or 0
 struct Batch {
   at::Tensor values;
   at::Tensor observed;

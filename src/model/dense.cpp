@@ -85,11 +85,11 @@ struct Layers {
 // Weights of the encoder and the output layer, as floating-point numbers so that hostile sizes cannot overflow.
 double weights_at_least(const Common& common, const Layers& layers, const Interface& interface) {
   double inputs = 0;
-  for (const auto& element : interface.elements) {
+  for (const auto& element : interface.domain.elements) {
     if (element.categorical()) inputs += common.embedding > 0 ? common.embedding : element.codes - 1;
     if (!element.categorical() && !element.constant) ++inputs;
   }
-  if (common.show_observed(interface)) inputs += static_cast<double>(interface.elements.size());
+  if (common.show_observed(interface)) inputs += static_cast<double>(interface.domain.elements.size());
   double total = 0;
   double width = inputs;
   for (const auto next : layers.hidden) {
@@ -159,7 +159,8 @@ class DenseNetwork final : public Network {
  public:
   DenseNetwork(const Common& common, const Layers& layers, bool variational, const Interface& interface)
       : latent_(common.latent), variational_(variational), batch_statistics_(layers.norm == "batch") {
-    stem_ = root_.register_module("stem", Stem(interface.elements, common.embedding, common.show_observed(interface)));
+    stem_ = root_.register_module("stem",
+                                  Stem(interface.domain.elements, common.embedding, common.show_observed(interface)));
     std::vector<Affine> encoders;
     std::int64_t width = stem_->inputs();
     for (std::size_t i = 0; i < layers.hidden.size(); ++i) {
@@ -238,58 +239,47 @@ class DenseNetwork final : public Network {
   Affine output_{nullptr};
 };
 
-class DenseFamily final : public Family {
+// Fully connected families: they differ in what users may choose.
+class FullyConnected : public Family {
+ public:
+  std::unique_ptr<Network> build(const Interface& interface) const override {
+    return std::make_unique<DenseNetwork>(common_, layers_, variational(), interface);
+  }
+  double weights(const Interface& interface) const override { return weights_at_least(common_, layers_, interface); }
+
+ protected:
+  Common common_;
+  Layers layers_;
+};
+
+class DenseFamily final : public FullyConnected {
  public:
   void fields(config::Fields& f) override {
     layers_.fields(f, true);
     common_.fields(f);
     common_.observed_field(f);
   }
-  std::unique_ptr<Network> build(const Interface& interface) const override {
-    return std::make_unique<DenseNetwork>(common_, layers_, false, interface);
-  }
-  double weights(const Interface& interface) const override { return weights_at_least(common_, layers_, interface); }
-
- private:
-  Common common_;
-  Layers layers_;
 };
 
 // Without hidden layers and non-linearity the best reconstruction by squared error is the projection on the leading
 // principal components (Baldi and Hornik 1989).
-class LinearFamily final : public Family {
+class LinearFamily final : public FullyConnected {
  public:
   LinearFamily() {
     common_.observed_input = "no";
     layers_.hidden.clear();
   }
   void fields(config::Fields& f) override { common_.fields(f); }
-  std::unique_ptr<Network> build(const Interface& interface) const override {
-    return std::make_unique<DenseNetwork>(common_, layers_, false, interface);
-  }
-  double weights(const Interface& interface) const override { return weights_at_least(common_, layers_, interface); }
-
- private:
-  Common common_;
-  Layers layers_;
 };
 
-class VariationalFamily final : public Family {
+class VariationalFamily final : public FullyConnected {
  public:
   void fields(config::Fields& f) override {
     layers_.fields(f, false);
     common_.fields(f);
     common_.observed_field(f);
   }
-  std::unique_ptr<Network> build(const Interface& interface) const override {
-    return std::make_unique<DenseNetwork>(common_, layers_, true, interface);
-  }
-  double weights(const Interface& interface) const override { return weights_at_least(common_, layers_, interface); }
   bool variational() const override { return true; }
-
- private:
-  Common common_;
-  Layers layers_;
 };
 
 template <typename T>

@@ -14,15 +14,18 @@
 
 namespace ae::model {
 
-// latent       [samples, latent]: what decode() takes; a variational network in evaluation gives the mean
-// mean, log_variance [samples, latent]: of q(z|x), variational networks only (else undefined tensors)
+// latent       [samples, latent], of image networks [samples, channels, height, width]: what decode() takes; a
+// variational
+//              network in evaluation gives the mean
+// mean, log_variance, shaped like latent: of q(z|x), variational networks only (else undefined tensors)
 struct Code {
   at::Tensor latent;
   at::Tensor mean;
   at::Tensor log_variance;
 };
 
-// prediction [samples, outputs]: raw decoder outputs, laid out by the loss composition
+// prediction [samples, outputs] or [samples, outputs, height, width]: raw decoder outputs, laid out by the loss
+//            composition
 struct Output {
   at::Tensor prediction;
   Code code;
@@ -51,8 +54,8 @@ class Network {
 
 // What a family must know of the data and the loss to build a network.
 struct Interface {
-  std::vector<Element> elements;
-  std::int64_t outputs = 0;       // decoder outputs, decided by the loss composition
+  Domain domain;
+  std::int64_t outputs = 0;       // decoder outputs per sample or pixel, decided by the loss composition
   bool observed_matters = false;  // cells can be missing or masked, in training or by corruption
 };
 
@@ -61,6 +64,7 @@ class Family : public config::Section {
  public:
   virtual std::unique_ptr<Network> build(const Interface& interface) const = 0;
   virtual bool variational() const { return false; }
+  virtual bool reads_images() const { return false; }  // images, else table rows
   // How many weights build() would allocate at least, without allocating any.
   virtual double weights(const Interface& interface) const = 0;
 };

@@ -114,13 +114,13 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
     throw InputError(name + ": metadata \"observed_matters\" is " + ae::quoted(matters) + ", expected true or false");
   }
 
-  const auto elements = model::elements_of(checkpoint.schema_);
+  const model::Domain domain(model::elements_of(checkpoint.schema_));
   const auto weights = with_prefix(file.arrays, "model.");
   as_input_error(name, [&] {
-    const loss::Composition composition(config.loss.terms, elements, config.model->variational());
-    check_size(config, {elements, composition.outputs(), matters == "true"}, weights, name);
+    const loss::Composition composition(config.loss.terms, domain, config.model->variational());
+    check_size(config, {domain, composition.outputs(), matters == "true"}, weights, name);
     checkpoint.autoencoder_ =
-        std::make_unique<loss::Autoencoder>(*config.model, config.loss.terms, elements, matters == "true", 0);
+        std::make_unique<loss::Autoencoder>(*config.model, config.loss.terms, domain, matters == "true", 0);
   });
   const auto state = checkpoint.autoencoder_->network().state();
   restore_tensors("model.", state, file.arrays, name);

@@ -4,6 +4,8 @@
 #include <array>
 #include <limits>
 
+#include "base/error.hpp"
+
 namespace ae::train {
 namespace {
 
@@ -58,8 +60,17 @@ bool TrainingOptions::masks_cells() const {
   return std::any_of(corruption.begin(), corruption.end(), [](const auto& item) { return item->mask_rate() > 0; });
 }
 
+void TrainingOptions::check(const model::Domain& domain) const {
+  std::vector<std::string> lines;
+  for (std::size_t i = 0; i < corruption.size(); ++i) {
+    const auto complaint = corruption[i]->complaint(domain);
+    if (!complaint.empty()) lines.push_back("/training/corruption/" + std::to_string(i) + ": " + complaint);
+  }
+  if (!lines.empty()) throw UsageError(std::move(lines));
+}
+
 void Config::fields(config::Fields& f) {
-  f.section("data", data, "The training table and how to read it.");
+  f.variant("data", data, "The training data and how to read them.");
   f.variant("model", model, "The autoencoder.");
   f.section("loss", loss, "What the autoencoder minimises and scores by.");
   f.section("training", training, "How it is trained.");

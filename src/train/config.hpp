@@ -5,11 +5,11 @@
 #include <string>
 
 #include "config/fields.hpp"
-#include "data/schema.hpp"
 #include "loss/composition.hpp"
 #include "model/network.hpp"
 #include "score/head.hpp"
 #include "train/corruption.hpp"
+#include "train/dataset.hpp"
 #include "train/optimizer.hpp"
 #include "train/schedule.hpp"
 
@@ -46,10 +46,12 @@ struct TrainingOptions : config::Section {
   // Fills in what "null" leaves to the program, so that what is stored is what was used.
   void resolve(bool rows_have_missing_cells);
   bool masks_cells() const;
+  void check(const model::Domain& domain) const;  // UsageError when a corruption is not made for such data
+  using config::Section::check;
 };
 
 struct Config : config::Section {
-  data::TableOptions data;
+  config::Variant<data::DataOptions> data{data_kinds(), "table"};
   config::Variant<model::Family> model{model::families(), "dense"};
   loss::LossOptions loss;
   TrainingOptions training;

@@ -8,8 +8,10 @@ namespace ae::train {
 
 class Corruption : public config::Section {
  public:
-  // Returns a corrupted copy; draws from torch's default generator. `elements` tells numbers from categories.
-  virtual model::Batch apply(const model::Batch& batch, const std::vector<model::Element>& elements) const = 0;
+  // Returns a corrupted copy; draws from torch's default generator.
+  virtual model::Batch apply(const model::Batch& batch, const model::Domain& domain) const = 0;
+  // Why it cannot be used on this kind of data, or "".
+  virtual std::string complaint(const model::Domain&) const { return ""; }
   virtual double mask_rate() const { return 0; }  // mean probability that it hides a cell
 };
 

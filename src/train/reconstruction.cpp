@@ -31,7 +31,7 @@ ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder,
 }
 
 model::Batch ReconstructionObjective::corrupted(model::Batch batch) const {
-  for (const auto& corruption : options_.corruption) batch = corruption->apply(batch, autoencoder_.elements());
+  for (const auto& corruption : options_.corruption) batch = corruption->apply(batch, autoencoder_.domain());
   return batch;
 }
 

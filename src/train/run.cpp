@@ -95,12 +95,12 @@ Start decide(const RunFolder& folder, const RunOptions& options, const std::stri
                    ": holds the finished model of another config or other data; use --force to replace it");
 }
 
-std::string training_summary(const std::vector<EpochRecord>& history, const data::Table& table) {
+std::string training_summary(const std::vector<EpochRecord>& history, const Dataset& data) {
   const auto best = best_epoch(history);
   Json summary{{"epochs", history.size()},
                {"best_epoch", best + 1},
-               {"training_rows", table.training.rows},
-               {"held_out_rows", table.held_out.rows}};
+               {"training_rows", data.training->size()},
+               {"held_out_rows", data.held_out->size()}};
   if (best >= 0) {
     const EpochRecord& record = history[static_cast<std::size_t>(best)];
     summary["training_loss"] = record.training.front();
@@ -112,31 +112,31 @@ std::string training_summary(const std::vector<EpochRecord>& history, const data
 }  // namespace
 
 void run(Config& config, const RunOptions& options, Reporter& reporter) {
-  if (config.data.path.empty()) {
-    throw UsageError("/data/path: not set; name the training table in the config file or with --data");
+  if (config.data->path.empty()) {
+    throw UsageError("/data/path: not set; name the training data in the config file or with --data");
   }
   check_folder(options);
   const std::string started = utc_now();
   const auto clock = std::chrono::steady_clock::now();
 
   const auto seed = static_cast<std::uint64_t>(config.training.seed);
-  const data::Table table = data::load_table(config.data, reporter, {config.training.validation_fraction, seed});
-  const model::TableSamples training(table.training);
-  const model::TableSamples held_out(table.held_out);
+  const Dataset data = load_dataset(*config.data, reporter, {config.training.validation_fraction, seed});
+  const model::Samples& training = *data.training;
+  const model::Samples& held_out = *data.held_out;
 
   // What "null" left to us is decided here, before anything is stored.
-  const auto elements = model::elements_of(table.schema);
-  config.loss.resolve(elements, config.model->variational());
+  config.loss.resolve(data.domain.elements, config.model->variational());
   config.training.resolve(training.has_missing());
   const bool observed_matters = training.has_missing() || config.training.masks_cells();
-  loss::Autoencoder autoencoder(*config.model, config.loss.terms, elements, observed_matters, seed);
+  loss::Autoencoder autoencoder(*config.model, config.loss.terms, data.domain, observed_matters, seed);
+  config.training.check(data.domain);
   autoencoder.loss().check_targets(training.range(0, training.size()));
   const double weights = static_cast<double>(autoencoder.network().parameter_count());
   const int threads =
       model::use_threads(options.threads, 6 * weights * static_cast<double>(config.training.batch_size));
 
   const std::string resolved = config::to_json(config, config::Paths::as_written);
-  const std::string fingerprint = sha256_of(resolved + table.data_sha256 + "threads " + std::to_string(threads));
+  const std::string fingerprint = sha256_of(resolved + data.data_sha256 + "threads " + std::to_string(threads));
   const RunFolder folder(options.folder);
   const Start start = decide(folder, options, fingerprint);
   if (start == Start::nothing_to_do) {
@@ -150,12 +150,12 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   ReconstructionObjective objective(autoencoder, training, held_out, config.training);
   const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history) {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
-    const loss::Autoencoder finished(*config.model, config.loss.terms, elements, observed_matters, seed);
+    const loss::Autoencoder finished(*config.model, config.loss.terms, data.domain, observed_matters, seed);
     restore_tensors("", finished.network().state(), best, "best weights");
     config.score->fit(finished, training);
     const auto calibration = score::scores_of(finished, *config.score, held_out);
-    write_checkpoint(folder.model(), {config, table.schema, observed_matters, best, *config.score, calibration,
-                                      training_summary(history, table)});
+    write_checkpoint(folder.model(), {config, data.schema, observed_matters, best, *config.score, calibration,
+                                      training_summary(history, data)});
     write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
   };
   Loop loop(objective, config.training, folder.state().string(), fingerprint, publish, reporter);
@@ -166,8 +166,8 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
     for (const auto& path : {folder.manifest(), folder.state(), folder.model()}) fs::remove(path);
   }
   write_file(folder.config(), config::to_json(config, config::Paths::resolved));
-  reporter.info(std::to_string(table.training.rows) + " training rows, " + std::to_string(table.held_out.rows) +
-                " held out, " + std::to_string(elements.size()) + " columns, " + number_text(weights) + " weights");
+  reporter.info(std::to_string(training.size()) + " training rows, " + std::to_string(held_out.size()) + " held out, " +
+                std::to_string(data.domain.elements.size()) + " columns, " + number_text(weights) + " weights");
   loop.run();
 
   const auto& history = loop.history();
@@ -176,7 +176,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
       {"arguments", options.arguments},
       {"fingerprint", fingerprint},
       {"config_sha256", sha256_of(resolved)},
-      {"data_sha256", table.data_sha256},
+      {"data_sha256", data.data_sha256},
       {"model_sha256", sha256_of_file(folder.model())},
       {"seed", config.training.seed},
       {"threads", threads},
@@ -184,7 +184,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
       {"started", started},
       {"finished", utc_now()},
       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count()},
-      {"training", Json::parse(training_summary(history, table))},
+      {"training", Json::parse(training_summary(history, data))},
   };
   write_file(folder.manifest(), manifest.dump(2) + "\n");
   fs::remove(folder.state());

@@ -149,7 +149,7 @@ INSTANTIATE_TEST_SUITE_P(Registry, EveryTerm, testing::ValuesIn(term_names()),
 double single(const std::string& type, double prediction, double target) {
   TermList list{terms()};
   list.append().select(type);
-  const Composition composition(list, {{"x", 0, false}}, false);
+  const Composition composition(list, std::vector<Element>{{"x", 0, false}}, false);
   const auto options = torch::TensorOptions().dtype(torch::kFloat64);
   const Batch batch{torch::full({1, 1}, target, options), torch::ones({1, 1}, options)};
   model::Output output;
@@ -170,7 +170,7 @@ TEST(Loss, EqualsItsClosedForm) {
 TEST(Loss, CrossEntropyIsTheNegativeLogProbabilityOfTheLevel) {
   TermList list{terms()};
   list.append().select("cross_entropy");
-  const Composition composition(list, {{"c", 3, false}}, false);
+  const Composition composition(list, std::vector<Element>{{"c", 3, false}}, false);
   const auto options = torch::TensorOptions().dtype(torch::kFloat64);
   model::Output output;
   output.prediction = torch::tensor({{1.0, 2.0, -1.0}}, options);
@@ -184,7 +184,7 @@ TEST(Loss, KlIsThatOfTwoNormalDistributionsPerElement) {
   TermList list{terms()};
   list.append().select("mse");
   list.append().select("kl");
-  const Composition composition(list, {{"x", 0, false}, {"y", 0, false}}, true);
+  const Composition composition(list, std::vector<Element>{{"x", 0, false}, {"y", 0, false}}, true);
   const auto options = torch::TensorOptions().dtype(torch::kFloat64);
   model::Output output;
   output.prediction = torch::zeros({1, 2}, options);
@@ -210,7 +210,7 @@ TEST(Loss, KlWarmUpRisesLinearlyInTrainingAndIsOverInScoring) {
 TEST(Loss, SampleIsTheMeanOfObservedElementsOnly) {
   TermList list{terms()};
   list.append().select("mse");
-  const Composition composition(list, {{"x", 0, false}, {"y", 0, false}, {"z", 0, false}}, false);
+  const Composition composition(list, std::vector<Element>{{"x", 0, false}, {"y", 0, false}, {"z", 0, false}}, false);
   const auto options = torch::TensorOptions().dtype(torch::kFloat64);
   model::Output output;
   output.prediction = torch::tensor({{1.0, 2.0, 3.0}, {1.0, 1.0, 1.0}}, options);
@@ -226,7 +226,8 @@ TEST(Loss, TermsSelectColumnsByPattern) {
   list[0]->columns = {"a*"};
   list.append().select("l1");
   list[1]->columns = {"b", "c"};
-  const Composition composition(list, {{"a1", 0, false}, {"b", 0, false}, {"a2", 0, false}, {"c", 0, false}}, false);
+  const Composition composition(
+      list, std::vector<Element>{{"a1", 0, false}, {"b", 0, false}, {"a2", 0, false}, {"c", 0, false}}, false);
   EXPECT_EQ(composition.outputs(), 4);
   const auto options = torch::TensorOptions().dtype(torch::kFloat64);
   model::Output output;

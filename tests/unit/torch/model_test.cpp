@@ -108,7 +108,7 @@ TEST(Model, TiedDecoderUsesTheTransposedEncoder) {
 TEST(Model, HugeSizesAreCountedWithoutAllocating) {
   config::Variant<Family> family(families(), "dense");
   config::read_text(*family.value(), R"({"hidden": [65536, 65536, 65536], "latent": 65536})", "test", ".");
-  EXPECT_GT(family->weights({{{"a", 0, false}}, 1, false}), 1e10);
+  EXPECT_GT(family->weights({std::vector<Element>{{"a", 0, false}}, 1, false}), 1e10);
 }
 
 // The best rank-k linear reconstruction is the projection on the k leading principal components (Eckart-Young): a
@@ -229,7 +229,8 @@ TEST(Corruption, MaskHidesTheAskedShareOfObservedCells) {
       config::Variant<train::Corruption> mask(train::corruptions(), "mask");
       config::read_text(*mask.value(), settings, "test", ".");
       const auto all = torch::ones({4000, 20});
-      const double kept = mask->apply({torch::zeros_like(all), all}, {}).observed.mean().item<double>();
+      const double kept =
+          mask->apply({torch::zeros_like(all), all}, std::vector<Element>(20)).observed.mean().item<double>();
       EXPECT_NEAR(kept, 0.7, 0.012) << settings;
     }
   }

@@ -1,0 +1,19 @@
+// What every kind of training data has in common: the base of the config section "/data".
+#pragma once
+
+#include "config/fields.hpp"
+
+namespace ae::data {
+
+class DataOptions : public config::Section {
+ public:
+  config::Path path;
+};
+
+// Which of the selected samples are kept out of fitting (scalers, levels, weights) to judge it.
+struct HoldOut {
+  double fraction = 0;     // of the selected samples, rounded; at least one stays for training
+  std::uint64_t seed = 0;  // which ones
+};
+
+}  // namespace ae::data
