@@ -5,6 +5,8 @@
 #include <array>
 #include <cmath>
 
+#include "score/maps.hpp"
+
 namespace ae::score {
 namespace {
 
@@ -17,9 +19,10 @@ class LossHead final : public Head {
   }
 };
 
-constexpr std::array<config::Entry<Head>, 1> kHeads{{
+constexpr std::array<config::Entry<Head>, 2> kHeads{{
     {"loss", "The reconstruction loss: the weighted mean over a sample's observed elements.",
      [] { return std::unique_ptr<Head>(std::make_unique<LossHead>()); }},
+    {"map", "The error map of an image: its most erroneous pixels, against those of held-out good images.", make_map},
 }};
 
 constexpr std::int64_t kBatch = 1024;
