@@ -340,7 +340,7 @@ struct MapHead::Moments {
     all_squares += exact.square().sum().item<double>();
     if (images > 1 && one_size && sum.sizes() != map.sizes()) one_size = false;
     if (!one_size) {
-      sum = squares = {};
+      sum = squares = at::Tensor();
       return;
     }
     sum = sum.defined() ? sum + exact : exact;
