@@ -269,23 +269,21 @@ at::Tensor MapHead::smooth(const at::Tensor& map, double width) const {
 }
 
 at::Tensor MapHead::normalized(const at::Tensor& map, const Normalizer& normalizer) const {
-  if (!normalizer.mean.defined()) return map;
   auto answer = torch::zeros_like(map);
   const auto edge = border_of(map);
   const auto inner = [&](const at::Tensor& plane) {
     return plane.narrow(0, edge, map.size(0) - 2 * edge).narrow(1, edge, map.size(1) - 2 * edge);
   };
-  if (normalizer.mean.numel() == 1) {
-    inner(answer).copy_((inner(map) - normalizer.mean) / normalizer.deviation);
-  } else if (normalizer.mean.sizes() == map.sizes()) {
+  if (normalizer.mean.defined() && normalizer.mean.sizes() == map.sizes()) {
     inner(answer).copy_((inner(map) - inner(normalizer.mean)) / inner(normalizer.deviation));
   } else {
-    throw InputError("found an image of " + std::to_string(map.size(0)) + " x " + std::to_string(map.size(1)) +
-                     " network pixels, expected " + std::to_string(normalizer.mean.size(0)) + " x " +
-                     std::to_string(normalizer.mean.size(1)) +
-                     ": the model standardises errors by position; train it with /score/normalize \"global\"");
+    inner(answer).copy_((inner(map) - normalizer.all_mean) / normalizer.all_deviation);
   }
   return answer;
+}
+
+bool MapHead::knows_positions_of(data::Size network) const {
+  return by_position() && pixel_.mean.size(0) == network.height && pixel_.mean.size(1) == network.width;
 }
 
 double MapHead::reduce(const at::Tensor& map) const {
@@ -360,20 +358,16 @@ struct MapHead::Moments {
     }
     const double mean = total / std::max(1.0, count);
     const double variance = std::max(total_squares / std::max(1.0, count) - mean * mean, 1e-24);
-    if (!by_position) {
-      return {torch::full({1, 1}, mean, torch::kFloat32), torch::full({1, 1}, std::sqrt(variance), torch::kFloat32)};
-    }
+    if (!by_position) return {mean, std::sqrt(variance), {}, {}};
     const auto sums = exact.defined() ? sum - exact : sum;
     const auto square_sums = exact.defined() ? squares - exact.square() : squares;
     const auto means = sums / n;
     const auto spread = (square_sums / n - means.square()).clamp_min(0);
     const double weight = n / (n + kPriorImages);
-    return {(weight * means + (1 - weight) * mean).to(torch::kFloat32).contiguous(),
+    return {mean, std::sqrt(variance), (weight * means + (1 - weight) * mean).to(torch::kFloat32).contiguous(),
             (weight * spread + (1 - weight) * variance).sqrt().to(torch::kFloat32).contiguous()};
   }
 };
-
-bool MapHead::by_position() const { return pixel_.mean.defined() && pixel_.mean.numel() > 1; }
 
 namespace {
 
@@ -586,7 +580,9 @@ Arrays MapHead::state() const {
   Arrays arrays;
   const auto which = static_cast<std::int64_t>(chosen_);
   arrays["kind"] = data::NamedArray::of(data::Dtype::i64, {1}, &which, 1);
-  if (pixel_.mean.defined()) {
+  arrays["standard"] =
+      array_of(std::vector<double>{pixel_.all_mean, pixel_.all_deviation, image_.all_mean, image_.all_deviation});
+  if (by_position()) {
     arrays["pixel_mean"] = array_of(pixel_.mean);
     arrays["pixel_deviation"] = array_of(pixel_.deviation);
     arrays["image_mean"] = array_of(image_.mean);
@@ -610,8 +606,12 @@ void MapHead::restore(const Arrays& arrays) {
   std::memcpy(&number, which->bytes.data(), sizeof number);
   if (number < 0 || number >= static_cast<std::int64_t>(kEveryKind.size())) throw damaged("kind", "unknown");
   chosen_ = static_cast<Kind>(number);
-  pixel_ = {plane_of(arrays, "pixel_mean"), plane_of(arrays, "pixel_deviation")};
-  image_ = {plane_of(arrays, "image_mean"), plane_of(arrays, "image_deviation")};
+  const auto standard = doubles_of(arrays, "standard");
+  if (standard.size() != 4 || standard[1] <= 0 || standard[3] <= 0) {
+    throw damaged("standard", "not two means with positive deviations");
+  }
+  pixel_ = {standard[0], standard[1], plane_of(arrays, "pixel_mean"), plane_of(arrays, "pixel_deviation")};
+  image_ = {standard[2], standard[3], plane_of(arrays, "image_mean"), plane_of(arrays, "image_deviation")};
   for (const auto& plane : {pixel_.deviation, image_.mean, image_.deviation}) {
     if (plane.defined() != pixel_.mean.defined() || (plane.defined() && plane.sizes() != pixel_.mean.sizes())) {
       throw damaged("pixel_mean", "does not fit the other arrays");

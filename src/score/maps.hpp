@@ -87,11 +87,17 @@ class MapHead final : public Head {
   // all of them when alpha is smaller than 1 / (n + 1).
   double peak_threshold(double alpha) const;
   std::string_view kind_name() const;  // the one in use
+  // Whether images of this network size are standardised by position, as the held-out ones were when they had one size;
+  // others are standardised by all pixels.
+  bool knows_positions_of(data::Size network) const;
+  bool by_position() const { return pixel_.mean.defined(); }
 
  private:
   struct Moments;
   struct Normalizer {
-    at::Tensor mean;       // [height, width], [1, 1] or undefined
+    double all_mean = 0;  // of all pixels
+    double all_deviation = 1;
+    at::Tensor mean;       // by position, [height, width]; undefined when all positions are judged alike
     at::Tensor deviation;  // the same, > 0
   };
   at::Tensor error_map(Kind kind, const at::Tensor& image, const at::Tensor& reconstruction) const;
@@ -99,7 +105,6 @@ class MapHead final : public Head {
   at::Tensor normalized(const at::Tensor& smooth, const Normalizer& normalizer) const;
   double reduce(const at::Tensor& map) const;
   std::int64_t border_of(const at::Tensor& map) const;
-  bool by_position() const;
 
   std::string kind = "auto";
   double sigma = 1.5;

@@ -5,31 +5,21 @@
 #include <algorithm>
 
 #include "base/random.hpp"
+#include "train/synthetic_defects.hpp"
 
 namespace ae::train {
 namespace {
 
-constexpr std::string_view kDefects = "synthetic_defects";
+// Pixels of a training sample at a random place of the image, or as much of one as fits.
+data::Box place_of(const at::Tensor& image, data::Size sample, Random& random) {
+  const auto height = std::min(sample.height, image.size(1)), width = std::min(sample.width, image.size(2));
+  const auto y = random.below(static_cast<std::uint64_t>(image.size(1) - height + 1));
+  const auto x = random.below(static_cast<std::uint64_t>(image.size(2) - width + 1));
+  return {static_cast<std::int64_t>(y), static_cast<std::int64_t>(x), height, width};
+}
 
-// One tile of the image, or all of it, with synthetic defects.
-score::SyntheticImage damage(const at::Tensor& image, const Corruption& corruption, const model::Domain& domain,
-                             std::uint64_t key) {
-  constexpr int kTries = 16;  // corruption leaves some images clean
-  torch::manual_seed(key);
-  Random random(key);
-  score::SyntheticImage damaged;
-  for (int attempt = 0; attempt < kTries; ++attempt) {
-    damaged.image = image.clone();
-    const auto height = std::min(domain.grid[0], image.size(1)), width = std::min(domain.grid[1], image.size(2));
-    const auto y = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(image.size(1) - height + 1)));
-    const auto x = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(image.size(2) - width + 1)));
-    auto tile = damaged.image.narrow(1, y, height).narrow(2, x, width);
-    const auto values = tile.unsqueeze(0).contiguous();
-    tile.copy_(corruption.apply({values, torch::ones_like(values)}, domain).values.squeeze(0));
-    damaged.mask = ((damaged.image - image).abs().amax(0) > 1e-3).to(torch::kFloat32);
-    if (damaged.mask.max().item<float>() > 0) break;
-  }
-  return damaged;
+at::Tensor cut(const at::Tensor& planes, const data::Box& box) {
+  return planes.narrow(-2, box.y, box.height).narrow(-1, box.x, box.width);
 }
 
 }  // namespace
@@ -39,10 +29,10 @@ std::vector<double> calibrate_map_head(score::MapHead& head, const loss::Autoenc
                                        std::int64_t most, const CorruptionList& corruption, std::uint64_t seed,
                                        Reporter& reporter) {
   const torch::NoGradGuard no_grad;
-  config::Variant<Corruption> defaults(corruptions(), kDefects);
-  const Corruption* defects = &*defaults;
+  const SyntheticDefects defaults;
+  const SyntheticDefects* defects = &defaults;
   for (const auto& item : corruption) {
-    if (item.type() == kDefects) defects = &*item;
+    if (const auto* own = dynamic_cast<const SyntheticDefects*>(&*item)) defects = own;
   }
   const std::int64_t count = std::min(most, held_out.images());
   const auto chosen = [&, count](std::int64_t i) { return i * held_out.images() / count; };
@@ -50,9 +40,17 @@ std::vector<double> calibrate_map_head(score::MapHead& head, const loss::Autoenc
   images.count = count;
   images.load = [&](std::int64_t i) { return score::to_tensor(held_out.image(chosen(i))); };
   images.original = [&](std::int64_t i) { return held_out.original(chosen(i)); };
+  // Defects have the size of a training sample, so they are made in one of the image's many places.
   images.damaged = [&](const at::Tensor& image, std::int64_t i) {
-    return damage(image, *defects, autoencoder.domain(),
-                  stream_key(seed, "defects to choose a map by", static_cast<std::uint64_t>(chosen(i))));
+    Random random(stream_key(seed, "defects to choose a map by", static_cast<std::uint64_t>(chosen(i))));
+    score::SyntheticImage damaged{image.clone(), torch::zeros({image.size(1), image.size(2)})};
+    const auto box = place_of(image, {geometry.height, geometry.width}, random);
+    const auto other = images.load((i + 1) % count);
+    const bool same_size = other.sizes() == image.sizes();
+    const auto sample = defects->draw(cut(image, box), cut(same_size ? other : image, box), random);
+    cut(damaged.image, box).copy_(sample.image);
+    cut(damaged.mask, box).copy_(sample.mask);
+    return damaged;
   };
   const score::Reconstructor reconstruct(autoencoder, geometry);
   return head.calibrate(reconstruct, images, reporter);

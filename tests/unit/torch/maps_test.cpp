@@ -336,22 +336,28 @@ TEST(Maps, AnswerTheSameAfterBeingStored) {
   }
 }
 
-TEST(Maps, RefuseAnImageOfAnotherSizeWhenTheyGoByPosition) {
+TEST(Maps, StandardiseImagesOfAnotherSizeByAllPixels) {
   torch::manual_seed(10);
   const auto pair = blur(1, 16, 16);
   const auto g = geometry(16, 16, 16, 2);
   const Reconstructor reconstruct(pair, g);
-  const auto images = noise_images(5, 16, 16);
-  auto made = head(R"({"kind": "abs"})");
+  const auto images = noise_images(30, 16, 16);
+  auto made = head(R"({"kind": "abs", "border": 0})");
   SilentReporter silent;
   made->calibrate(reconstruct, good_images(images), silent);
-  const auto other = torch::rand({1, 16, 20});
-  EXPECT_THROW(made->answer(other, other), InputError);
-  // Different sizes in the held-out set: all pixels are judged alike, and any size can be scored.
+  EXPECT_TRUE(made->knows_positions_of({16, 16}));
+  EXPECT_FALSE(made->knows_positions_of({64, 80}));
+  const auto other = torch::rand({1, 64, 80});
+  const auto map = made->answer(other, reconstruct(std::span(&other, 1))[0]).map;
+  EXPECT_NEAR(map.mean().item<double>(), 0, 0.1);
+  EXPECT_NEAR(map.std().item<double>(), 1, 0.1);
+  // Different sizes in the held-out set leave no positions at all.
   auto mixed = images;
   mixed.push_back(other);
   made->calibrate(reconstruct, good_images(mixed), silent);
-  EXPECT_TRUE(std::isfinite(made->answer(torch::rand({1, 25, 16}), torch::rand({1, 25, 16})).score));
+  EXPECT_FALSE(made->by_position());
+  auto by_position = head(R"({"kind": "abs", "normalize": "position"})");
+  EXPECT_THROW(by_position->calibrate(reconstruct, good_images(mixed), silent), UsageError);
 }
 
 // --- regions ---------------------------------------------------------------------------------------------------------
