@@ -85,6 +85,7 @@ class GalleryWriter {
   GalleryOptions options_;
   std::int64_t items_ = 0;
   std::int64_t pictured_ = 0;
+  std::array<bool, 5> kept_ = {};  // which kinds of pictures there are
   bool finished_ = false;
 };
 

@@ -175,7 +175,7 @@ struct Details {
 struct Assessment {
   std::vector<Evaluation> evaluations;   // one, or two of the same rows
   std::optional<Comparison> comparison;  // with two
-  Details details;                       // of the first
+  Details details = {};                  // of the first
 };
 
 }  // namespace ae::stats
