@@ -35,7 +35,9 @@ struct RunFacts {
 
 // summary.json. Of the first evaluation at the top level: /auroc/value, /auroc/interval/0, /auprc/...,
 // /chosen/threshold, /confusion/tp, /metrics/...; with two files the second's the same under /second, and /comparison.
-// A number that is not defined is null. Numbers read back to the same value.
+// What details are there: /types and /groups (lists of parts with /name, /auroc/value, ...), /pixels/auroc,
+// /pixels/aupro_30, ..., /boxes/hit_rate, ... A number that is not defined is null. Numbers read back to the same
+// value.
 std::string summary_json(const Assessment& assessment, const RunFacts& facts);
 
 // What people read; lines of at most about 100 characters.
