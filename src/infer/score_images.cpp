@@ -6,7 +6,7 @@
 #include <cmath>
 #include <map>
 #include <memory>
-#include <set>
+#include <opencv2/core/utility.hpp>
 
 #include "base/error.hpp"
 #include "base/signals.hpp"
@@ -47,6 +47,14 @@ void save(const fs::path& path, bool overwrite, std::string_view bytes) {
   file.commit();
 }
 
+const score::MapHead& map_head(const train::Checkpoint& checkpoint) {
+  const auto* head = dynamic_cast<const score::MapHead*>(&checkpoint.head());
+  if (head == nullptr) {
+    throw InputError(checkpoint.name() + ": its score head is not \"map\", which images are scored by; train it again");
+  }
+  return *head;
+}
+
 class ImageScorer {
  public:
   ImageScorer(const train::Checkpoint& checkpoint, const ScoreImagesOptions& options, Output& output,
@@ -55,8 +63,8 @@ class ImageScorer {
         options_(options),
         output_(output),
         reporter_(reporter),
-        geometry_(checkpoint.geometry()),
-        head_(checkpoint.map_head()),
+        geometry_(*checkpoint.geometry()),
+        head_(map_head(checkpoint)),
         reconstruct_(checkpoint.autoencoder(), geometry_) {}
 
   ScoreImagesTotals run() {
@@ -64,6 +72,7 @@ class ImageScorer {
     decide_pixel_rule();
     open_outputs();
     write_header();
+    cv::setNumThreads(at::get_num_threads());
     std::int64_t done = 0, all = 0;
     for (const auto& source : sources_) all += source->size();
     for (const auto& source : sources_) {
@@ -104,7 +113,8 @@ class ImageScorer {
 
   void open_inputs() {
     for (const auto& input : options_.inputs) {
-      sources_.push_back(data::ImageSource::open(input, checkpoint_.image_options(), data::Purpose::scoring));
+      sources_.push_back(data::ImageSource::open(
+          input, dynamic_cast<const data::ImageOptions&>(*checkpoint_.config().data), data::Purpose::scoring));
       has_label_ = has_label_ || sources_.back()->has_labels();
     }
     if (options_.maps.empty() && options_.masks.empty() && options_.reconstructions.empty()) return;
@@ -246,6 +256,7 @@ class ImageScorer {
   }
 
   void answer(const Loaded& loaded, const at::Tensor& reconstruction) {
+    warn_of_size({loaded.network.size(1), loaded.network.size(2)}, loaded.id);
     const auto judged = head_.answer(loaded.network, reconstruction);
     if (!std::isfinite(judged.score)) {
       throw InputError("the score is " + number_text(judged.score) + "; the model is not usable for such values");
@@ -281,6 +292,14 @@ class ImageScorer {
       save((options_.reconstructions / stem).string() + ".png", options_.overwrite, image_png(torch::stack(channels)));
     }
     if (options_.page != nullptr) show(loaded, reconstruction, map, std::move(found), judged.score, p_value);
+  }
+
+  void warn_of_size(data::Size network, const std::string& id) {
+    if (warned_of_size_ || !head_.by_position() || head_.knows_positions_of(network)) return;
+    warned_of_size_ = true;
+    reporter_.warning(id + ": " + data::size_text(network) +
+                      " network pixels are not the size of the training images, so its errors (and those of others "
+                      "like it) are standardised by all pixels, not by position, and p-values are approximate");
   }
 
   void write_line(const Loaded& loaded, double score, double p_value) {
@@ -356,6 +375,7 @@ class ImageScorer {
   score::Reconstructor reconstruct_;
   std::vector<std::unique_ptr<data::ImageSource>> sources_;
   bool has_label_ = false;
+  bool warned_of_size_ = false;
   RegionRule rule_;
   Scale colours_;  // of overlays
   Scale levels_;   // of 16-bit gray

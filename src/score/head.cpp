@@ -21,7 +21,7 @@ class LossHead final : public Head {
 };
 
 constexpr std::array<config::Entry<Head>, 2> kHeads{{
-    {"loss", "The reconstruction loss: the weighted mean over a sample's observed elements.",
+    {"loss", "The reconstruction loss of a row: the weighted mean over its observed cells; of images, \"map\".",
      [] { return std::unique_ptr<Head>(std::make_unique<LossHead>()); }},
     {"map", "The error map of an image: its most erroneous pixels, against those of held-out good images.", make_map},
 }};

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <limits>
 #include <opencv2/core.hpp>
+#include <opencv2/core/utility.hpp>
 #include <opencv2/imgproc.hpp>
 
 #include "base/error.hpp"
@@ -22,13 +23,14 @@ namespace {
 
 using Kind = MapHead::Kind;
 
-constexpr std::array<config::Choice, 4> kKinds{{
+constexpr std::array<config::Choice, 5> kKinds{{
     {"auto", "the one that finds synthetic defects on held-out good images best"},
     {"abs", "absolute error"},
     {"squared", "squared error"},
     {"ssim", "1 - structural similarity"},
+    {"fused", "squared error plus 1 - structural similarity, each relative to its mean on held-out good images"},
 }};
-constexpr std::array<Kind, 3> kEveryKind{Kind::absolute, Kind::squared, Kind::ssim};
+constexpr std::array<Kind, 4> kEveryKind{Kind::absolute, Kind::squared, Kind::ssim, Kind::fused};
 
 constexpr std::array<config::Choice, 4> kNormalizations{{
     {"auto", "by position when all held-out images have one size, else by all pixels"},
@@ -223,6 +225,10 @@ std::string_view MapHead::kind_name() const { return kKinds[1 + static_cast<std:
 // --- Maps ------------------------------------------------------------------------------------------------------------
 
 at::Tensor MapHead::error_map(Kind which, const at::Tensor& image, const at::Tensor& reconstruction) const {
+  if (which == Kind::fused) {
+    return error_map(Kind::squared, image, reconstruction) / squared_scale_ +
+           error_map(Kind::ssim, image, reconstruction) / ssim_scale_;
+  }
   auto sum = torch::zeros({image.size(1), image.size(2)}, torch::kFloat32);
   auto out = mat_of(sum);
   const auto channels = image.size(0);
@@ -422,10 +428,12 @@ class Pairs {
 }  // namespace
 
 std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const GoodImages& images, Reporter& reporter) {
+  cv::setNumThreads(at::get_num_threads());
   pixel_ = image_ = {};
   tail_values_.clear();
   peaks_.clear();
   trials_.clear();
+  squared_scale_ = ssim_scale_ = 1;
   std::vector<Kind> candidates;
   if (kind == "auto") {
     candidates.assign(kEveryKind.begin(), kEveryKind.end());
@@ -446,6 +454,15 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   std::vector<Candidate> all;
   for (const auto candidate : candidates) all.push_back({candidate, {}, {}});
   Pairs good(reconstruct, images.count, images.load);
+  if (std::find(candidates.begin(), candidates.end(), Kind::fused) != candidates.end()) {
+    double squared = 0, ssim = 0;
+    good.for_each([&](std::int64_t, const Pair& pair) {
+      squared += error_map(Kind::squared, pair.image, pair.reconstruction).mean().item<double>();
+      ssim += error_map(Kind::ssim, pair.image, pair.reconstruction).mean().item<double>();
+    });
+    squared_scale_ = std::max(squared / static_cast<double>(images.count), 1e-12);
+    ssim_scale_ = std::max(ssim / static_cast<double>(images.count), 1e-12);
+  }
   good.for_each([&](std::int64_t, const Pair& pair) {
     for (auto& candidate : all) {
       const auto error = error_map(candidate.kind, pair.image, pair.reconstruction);
@@ -582,6 +599,7 @@ Arrays MapHead::state() const {
   arrays["kind"] = data::NamedArray::of(data::Dtype::i64, {1}, &which, 1);
   arrays["standard"] =
       array_of(std::vector<double>{pixel_.all_mean, pixel_.all_deviation, image_.all_mean, image_.all_deviation});
+  arrays["scales"] = array_of(std::vector<double>{squared_scale_, ssim_scale_});
   if (by_position()) {
     arrays["pixel_mean"] = array_of(pixel_.mean);
     arrays["pixel_deviation"] = array_of(pixel_.deviation);
@@ -606,6 +624,10 @@ void MapHead::restore(const Arrays& arrays) {
   std::memcpy(&number, which->bytes.data(), sizeof number);
   if (number < 0 || number >= static_cast<std::int64_t>(kEveryKind.size())) throw damaged("kind", "unknown");
   chosen_ = static_cast<Kind>(number);
+  const auto scales = doubles_of(arrays, "scales");
+  if (scales.size() != 2 || scales[0] <= 0 || scales[1] <= 0) throw damaged("scales", "not two positive numbers");
+  squared_scale_ = scales[0];
+  ssim_scale_ = scales[1];
   const auto standard = doubles_of(arrays, "standard");
   if (standard.size() != 4 || standard[1] <= 0 || standard[3] <= 0) {
     throw damaged("standard", "not two means with positive deviations");

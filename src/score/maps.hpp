@@ -4,7 +4,9 @@
 // maps [height, width] float32. Tiles are cut, answered and put together again by Reconstructor; a map is a function of
 // the whole image and its whole reconstruction, so it does not know of tiles.
 //
-//   error      e = mean over channels of |x - y|, (x - y)^2 or 1 - SSIM(x, y), Gaussian-smoothed
+//   error      e = mean over channels of |x - y|, (x - y)^2 or 1 - SSIM(x, y), or the sum of the last two, each
+//   relative
+//              to its mean on held-out good images; Gaussian-smoothed
 //   map        m = (e - mean) / deviation, both of held-out good images at the same place (or of all their pixels)
 //   score      the mean of the largest values of another such map, smoothed less
 // Pixels near the image's border, which the network sees without their surroundings, are 0 in maps and do not count.
@@ -59,7 +61,7 @@ struct GoodImages {
 
 class MapHead final : public Head {
  public:
-  enum class Kind : std::int64_t { absolute, squared, ssim };
+  enum class Kind : std::int64_t { absolute, squared, ssim, fused };
 
   void fields(config::Fields& f) override;
   void check(std::vector<config::Problem>& problems) const override;
@@ -119,6 +121,8 @@ class MapHead final : public Head {
   double c2 = 9e-3;
 
   Kind chosen_ = Kind::squared;
+  double squared_scale_ = 1;  // mean errors of held-out good images, for "fused"
+  double ssim_scale_ = 1;
   Normalizer pixel_;
   Normalizer image_;
   std::vector<double> tail_values_;  // map values at the tails of kTails

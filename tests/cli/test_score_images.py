@@ -42,7 +42,6 @@ def make_root(root):
 CONFIG = {
     "data": {"type": "images", "path": "boards"},
     "model": {"type": "conv", "levels": 2, "width": 8, "code": 4},
-    "score": {"kind": "squared", "border": 2},
     "training": {"epochs": 12, "batch_size": 8, "learning_rate": 0.005, "validation_fraction": 0.33},
 }
 
