@@ -51,7 +51,7 @@ std::vector<double> calibrate_map_head(score::MapHead& head, const loss::Autoenc
     const auto sample = defects->draw(cut(image, box), cut(same_size ? other : image, box), random);
     // The network may have learned to remove exactly such defects, and real ones are often fainter: a third each at
     // full, half and quarter strength.
-    const double strength = std::ldexp(1.0, -static_cast<int>(i % 3));
+    const double strength = std::ldexp(1.0, -static_cast<int>(random.below(3)));
     auto place = cut(damaged.image, box);
     place.copy_(place + strength * (sample.image - place));
     cut(damaged.mask, box).copy_(sample.mask);
