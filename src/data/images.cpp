@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iostream>
 #include <opencv2/core.hpp>
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
@@ -149,6 +150,21 @@ class Header {
 };
 
 // --- OpenCV's matrices -----------------------------------------------------------------------------------------------
+
+// OpenCV tells what it cannot decode on the error stream, besides returning nothing; one clear line is enough.
+class SilentErrorStream {
+ public:
+  SilentErrorStream() : kept_(std::cerr.rdbuf(nullptr)) {}
+  ~SilentErrorStream() {
+    std::cerr.rdbuf(kept_);
+    std::cerr.clear();
+  }
+  SilentErrorStream(const SilentErrorStream&) = delete;
+  SilentErrorStream& operator=(const SilentErrorStream&) = delete;
+
+ private:
+  std::streambuf* kept_;
+};
 
 int matrix_type(PixelType type) {
   return type == PixelType::u8 ? CV_8UC1 : type == PixelType::u16 ? CV_16UC1 : CV_32FC1;
@@ -414,6 +430,7 @@ Image decode_image(const Bytes& bytes, const std::string& name) {
   Header(bytes, name).check();
   cv::Mat matrix;
   try {
+    const SilentErrorStream silent;
     matrix = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
   } catch (const cv::Exception&) {
     matrix.release();
