@@ -15,7 +15,7 @@ void ImageSamples::add(data::Image image, data::Size original) {
     tiles_.push_back({images_.size(), placement.y, placement.x});
   }
   images_.push_back(std::move(image));
-  originals_.push_back(original);
+  originals_.push_back(original == data::Size{} ? images_.back().size() : original);
 }
 
 Batch ImageSamples::gather(const std::vector<Tile>& tiles) const {

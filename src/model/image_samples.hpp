@@ -14,8 +14,8 @@ class ImageSamples final : public Samples {
  public:
   ImageSamples(const data::Geometry& geometry, const data::AugmentOptions& augment);
   // `image` at its network size, with the geometry's channels; without tiles it must have the geometry's height and
-  // width. `original`: its size before resizing.
-  void add(data::Image image, data::Size original);
+  // width. `original`: its size before resizing; {} when it was not resized.
+  void add(data::Image image, data::Size original = {});
 
   std::int64_t size() const override { return static_cast<std::int64_t>(tiles_.size()); }
   // Tile by tile, image after image. Where a tile reaches beyond its image nothing is observed, and the values repeat
