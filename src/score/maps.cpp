@@ -479,7 +479,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   const bool position = normalize == "position" || (normalize == "auto" && one_size && images.count > 1);
   const bool normalizes = normalize != "none";
   const auto without = [&](const Moments& moments, const at::Tensor& map) {
-    return normalizes ? moments.normalizer(position, map, border_of(map)) : Normalizer{};
+    return normalizes ? moments.normalizer(position, map, map.defined() ? border_of(map) : 0) : Normalizer{};
   };
 
   std::size_t best = 0;
