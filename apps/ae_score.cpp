@@ -1,23 +1,20 @@
 // ae-score: how strange is each sample, and where?
-#include <CLI/CLI.hpp>
-#include <optional>
+#include <limits>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
-#include "cli/app.hpp"
 #include "infer/score_table.hpp"
-#include "model/threads.hpp"
-#include "train/checkpoint.hpp"
+#include "model_program.hpp"
 
 namespace {
 
 const ae::cli::Program kProgram{
     "ae-score",
     "Scores every row by its reconstruction loss: the larger, the stranger. Writes CSV with id, score and p-value.",
-    {{"ae-score runs/wdbc new.csv -o scores.csv --alpha 0.01 --explain 3",
-      "score, flag the rows that are stranger than 99 % of normal ones, name the three columns that say why"},
-     {"zcat log.csv.gz | ae-score runs/wdbc - --threshold 2.5 --fail-on-anomaly > scores.csv",
-      "score a stream; exit code 3 when a row is flagged"}}};
+    {{"ae-score runs/wdbc configs/data/wdbc.csv -o scores.csv --alpha 0.05 --explain 3",
+      "score, flag the rows that are stranger than 95 % of normal ones, name the three columns that say why"},
+     {"cat configs/data/wdbc.csv | ae-score runs/imputer - --threshold 0.5 --fail-on-anomaly > other.csv",
+      "score a stream by another model; exit code 3 when a row is flagged"}}};
 
 struct Options {
   std::string model;
@@ -30,7 +27,7 @@ struct Options {
 };
 
 void declare(CLI::App& app, Options& options) {
-  app.add_option("model", options.model, "Folder that ae-train wrote, or its model.safetensors")->required();
+  ae::apps::add_model(app, options.model);
   app.add_option("input", options.score.stream.inputs,
                  "Tables to score (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
       ->required();
@@ -73,8 +70,7 @@ int run(Options& options, ae::cli::Context& context) {
   options.score.only_rows = options.only_rows;
   auto output = ae::Output::open(options.output, context.options.force);
   if (!options.summary.empty()) options.score.threshold = ae::infer::threshold_of_summary(options.summary);
-  const auto checkpoint = ae::train::Checkpoint::open(options.model);
-  checkpoint.use_threads(context.options.threads);
+  const auto checkpoint = ae::apps::open_model(options.model, context);
   const auto totals = ae::infer::score_table(checkpoint, options.score, output, context.reporter);
   output.commit();
   context.reporter.info(std::to_string(totals.rows) + " rows scored" +
@@ -84,9 +80,4 @@ int run(Options& options, ae::cli::Context& context) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Options options;
-  return ae::cli::run_app(
-      kProgram, argc, argv, [&](CLI::App& app) { declare(app, options); },
-      [&](ae::cli::Context& context) { return run(options, context); }, ae::model::library_versions);
-}
+int main(int argc, char** argv) { return ae::apps::run_program<Options>(kProgram, declare, run, argc, argv); }
