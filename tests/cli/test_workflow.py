@@ -1,53 +1,17 @@
 """Train, score, impute and purify on real rows, as a user would from the shell."""
 
 import csv
-import io
 import json
 import math
-import os
 import random
 import signal
-import struct
 import subprocess
 import time
-from pathlib import Path
 
 import pytest
+from support import CONFIGS, FAST, WDBC, needs_torch, read_safetensors, rows_of
 
-pytestmark = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
-
-SOURCE = Path(__file__).resolve().parents[2]
-CONFIGS = SOURCE / "configs"
-WDBC = CONFIGS / "data" / "wdbc.csv"
-FAST = ["--set", "/training/epochs=30", "-q"]
-
-
-def rows_of(text):
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-@pytest.fixture
-def trained(run, tmp_path):
-    outcome = run("ae-train", CONFIGS / "wdbc.json", "--out", "model", *FAST)
-    assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "", "")
-    return tmp_path / "model"
-
-
-def read_safetensors(path):
-    """A second reader, written from the format's description alone."""
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    metadata = header.pop("__metadata__")
-    sizes = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}
-    covered = 0
-    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        begin, end = entry["data_offsets"]
-        assert begin == covered
-        assert end - begin == math.prod(entry["shape"]) * sizes[entry["dtype"]], name
-        covered = end
-    assert covered == len(data) - 8 - length
-    return metadata, header
+pytestmark = needs_torch
 
 
 def test_a_checkpoint_is_self_contained_and_follows_the_safetensors_format(trained):
@@ -169,7 +133,7 @@ def test_kill_9_and_resume_end_with_the_same_bytes(bin_folder, run, trained, tmp
     assert reference.code == 0
     expected = (tmp_path / "reference/model.safetensors").read_bytes()
     chance = random.Random(5)
-    for _ in range(4):
+    for _ in range(10):
         process = subprocess.Popen([*command, "--resume"], cwd=tmp_path, stderr=subprocess.DEVNULL)
         time.sleep(chance.uniform(0.3, 1.0))
         process.send_signal(signal.SIGKILL)
