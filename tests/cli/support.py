@@ -6,6 +6,7 @@ import json
 import math
 import os
 import struct
+import time
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,13 @@ def read_safetensors(path):
         covered = end
     assert covered == len(tensors)
     return metadata, header
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "nothing happened"
+        time.sleep(0.01)
 
 
 def one_error(outcome, code, *words):

@@ -194,7 +194,7 @@ def test_numpy_arrays_are_tables_with_numbered_columns(run, tmp_path):
 
 def test_ids_and_labels_pass_through_whatever_is_in_them(run, tmp_path):
     rows = mixed_rows(120)
-    for row, name in zip(rows, ['with, comma', 'with "quotes"', "two\nlines", "carriage\r\nreturn", " blanks ", "é 你 🙂"]):
+    for row, name in zip(rows, ['with, comma', 'with "quotes"', "two\nlines", "carriage\r\nreturn", "blanks within", "é 你 🙂"]):
         row["name"] = name
     rows[7]["y"] = ""
     train(run, mixed_config(tmp_path, rows))

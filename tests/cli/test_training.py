@@ -3,12 +3,13 @@
 import hashlib
 import json
 import math
+import random
 import signal
 import subprocess
 import time
 
 import pytest
-from support import CONFIGS, FAST, WDBC, needs_torch, one_error, read_safetensors, rows_of
+from support import CONFIGS, FAST, WDBC, needs_torch, one_error, read_safetensors, rows_of, wait_for
 
 pytestmark = needs_torch
 
@@ -113,7 +114,9 @@ class Sitting:
         return self.process.returncode, told.decode()
 
 
-LONG = ["--set", "/training/epochs=150", "--set", "/training/early_stopping/patience=0"]
+# Long enough to be interrupted; the slower engine gives the time for it.
+LONG = ["--set", "/training/epochs=300", "--set", "/training/early_stopping/patience=0", "--set",
+        "/training/engine=autograd"]
 
 
 @pytest.fixture(scope="module")
@@ -130,13 +133,6 @@ def uninterrupted(bin_folder, tmp_path_factory):
         return known[settings]
 
     return bytes_of
-
-
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "nothing happened"
-        time.sleep(0.01)
 
 
 @pytest.mark.parametrize("signal_number, name", [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")])
@@ -159,6 +155,31 @@ def test_a_stop_signal_saves_and_resume_ends_with_the_same_bytes(bin_folder, run
     assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted()
     again = run("ae-train", CONFIG, "--out", "run", "--resume", *LONG)
     assert again.code == 0 and "already complete" in again.stderr
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "config.json", "metrics.csv", "model.safetensors", "run.json"]
+
+
+def test_kill_9_at_ten_moments_ends_with_the_same_bytes(bin_folder, run, tmp_path, uninterrupted):
+    settings = ("--set", "/training/checkpoint/seconds=0.02")
+    chance = random.Random(5)
+    state = tmp_path / "run/state.safetensors"
+
+    def stamp():
+        return state.stat().st_mtime_ns if state.exists() else None
+
+    hits = 0
+    for moment in range(10):
+        before = stamp()
+        sitting = Sitting(bin_folder, tmp_path, *settings)
+        if moment % 3 < 2:  # at work, just after a state was saved; else also while starting and reading
+            wait_for(lambda: stamp() != before or sitting.process.poll() is not None)
+            time.sleep(chance.uniform(0, 0.03))
+        else:
+            time.sleep(chance.uniform(0, 0.6))
+        hits += sitting.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert hits >= 8
+    assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings).code == 0
+    assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted(*settings)
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
         "config.json", "metrics.csv", "model.safetensors", "run.json"]
 
