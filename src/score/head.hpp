@@ -22,7 +22,8 @@ class Head : public config::Section {
   void fields(config::Fields&) override {}
   // Learns what it needs from normal samples (those the network was trained on).
   virtual void fit(const loss::Autoencoder&, const model::Samples&) {}
-  // [samples, elements] float64: shares whose sum over elements is the sample's score.
+  // [samples, elements] float64: shares whose sum over elements is the sample's score. Of images, every pixel of every
+  // channel is one element: [samples, channels * height * width].
   virtual at::Tensor shares(const model::Batch& batch, const loss::Reconstruction& reconstruction) const = 0;
   virtual Arrays state() const { return {}; }
   virtual void restore(const Arrays&) {}  // InputError when arrays are missing or have wrong shapes
