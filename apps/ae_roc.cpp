@@ -283,8 +283,11 @@ int run(const RocOptions& options, cli::Context& context) {
   if (outputs.curve) stats::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
   if (outputs.summary) outputs.summary->write(stats::summary_json(assessment, {version(), context.arguments}));
   if (outputs.plot) outputs.plot->write(report::roc_svg(assessment));
-  if (outputs.page)
-    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), {{"Made by", version()}}}));
+  if (outputs.page) {
+    auto facts = stats::detail_facts(assessment.details);
+    facts.emplace_back("Made by", version());
+    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), std::move(facts)}));
+  }
   if (outputs.table) outputs.table->write(stats::summary_table(assessment));
   outputs.commit();
   return 0;
