@@ -38,6 +38,7 @@ class Checkpoint {
   const Config& config() const { return *config_; }
   const data::Schema& schema() const { return schema_; }                       // of tables
   const std::optional<data::Geometry>& geometry() const { return geometry_; }  // of images
+  bool images() const { return geometry_.has_value(); }
   const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
   const score::Head& head() const { return *config_->score; }
   const stats::ConformalCalibration& calibration() const { return calibration_; }
