@@ -8,8 +8,9 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git libtorch-dev libopenblas-dev libcli11-dev nlohmann-json3-dev
-  libspdlog-dev zlib1g-dev libzstd-dev libssl-dev)
-test_packages=(libgtest-dev libgmock-dev python3 python3-pytest python3-numpy python3-sklearn python3-jsonschema chromium)
+  libspdlog-dev libopencv-dev zlib1g-dev libpng-dev libzstd-dev libssl-dev)
+test_packages=(libgtest-dev libgmock-dev python3 python3-pytest python3-numpy python3-scipy python3-sklearn
+  python3-jsonschema chromium)
 
 for argument in "$@"; do
   case "$argument" in

@@ -1,10 +1,13 @@
 # What `cmake --install` and CPack place where, in two components:
 #   programs      the ae-* programs and their documents
-#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core cli torch)
+#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core cli images torch)
 include(CMakePackageConfigHelpers)
 set(aetools_package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/aetools")
 
 set(aetools_components core cli)
+if(AETOOLS_WITH_IMAGES)
+  list(APPEND aetools_components images)
+endif()
 if(AETOOLS_WITH_TORCH)
   list(APPEND aetools_components torch)
 endif()
@@ -50,14 +53,15 @@ set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PROGRAMS_PACKAGE_RECOMMENDS libopenblas0)  # LibTorch with the reference BLAS is several times slower
 set(CPACK_COMPONENT_PROGRAMS_DESCRIPTION
-"Learns what normal looks like from a table, scores how strange each row is,
-draws the ROC curve and chooses a threshold, fills in missing cells.")
+"Learns what normal looks like from a table or from images, scores how strange
+each row or image is and where, draws the ROC curve and chooses a threshold,
+fills in missing cells.")
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_NAME libaetools-dev)
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SECTION libdevel)
 set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
 "Development files. Static libraries, headers and the CMake package of aetools.")
 # The packages behind the targets that aetoolsConfig.cmake looks for.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
-  "nlohmann-json3-dev, zlib1g-dev, libzstd-dev, libssl-dev, libcli11-dev, libspdlog-dev, pkg-config")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libtorch-dev")
+  "nlohmann-json3-dev, zlib1g-dev, libpng-dev, libzstd-dev, libssl-dev, libcli11-dev, libspdlog-dev, pkg-config")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libtorch-dev, libopencv-dev")
 include(CPack)
