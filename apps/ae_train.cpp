@@ -11,10 +11,11 @@ namespace {
 
 const ae::cli::Program kProgram{
     "ae-train",
-    "Trains an autoencoder on the normal rows of a table and writes a self-contained model.",
+    "Trains an autoencoder on the normal rows of a table, or on normal images, and writes a self-contained model.",
     {{"ae-train configs/wdbc.json --out runs/wdbc", "train as the config says; the model goes to runs/wdbc"},
      {"ae-train configs/wdbc-impute.json --out runs/imputer --set /training/epochs=100 --set /training/seed=1",
-      "another config, with two settings changed"}}};
+      "another config, with two settings changed"},
+     {"ae-train configs/pcb-inspection.json --data good-boards --out runs/boards", "learn the images of a folder"}}};
 
 struct Options {
   std::string config;
@@ -35,7 +36,7 @@ void declare(CLI::App& app, Options& options) {
       ->type_name("POINTER=VALUE")
       ->expected(1)
       ->take_all();
-  app.add_option("--data", options.data, "Training table; the same as --set /data/path=FILE")->type_name("FILE");
+  app.add_option("--data", options.data, "Training data; the same as --set /data/path=PATH")->type_name("PATH");
   app.add_flag("--resume", options.resume, "Continue an interrupted run in DIR, to the same bytes");
   app.add_flag("--print-config", options.print_config, "Print the whole resolved config and exit");
   app.add_flag("--print-schema", options.print_schema, "Print the JSON Schema of config files and exit");

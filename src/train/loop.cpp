@@ -93,7 +93,7 @@ void Loop::run() {
     finish_epoch();
   }
   reporter_.progress_done();
-  publish();
+  publish(true);
 }
 
 void Loop::run_epoch() {
@@ -187,8 +187,8 @@ bool Loop::weights_are_finite() const {
   return true;
 }
 
-void Loop::publish() {
-  if (!best_.empty()) publish_(best_, history_);
+void Loop::publish(bool finished) {
+  if (!best_.empty()) publish_(best_, history_, finished);
 }
 
 void Loop::save_state() {
@@ -211,7 +211,7 @@ void Loop::save_state() {
   state.arrays["loop.history"] = doubles(flat);
   data::seal(state);
   write_file(state_file_, data::to_bytes(state));
-  publish();
+  publish(false);
   saved_ = Clock::now();
 }
 
@@ -274,7 +274,7 @@ void Loop::resume() {
 
 void Loop::diverged(const std::string& what) {
   reporter_.progress_done();
-  publish();
+  publish(true);
   const auto best = best_epoch(history_);
   throw RunError("training diverged: " + what + " in epoch " + std::to_string(epoch_ + 1) +
                  (best >= 0 ? "; the model keeps the weights of epoch " + std::to_string(best + 1)
