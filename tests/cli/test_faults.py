@@ -257,7 +257,7 @@ HOSTILE = {
     "negative shape": (entry(shape=[-1, 4]), ["model.output.weight"]),
     "other type": (entry(dtype="F16"), ["model.output.weight", "F16"]),
     "odd offsets": (entry(data_offsets=[0, 1 << 62]), ["model.output.weight"]),
-    "missing tensor": (drop_tensor, ["model.output.weight"]),
+    "missing tensor": (drop_tensor, ["weights", "damaged"]),
     "renamed tensor": (rename_tensor, ["model.output.weight"]),
     "other format": (lambda h, t: ({**h, "__metadata__": {"format": "pt"}}, t), ["not an aetools model", '"pt"']),
     "no metadata": (lambda h, t: ({k: v for k, v in h.items() if k != "__metadata__"}, t), ["not an aetools model"]),
