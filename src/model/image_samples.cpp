@@ -10,11 +10,12 @@ namespace ae::model {
 ImageSamples::ImageSamples(const data::Geometry& geometry, const data::AugmentOptions& augment)
     : geometry_(geometry), augment_(augment) {}
 
-void ImageSamples::add(data::Image image) {
+void ImageSamples::add(data::Image image, data::Size original) {
   for (const auto& placement : geometry_.tiles(image.size())) {
     tiles_.push_back({images_.size(), placement.y, placement.x});
   }
   images_.push_back(std::move(image));
+  originals_.push_back(original == data::Size{} ? images_.back().size() : original);
 }
 
 Batch ImageSamples::gather(const std::vector<Tile>& tiles) const {

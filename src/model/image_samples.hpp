@@ -14,8 +14,8 @@ class ImageSamples final : public Samples {
  public:
   ImageSamples(const data::Geometry& geometry, const data::AugmentOptions& augment);
   // `image` at its network size, with the geometry's channels; without tiles it must have the geometry's height and
-  // width.
-  void add(data::Image image);
+  // width. `original`: its size before resizing; {} when it was not resized.
+  void add(data::Image image, data::Size original = {});
 
   std::int64_t size() const override { return static_cast<std::int64_t>(tiles_.size()); }
   // Tile by tile, image after image. Where a tile reaches beyond its image nothing is observed, and the values repeat
@@ -27,6 +27,7 @@ class ImageSamples final : public Samples {
   const data::Geometry& geometry() const { return geometry_; }
   std::int64_t images() const { return static_cast<std::int64_t>(images_.size()); }
   const data::Image& image(std::int64_t i) const { return images_.at(static_cast<std::size_t>(i)); }
+  data::Size original(std::int64_t i) const { return originals_.at(static_cast<std::size_t>(i)); }
 
  private:
   struct Tile {
@@ -40,6 +41,7 @@ class ImageSamples final : public Samples {
   data::Geometry geometry_;
   data::AugmentOptions augment_;
   std::vector<data::Image> images_;
+  std::vector<data::Size> originals_;
   std::vector<Tile> tiles_;
 };
 

@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 
+#include "score/maps.hpp"
+
 namespace ae::score {
 namespace {
 
@@ -18,9 +20,10 @@ class LossHead final : public Head {
   }
 };
 
-constexpr std::array<config::Entry<Head>, 1> kHeads{{
-    {"loss", "The reconstruction loss: the weighted mean over a sample's observed elements.",
+constexpr std::array<config::Entry<Head>, 2> kHeads{{
+    {"loss", "The reconstruction loss of a row: the weighted mean over its observed cells; of images, \"map\".",
      [] { return std::unique_ptr<Head>(std::make_unique<LossHead>()); }},
+    {"map", "The error map of an image: its most erroneous pixels, against those of held-out good images.", make_map},
 }};
 
 constexpr std::int64_t kRowsAtOnce = 1024;

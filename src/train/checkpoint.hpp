@@ -9,6 +9,7 @@
 //   calibration  JSON array, the sorted scores of the held-out normal rows
 //   training     JSON object: epochs, best_epoch, losses, rows
 //   versions     JSON object: aetools, libtorch
+//   sha256       digest of everything else (see data::seal)
 // Tensors: "model.<parameter>", "head.<array>".
 #pragma once
 
@@ -37,6 +38,7 @@ class Checkpoint {
   const Config& config() const { return *config_; }
   const data::Schema& schema() const { return schema_; }                       // of tables
   const std::optional<data::Geometry>& geometry() const { return geometry_; }  // of images
+  bool images() const { return geometry_.has_value(); }
   const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
   const score::Head& head() const { return *config_->score; }
   const stats::ConformalCalibration& calibration() const { return calibration_; }

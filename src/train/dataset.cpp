@@ -75,6 +75,7 @@ class ImageLoader {
       reporter_.warning("left out: " + error.lines().front());
       return;
     }
+    const data::Size original = image.size();
     image = data::resized(image, geometry_);
     const auto tile = geometry_.tile_size(image.size());
     if (!geometry_.tiled() && (tile.height != geometry_.height || tile.width != geometry_.width)) {
@@ -85,7 +86,7 @@ class ImageLoader {
     if (image.height < tile.height || image.width < tile.width) ++smaller_;
     hash_.update(source_->id(i) + '\0' + data::size_text(image.size()) + '\0');
     hash_.update({reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size()});
-    (held_out_[static_cast<std::size_t>(i)] ? held_out_samples_ : training_)->add(std::move(image));
+    (held_out_[static_cast<std::size_t>(i)] ? held_out_samples_ : training_)->add(std::move(image), original);
   }
 
   // The first readable image decides what is left open: channels and, without tiles, the size.

@@ -19,7 +19,9 @@
 #include "config/document.hpp"
 #include "model/image_samples.hpp"
 #include "model/threads.hpp"
+#include "score/maps.hpp"
 #include "train/checkpoint.hpp"
+#include "train/image_calibration.hpp"
 #include "train/loop.hpp"
 #include "train/reconstruction.hpp"
 
@@ -148,6 +150,11 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   // What "null" left to us is decided here, before anything is stored.
   config.loss.resolve(data.domain.elements, config.model->variational());
   config.training.resolve(training.has_missing());
+  if (data.domain.images() && config.score.type() == "loss") config.score.select("map");
+  if (!config.score->judges(data.domain)) {
+    throw UsageError("/score/type: found " + quoted(config.score.type()) + ", which does not judge " +
+                     std::string(data.domain.noun()) + "; use " + (data.domain.images() ? "\"map\"" : "\"loss\""));
+  }
   const bool observed_matters = training.has_missing() || config.training.masks_cells();
   loss::Autoencoder autoencoder(*config.model, config.loss.terms, data.domain, observed_matters, seed);
   config.training.check(data.domain);
@@ -172,12 +179,23 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   }
 
   ReconstructionObjective objective(autoencoder, training, held_out, config.training);
-  const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history) {
+  const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history, bool last) {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
     const loss::Autoencoder finished(*config.model, config.loss.terms, data.domain, observed_matters, seed);
     restore_tensors("", finished.network().state(), best, "best weights");
-    config.score->fit(finished, training);
-    const auto calibration = score::scores_of(finished, *config.score, held_out);
+    std::vector<double> calibration;
+    if (auto* maps = dynamic_cast<score::MapHead*>(&*config.score)) {
+      // A model on the way is calibrated on few images, so that training goes on soon.
+      constexpr std::int64_t kImagesOnTheWay = 50;
+      const auto& images = dynamic_cast<const model::ImageSamples&>(held_out);
+      SilentReporter silent;
+      calibration = calibrate_map_head(*maps, finished, *data.geometry, images,
+                                       last ? images.images() : std::min(images.images(), kImagesOnTheWay),
+                                       config.training.corruption, seed, last ? reporter : silent);
+    } else {
+      config.score->fit(finished, training);
+      calibration = score::scores_of(finished, *config.score, held_out);
+    }
     write_checkpoint(folder.model(), {config, data.schema, data.geometry, observed_matters, best, *config.score,
                                       calibration, training_summary(history, data)});
     write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
