@@ -300,9 +300,9 @@ int main(int argc, char** argv) {
   const cli::Program program = {
       "ae-roc",
       "How good is the score, and where to cut? ROC and precision-recall statistics of scores with labels.",
-      {{"ae-roc scores.csv --summary summary.json --plot roc.svg --report report.html",
+      {{"ae-roc scores.csv --normal benign --summary summary.json --plot roc.svg --report report.html",
         "AUROC and AUPRC with intervals, a threshold and what it does; as table, JSON, picture and page"},
-       {"ae-roc scores.csv other.csv --choose fpr=0.01",
+       {"ae-roc scores.csv other.csv --normal benign --choose fpr=0.01",
         "are two scores of the same rows equally good? (paired DeLong test)"}}};
   return cli::run_app(
       program, argc, argv, [&](CLI::App& app) { declare(app, options); },

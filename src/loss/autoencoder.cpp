@@ -62,4 +62,18 @@ Reconstruction Autoencoder::reconstruct(const model::Batch& batch) const {
   return {torch::cat(elements), torch::cat(expected), torch::cat(latent)};
 }
 
+at::Tensor Autoencoder::expected(const model::Batch& batch) const {
+  const torch::NoGradGuard no_grad;
+  network_->set_training(false);
+  std::vector<at::Tensor> expected;
+  const std::int64_t height = piece_samples(batch);
+  for (std::int64_t begin = 0; begin < batch.samples(); begin += height) {
+    const std::int64_t samples = std::min(height, batch.samples() - begin);
+    const auto output = network_->forward(
+        {padded_piece(batch.values, begin, samples, height), padded_piece(batch.observed, begin, samples, height)});
+    expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
+  }
+  return torch::cat(expected);
+}
+
 }  // namespace ae::loss

@@ -34,6 +34,8 @@ class Autoencoder {
 
   // Evaluation mode, no gradients. A sample's answer does not depend on the other samples of the batch (at least one).
   Reconstruction reconstruct(const model::Batch& batch) const;
+  // Its `expected` alone, without the cost of the loss.
+  at::Tensor expected(const model::Batch& batch) const;
 
  private:
   Composition loss_;

@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "data/image.hpp"
+
 namespace ae::model {
 
 std::vector<Element> elements_of(const data::Schema& schema) {
@@ -17,6 +19,12 @@ std::vector<Element> elements_of(const data::Schema& schema) {
     elements.push_back(std::move(element));
   }
   return elements;
+}
+
+Domain image_domain(const data::Geometry& geometry) {
+  std::vector<Element> elements;
+  for (auto& name : data::channel_names(geometry.channels)) elements.push_back({std::move(name), 0, false, true});
+  return {std::move(elements), {geometry.height, geometry.width}};
 }
 
 Batch to_batch(const data::Block& block) {

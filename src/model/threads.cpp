@@ -19,12 +19,14 @@ constexpr double kWorthAThread = 5e7;
 
 }  // namespace
 
-int use_threads(int requested, double operations) {
+int use_threads(int requested, double operations, Pool pool) {
   const int available = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   const int useful = static_cast<int>(std::clamp(operations / kWorthAThread, 1.0, static_cast<double>(available)));
   const int threads = requested > 0 ? requested : useful;
-  at::set_num_threads(threads);
-  if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads);
+  // A BLAS that is not OpenBLAS takes its threads from OpenMP, as LibTorch does.
+  const bool separate = openblas_set_num_threads != nullptr;
+  at::set_num_threads(pool == Pool::openmp || !separate ? threads : 1);
+  if (separate) openblas_set_num_threads(pool == Pool::blas ? threads : 1);
   return threads;
 }
 

@@ -6,9 +6,14 @@
 
 namespace ae::model {
 
+// Whose threads do the bulk of the work: BLAS's (matrix products of tables) or OpenMP's (convolutions of images). Only
+// one of them gets more than one: waiting threads spin, and two pools spinning against each other on the same cores can
+// make two threads slower than one.
+enum class Pool { blas, openmp };
+
 // `requested` 0: chosen by the work: `operations` floating-point operations per call of the largest unit of work. Small
 // work runs on one thread, where handing it over would cost more than it saves. Returns the number in use.
-int use_threads(int requested, double operations);
+int use_threads(int requested, double operations, Pool pool);
 
 std::vector<std::string> library_versions();  // lines for --version: LibTorch, BLAS
 

@@ -2,8 +2,11 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
+
+#include "score/maps.hpp"
 
 namespace ae::score {
 namespace {
@@ -12,17 +15,24 @@ namespace {
 class LossHead final : public Head {
  public:
   at::Tensor shares(const model::Batch& batch, const loss::Reconstruction& reconstruction) const override {
-    const auto observed = batch.observed.sum(1, true).clamp_min(1).to(torch::kFloat64);
-    return reconstruction.elements.to(torch::kFloat64) / observed;
+    const auto observed = batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64);
+    return reconstruction.elements.flatten(1).to(torch::kFloat64) / observed;
   }
 };
 
-constexpr std::array<config::Entry<Head>, 1> kHeads{{
-    {"loss", "The reconstruction loss: the weighted mean over a sample's observed elements.",
+constexpr std::array<config::Entry<Head>, 2> kHeads{{
+    {"loss", "The reconstruction loss of a row: the weighted mean over its observed cells; of images, \"map\".",
      [] { return std::unique_ptr<Head>(std::make_unique<LossHead>()); }},
+    {"map", "The error map of an image: its most erroneous pixels, against those of held-out good images.", make_map},
 }};
 
-constexpr std::int64_t kBatch = 1024;
+constexpr std::int64_t kRowsAtOnce = 1024;
+constexpr std::int64_t kPixelsAtOnce = 1 << 20;
+
+std::int64_t samples_at_once(const model::Domain& domain) {
+  if (!domain.images()) return kRowsAtOnce;
+  return std::clamp<std::int64_t>(kPixelsAtOnce / (domain.grid[0] * domain.grid[1]), 1, kRowsAtOnce);
+}
 
 }  // namespace
 
@@ -45,7 +55,7 @@ Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model
   const auto reconstruction = autoencoder.reconstruct(batch);
   Scored scored;
   scored.shares = head.shares(batch, reconstruction).contiguous();
-  scored.expected = reconstruction.expected.to(torch::kFloat64).contiguous();
+  scored.expected = reconstruction.expected.flatten(1).to(torch::kFloat64).contiguous();
   const std::int64_t elements = scored.shares.size(1);
   scored.scores.resize(static_cast<std::size_t>(batch.samples()));
   for (std::int64_t i = 0; i < batch.samples(); ++i) {
@@ -58,8 +68,9 @@ Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model
 std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& head, const model::Samples& samples) {
   std::vector<double> all;
   all.reserve(static_cast<std::size_t>(samples.size()));
-  for (std::int64_t begin = 0; begin < samples.size(); begin += kBatch) {
-    const auto scored = score(autoencoder, head, samples.range(begin, std::min(begin + kBatch, samples.size())));
+  const std::int64_t at_once = samples_at_once(autoencoder.domain());
+  for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    const auto scored = score(autoencoder, head, samples.range(begin, std::min(begin + at_once, samples.size())));
     all.insert(all.end(), scored.scores.begin(), scored.scores.end());
   }
   return all;

@@ -20,15 +20,17 @@ using Arrays = std::map<std::string, data::NamedArray>;
 class Head : public config::Section {
  public:
   void fields(config::Fields&) override {}
+  virtual bool judges(const model::Domain& domain) const { return !domain.images(); }
   // Learns what it needs from normal samples (those the network was trained on).
   virtual void fit(const loss::Autoencoder&, const model::Samples&) {}
-  // [samples, elements] float64: shares whose sum over elements is the sample's score.
+  // [samples, elements] float64: shares whose sum over elements is the sample's score. Of images, every pixel of every
+  // channel is one element: [samples, channels * height * width].
   virtual at::Tensor shares(const model::Batch& batch, const loss::Reconstruction& reconstruction) const = 0;
   virtual Arrays state() const { return {}; }
   virtual void restore(const Arrays&) {}  // InputError when arrays are missing or have wrong shapes
 };
 
-std::span<const config::Entry<Head>> heads();  // loss
+std::span<const config::Entry<Head>> heads();  // loss, map
 
 // scores [samples]; shares and expected [samples, elements] float64, contiguous (expected in network units).
 // Every row of `shares` sums to its score exactly, in any order of summation.
