@@ -283,8 +283,11 @@ int run(const RocOptions& options, cli::Context& context) {
   if (outputs.curve) stats::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
   if (outputs.summary) outputs.summary->write(stats::summary_json(assessment, {version(), context.arguments}));
   if (outputs.plot) outputs.plot->write(report::roc_svg(assessment));
-  if (outputs.page)
-    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), {{"Made by", version()}}}));
+  if (outputs.page) {
+    auto facts = stats::detail_facts(assessment.details);
+    facts.emplace_back("Made by", version());
+    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), std::move(facts)}));
+  }
   if (outputs.table) outputs.table->write(stats::summary_table(assessment));
   outputs.commit();
   return 0;
@@ -297,9 +300,9 @@ int main(int argc, char** argv) {
   const cli::Program program = {
       "ae-roc",
       "How good is the score, and where to cut? ROC and precision-recall statistics of scores with labels.",
-      {{"ae-roc scores.csv --summary summary.json --plot roc.svg --report report.html",
+      {{"ae-roc scores.csv --normal benign --summary summary.json --plot roc.svg --report report.html",
         "AUROC and AUPRC with intervals, a threshold and what it does; as table, JSON, picture and page"},
-       {"ae-roc scores.csv other.csv --choose fpr=0.01",
+       {"ae-roc scores.csv other.csv --normal benign --choose fpr=0.01",
         "are two scores of the same rows equally good? (paired DeLong test)"}}};
   return cli::run_app(
       program, argc, argv, [&](CLI::App& app) { declare(app, options); },

@@ -1,18 +1,16 @@
 // ae-score: how strange is each sample, and where?
-#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <limits>
 #include <memory>
 #include <optional>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
-#include "cli/app.hpp"
 #include "infer/pictures.hpp"
 #include "infer/score_images.hpp"
 #include "infer/score_table.hpp"
-#include "model/threads.hpp"
+#include "model_program.hpp"
 #include "report/gallery.hpp"
-#include "train/checkpoint.hpp"
 
 namespace {
 
@@ -20,13 +18,12 @@ const ae::cli::Program kProgram{
     "ae-score",
     "Scores every row or image by how badly it is reconstructed: the larger, the stranger. Writes CSV with id, score "
     "and p-value; of images also maps, masks and regions. An image that cannot be read is named and left out, the "
-    "others "
-    "are scored, and the exit code is 4 at the end (see --unreadable).",
-    {{"ae-score runs/wdbc new.csv -o scores.csv --alpha 0.01 --explain 3",
-      "score, flag the rows that are stranger than 99 % of normal ones, name the three columns that say why"},
-     {"zcat log.csv.gz | ae-score runs/wdbc - --threshold 2.5 --fail-on-anomaly > scores.csv",
-      "score a stream; exit code 3 when a row is flagged"},
-     {"ae-score runs/pcb boards/ -o scores.csv --alpha 0.01 --maps maps --regions defects.csv --gallery boards.html",
+    "others are scored, and the exit code is 4 at the end (see --unreadable).",
+    {{"ae-score runs/wdbc configs/data/wdbc.csv -o scores.csv --alpha 0.05 --explain 3",
+      "score, flag the rows that are stranger than 95 % of normal ones, name the three columns that say why"},
+     {"cat configs/data/wdbc.csv | ae-score runs/imputer - --threshold 0.5 --fail-on-anomaly > other.csv",
+      "score a stream by another model; exit code 3 when a row is flagged"},
+     {"ae-score runs/boards boards/ -o scores.csv --alpha 0.01 --maps maps --regions defects.csv --gallery boards.html",
       "score images; write error maps, a table of defects and a page to look at"}}};
 
 struct Options {
@@ -90,7 +87,7 @@ void declare_images(CLI::App& app, Options& options) {
 }
 
 void declare(CLI::App& app, Options& options) {
-  app.add_option("model", options.model, "Folder that ae-train wrote, or its model.safetensors")->required();
+  ae::apps::add_model(app, options.model);
   app.add_option("input", options.score.stream.inputs,
                  "Tables to score (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec "
                  "roots, patterns, .txt lists, files, IDX, NPY")
@@ -232,8 +229,7 @@ int run(Options& options, ae::cli::Context& context) {
   options.score.only_rows = options.only_rows;
   auto output = ae::Output::open(options.output, context.options.force);
   if (!options.summary.empty()) options.score.threshold = ae::infer::threshold_of_summary(options.summary);
-  const auto checkpoint = ae::train::Checkpoint::open(options.model);
-  checkpoint.use_threads(context.options.threads);
+  const auto checkpoint = ae::apps::open_model(options.model, context);
   if (checkpoint.images()) return run_images(options, checkpoint, output, context);
   refuse(options.for_images, "is for models of images, and this is one of tables");
   const auto totals = ae::infer::score_table(checkpoint, options.score, output, context.reporter);
@@ -245,9 +241,4 @@ int run(Options& options, ae::cli::Context& context) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Options options;
-  return ae::cli::run_app(
-      kProgram, argc, argv, [&](CLI::App& app) { declare(app, options); },
-      [&](ae::cli::Context& context) { return run(options, context); }, ae::model::library_versions);
-}
+int main(int argc, char** argv) { return ae::apps::run_program<Options>(kProgram, declare, run, argc, argv); }

@@ -19,7 +19,7 @@ constexpr std::size_t most_text = 2000;  // characters of one fact or id
 // The page of a gallery; `data` is what is known when the last image has been added.
 template <typename Use>
 auto with_page(const std::string& title, const json& data, Use use) {
-  return use(Page{title, "Images by anomaly score: what went in, what the model made of it, and where the two differ.",
+  return use(Page{title, "Each image by its anomaly score: input, reconstruction, and where they differ.",
                   assets::gallery_html, assets::gallery_css, assets::gallery_js, data});
 }
 

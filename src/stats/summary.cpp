@@ -428,6 +428,36 @@ std::string details_text(const Details& details, double confidence) {
 
 }  // namespace
 
+std::vector<std::pair<std::string, std::string>> detail_facts(const Details& details) {
+  constexpr std::size_t most_parts = 20;
+  std::vector<std::pair<std::string, std::string>> facts;
+  const auto pixels = [](const PixelRates& p) {
+    return format("pixel AUROC %.4f, AP %.4f, AUPRO %.4f to FPR 0.3 and %.4f to 0.05", p.auroc, p.average_precision,
+                  p.aupro_30, p.aupro_05);
+  };
+  const auto boxes = [](const BoxRates& b) {
+    return format("%lld of %lld boxes hit, %.2f false regions an image", static_cast<long long>(b.hit),
+                  static_cast<long long>(b.boxes), b.false_per_image());
+  };
+  if (details.pixels) facts.emplace_back("Pixels", pixels(*details.pixels));
+  if (details.boxes) facts.emplace_back("Boxes", boxes(*details.boxes));
+  const auto add = [&](std::string_view kind, const std::vector<Part>& parts) {
+    for (std::size_t i = 0; i < std::min(parts.size(), most_parts); ++i) {
+      const Part& part = parts[i];
+      std::string text = part.auroc ? format("AUROC %.4f", part.auroc->value) : std::string("one class only");
+      if (part.anomalies > 0)
+        text += format(", %lld of %lld found", static_cast<long long>(part.counts.tp),
+                       static_cast<long long>(part.anomalies));
+      if (part.pixels) text += ", " + pixels(*part.pixels);
+      if (part.boxes && part.boxes->boxes > 0) text += ", " + boxes(*part.boxes);
+      facts.emplace_back(std::string(kind) + " " + shown_name(part.name), text);
+    }
+  };
+  add("Type", details.types);
+  add("Group", details.groups);
+  return facts;
+}
+
 std::string summary_table(const Assessment& assessment) {
   std::string text;
   for (const auto& evaluation : assessment.evaluations) {

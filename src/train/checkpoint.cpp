@@ -56,8 +56,6 @@ template <typename Function>
 auto as_input_error(const std::string& name, Function&& function) {
   try {
     return function();
-  } catch (const InputError&) {
-    throw;
   } catch (const Error& error) {
     std::vector<std::string> lines;
     for (const auto& line : error.lines()) lines.push_back(line.starts_with(name) ? line : name + ": " + line);
@@ -121,8 +119,8 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
     });
     check_geometry(*checkpoint.geometry_, name);
   } else {
-    checkpoint.schema_ =
-        as_input_error(name, [&] { return data::Schema::from_json(parse_json(file, "schema", name)); });
+    const Json schema = parse_json(file, "schema", name);
+    checkpoint.schema_ = as_input_error(name + ": schema", [&] { return data::Schema::from_json(schema); });
   }
   checkpoint.calibration_ = stats::ConformalCalibration(parse_calibration(file, name));
   const std::string& matters = metadata(file, "observed_matters", name);
@@ -182,6 +180,7 @@ void write_checkpoint(const std::filesystem::path& path, const CheckpointContent
   }
   for (const auto& [name, array] : contents.weights) file.arrays["model." + name] = array;
   for (const auto& [name, array] : contents.head.state()) file.arrays["head." + name] = array;
+  data::seal(file);
   write_file(path, data::to_bytes(file));
 }
 

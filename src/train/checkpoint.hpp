@@ -9,6 +9,7 @@
 //   calibration  JSON array, the sorted scores of the held-out normal rows
 //   training     JSON object: epochs, best_epoch, losses, rows
 //   versions     JSON object: aetools, libtorch
+//   sha256       digest of everything else (see data::seal)
 // Tensors: "model.<parameter>", "head.<array>".
 #pragma once
 

@@ -3,7 +3,6 @@
 #include <torch/torch.h>
 
 #include <cmath>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 
@@ -35,12 +34,6 @@ std::vector<double> doubles(const Arrays& arrays, const std::string& name, const
   std::vector<double> values(found->second.bytes.size() / sizeof(double));
   std::memcpy(values.data(), found->second.bytes.data(), values.size() * sizeof(double));
   return values;
-}
-
-std::string signal_name(int number) {
-  if (number == SIGINT) return "SIGINT";
-  if (number == SIGTERM) return "SIGTERM";
-  return "signal " + std::to_string(number);
 }
 
 std::string short_number(double value) {
@@ -133,8 +126,8 @@ void Loop::run_epoch() {
                        static_cast<std::uint64_t>(options_.epochs * steps), status);
     if (const int signal = stop_signal(); signal != 0) {
       save_state();
-      throw Interrupted(signal, "stopped by " + signal_name(signal) + " in epoch " + std::to_string(epoch_ + 1) +
-                                    "; everything is saved, continue with --resume");
+      throw Interrupted(signal, std::string("stopped by ") + signal_name(signal) + " in epoch " +
+                                    std::to_string(epoch_ + 1) + "; everything is saved, continue with --resume");
     }
     if (due_by_time()) save_state();
   }
@@ -216,6 +209,7 @@ void Loop::save_state() {
     flat.insert(flat.end(), record.validation.begin(), record.validation.end());
   }
   state.arrays["loop.history"] = doubles(flat);
+  data::seal(state);
   write_file(state_file_, data::to_bytes(state));
   publish(false);
   saved_ = Clock::now();

@@ -65,7 +65,8 @@ def train(run, data, out, *more):
 
 
 def test_a_folder_of_images_becomes_a_self_contained_model(run, boards, tmp_path):
-    outcome = train(run, boards, "model", "--set", "/data/resize/scale=1")
+    outcome = train(run, boards, "model", "--set", "/data/resize/scale=1", "--set", "/training/epochs=15",
+                    "--set", "/training/batch_size=4")
     assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "", "")
     metadata = metadata_of(tmp_path / "model" / "model.safetensors")
     geometry = json.loads(metadata["geometry"])
@@ -73,7 +74,7 @@ def test_a_folder_of_images_becomes_a_self_contained_model(run, boards, tmp_path
     assert geometry["tile"] == {"size": 64, "stride": 0, "margin": 8}
     assert "schema" not in metadata
     losses = [float(line.split(",")[1]) for line in (tmp_path / "model" / "metrics.csv").read_text().split()[1:]]
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.5 * losses[0]
 
 
 def test_the_same_run_gives_the_same_bytes(run, boards, tmp_path):
@@ -160,10 +161,10 @@ def test_what_cannot_be_trained_on_is_one_clear_line(run, boards, tmp_path):
     fails(4, "001.png", "damaged")
     skipped = train(run, boards, "skipped", "--set", "/data/unreadable=skip")
     assert skipped.code == 0 and "001.png" in skipped.stderr
+    (tmp_path / "boards/train/good/001.png").write_bytes(good)
     fails(2, "/model/type", "conv", more=["--set", '/model={"type": "dense"}'])
     fails(2, "/data/tile/stride", more=["--set", "/data/tile/stride=60"])
-    rate = train(run, boards, "diverged", "--set", "/data/unreadable=skip", "--set", "/training/learning_rate=1e6",
-                 "--set", "/training/optimizer/type=sgd")
+    rate = train(run, boards, "diverged", "--set", "/training/learning_rate=1e6", "--set", "/training/optimizer/type=sgd")
     assert rate.code == 1 and "epoch 1" in rate.stderr
 
 

@@ -9,6 +9,7 @@
 #include <fstream>
 #include <opencv2/core.hpp>
 #include <opencv2/imgcodecs.hpp>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -137,7 +138,9 @@ TEST_F(Images, CutFilesAreRefusedByName) {
       EXPECT_THAT(error_of(root_ / (std::string("cut_") + name)), HasSubstr(name)) << length;
     }
     const std::string noise = testing::internal::GetCapturedStderr();
-    if (std::string(name) != "x.tif") EXPECT_EQ(noise, "");
+    if (std::string(name) != "x.tif") {
+      EXPECT_EQ(noise, "");
+    }
   }
   write("x.png", picture(40, 40, CV_8UC1));
   std::string damaged = bytes_of("x.png");
