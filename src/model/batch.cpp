@@ -19,6 +19,13 @@ std::vector<Element> elements_of(const data::Schema& schema) {
   return elements;
 }
 
+Batch Batch::repeated(std::int64_t times) const {
+  if (times == 1) return *this;
+  std::vector<std::int64_t> repeats(static_cast<std::size_t>(values.dim()), 1);
+  repeats[0] = times;
+  return {values.repeat(repeats), observed.repeat(repeats)};
+}
+
 Batch to_batch(const data::Block& block) {
   const auto shape = {block.rows, block.elements};
   // from_blob wants a mutable pointer but clone() only reads.

@@ -39,6 +39,7 @@ struct Batch {
   at::Tensor values;
   at::Tensor observed;
   std::int64_t samples() const { return values.size(0); }
+  Batch repeated(std::int64_t times) const;  // all samples, and all again, ...
 };
 
 // Copies a block into tensors.

@@ -40,6 +40,12 @@ class Network {
   virtual at::Tensor decode(const at::Tensor& latent) = 0;
   Output forward(const Batch& batch);
 
+  // An ensemble's members: encode() puts their codes side by side, decode() averages their outputs.
+  virtual std::int64_t members() const { return 1; }
+  // Each member on samples of its own: `stacked` [members * n, ...] holds those of the first, then of the second, ...;
+  // outputs likewise. The code's latent is then [members * n, latent of one member].
+  virtual Output forward_stacked(const Batch& stacked) { return forward(stacked); }
+
   virtual NamedTensors parameters() const = 0;  // what the optimiser changes; stable order and names
   virtual NamedTensors buffers() const = 0;     // other state (running means)
   virtual void set_training(bool on) = 0;       // dropout, batch statistics, latent sampling

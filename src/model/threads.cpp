@@ -8,6 +8,7 @@
 // Present when BLAS is OpenBLAS; LibTorch does not set its threads.
 extern "C" {
 __attribute__((weak)) void openblas_set_num_threads(int threads);
+__attribute__((weak)) int openblas_get_num_threads();
 __attribute__((weak)) char* openblas_get_config();
 }
 
@@ -26,6 +27,14 @@ int use_threads(int requested, double operations) {
   at::set_num_threads(threads);
   if (openblas_set_num_threads != nullptr) openblas_set_num_threads(threads);
   return threads;
+}
+
+SerialBlas::SerialBlas() : before_(openblas_get_num_threads != nullptr ? openblas_get_num_threads() : 1) {
+  if (before_ > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
+}
+
+SerialBlas::~SerialBlas() {
+  if (before_ > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(before_);
 }
 
 std::vector<std::string> library_versions() {

@@ -56,8 +56,6 @@ template <typename Function>
 auto as_input_error(const std::string& name, Function&& function) {
   try {
     return function();
-  } catch (const InputError&) {
-    throw;
   } catch (const Error& error) {
     std::vector<std::string> lines;
     for (const auto& line : error.lines()) lines.push_back(line.starts_with(name) ? line : name + ": " + line);
@@ -128,7 +126,10 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
     throw InputError(name + ": holds " + std::to_string(weights.size()) + " model tensors, its config describes " +
                      std::to_string(state.size()) + "; the file is damaged");
   }
-  config.score->restore(with_prefix(file.arrays, "head."));
+  as_input_error(name, [&] {
+    score::check_judges(*config.score, domain);
+    config.score->restore(with_prefix(file.arrays, "head."), *checkpoint.autoencoder_);
+  });
   return checkpoint;
 }
 

@@ -130,6 +130,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   const bool observed_matters = training.has_missing() || config.training.masks_cells();
   loss::Autoencoder autoencoder(*config.model, config.loss.terms, data.domain, observed_matters, seed);
   config.training.check(data.domain);
+  score::check_judges(*config.score, data.domain);
   autoencoder.loss().check_targets(training.range(0, training.size()));
   const double weights = static_cast<double>(autoencoder.network().parameter_count());
   const int threads =
@@ -152,8 +153,9 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
     const loss::Autoencoder finished(*config.model, config.loss.terms, data.domain, observed_matters, seed);
     restore_tensors("", finished.network().state(), best, "best weights");
-    config.score->fit(finished, training);
-    const auto calibration = score::scores_of(finished, *config.score, held_out);
+    const score::FitContext context{finished, training, held_out, seed, reporter};
+    config.score->fit(context);
+    const auto calibration = score::honest_scores(context, *config.score);
     write_checkpoint(folder.model(), {config, data.schema, observed_matters, best, *config.score, calibration,
                                       training_summary(history, data)});
     write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
