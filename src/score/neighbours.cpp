@@ -64,8 +64,13 @@ double exact_distance(const float* a, const float* a_seen, const float* b, const
 
 }  // namespace
 
-Encoding::Encoding(const std::vector<model::Element>& elements) : elements_(elements) {
+Encoding::Encoding(const std::vector<model::Element>& elements, double alarm) : elements_(elements) {
   std::vector<std::int64_t> owner;
+  std::vector<float> factors;
+  for (const auto& element : elements) factors.push_back(element.constant ? static_cast<float>(alarm) : 1.0f);
+  if (std::any_of(elements.begin(), elements.end(), [](const auto& element) { return element.constant; })) {
+    factors_ = torch::tensor(factors);
+  }
   for (std::size_t e = 0; e < elements.size(); ++e) {
     first_.push_back(width_);
     const std::int64_t coordinates = elements[e].categorical() ? elements[e].codes : 1;
@@ -77,7 +82,8 @@ Encoding::Encoding(const std::vector<model::Element>& elements) : elements_(elem
 }
 
 at::Tensor Encoding::points(const model::Batch& batch) const {
-  const auto seen = (batch.values * batch.observed).to(torch::kFloat32);
+  auto seen = (batch.values * batch.observed).to(torch::kFloat32);
+  if (factors_.defined()) seen = seen * factors_;
   if (plain_) return seen.contiguous();
   auto points = torch::zeros({batch.samples(), width_}, torch::kFloat32);
   for (std::size_t e = 0; e < elements_.size(); ++e) {

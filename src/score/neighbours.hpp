@@ -14,7 +14,8 @@ namespace ae::score {
 // are as far apart (squared distance 2) as two random standardised numbers are on average. Unobserved cells are 0.
 class Encoding {
  public:
-  explicit Encoding(const std::vector<model::Element>& elements);
+  // `alarm`: factor of the coordinates of columns that were constant in training.
+  explicit Encoding(const std::vector<model::Element>& elements, double alarm = 1);
   std::int64_t width() const { return width_; }              // coordinates
   at::Tensor points(const model::Batch& batch) const;        // [samples, width] float32
   at::Tensor spread(const at::Tensor& per_element) const;    // [n, elements] -> [n, width], each cell's value repeated
@@ -24,6 +25,7 @@ class Encoding {
  private:
   std::vector<model::Element> elements_;
   std::vector<std::int64_t> first_;  // coordinate of each element
+  at::Tensor factors_;               // [elements], undefined when all are 1
   at::Tensor owner_;                 // [width] int64: element of each coordinate
   std::int64_t width_ = 0;
   bool plain_ = true;  // one coordinate per element

@@ -58,7 +58,7 @@ class Neighbours final : public Head {
     for (std::size_t i = 0; i < kept.size(); ++i) {
       stored_of_training_[static_cast<std::size_t>(kept[i])] = static_cast<std::int64_t>(i);
     }
-    prepare(context.autoencoder);
+    prepare(context.autoencoder, static_cast<double>(kept.size()));
     const auto batch = context.training.batch(kept);
     auto rows = encoding_->points(batch);
     const bool missing = batch.observed.min().item<float>() < 1;
@@ -67,17 +67,20 @@ class Neighbours final : public Head {
     std::iota(self.begin(), self.end(), 0);
 
     stored_ = rows;
+    root_ = {};
     stored_observed_ = missing ? batch.observed.to(torch::kUInt8) : at::Tensor();
     if (whiten) {
       const NeighbourIndex plain(rows, missing ? observed : at::Tensor());
       const auto found = plain.search(rows, missing ? observed : at::Tensor(), whitening_k, self);
       const auto mean = mean_of_found(found, whitening_k, rows);
-      whitening_ = ledoit_wolf((rows - mean) * observed, observed.to(torch::kFloat64));
+      const auto [residuals, seen] = with_changes((rows.to(torch::kFloat64) - mean) * observed, observed);
+      whitening_ = ledoit_wolf(residuals, seen.to(torch::kFloat64));
     }
     index_stored();
     if (judge == "local") return;
-    const auto residuals = explain(batch, self).residual;
-    judge_ = ResidualJudge::fit(judge, residuals, whiten ? torch::ones_like(observed) : observed);
+    const auto [residuals, seen] =
+        with_changes(explain(batch, self).residual, whiten ? torch::ones_like(observed) : observed);
+    judge_ = ResidualJudge::fit(judge, residuals, seen);
     set_diagonal();
   }
 
@@ -119,13 +122,14 @@ class Neighbours final : public Head {
   }
 
   void restore(const Arrays& arrays, const loss::Autoencoder& autoencoder) override {
-    prepare(autoencoder);
+    encoding_ = std::make_unique<Encoding>(autoencoder.elements());
     const std::int64_t width = encoding_->width();
     stored_ = from_arrays(arrays, "rows", data::Dtype::f32, {-1, width});
     if (stored_.size(0) < 1 || stored_.size(0) > max_rows) {
       throw InputError("\"rows\" holds " + std::to_string(stored_.size(0)) + " rows; expected 1 to " +
                        std::to_string(max_rows) + " (max_rows)");
     }
+    prepare(autoencoder, static_cast<double>(stored_.size(0)));
     if (arrays.contains("observed")) {
       stored_observed_ = from_arrays(arrays, "observed", data::Dtype::u8,
                                      {stored_.size(0), static_cast<std::int64_t>(autoencoder.elements().size())});
@@ -153,7 +157,29 @@ class Neighbours final : public Head {
     at::Tensor diagonal;
   };
 
-  void prepare(const loss::Autoencoder& autoencoder) { encoding_ = std::make_unique<Encoding>(autoencoder.elements()); }
+  // A column that was constant in n training rows and changes now must alarm as one that changed in a single training
+  // row does for that row: standardised, that one is sqrt(n) from the others.
+  void prepare(const loss::Autoencoder& autoencoder, double n) {
+    encoding_ = std::make_unique<Encoding>(autoencoder.elements(), std::sqrt(n) / data::Scaler::constant_alarm());
+    constant_.clear();
+    std::int64_t coordinate = 0;
+    for (const auto& element : autoencoder.elements()) {
+      if (element.constant) constant_.push_back(coordinate);
+      coordinate += element.categorical() ? element.codes : 1;
+    }
+  }
+
+  // Residuals and what is observed of them, with one more row for each constant column: the single change that a
+  // training row would have had to make for the column not to be constant.
+  std::pair<at::Tensor, at::Tensor> with_changes(const at::Tensor& residuals, const at::Tensor& observed) const {
+    if (constant_.empty()) return {residuals, observed};
+    auto changes = torch::zeros({static_cast<std::int64_t>(constant_.size()), residuals.size(1)}, residuals.options());
+    for (std::size_t i = 0; i < constant_.size(); ++i) {
+      changes[static_cast<std::int64_t>(i)][constant_[i]] = std::sqrt(static_cast<double>(stored_.size(0)));
+    }
+    if (whiten && root_.directions.defined()) changes = root_.apply(changes);
+    return {torch::cat({residuals, changes}), torch::cat({observed, torch::ones(changes.sizes(), observed.options())})};
+  }
 
   at::Tensor whitened(const at::Tensor& points) const {
     return root_.apply(points.to(torch::kFloat64)).to(torch::kFloat32).contiguous();
@@ -358,9 +384,10 @@ class Neighbours final : public Head {
   }
 
   std::unique_ptr<Encoding> encoding_;
-  at::Tensor stored_;           // [rows, width] float32, 0 where not observed
-  at::Tensor stored_observed_;  // [rows, elements] uint8, or undefined when all are
-  Spectral whitening_;          // the covariance of residuals
+  std::vector<std::int64_t> constant_;  // coordinates of columns that were constant in training
+  at::Tensor stored_;                   // [rows, width] float32, 0 where not observed
+  at::Tensor stored_observed_;          // [rows, elements] uint8, or undefined when all are
+  Spectral whitening_;                  // the covariance of residuals
   ResidualJudge judge_;
   std::vector<std::int64_t> stored_of_training_;  // stored row of each training row, or -1; only after fit()
 

@@ -23,6 +23,9 @@ constexpr std::array<config::Choice, 3> kKinds{{
     {"mahalanobis", "Mahalanobis distance by the shrunk covariance of residuals on normal rows"},
 }};
 
+// What must be left of a covariance in the direction of the row that is taken out.
+constexpr double kLeastLeft = 1e-3;
+
 constexpr int kMostIterations = 200;
 constexpr double kTolerance = 1e-11;  // of the residual norm, relative
 
@@ -84,7 +87,8 @@ Spectral Spectral::restored(const Arrays& arrays, std::int64_t features) {
   return matrix;
 }
 
-Spectral ledoit_wolf(const at::Tensor& all, const at::Tensor& observed) {
+Spectral ledoit_wolf(const at::Tensor& all, const at::Tensor& observed, double* row_weight) {
+  if (row_weight != nullptr) *row_weight = 0;
   const auto n = static_cast<double>(all.size(0));
   const auto features = all.size(1);
   const auto p = static_cast<double>(features);
@@ -105,6 +109,7 @@ Spectral ledoit_wolf(const at::Tensor& all, const at::Tensor& observed) {
   const double beta = std::min((fourth / n - squares) / n, delta);
   const double shrinkage = std::clamp(delta > 0 ? beta / delta : 1.0, kLeastShrinkage, 1.0);
 
+  if (row_weight != nullptr) *row_weight = (1 - shrinkage) / n;
   auto [eigenvalues, vectors] = torch::linalg_eigh(product);
   auto directions = vectors.t();
   if (wide) {
@@ -134,16 +139,17 @@ ResidualJudge ResidualJudge::fit(const std::string& kind, const at::Tensor& rows
   judge.kind_ = kind;
   judge.features_ = rows.size(1);
   if (kind == "normalized") {
-    judge.precisions_ =
-        1 / ((rows * observed).square().sum(0) / observed.to(torch::kFloat64).sum(0).clamp_min(1) + kSmallestSquare);
+    judge.counts_ = observed.to(torch::kFloat64).sum(0).clamp_min(1);
+    judge.precisions_ = 1 / ((rows * observed).square().sum(0) / judge.counts_ + kSmallestSquare);
   } else if (kind == "mahalanobis") {
-    judge.covariance_ = ledoit_wolf(rows * observed, observed.to(torch::kFloat64));
+    judge.covariance_ = ledoit_wolf(rows * observed, observed.to(torch::kFloat64), &judge.row_weight_);
     judge.precision_ = judge.covariance_.power(-1);
   }
   return judge;
 }
 
-ResidualJudge::Verdict ResidualJudge::judge(const at::Tensor& all, const at::Tensor& seen) const {
+ResidualJudge::Verdict ResidualJudge::judge(const at::Tensor& all, const at::Tensor& seen,
+                                            const at::Tensor& own) const {
   const auto observed = seen.to(torch::kFloat64);
   const auto rows = all * observed;
   at::Tensor gradient;
@@ -151,12 +157,21 @@ ResidualJudge::Verdict ResidualJudge::judge(const at::Tensor& all, const at::Ten
     gradient = rows;
   } else if (kind_ == "normalized") {
     gradient = rows * precisions_;
+    if (own.defined()) {
+      const auto others = ((1 / precisions_ - kSmallestSquare) * counts_ - rows.square()).clamp_min(0);
+      const auto without = rows / (others / (counts_ - 1).clamp_min(1) + kSmallestSquare);
+      gradient = torch::where(own.unsqueeze(1) > 0, without, gradient);
+    }
   } else {
     gradient = precision_.apply(rows);
     const auto partial = (observed.min() < 1).item<bool>();
     if (partial) {
       const auto some_missing = std::get<0>(observed.min(1, true)) < 1;
       gradient = torch::where(some_missing, solve_observed(covariance_, rows, observed), gradient);
+    }
+    if (own.defined()) {
+      const auto left = (1 - row_weight_ * (rows * gradient).sum(1, true)).clamp_min(kLeastLeft);
+      gradient = torch::where(own.unsqueeze(1) > 0, gradient / left, gradient);
     }
   }
   return {(rows * gradient).sum(1).clamp_min(0), gradient};

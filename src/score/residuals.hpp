@@ -32,7 +32,8 @@ struct Spectral {
 // a column's moments are those of its observed cells. Positive definite also with fewer rows than features (then found
 // from the Gram matrix of the rows), with constant columns, and with no row at all (identity). Above
 // kWidestCovariance features only a multiple of the identity is fitted.
-Spectral ledoit_wolf(const at::Tensor& rows, const at::Tensor& observed);
+// One row x adds `row_weight` x x^T to the result (written when not null).
+Spectral ledoit_wolf(const at::Tensor& rows, const at::Tensor& observed, double* row_weight = nullptr);
 inline constexpr std::int64_t kWidestCovariance = 4096;
 
 // Signed residuals of a network's reconstruction: the root of the loss of each element with the sign of observed minus
@@ -55,7 +56,9 @@ class ResidualJudge {
     at::Tensor distance;  // [n] r^T P r over the observed features
     at::Tensor gradient;  // [n, features] P r, 0 where not observed
   };
-  Verdict judge(const at::Tensor& rows, const at::Tensor& observed) const;
+  // `own` [n] (or undefined): 1 for rows that fit() has learned from, which are judged as if it had not: their own
+  // contribution is taken out of the mean squares or the covariance (Sherman and Morrison 1950). Only after fit().
+  Verdict judge(const at::Tensor& rows, const at::Tensor& observed, const at::Tensor& own = {}) const;
   at::Tensor diagonal() const;  // [features] of P
   const Spectral& covariance() const { return covariance_; }
   bool diagonal_only() const { return kind_ != "mahalanobis"; }
@@ -69,6 +72,9 @@ class ResidualJudge {
   at::Tensor precisions_;  // [features] "normalized"
   Spectral covariance_;    // "mahalanobis"
   Spectral precision_;
+  // For leaving a row out; known after fit() only.
+  at::Tensor counts_;      // [features] rows in which each was observed
+  double row_weight_ = 0;  // share of one row in the covariance
 };
 
 // Splits each row's distance over its features in proportion to how much of it would go away if that feature had the

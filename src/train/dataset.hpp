@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "base/reporter.hpp"
 #include "data/options.hpp"
@@ -20,6 +21,7 @@ struct Dataset {
   std::unique_ptr<model::Samples> training;
   std::unique_ptr<model::Samples> held_out;  // may be empty
   data::Schema schema;                       // of tables
+  std::vector<std::int64_t> training_rows;   // of tables: 0-based row number in the file of each training sample
   std::string data_sha256;
 };
 

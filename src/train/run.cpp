@@ -5,6 +5,7 @@
 #include <torch/version.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -50,6 +51,7 @@ class RunFolder {
   fs::path state() const { return path_ / "state.safetensors"; }
   fs::path metrics() const { return path_ / "metrics.csv"; }
   fs::path config() const { return path_ / "config.json"; }
+  fs::path distrusted() const { return path_ / "distrusted.idx"; }
   fs::path manifest() const { return path_ / "run.json"; }
   const fs::path& path() const { return path_; }
 
@@ -93,6 +95,37 @@ Start decide(const RunFolder& folder, const RunOptions& options, const std::stri
   }
   throw UsageError(folder.path().string() +
                    ": holds the finished model of another config or other data; use --force to replace it");
+}
+
+// Samples without some of them.
+class Kept final : public model::Samples {
+ public:
+  Kept(const model::Samples& all, const std::vector<std::int64_t>& left_out) : all_(all) {
+    for (std::int64_t i = 0; i < all.size(); ++i) {
+      if (!std::binary_search(left_out.begin(), left_out.end(), i)) kept_.push_back(i);
+    }
+  }
+  std::int64_t size() const override { return static_cast<std::int64_t>(kept_.size()); }
+  model::Batch batch(const std::vector<std::int64_t>& indices) const override {
+    std::vector<std::int64_t> chosen;
+    for (const auto i : indices) chosen.push_back(kept_[static_cast<std::size_t>(i)]);
+    return all_.batch(chosen);
+  }
+  model::Batch range(std::int64_t begin, std::int64_t end) const override {
+    return all_.batch({kept_.begin() + begin, kept_.begin() + end});
+  }
+  bool has_missing() const override { return all_.has_missing(); }
+
+ private:
+  const model::Samples& all_;
+  std::vector<std::int64_t> kept_;
+};
+
+// One row number a line.
+std::string index_text(const std::vector<std::int64_t>& samples, const std::vector<std::int64_t>& row_numbers) {
+  std::string text;
+  for (const auto sample : samples) text += std::to_string(row_numbers[static_cast<std::size_t>(sample)]) + "\n";
+  return text;
 }
 
 std::string training_summary(const std::vector<EpochRecord>& history, const Dataset& data) {
@@ -149,15 +182,19 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   }
 
   ReconstructionObjective objective(autoencoder, training, held_out, config.training);
+  std::vector<std::int64_t> distrusted;  // training samples, by the published model
   const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history) {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
     const loss::Autoencoder finished(*config.model, config.loss.terms, data.domain, observed_matters, seed);
     restore_tensors("", finished.network().state(), best, "best weights");
-    const score::FitContext context{finished, training, held_out, seed, reporter};
+    distrusted = highest_losses(finished, training, config.training.trim);
+    const Kept trusted(training, distrusted);
+    const score::FitContext context{finished, trusted, held_out, seed, reporter};
     config.score->fit(context);
     const auto calibration = score::honest_scores(context, *config.score);
     write_checkpoint(folder.model(), {config, data.schema, observed_matters, best, *config.score, calibration,
                                       training_summary(history, data)});
+    if (config.training.trim > 0) write_file(folder.distrusted(), index_text(distrusted, data.training_rows));
     write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
   };
   Loop loop(objective, config.training, folder.state().string(), fingerprint, publish, reporter);
@@ -173,7 +210,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   loop.run();
 
   const auto& history = loop.history();
-  const Json manifest{
+  Json manifest{
       {"program", "ae-train"},
       {"arguments", options.arguments},
       {"fingerprint", fingerprint},
@@ -188,6 +225,11 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count()},
       {"training", Json::parse(training_summary(history, data))},
   };
+  if (config.training.trim > 0) {
+    manifest["distrusted"] = {{"rows", distrusted.size()}, {"file", folder.distrusted().filename().string()}};
+    reporter.info(folder.distrusted().string() + ": the " + std::to_string(distrusted.size()) +
+                  " training rows with the highest loss, which the model does not count as normal");
+  }
   write_file(folder.manifest(), manifest.dump(2) + "\n");
   fs::remove(folder.state());
   const auto best = best_epoch(history);
