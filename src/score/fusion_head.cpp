@@ -33,10 +33,12 @@ class Fusion final : public Head {
   HeadList members{fusable_heads()};
   bool members_set = false;
   std::string combine = "ratio";
+  std::vector<std::int64_t> weights;
 
   void fields(config::Fields& f) override {
     f.variants("members", members, members_set, "The heads that are fused, each with its own settings.");
     f.choice("combine", combine, kCombinations, "How standardised scores become one.");
+    f.integers("weights", weights, {1, 1000}, "How much each member counts; [] for all alike.");
   }
   void check(std::vector<config::Problem>& problems) const override {
     if (members.empty()) {
@@ -44,6 +46,17 @@ class Fusion final : public Head {
                           "a fusion needs members; for example [{\"type\": \"neighbours\"}, "
                           "{\"type\": \"normalized\"}]"});
     }
+    if (!weights.empty() && weights.size() != members.size()) {
+      problems.push_back({"/weights", "found " + std::to_string(weights.size()) + " weights for " +
+                                          std::to_string(members.size()) + " members; give one for each, or []"});
+    }
+  }
+
+  double weight(std::size_t member) const {
+    if (weights.empty()) return 1 / static_cast<double>(members.size());
+    double sum = 0;
+    for (const auto each : weights) sum += static_cast<double>(each);
+    return static_cast<double>(weights[member]) / sum;
   }
 
   bool judges(const model::Domain& domain) const override {
@@ -67,22 +80,22 @@ class Fusion final : public Head {
   Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
                 std::int64_t first_training) const override {
     Answer fused;
-    const auto count = static_cast<double>(members.size());
     at::Tensor exponent = torch::zeros({batch.samples(), 1}, torch::kFloat64);
     for (std::size_t m = 0; m < members.size(); ++m) {
       const auto answer = members[m]->answer(autoencoder, batch, first_training);
       const auto at = static_cast<std::int64_t>(m);
       at::Tensor parts;
       if (combine == "ratio") {
-        parts = answer.shares / (medians_[at] * count);
+        parts = answer.shares * (weight(m) / medians_[at]);
       } else {
         // A member speaks for its columns as loudly as it is alarmed; all of them at 0 have no say.
         const auto scores = answer.shares.sum(1, true);
         const auto z = ((scores.clamp_min(0) + kOffset * medians_[at]).log() - means_[at]) / deviations_[at];
-        exponent = exponent + z / count;
-        parts =
-            (answer.shares / torch::where(scores > 0, scores, torch::ones_like(scores)) * torch::sigmoid(z) + 1e-300) *
-            batch.observed;
+        exponent = exponent + z * weight(m);
+        parts = (answer.shares / torch::where(scores > 0, scores, torch::ones_like(scores)) * torch::sigmoid(z) *
+                     weight(m) +
+                 1e-300) *
+                batch.observed;
       }
       fused.shares = m == 0 ? parts : fused.shares + parts;
       if (m == 0) fused.expected = answer.expected;

@@ -27,7 +27,7 @@ class LossHead final : public Head {
   bool leaves_out(const loss::Autoencoder& autoencoder) const override { return autoencoder.cross_fitted(); }
 };
 
-constexpr std::array<config::Entry<Head>, 6> kHeads{{
+constexpr std::array<config::Entry<Head>, 7> kHeads{{
     {"loss", "The reconstruction loss: the weighted mean over a sample's observed elements.",
      [] { return std::unique_ptr<Head>(std::make_unique<LossHead>()); }},
     {"normalized", "The loss of each column relative to its mean on normal rows.", make_normalized},
@@ -36,6 +36,8 @@ constexpr std::array<config::Entry<Head>, 6> kHeads{{
      make_masked},
     {"neighbours", "How well the nearest normal training rows, kept in the model, reconstruct the row.",
      make_neighbours},
+    {"prototypes", "How well cells of normal rows, kept as centres and spreads without any row, reconstruct the row.",
+     make_prototypes},
     {"fusion", "Several heads in one score: the geometric mean of their standardised scores.", make_fusion},
 }};
 

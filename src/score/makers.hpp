@@ -13,6 +13,7 @@ std::unique_ptr<Head> make_normalized();
 std::unique_ptr<Head> make_mahalanobis();
 std::unique_ptr<Head> make_masked();
 std::unique_ptr<Head> make_neighbours();
+std::unique_ptr<Head> make_prototypes();
 std::unique_ptr<Head> make_fusion();
 
 // --- Arrays of a head's state ---

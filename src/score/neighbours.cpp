@@ -81,7 +81,35 @@ Encoding::Encoding(const std::vector<model::Element>& elements, double alarm) : 
   owner_ = torch::tensor(owner, torch::kInt64);
 }
 
+void Encoding::curve(const model::Batch& rows) {
+  const auto seen = spread(rows.observed).to(torch::kFloat64);
+  center_ = at::Tensor();
+  const auto bent = points(rows).to(torch::kFloat64).asinh() * seen;
+  const auto count = seen.sum(0).clamp_min(1);
+  const auto center = bent.sum(0) / count;
+  const auto deviation = (((bent - center) * seen).square().sum(0) / count).sqrt();
+  curve(center, torch::where(deviation > 1e-12, deviation, torch::ones_like(deviation)));
+}
+
+void Encoding::curve(at::Tensor center, at::Tensor spread) {
+  std::vector<float> curved;
+  for (const auto& element : elements_) {
+    const auto coordinates = static_cast<std::size_t>(element.categorical() ? element.codes : 1);
+    curved.insert(curved.end(), coordinates, element.categorical() || element.constant ? 0.0f : 1.0f);
+  }
+  curved_ = torch::tensor(curved);
+  center_ = std::move(center);
+  spread_ = std::move(spread);
+}
+
 at::Tensor Encoding::points(const model::Batch& batch) const {
+  const auto points = straight_points(batch);
+  if (!center_.defined()) return points;
+  const auto bent = ((points.to(torch::kFloat64).asinh() - center_) / spread_).to(torch::kFloat32);
+  return (torch::where(curved_ > 0, bent, points) * spread(batch.observed)).contiguous();
+}
+
+at::Tensor Encoding::straight_points(const model::Batch& batch) const {
   auto seen = (batch.values * batch.observed).to(torch::kFloat32);
   if (factors_.defined()) seen = seen * factors_;
   if (plain_) return seen.contiguous();
@@ -108,7 +136,12 @@ at::Tensor Encoding::gathered(const at::Tensor& coordinates) const {
   return sums.index_add(1, owner_, coordinates);
 }
 
-at::Tensor Encoding::cells(const at::Tensor& coordinates) const {
+at::Tensor Encoding::cells(const at::Tensor& points) const {
+  auto coordinates = points;
+  if (center_.defined()) {
+    // No scaled value is beyond sinh(15).
+    coordinates = torch::where(curved_ > 0, (points * spread_ + center_).clamp(-15, 15).sinh(), points);
+  }
   if (plain_) return coordinates;
   auto cells = torch::zeros({coordinates.size(0), static_cast<std::int64_t>(elements_.size())}, coordinates.options());
   for (std::size_t e = 0; e < elements_.size(); ++e) {

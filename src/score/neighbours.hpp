@@ -12,6 +12,9 @@ namespace ae::score {
 
 // A number is one coordinate; a category one per code, 1 for the row's code and 0 else, so that two different levels
 // are as far apart (squared distance 2) as two random standardised numbers are on average. Unobserved cells are 0.
+//
+// Optionally the coordinates of numbers that vary are curved: asinh of the scaled value, standardised again, which lets
+// far values lie less far and leaves near ones almost as they are.
 class Encoding {
  public:
   // `alarm`: factor of the coordinates of columns that were constant in training.
@@ -22,13 +25,23 @@ class Encoding {
   at::Tensor gathered(const at::Tensor& coordinates) const;  // [n, width] -> [n, elements], sums over each cell's
   at::Tensor cells(const at::Tensor& coordinates) const;     // [n, width] -> [n, elements]: number, or likeliest code
 
+  void curve(const model::Batch& rows);              // fits the curved coordinates
+  void curve(at::Tensor center, at::Tensor spread);  // [width] float64 each, from an earlier fit
+  const at::Tensor& curve_center() const { return center_; }
+  const at::Tensor& curve_spread() const { return spread_; }
+
  private:
+  at::Tensor straight_points(const model::Batch& batch) const;
+
   std::vector<model::Element> elements_;
   std::vector<std::int64_t> first_;  // coordinate of each element
   at::Tensor factors_;               // [elements], undefined when all are 1
   at::Tensor owner_;                 // [width] int64: element of each coordinate
   std::int64_t width_ = 0;
   bool plain_ = true;  // one coordinate per element
+  at::Tensor curved_;  // [width] 1 where curved
+  at::Tensor center_;  // [width] float64, undefined when nothing is curved
+  at::Tensor spread_;  // [width]
 };
 
 // The k nearest of stored points by Euclidean distance over the coordinates observed in both, scaled up by width /

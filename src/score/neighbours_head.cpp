@@ -34,6 +34,7 @@ class Neighbours final : public Head {
   bool whiten = false;
   std::int64_t whitening_k = 5;
   double ridge = 10;
+  bool curved = false;
   std::int64_t max_rows = 20000;
 
   void fields(config::Fields& f) override {
@@ -45,6 +46,7 @@ class Neighbours final : public Head {
     f.integer("whitening_k", whitening_k, {1, 1000}, "Nearest rows whose mean gives the residuals for \"whiten\".");
     f.number("ridge", ridge, {0, 1e6, true},
              "Added to the scatter of the nearest rows by the judge \"local\", in whitened (else scaled) units.");
+    f.boolean("curved", curved, "Work on asinh of the scaled numbers, so that far values lie less far.");
     f.integer("max_rows", max_rows, {1, 10'000'000},
               "Training rows kept in the model at most; of more, a random choice by the seed.");
   }
@@ -60,6 +62,7 @@ class Neighbours final : public Head {
     }
     prepare(context.autoencoder, static_cast<double>(kept.size()));
     const auto batch = context.training.batch(kept);
+    if (curved) encoding_->curve(batch);
     auto rows = encoding_->points(batch);
     const bool missing = batch.observed.min().item<float>() < 1;
     const auto observed = encoding_->spread(batch.observed);
@@ -74,9 +77,11 @@ class Neighbours final : public Head {
       const auto found = plain.search(rows, missing ? observed : at::Tensor(), whitening_k, self);
       const auto mean = mean_of_found(found, whitening_k, rows);
       const auto [residuals, seen] = with_changes((rows.to(torch::kFloat64) - mean) * observed, observed);
-      whitening_ = ledoit_wolf(residuals, seen.to(torch::kFloat64));
+      whitening_ = ledoit_wolf(residuals, seen.to(torch::kFloat64), &row_weight_);
+      own_residuals_ = residuals.narrow(0, 0, rows.size(0));
     }
     index_stored();
+    if (whiten) own_residuals_ = root_.apply(own_residuals_);
     if (judge == "local") return;
     const auto [residuals, seen] =
         with_changes(explain(batch, self).residual, whiten ? torch::ones_like(observed) : observed);
@@ -100,7 +105,7 @@ class Neighbours final : public Head {
       gradient = explained.gradient;
       diagonal = explained.diagonal;
     } else {
-      const auto verdict = judge_.judge(explained.residual, whiten ? torch::ones_like(seen) : seen);
+      const auto verdict = judge_.judge(explained.residual, whiten ? torch::ones_like(seen) : seen, own(self));
       distance = verdict.distance;
       gradient = whiten ? root_.apply(verdict.gradient) : verdict.gradient;
       diagonal = diagonal_;
@@ -118,6 +123,10 @@ class Neighbours final : public Head {
     if (stored_observed_.defined()) arrays["observed"] = to_array(stored_observed_);
     if (whiten) add_with_prefix(arrays, "whitening.", whitening_.state());
     if (judge != "local") add_with_prefix(arrays, "judge.", judge_.state());
+    if (curved) {
+      arrays["curve.center"] = to_array(encoding_->curve_center());
+      arrays["curve.spread"] = to_array(encoding_->curve_spread());
+    }
     return arrays;
   }
 
@@ -130,6 +139,11 @@ class Neighbours final : public Head {
                        std::to_string(max_rows) + " (max_rows)");
     }
     prepare(autoencoder, static_cast<double>(stored_.size(0)));
+    if (curved) {
+      auto spread = from_arrays(arrays, "curve.spread", data::Dtype::f64, {width});
+      if (spread.min().item<double>() <= 0) throw InputError("\"curve.spread\" must be positive; the file is damaged");
+      encoding_->curve(from_arrays(arrays, "curve.center", data::Dtype::f64, {width}), std::move(spread));
+    }
     if (arrays.contains("observed")) {
       stored_observed_ = from_arrays(arrays, "observed", data::Dtype::u8,
                                      {stored_.size(0), static_cast<std::int64_t>(autoencoder.elements().size())});
@@ -179,6 +193,12 @@ class Neighbours final : public Head {
     }
     if (whiten && root_.directions.defined()) changes = root_.apply(changes);
     return {torch::cat({residuals, changes}), torch::cat({observed, torch::ones(changes.sizes(), observed.options())})};
+  }
+
+  // Which of the answered rows the judge has learned from.
+  static at::Tensor own(const std::vector<std::int64_t>& self) {
+    if (self.empty()) return {};
+    return torch::tensor(self, torch::kInt64) >= 0;
   }
 
   at::Tensor whitened(const at::Tensor& points) const {
@@ -244,7 +264,7 @@ class Neighbours final : public Head {
       position = points;
       found = plain_.search(points, seen, k, self);
     }
-    if (judge == "local") return locally(position, found);
+    if (judge == "local") return locally(position, found, self);
     Explained explained;
     explained.expected = mean_of_found(found, k, whiten ? filled_ : stored_);
     const auto mean = whiten ? mean_of_found(found, k, white_.points()) : explained.expected;
@@ -259,7 +279,11 @@ class Neighbours final : public Head {
   // happen to be here says little. By Woodbury's identity all is solved by Cholesky in k x k:
   //   r^T (V^T V + ridge I)^-1 r = r^T (r - V^T w) / ridge,  (V V^T + ridge I) w = V r,
   // and m + V^T w, the best ridge-penalised affine combination of the neighbours, is the expected row.
-  Explained locally(const at::Tensor& position, const NeighbourIndex::Found& found) const {
+  //
+  // A stored row that is left out leaves the covariance of the whitening too, which is the ridge's shape: that loses
+  // u u^T times `row_weight_`, u the row's own whitened residual. Both C^-1 and det C follow by rank-one updates.
+  Explained locally(const at::Tensor& position, const NeighbourIndex::Found& found,
+                    const std::vector<std::int64_t>& self) const {
     const std::int64_t n = position.size(0), width = position.size(1);
     Explained explained;
     explained.distance = torch::zeros({n}, torch::kFloat64);
@@ -281,7 +305,7 @@ class Neighbours final : public Head {
     at::parallel_for(0, n, 16, [&](std::int64_t begin, std::int64_t end) {
       const auto most = static_cast<std::size_t>(k);
       std::vector<double> scatter(most * size), blame_scatter(most * size), factor(most * most), solved(most);
-      std::vector<double> mean(size), blame_mean(size), residual(size);
+      std::vector<double> mean(size), blame_mean(size), residual(size), solved_own(most), own_scatter(most);
       for (std::int64_t i = begin; i < end; ++i) {
         const std::int64_t* neighbours = found.index.data() + i * found.k;
         const auto count = static_cast<std::size_t>(found.count(i));
@@ -309,8 +333,21 @@ class Neighbours final : public Head {
         for (std::size_t a = 0; a < count; ++a) {
           log_determinant += 2 * std::log(factor[a * most + a]) - std::log(ridge);
         }
-        distance[i] = std::max(0.0, dot(residual.data(), g, size)) * (shrunk / ridge) *
-                      std::exp(log_determinant / static_cast<double>(width));
+        double square = std::max(0.0, dot(residual.data(), g, size)) * (shrunk / ridge);
+        if (whiten && !self.empty() && self[static_cast<std::size_t>(i)] >= 0) {
+          const double* own = own_residuals_.data_ptr<double>() + self[static_cast<std::size_t>(i)] * width;
+          for (std::size_t a = 0; a < count; ++a) own_scatter[a] = dot(scatter.data() + a * size, own, size);
+          std::copy(own_scatter.begin(), own_scatter.end(), solved_own.begin());
+          solve(factor, most, count, solved_own);
+          const double along =
+              (dot(own, own, size) - dot(own_scatter.data(), solved_own.data(), count)) * (shrunk / ridge);
+          const double across = dot(own, g, size) * (shrunk / ridge);
+          const double weight = ridge / shrunk * row_weight_;
+          const double left = std::max(1 - weight * along, 0.5);
+          square += weight * across * across / left;
+          log_determinant += std::log(left);
+        }
+        distance[i] = square * std::exp(log_determinant / static_cast<double>(width));
         // diagonal of W (I - V^T (V V^T + ridge)^-1 V) W
         double* d = diagonal + i * width;
         std::copy(base, base + width, d);
@@ -390,6 +427,9 @@ class Neighbours final : public Head {
   Spectral whitening_;                  // the covariance of residuals
   ResidualJudge judge_;
   std::vector<std::int64_t> stored_of_training_;  // stored row of each training row, or -1; only after fit()
+
+  at::Tensor own_residuals_;  // [rows, width] float64, of each stored row from its neighbours, whitened; after fit()
+  double row_weight_ = 0;     // of each of them in whitening_
 
   // Follows from the above.
   Spectral root_;         // whitening_^-1/2

@@ -23,8 +23,8 @@ constexpr std::array<config::Choice, 3> kKinds{{
     {"mahalanobis", "Mahalanobis distance by the shrunk covariance of residuals on normal rows"},
 }};
 
-// What must be left of a covariance in the direction of the row that is taken out.
-constexpr double kLeastLeft = 1e-3;
+// What is left, at least, of a mean square or a covariance along a row when that row is taken out.
+constexpr double kLeastLeft = 0.5;
 
 constexpr int kMostIterations = 200;
 constexpr double kTolerance = 1e-11;  // of the residual norm, relative
@@ -158,8 +158,9 @@ ResidualJudge::Verdict ResidualJudge::judge(const at::Tensor& all, const at::Ten
   } else if (kind_ == "normalized") {
     gradient = rows * precisions_;
     if (own.defined()) {
-      const auto others = ((1 / precisions_ - kSmallestSquare) * counts_ - rows.square()).clamp_min(0);
-      const auto without = rows / (others / (counts_ - 1).clamp_min(1) + kSmallestSquare);
+      const auto others = ((1 / precisions_ - kSmallestSquare) * counts_ - rows.square());
+      const auto least = kLeastLeft * (1 / precisions_ - kSmallestSquare);
+      const auto without = rows / (torch::maximum(others / (counts_ - 1).clamp_min(1), least) + kSmallestSquare);
       gradient = torch::where(own.unsqueeze(1) > 0, without, gradient);
     }
   } else {

@@ -6,8 +6,9 @@
 namespace ae::stats {
 namespace {
 
-constexpr double kLargestShape = 0.9;  // the mean, on which the estimate rests, exists below 1
-constexpr double kTailShare = 0.1;     // of the calibration scores
+constexpr double kLargestShape = 0.5;  // the variance, on which the estimate's own spread rests, exists below
+constexpr double kTailShare = 0.05;    // of the calibration scores
+constexpr double kCounted = 10;        // calibration scores that make counting good enough
 
 }  // namespace
 
@@ -34,22 +35,24 @@ GeneralizedPareto fit_pareto(std::vector<double> excesses) {
 
 ConformalCalibration::ConformalCalibration(std::vector<double> scores) : sorted_(std::move(scores)) {
   std::sort(sorted_.begin(), sorted_.end());
-  if (sorted_.size() < kFewestForTail) return;
   const auto share = std::ceil(kTailShare * static_cast<double>(sorted_.size()));
-  exceedances_ = std::max(kFewestExceedances, static_cast<std::size_t>(share));
-  tail_from_ = sorted_[sorted_.size() - 1 - exceedances_];
+  const auto count = std::max(kFewestExceedances, static_cast<std::size_t>(share));
+  if (sorted_.size() < 2 * count || !(sorted_[sorted_.size() - 1 - count] > 0)) return;
+  exceedances_ = count;
+  tail_from_ = std::log(sorted_[sorted_.size() - 1 - count]);
   std::vector<double> excesses;
-  for (std::size_t i = sorted_.size() - exceedances_; i < sorted_.size(); ++i) {
-    excesses.push_back(sorted_[i] - tail_from_);
+  for (std::size_t i = sorted_.size() - count; i < sorted_.size(); ++i) {
+    excesses.push_back(std::log(sorted_[i]) - tail_from_);
   }
   tail_ = fit_pareto(std::move(excesses));
 }
 
 double ConformalCalibration::tail_p_value(double score) const {
   const double counted = p_value(score);
-  if (!tail_ || score <= tail_from_) return counted;
-  const double over = static_cast<double>(1 + exceedances_) / static_cast<double>(sorted_.size() + 1);
-  return std::min(counted, over * tail_->exceeds(score - tail_from_));
+  const auto size = static_cast<double>(sorted_.size());
+  if (!tail_ || counted * (size + 1) > kCounted) return counted;
+  const double over = static_cast<double>(exceedances_) / (size + 1);
+  return std::min(counted, over * tail_->exceeds(std::log(score) - tail_from_));
 }
 
 DriftMonitor::DriftMonitor(const ConformalCalibration& calibration)

@@ -19,7 +19,7 @@ struct GeneralizedPareto {
 
 // By probability-weighted moments (Hosking and Wallis 1987): a_r = E[Y (1 - F(Y))^r], shape = 2 - a0 / (a0 - 2 a1),
 // scale = 2 a0 a1 / (a0 - 2 a1). A negative shape, which would promise that nothing beyond some score is ever normal,
-// is set to 0 (scale = mean), one above 0.9 to 0.9. `excesses`: >= 0, any order, at least two.
+// is set to 0, one above 0.5 to 0.5 (then scale = mean (1 - shape)). `excesses`: >= 0, any order, at least two.
 GeneralizedPareto fit_pareto(std::vector<double> excesses);
 
 // p(s) = (1 + #{calibration scores >= s}) / (n + 1): under exchangeability with the calibration rows P(p <= a) <= a
@@ -33,20 +33,20 @@ class ConformalCalibration {
   std::size_t size() const { return sorted_.size(); }
   const std::vector<double>& sorted() const { return sorted_; }
 
-  // Beyond the reach of counting: peaks over threshold. The upper tenth of the calibration scores (at least
-  // kFewestExceedances) is followed by a generalised Pareto tail; below its threshold the p-value is the conformal one,
-  // and it is never below the tail's nor above the conformal one. Rests on a model, where p_value() is a guarantee.
+  // Beyond the reach of counting: peaks over threshold. The upper twentieth of the calibration scores (at least
+  // kFewestExceedances, of at least twice as many scores) gives a generalised Pareto tail of their logarithms, since
+  // the tails of scores are closer to powers than to exponentials. It takes over from the conformal p-value, and never
+  // above it, where fewer than ten calibration scores are as large. Rests on a model, where p_value() is a guarantee.
   bool has_tail() const { return tail_.has_value(); }
   double tail_p_value(double score) const;
   std::size_t exceedances() const { return exceedances_; }
   const GeneralizedPareto& tail() const { return *tail_; }
-  static constexpr std::size_t kFewestExceedances = 10;
-  static constexpr std::size_t kFewestForTail = 50;  // calibration scores
+  static constexpr std::size_t kFewestExceedances = 30;
 
  private:
   std::vector<double> sorted_;
   std::optional<GeneralizedPareto> tail_;
-  double tail_from_ = 0;  // the threshold
+  double tail_from_ = 0;  // the threshold, a logarithm
   std::size_t exceedances_ = 0;
 };
 

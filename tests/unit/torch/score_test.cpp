@@ -223,6 +223,8 @@ const std::vector<Case> kCases{
     {"neighbours", R"({"judge": "local", "k": 12})"},
     {"neighbours", R"({"judge": "local", "whiten": true, "k": 12})"},
     {"neighbours", R"({"judge": "local", "whiten": true, "curved": true})"},
+    {"prototypes"},
+    {"prototypes", R"({"judge": "normalized", "cell": 10, "curved": true})"},
     {"fusion", R"({"members": [{"type": "neighbours", "judge": "normalized"}, {"type": "normalized"}]})"},
     {"fusion", R"({"combine": "log_z", "members": [{"type": "neighbours", "judge": "local"}, {"type": "loss"}]})"},
 };
