@@ -1,21 +1,17 @@
 // ae-impute: what is missing?
-#include <CLI/CLI.hpp>
-
-#include "base/error.hpp"
 #include "base/files.hpp"
-#include "cli/app.hpp"
 #include "infer/impute_table.hpp"
-#include "model/threads.hpp"
-#include "train/checkpoint.hpp"
+#include "model_program.hpp"
 
 namespace {
 
 const ae::cli::Program kProgram{
     "ae-impute",
     "Fills missing cells of a table with what the model expects there; observed cells keep their exact bytes.",
-    {{"ae-impute runs/wdbc-impute holes.csv -o filled.csv", "fill the empty cells of holes.csv"},
-     {"ae-impute runs/wdbc-impute table.csv --evaluate masked --rate 0.2",
-      "hide 20 % of the observed cells and tell how well they are guessed"}}};
+    {{"ae-impute runs/imputer configs/data/wdbc.csv --evaluate masked --rate 0.2",
+      "hide 20 % of the observed cells and tell how well they are guessed"},
+     {"sed 's/^[^,]*,/,/' configs/data/wdbc.csv | sed 1s/^/mean_radius/ | ae-impute runs/imputer - -o filled.csv",
+      "fill the first column of every row, which was emptied"}}};
 
 struct Options {
   std::string model;
@@ -29,7 +25,7 @@ struct Options {
 };
 
 void declare(CLI::App& app, Options& options) {
-  app.add_option("model", options.model, "Folder that ae-train wrote, or its model.safetensors")->required();
+  ae::apps::add_model(app, options.model);
   app.add_option("input", options.input,
                  "Table with missing cells (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
       ->required();
@@ -53,8 +49,7 @@ int run(Options& options, ae::cli::Context& context) {
   options.impute.stream.inputs = {options.input};
   options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
   auto output = ae::Output::open(options.output, context.options.force);
-  const auto checkpoint = ae::train::Checkpoint::open(options.model);
-  checkpoint.use_threads(context.options.threads);
+  const auto checkpoint = ae::apps::open_model(options.model, context);
   if (!options.evaluate.empty()) {
     ae::infer::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
   } else {
@@ -68,9 +63,4 @@ int run(Options& options, ae::cli::Context& context) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Options options;
-  return ae::cli::run_app(
-      kProgram, argc, argv, [&](CLI::App& app) { declare(app, options); },
-      [&](ae::cli::Context& context) { return run(options, context); }, ae::model::library_versions);
-}
+int main(int argc, char** argv) { return ae::apps::run_program<Options>(kProgram, declare, run, argc, argv); }

@@ -1,19 +1,15 @@
 // ae-purify: what is the nearest natural sample?
-#include <CLI/CLI.hpp>
-
 #include "base/files.hpp"
-#include "cli/app.hpp"
 #include "infer/impute_table.hpp"
-#include "model/threads.hpp"
-#include "train/checkpoint.hpp"
+#include "model_program.hpp"
 
 namespace {
 
 const ae::cli::Program kProgram{
     "ae-purify",
     "Replaces every row by its projection on what the model learned to be normal, and tells the loss before and after.",
-    {{"ae-purify runs/wdbc table.csv -o purified.csv", "project every row once"},
-     {"ae-purify runs/wdbc table.csv --steps 3 | head", "project three times, look at the first rows"}}};
+    {{"ae-purify runs/wdbc configs/data/wdbc.csv -o purified.csv", "project every row once"},
+     {"ae-purify runs/wdbc configs/data/wdbc.csv --steps 3 | head", "project three times, look at the first rows"}}};
 
 struct Options {
   std::string model;
@@ -23,7 +19,7 @@ struct Options {
 };
 
 void declare(CLI::App& app, Options& options) {
-  app.add_option("model", options.model, "Folder that ae-train wrote, or its model.safetensors")->required();
+  ae::apps::add_model(app, options.model);
   app.add_option("input", options.input, "Table to purify (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
       ->required();
   app.add_option("-o,--output", options.output, "Where the purified table goes (default: standard output)")
@@ -34,8 +30,7 @@ void declare(CLI::App& app, Options& options) {
 int run(Options& options, ae::cli::Context& context) {
   options.purify.stream.inputs = {options.input};
   auto output = ae::Output::open(options.output, context.options.force);
-  const auto checkpoint = ae::train::Checkpoint::open(options.model);
-  checkpoint.use_threads(context.options.threads);
+  const auto checkpoint = ae::apps::open_model(options.model, context);
   const auto rows = ae::infer::purify_table(checkpoint, options.purify, output, context.reporter);
   output.commit();
   context.reporter.info(std::to_string(rows) + " rows purified");
@@ -44,9 +39,4 @@ int run(Options& options, ae::cli::Context& context) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Options options;
-  return ae::cli::run_app(
-      kProgram, argc, argv, [&](CLI::App& app) { declare(app, options); },
-      [&](ae::cli::Context& context) { return run(options, context); }, ae::model::library_versions);
-}
+int main(int argc, char** argv) { return ae::apps::run_program<Options>(kProgram, declare, run, argc, argv); }

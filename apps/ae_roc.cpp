@@ -11,6 +11,7 @@
 #include "cli/app.hpp"
 #include "cli/version.hpp"
 #include "report/roc.hpp"
+#include "stats/details.hpp"
 #include "stats/score_files.hpp"
 #include "stats/summary.hpp"
 
@@ -28,12 +29,22 @@ struct RocOptions {
   double confidence = 0.95;
   std::int64_t bootstrap = 2000;
   std::int64_t seed = 0;
+  std::string maps;
+  std::string truth;
+  std::string boxes;
+  std::string regions;
+  std::string box_hit = "centre,iou=0.5";
+  bool allow_missing = false;
+  std::string manifest;
+  std::string group_by;
   std::string curve;
   std::string summary;
   std::string plot;
   std::string report;
 
   std::vector<std::string> inputs() const { return second.empty() ? std::vector{scores} : std::vector{scores, second}; }
+  // Options that look up rows in other files, given in pairs.
+  void check_details() const;
 };
 
 void declare(CLI::App& app, RocOptions& options) {
@@ -67,11 +78,57 @@ void declare(CLI::App& app, RocOptions& options) {
       ->capture_default_str();
   cli::add_integer(app, "--seed", options.seed, "Seed of the resamples", 0, std::numeric_limits<std::int64_t>::max())
       ->capture_default_str();
+  app.add_option(
+         "--maps", options.maps,
+         "Folder of error maps, MAPS/<id without extension>.npy as ae-score --maps writes them: adds pixel AUROC, "
+         "pixel AP and AUPRO; needs --truth")
+      ->group("Images");
+  app.add_option("--truth", options.truth,
+                 "Folder of masks (PNG or NPY, not 0 = defect) of the same sizes: TRUTH/TYPE/NAME_mask.png for the id "
+                 "test/TYPE/NAME.png (MVTec), or TRUTH/<id>.png; normal images need none. Without any, only image "
+                 "figures")
+      ->group("Images");
+  app.add_option(
+         "--boxes", options.boxes,
+         "Boxes around the defects: a folder with NAME.csv an image, or one table with ids; columns x1, y1, x2, "
+         "y2 or x, y, width, height, and type if known: adds the share of boxes hit and the false regions an "
+         "image; needs --regions")
+      ->group("Images");
+  app.add_option("--regions", options.regions, "Table of found regions, as ae-score --regions writes it")
+      ->group("Images");
+  app.add_option("--box-hit", options.box_hit,
+                 "When a region hits a box, one or more of: centre (its centroid is inside), iou=X (intersection over "
+                 "union at least X), overlap (any)")
+      ->capture_default_str()
+      ->group("Images");
+  app.add_flag("--allow-missing", options.allow_missing,
+               "Leave defective images without mask or boxes, and images without map, out of those figures")
+      ->group("Images");
+  app.add_option("--group-by", options.group_by,
+                 "Column of the scores, or of --manifest, with groups of rows: every figure also for each group")
+      ->group("Groups");
+  app.add_option("--manifest", options.manifest,
+                 "Table with the --group-by column, matched by id (column --id-column, id, file, path or image)")
+      ->group("Groups");
   app.add_option("-o,--output", options.curve,
                  "Write the whole ROC curve (of the first file) as CSV; - = standard output, instead of the table");
   app.add_option("--summary", options.summary, "Write all figures as JSON; ae-score --roc reads the threshold from it");
   app.add_option("--plot", options.plot, "Draw the ROC and precision-recall curves as SVG");
   app.add_option("--report", options.report, "Write a page to explore thresholds on: one HTML file, works offline");
+}
+
+void RocOptions::check_details() const {
+  const auto need = [](const std::string& given, const char* option, const std::string& other,
+                       const char* other_option) {
+    if (!given.empty() && other.empty()) throw UsageError(std::string(option) + " needs " + other_option + " as well");
+  };
+  need(maps, "--maps", truth, "--truth");
+  need(truth, "--truth", maps, "--maps");
+  need(boxes, "--boxes", regions, "--regions");
+  need(regions, "--regions", boxes, "--boxes");
+  need(manifest, "--manifest", group_by, "--group-by");
+  if (!second.empty() && !(maps + boxes + group_by).empty())
+    throw UsageError("--maps, --boxes and --group-by are for one table of scores; compare two without them");
 }
 
 // All files a run writes, opened before any work is done and published together at its end.
@@ -126,6 +183,25 @@ stats::EvaluationOptions evaluation_options(const RocOptions& options, int threa
   return result;
 }
 
+stats::DetailOptions detail_options(const RocOptions& options) {
+  // Each resample of whole images has its own histogram.
+  constexpr std::int64_t most_resamples = 200;
+  stats::DetailOptions result;
+  result.maps = options.maps;
+  result.truth = options.truth;
+  result.boxes = options.boxes;
+  result.regions = options.regions;
+  result.manifest = options.manifest;
+  result.group_column = options.group_by;
+  result.id_column = options.columns.id;
+  result.box_rule = stats::BoxRule::parse(options.box_hit);
+  result.allow_missing = options.allow_missing;
+  result.confidence = options.confidence;
+  result.resamples = std::min(options.bootstrap, most_resamples);
+  result.seed = static_cast<std::uint64_t>(options.seed);
+  return result;
+}
+
 // Pipes can be read only once: no hash.
 std::string hash_of(const std::string& input) {
   std::error_code ignored;
@@ -164,11 +240,14 @@ struct Results {
 };
 
 Results assess_one(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
-  auto rows = stats::read_labeled_scores(options.scores, options.columns, options.labels, reporter);
+  const auto details = detail_options(options);
+  auto rows = stats::read_labeled_scores(options.scores, options.columns, options.labels, reporter, details.to_keep());
   Results results;
   results.first.emplace(std::move(rows.anomalies), std::move(rows.normals));
-  results.assessment.evaluations.push_back(stats::evaluate(*results.first, how, rows.name, reporter));
-  results.assessment.evaluations.back().unlabeled = rows.unlabeled;
+  auto evaluation = stats::evaluate(*results.first, how, rows.name, reporter);
+  evaluation.unlabeled = rows.unlabeled;
+  results.assessment.details = stats::details(rows, *results.first, evaluation.chosen.threshold, details, reporter);
+  results.assessment.evaluations.push_back(std::move(evaluation));
   return results;
 }
 
@@ -192,6 +271,8 @@ void add_hashes(stats::Assessment& assessment, const std::vector<std::string>& i
 int run(const RocOptions& options, cli::Context& context) {
   const auto how = evaluation_options(options, context.options.threads);
   options.labels.check();
+  options.check_details();
+  stats::BoxRule::parse(options.box_hit);
   if (options.scores == "-" && options.second == "-")
     throw UsageError("standard input can be only one of the two score files");
   Outputs outputs(options, context.options.force);
@@ -202,8 +283,11 @@ int run(const RocOptions& options, cli::Context& context) {
   if (outputs.curve) stats::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
   if (outputs.summary) outputs.summary->write(stats::summary_json(assessment, {version(), context.arguments}));
   if (outputs.plot) outputs.plot->write(report::roc_svg(assessment));
-  if (outputs.page)
-    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), {{"Made by", version()}}}));
+  if (outputs.page) {
+    auto facts = stats::detail_facts(assessment.details);
+    facts.emplace_back("Made by", version());
+    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), std::move(facts)}));
+  }
   if (outputs.table) outputs.table->write(stats::summary_table(assessment));
   outputs.commit();
   return 0;
@@ -216,9 +300,9 @@ int main(int argc, char** argv) {
   const cli::Program program = {
       "ae-roc",
       "How good is the score, and where to cut? ROC and precision-recall statistics of scores with labels.",
-      {{"ae-roc scores.csv --summary summary.json --plot roc.svg --report report.html",
+      {{"ae-roc scores.csv --normal benign --summary summary.json --plot roc.svg --report report.html",
         "AUROC and AUPRC with intervals, a threshold and what it does; as table, JSON, picture and page"},
-       {"ae-roc scores.csv other.csv --choose fpr=0.01",
+       {"ae-roc scores.csv other.csv --normal benign --choose fpr=0.01",
         "are two scores of the same rows equally good? (paired DeLong test)"}}};
   return cli::run_app(
       program, argc, argv, [&](CLI::App& app) { declare(app, options); },

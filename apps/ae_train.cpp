@@ -1,22 +1,21 @@
 // ae-train: learns what normal looks like.
-#include <CLI/CLI.hpp>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
-#include "cli/app.hpp"
 #include "config/document.hpp"
-#include "model/threads.hpp"
+#include "model_program.hpp"
 #include "train/run.hpp"
 
 namespace {
 
 const ae::cli::Program kProgram{
     "ae-train",
-    "Trains an autoencoder on the normal rows of a table and writes a self-contained model.",
+    "Trains an autoencoder on the normal rows of a table, or on normal images, and writes a self-contained model.",
     {{"ae-train configs/wdbc.json --out runs/wdbc", "train as the config says; the model goes to runs/wdbc"},
-     {"ae-train configs/wdbc.json --out runs/wdbc2 --set /model/latent=4 --set /training/seed=1",
-      "the same with two settings changed"}}};
+     {"ae-train configs/wdbc-impute.json --out runs/imputer --set /training/epochs=100 --set /training/seed=1",
+      "another config, with two settings changed"},
+     {"ae-train configs/pcb-inspection.json --data good-boards --out runs/boards", "learn the images of a folder"}}};
 
 struct Options {
   std::string config;
@@ -37,7 +36,7 @@ void declare(CLI::App& app, Options& options) {
       ->type_name("POINTER=VALUE")
       ->expected(1)
       ->take_all();
-  app.add_option("--data", options.data, "Training table; the same as --set /data/path=FILE")->type_name("FILE");
+  app.add_option("--data", options.data, "Training data; the same as --set /data/path=PATH")->type_name("PATH");
   app.add_flag("--resume", options.resume, "Continue an interrupted run in DIR, to the same bytes");
   app.add_flag("--print-config", options.print_config, "Print the whole resolved config and exit");
   app.add_flag("--print-schema", options.print_schema, "Print the JSON Schema of config files and exit");
@@ -51,7 +50,7 @@ void print(std::string_view text) {
   output.commit();
 }
 
-int run(const Options& options, ae::cli::Context& context) {
+int run(Options& options, ae::cli::Context& context) {
   ae::train::Config config;
   if (options.print_schema) {
     print(ae::config::json_schema(config, "aetools training config"));
@@ -79,9 +78,4 @@ int run(const Options& options, ae::cli::Context& context) {
 
 }  // namespace
 
-int main(int argc, char** argv) {
-  Options options;
-  return ae::cli::run_app(
-      kProgram, argc, argv, [&](CLI::App& app) { declare(app, options); },
-      [&](ae::cli::Context& context) { return run(options, context); }, ae::model::library_versions);
-}
+int main(int argc, char** argv) { return ae::apps::run_program<Options>(kProgram, declare, run, argc, argv); }

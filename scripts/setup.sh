@@ -1,17 +1,24 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that aetools is built from. Needs root (or sudo).
-#   scripts/setup.sh           what the programs need
-#   scripts/setup.sh --tests   also what the tests compare with (scikit-learn, jsonschema, Chromium)
+#   scripts/setup.sh              what the programs need
+#   scripts/setup.sh --tests      also what the tests compare with (scikit-learn, jsonschema, Chromium)
+#   scripts/setup.sh --coverage   also gcovr
+#   scripts/setup.sh --fuzz       also Clang with its sanitizers
+#   scripts/setup.sh --tidy       also clang-tidy
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git libtorch-dev libopenblas-dev libcli11-dev nlohmann-json3-dev
-  libspdlog-dev zlib1g-dev libzstd-dev libssl-dev)
-test_packages=(libgtest-dev libgmock-dev python3 python3-pytest python3-numpy python3-sklearn python3-jsonschema chromium)
+  libspdlog-dev libopencv-dev zlib1g-dev libpng-dev libzstd-dev libssl-dev)
+test_packages=(libgtest-dev libgmock-dev python3 python3-pytest python3-numpy python3-scipy python3-sklearn
+  python3-jsonschema chromium)
 
 for argument in "$@"; do
   case "$argument" in
     --tests) packages+=("${test_packages[@]}") ;;
-    *) echo "setup.sh: unknown option $argument; expected --tests" >&2; exit 2 ;;
+    --coverage) packages+=(gcovr) ;;
+    --fuzz) packages+=(clang) ;;
+    --tidy) packages+=(clang-tidy) ;;
+    *) echo "setup.sh: unknown option $argument; expected --tests, --coverage, --fuzz or --tidy" >&2; exit 2 ;;
   esac
 done
 

@@ -28,19 +28,6 @@ void install(int signal_number) {
   sigaction(signal_number, &action, nullptr);
 }
 
-const char* signal_name(int signal_number) {
-  switch (signal_number) {
-    case SIGINT:
-      return "SIGINT";
-    case SIGTERM:
-      return "SIGTERM";
-    case SIGHUP:
-      return "SIGHUP";
-    default:
-      return "a signal";
-  }
-}
-
 }  // namespace
 
 void install_stop_signals() {
@@ -51,6 +38,19 @@ void install_stop_signals() {
   if (hangup.sa_handler != SIG_IGN) install(SIGHUP);  // nohup stays in force
   std::signal(SIGPIPE, SIG_IGN);
   std::signal(SIGXFSZ, SIG_IGN);  // a file-size limit becomes a write error with a message
+}
+
+const char* signal_name(int signal_number) noexcept {
+  switch (signal_number) {
+    case SIGINT:
+      return "SIGINT";
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGHUP:
+      return "SIGHUP";
+    default:
+      return "a signal";
+  }
 }
 
 int stop_signal() noexcept { return received.load(std::memory_order_relaxed); }

@@ -457,8 +457,18 @@ const ZipMember& named_array(const std::vector<ZipMember>& arrays, std::string w
                    "; expected one of " + ae::join(names));
 }
 
-// The only array, or the only 2-D one.
-const ZipMember& obvious_array(const std::shared_ptr<RandomAccess>& file, const std::vector<ZipMember>& arrays) {
+// What an array is to be: a table or a stack of images.
+struct Wanted {
+  std::size_t fewest_dimensions;
+  std::size_t most_dimensions;
+  const char* text;
+};
+constexpr Wanted kTable{2, 2, "two dimensions"};
+constexpr Wanted kStack{3, 4, "three or four dimensions"};
+
+// The only array, or the only one of the wanted dimensions.
+const ZipMember& obvious_array(const std::shared_ptr<RandomAccess>& file, const std::vector<ZipMember>& arrays,
+                               const Wanted& wanted) {
   if (arrays.size() == 1) return arrays.front();
   const ZipMember* only = nullptr;
   std::vector<std::string> shapes;
@@ -466,14 +476,120 @@ const ZipMember& obvious_array(const std::shared_ptr<RandomAccess>& file, const 
   for (const ZipMember& member : arrays) {
     const Header header = read_header(*open_zip_member(file, member));
     shapes.push_back(array_name(member) + " " + shape_text(header.shape));
-    if (header.shape.size() != 2) continue;
+    if (header.shape.size() < wanted.fewest_dimensions || header.shape.size() > wanted.most_dimensions) continue;
     only = &member;
     ++tables;
   }
   if (tables == 1) return *only;
-  throw InputError(file->name() + ": " + (tables == 0 ? "none" : std::to_string(tables)) +
-                   " of its arrays has two dimensions: " + ae::join(shapes) + "; choose one with /data/array");
+  throw InputError(file->name() + ": " + (tables == 0 ? "none" : std::to_string(tables)) + " of its arrays has " +
+                   wanted.text + ": " + ae::join(shapes) + "; choose one with /data/array");
 }
+
+std::unique_ptr<ByteSource> open_array(std::unique_ptr<RandomAccess> opened, const std::string& array,
+                                       const Wanted& wanted) {
+  const std::shared_ptr<RandomAccess> file = std::move(opened);
+  std::vector<ZipMember> arrays = read_zip_directory(*file);
+  std::erase_if(arrays, [](const ZipMember& member) { return !member.name.ends_with(".npy"); });
+  if (arrays.empty())
+    throw InputError(file->name() +
+                     ": a ZIP archive without arrays; expected an NPZ file of NumPy (a spreadsheet: "
+                     "export it as CSV)");
+  return open_zip_member(
+      file, array.empty() ? obvious_array(file, arrays, wanted) : named_array(arrays, array, file->name()));
+}
+
+// --- stacks of images ------------------------------------------------------------------------------------------------
+
+class StackReader {
+ public:
+  explicit StackReader(std::unique_ptr<ByteSource> source) : source_(std::move(source)) {}
+
+  NpyStack read() {
+    const Header header = read_header(*source_);
+    const std::string& name = source_->name();
+    const auto kind = header.type.size() == 3 ? header.type.substr(1) : std::string();
+    const auto type = find_element_type(header.type);
+    if (!type || std::string_view("u1 u2 b1 f2 f4 f8").find(kind) == std::string_view::npos || kind.empty()) {
+      throw InputError(name + ": dtype " + ae::quoted(header.type) +
+                       "; expected pixels of type u1, u2, b1, f2, f4 or f8; convert them in NumPy with astype");
+    }
+    if (header.shape.size() != 3 && header.shape.size() != 4) {
+      throw InputError(name + ": an array of shape " + shape_text(header.shape) +
+                       "; expected (images, height, width) or (images, height, width, channels)");
+    }
+    if (header.fortran_order) {
+      throw InputError(name + ": an array in Fortran order; write it with numpy.ascontiguousarray");
+    }
+    std::uint64_t elements = 1;
+    for (const std::uint64_t size : header.shape) {
+      if (size == 0 || elements > kMostElements / size) {
+        throw InputError(name + ": an array of impossible shape " + shape_text(header.shape));
+      }
+      elements *= size;
+    }
+    const std::uint64_t channels = header.shape.size() == 4 ? header.shape[3] : 1;
+    if (channels > kMostChannels) {
+      throw InputError(name + ": " + std::to_string(channels) + " channels in shape " + shape_text(header.shape) +
+                       ", expected at most " + std::to_string(kMostChannels) + ", in the last dimension");
+    }
+    NpyStack stack;
+    stack.images = static_cast<std::int64_t>(header.shape[0]);
+    stack.height = static_cast<std::int64_t>(header.shape[1]);
+    stack.width = static_cast<std::int64_t>(header.shape[2]);
+    stack.channels = static_cast<std::int64_t>(channels);
+    stack.type = kind == "u2" ? PixelType::u16 : kind[0] == 'f' ? PixelType::f32 : PixelType::u8;
+    convert(*type, kind, elements, stack);
+    return stack;
+  }
+
+ private:
+  static constexpr std::uint64_t kMostElements = 1ull << 36;
+  static constexpr std::uint64_t kMostChannels = 64;
+
+  // Piece by piece, so that no more memory is taken than there are bytes in the file.
+  void convert(const ElementType& type, const std::string& kind, std::uint64_t elements, NpyStack& stack) {
+    std::vector<char> piece(kBlock / 8 * type.size);
+    const std::uint64_t in_piece = piece.size() / type.size;
+    for (std::uint64_t done = 0; done < elements;) {
+      const std::uint64_t count = std::min(in_piece, elements - done);
+      const std::size_t bytes = static_cast<std::size_t>(count) * type.size;
+      if (read_fully(*source_, piece.data(), bytes) != bytes) {
+        throw InputError(source_->name() + ": the file ends too early: expected " + std::to_string(elements) +
+                         " elements behind the header; copy or write it again");
+      }
+      for (std::uint64_t i = 0; i < count; ++i) append(type, kind, piece.data() + i * type.size, done + i, stack);
+      done += count;
+    }
+    char beyond = 0;
+    if (source_->read(&beyond, 1) != 0) {
+      throw InputError(source_->name() + ": bytes behind the array's end; write one array a file, or several as NPZ");
+    }
+  }
+
+  void append(const ElementType& type, const std::string& kind, const char* bytes, std::uint64_t element,
+              NpyStack& stack) const {
+    const double value = type.number(bytes);
+    if (stack.type == PixelType::u8) {
+      stack.bytes.push_back(static_cast<std::uint8_t>(kind == "b1" ? value * 255 : value));
+    } else if (stack.type == PixelType::u16) {
+      push(static_cast<std::uint16_t>(value), stack.bytes);
+    } else if (std::isfinite(value)) {
+      push(static_cast<float>(value), stack.bytes);
+    } else {
+      const auto per_image = static_cast<std::uint64_t>(stack.height * stack.width * stack.channels);
+      throw InputError(source_->name() + ": image " + std::to_string(element / per_image) + " holds " +
+                       number_text(value) + "; expected finite pixels");
+    }
+  }
+
+  template <typename T>
+  static void push(T value, std::vector<std::uint8_t>& bytes) {
+    const auto raw = std::bit_cast<std::array<std::uint8_t, sizeof(T)>>(value);
+    bytes.insert(bytes.end(), raw.begin(), raw.end());
+  }
+
+  std::unique_ptr<ByteSource> source_;
+};
 
 template <typename T>
 std::string to_npy_bytes(NpyFloat type, std::span<const T> values, std::int64_t rows, std::int64_t columns) {
@@ -494,15 +610,13 @@ std::unique_ptr<RowSource> open_npy(std::unique_ptr<ByteSource> source) {
 }
 
 std::unique_ptr<RowSource> open_npz(std::unique_ptr<RandomAccess> opened, const std::string& array) {
-  const std::shared_ptr<RandomAccess> file = std::move(opened);
-  std::vector<ZipMember> arrays = read_zip_directory(*file);
-  std::erase_if(arrays, [](const ZipMember& member) { return !member.name.ends_with(".npy"); });
-  if (arrays.empty())
-    throw InputError(file->name() +
-                     ": a ZIP archive without arrays; expected an NPZ file of NumPy (a spreadsheet: "
-                     "export it as CSV)");
-  const ZipMember& member = array.empty() ? obvious_array(file, arrays) : named_array(arrays, array, file->name());
-  return open_npy(open_zip_member(file, member));
+  return open_npy(open_array(std::move(opened), array, kTable));
+}
+
+NpyStack read_npy_stack(std::unique_ptr<ByteSource> source) { return StackReader(std::move(source)).read(); }
+
+NpyStack read_npz_stack(std::unique_ptr<RandomAccess> opened, const std::string& array) {
+  return read_npy_stack(open_array(std::move(opened), array, kStack));
 }
 
 std::string npy_header(NpyFloat type, std::int64_t rows, std::int64_t columns) {

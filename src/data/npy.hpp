@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 
+#include "data/image.hpp"
 #include "data/rows.hpp"
 #include "data/source.hpp"
 
@@ -22,6 +23,20 @@ std::unique_ptr<RowSource> open_npy(std::unique_ptr<ByteSource> source);
 
 // `array`: the member's name with or without ".npy"; "" = the only member, or the only 2-D one.
 std::unique_ptr<RowSource> open_npz(std::unique_ptr<RandomAccess> file, const std::string& array = "");
+
+// A stack of images [images, height, width] or [images, height, width, channels] in C order. Types: u1 and u2 (pixels
+// divided by 255 and 65535), b1 (0 and 1), f2, f4 and f8 (finite numbers, as they are).
+struct NpyStack {
+  std::int64_t images = 0;
+  std::int64_t height = 0;
+  std::int64_t width = 0;
+  std::int64_t channels = 1;
+  PixelType type = PixelType::u8;
+  std::vector<std::uint8_t> bytes;  // [images, height, width, channels] in the machine's byte order
+};
+NpyStack read_npy_stack(std::unique_ptr<ByteSource> source);
+// `array` as for open_npz; "" = the only member, or the only one of 3 or 4 dimensions.
+NpyStack read_npz_stack(std::unique_ptr<RandomAccess> file, const std::string& array = "");
 
 // What stands before the elements of a 2-D C-order array [rows, columns] of little-endian float32 (4 bytes) or float64
 // (8 bytes) in a version 1 file.

@@ -98,7 +98,7 @@ RowSelection::RowSelection(const TableOptions& options, std::optional<std::size_
   if (label_column) label_column_ = *label_column;
   if (!by_index_) return;
   wanted_ = read_row_numbers(file_, -1);
-  if (wanted_.empty()) throw UsageError("/data/rows: " + file_.string() + " lists no rows; expected one number a line");
+  if (wanted_.empty()) throw InputError(file_.string() + ": lists no rows; expected one 0-based row number a line");
 }
 
 bool RowSelection::take(const RowSource& source) {

@@ -26,6 +26,7 @@ constexpr std::uint64_t prefix_size = 8;
 constexpr std::uint64_t max_header_size = 100'000'000;  // the format's own limit
 constexpr std::uint64_t max_file_size = 1ull << 36;
 constexpr std::string_view metadata_key = "__metadata__";
+constexpr const char* digest_key = "sha256";
 
 struct DtypeRow {
   Dtype dtype;
@@ -301,6 +302,35 @@ void check_finite(const NamedArray& array, const std::string& name, std::string_
   }
 }
 
+// SHA-256 over all names and contents, each with its length before it so that nothing can move between them.
+std::string digest_of(const Safetensors& contents) {
+  Sha256 hash;
+  const auto add = [&](std::string_view bytes) {
+    hash.update(std::to_string(bytes.size()) + ":");
+    hash.update(bytes);
+  };
+  for (const auto& [key, value] : contents.metadata) {
+    if (key == digest_key) continue;
+    add(key);
+    add(value);
+  }
+  for (const auto& [tensor, array] : contents.arrays) {
+    add(tensor);
+    add(dtype_name(array.dtype));
+    add(shape_text(array.shape));
+    add(array.bytes);
+  }
+  return hash.hex();
+}
+
+void check_digest(const Safetensors& contents, std::string_view file_name) {
+  const auto found = contents.metadata.find(digest_key);
+  if (found == contents.metadata.end() || found->second == digest_of(contents)) return;
+  throw InputError(std::string(file_name) +
+                   ": its contents do not have the digest in its metadata \"sha256\"; the file is damaged or was "
+                   "edited: use an undamaged copy");
+}
+
 nlohmann::ordered_json header_of(const Safetensors& contents, std::span<const std::string_view> order) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!contents.metadata.empty()) header[std::string(metadata_key)] = contents.metadata;
@@ -323,6 +353,8 @@ nlohmann::ordered_json header_of(const Safetensors& contents, std::span<const st
 
 std::string_view dtype_name(Dtype dtype) { return row_of(dtype).name; }
 std::size_t dtype_size(Dtype dtype) { return row_of(dtype).size; }
+
+void seal(Safetensors& contents) { contents.metadata[digest_key] = digest_of(contents); }
 
 std::string to_bytes(const Safetensors& contents) {
   std::vector<std::string_view> order;
@@ -363,6 +395,7 @@ Safetensors parse_safetensors(std::string_view bytes, std::string_view name) {
     if (array.dtype == Dtype::f64) check_finite<double>(array, tensor, name);
     contents.arrays.emplace(tensor, std::move(array));
   }
+  check_digest(contents, name);
   return contents;
 }
 

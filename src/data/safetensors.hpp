@@ -36,9 +36,12 @@ struct Safetensors {
 // header padded to 8 bytes. An array whose bytes do not fit its shape is a std::logic_error.
 std::string to_bytes(const Safetensors& contents);
 
+// Puts a digest of all tensors and metadata into the metadata ("sha256"), by which reading notices any damage.
+void seal(Safetensors& contents);
+
 // Checks everything before it allocates: header length against file size, JSON (no duplicate keys, depth), dtypes,
 // shapes (non-negative, product without overflow), offsets against shapes and buffer, no gaps or overlaps, metadata
-// strings only; non-finite float values. InputError `NAME: tensor "x": ...` on anything else.
+// strings only; non-finite float values; the digest of sealed contents. InputError `NAME: tensor "x": ...` on anything else.
 Safetensors parse_safetensors(std::string_view bytes, std::string_view name);
 // A file that is not safetensors at all is told from its first bytes, however long it is.
 Safetensors read_safetensors(const std::filesystem::path& path);

@@ -111,7 +111,7 @@ Table load_table(RowSource& source, const TableOptions& options, Reporter& repor
 // Streams blocks of rows through a fitted schema.
 class TableReader {
  public:
-  // Columns are matched by name. Missing feature columns: InputError naming all of them; extra columns: one warning.
+  // Columns are matched by name. Missing feature columns: InputError naming them; extra columns: one warning.
   // Missing id or label columns are fine (ids, labels are then empty).
   TableReader(std::unique_ptr<RowSource> source, const Schema& schema, Reporter& reporter);
   ~TableReader();

@@ -16,6 +16,7 @@ namespace {
 
 constexpr std::int64_t kRowsBetweenChecks = 4096;
 constexpr std::size_t kNamedExtraColumns = 5;
+constexpr std::size_t kNamedMissingColumns = 8;
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 // One element: where its cells come from and how they become network units.
@@ -118,15 +119,27 @@ struct TableReader::State {
 
   [[noreturn]] void throw_missing(const std::vector<std::string>& missing,
                                   const std::vector<std::string>& extra) const {
-    std::vector<std::string> lines;
-    for (const auto& name : missing) {
-      lines.push_back(source->name() + ": column " + ae::quoted(name) + " is missing, which the model was trained on" +
-                      did_you_mean(name, extra));
-    }
+    std::vector<std::string> shown;
+    for (const auto& name : missing) shown.push_back(ae::quoted(name));
+    std::string line = source->name() + ": " + (missing.size() == 1 ? "column " : "columns ") +
+                       join(shown, ", ", kNamedMissingColumns) +
+                       (missing.size() == 1 ? " is missing" : " are missing") + ", which the model was trained on";
     if (!source->layout().header && !source->has_numbers()) {
-      lines.push_back(source->name() + ": has no header line, so its columns were named f0, f1, ...; add a header");
+      line += "; the file has no header line, so its columns were named f0, f1, ...: add a header";
+    } else {
+      line += similar_names(missing, extra);
     }
-    throw InputError(std::move(lines));
+    throw InputError(std::move(line));
+  }
+
+  // `; did you mean "colour"?` of the first missing column that an unknown one of the file resembles.
+  static std::string similar_names(const std::vector<std::string>& missing, const std::vector<std::string>& extra) {
+    for (const auto& name : missing) {
+      if (auto hint = did_you_mean(name, extra); !hint.empty()) {
+        return missing.size() == 1 ? hint : "; for " + ae::quoted(name) + hint.substr(1);
+      }
+    }
+    return "";
   }
 
   void warn_extra(const std::vector<std::string>& extra, Reporter& reporter) const {

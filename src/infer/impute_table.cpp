@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <initializer_list>
 #include <map>
 
 #include "base/error.hpp"
@@ -35,14 +36,20 @@ class TableCopy {
     text_ += line_end_;
   }
 
-  // One row: `cell(column, text)` appends the cell's bytes, `extra(text)` what follows the last one.
-  template <typename Cell, typename Extra>
-  void row(Cell&& cell, Extra&& extra) {
+  // One row of the block. `replaced(element, bytes)` appends the bytes of a feature cell and returns true, or returns
+  // false for the cell's own; other cells keep theirs. `extra` holds one number for each extra column.
+  template <typename Replaced>
+  void row(const data::TableReader& reader, std::int64_t row_in_block, Replaced&& replaced,
+           std::initializer_list<double> extra = {}) {
     for (std::size_t column = 0; column < columns_; ++column) {
       if (column > 0) text_ += delimiter_;
-      cell(column, text_);
+      const auto element = reader.element_of(column);
+      if (element < 0 || !replaced(static_cast<std::size_t>(element), text_)) text_ += reader.raw(row_in_block, column);
     }
-    extra(text_);
+    for (const double number : extra) {
+      text_ += delimiter_;
+      append_number(text_, number);
+    }
     text_ += line_end_;
   }
 
@@ -188,18 +195,13 @@ ImputeTotals impute_table(const train::Checkpoint& checkpoint, const ImputeOptio
     const double* values = expected.data_ptr<double>();
     for (std::int64_t i = 0; i < block.rows; ++i) {
       const auto first = static_cast<std::size_t>(i * block.elements);
-      copy.row(
-          [&](std::size_t column, std::string& text) {
-            const auto element = reader.element_of(column);
-            if (element < 0 || (!options.all_cells && block.observed[first + static_cast<std::size_t>(element)] != 0)) {
-              text += reader.raw(i, column);
-              return;
-            }
-            const auto e = static_cast<std::size_t>(element);
-            totals.filled += block.observed[first + e] == 0;
-            append_csv_field(text, value_text(*columns[e], values[first + e]), copy.delimiter());
-          },
-          [](std::string&) {});
+      copy.row(reader, i, [&](std::size_t e, std::string& text) {
+        const bool observed = block.observed[first + e] != 0;
+        if (observed && !options.all_cells) return false;
+        totals.filled += observed ? 0 : 1;
+        append_csv_field(text, value_text(*columns[e], values[first + e]), copy.delimiter());
+        return true;
+      });
     }
     totals.rows += block.rows;
     copy.flush();
@@ -295,22 +297,13 @@ std::int64_t purify_table(const train::Checkpoint& checkpoint, const PurifyOptio
     const double* values = written.data_ptr<double>();
     for (std::int64_t i = 0; i < block.rows; ++i) {
       const auto first = static_cast<std::size_t>(i * block.elements);
-      copy.row(
-          [&](std::size_t column, std::string& text) {
-            const auto element = reader.element_of(column);
-            if (element < 0) {
-              text += reader.raw(i, column);
-              return;
-            }
-            const auto e = static_cast<std::size_t>(element);
-            append_csv_field(text, value_text(*columns[e], values[first + e]), copy.delimiter());
-          },
-          [&](std::string& text) {
-            text += copy.delimiter();
-            append_number(text, before.scores[static_cast<std::size_t>(i)]);
-            text += copy.delimiter();
-            append_number(text, after.scores[static_cast<std::size_t>(i)]);
-          });
+      const auto row = static_cast<std::size_t>(i);
+      copy.row(reader, i,
+               [&](std::size_t e, std::string& text) {
+                 append_csv_field(text, value_text(*columns[e], values[first + e]), copy.delimiter());
+                 return true;
+               },
+               {before.scores[row], after.scores[row]});
     }
     rows += block.rows;
     copy.flush();

@@ -1,10 +1,13 @@
 #include "infer/score_table.hpp"
 
+#include <fcntl.h>
 #include <torch/torch.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -31,11 +34,16 @@ std::string rounded(double value, const char* format) {
 // Rows chosen by --rows and --exclude-rows.
 class RowFilter {
  public:
-  explicit RowFilter(const ScoreOptions& options) {
+  explicit RowFilter(const ScoreOptions& options) : options_(options) {
     if (!options.only_rows.empty()) only_ = data::read_row_numbers(options.only_rows, -1);
     if (!options.exclude_rows.empty()) excluded_ = data::read_row_numbers(options.exclude_rows, -1);
     all_ = options.only_rows.empty() && options.exclude_rows.empty();
     has_only_ = !options.only_rows.empty();
+  }
+  // How many rows there are is known at the end only. A number beyond them belongs to another table.
+  void check(std::int64_t rows) const {
+    if (!only_.empty() && only_.back() >= rows) data::read_row_numbers(options_.only_rows, rows);
+    if (!excluded_.empty() && excluded_.back() >= rows) data::read_row_numbers(options_.exclude_rows, rows);
   }
   bool keeps(std::int64_t row) const {
     if (all_) return true;
@@ -44,6 +52,7 @@ class RowFilter {
   }
 
  private:
+  const ScoreOptions& options_;
   std::vector<std::int64_t> only_;
   std::vector<std::int64_t> excluded_;
   bool all_ = true;
@@ -54,8 +63,16 @@ class RowFilter {
 // after the flag.
 class Spool {
  public:
-  Spool() : file_(std::tmpfile()) {
-    if (file_ == nullptr) throw RunError(std::string("temporary file: cannot create: ") + std::strerror(errno));
+  Spool() {
+    std::error_code error;
+    folder_ = std::filesystem::temp_directory_path(error).string();  // honours TMPDIR
+    std::string name = folder_ + "/ae-score-XXXXXX";
+    const int descriptor = error ? -1 : ::mkostemp(name.data(), O_CLOEXEC);
+    if (descriptor >= 0) {
+      ::unlink(name.c_str());
+      file_.reset(::fdopen(descriptor, "w+b"));
+    }
+    if (file_ == nullptr) fail("create");
   }
   void add(double p_value, std::string_view before, std::string_view after) {
     const Entry entry{p_value, before.size(), after.size()};
@@ -65,7 +82,7 @@ class Spool {
   }
   template <typename Visit>
   void replay(Visit&& visit) {
-    if (std::fflush(file_.get()) != 0) fail();
+    if (std::fflush(file_.get()) != 0) fail("write");
     std::rewind(file_.get());
     Entry entry;
     std::string before, after;
@@ -87,16 +104,17 @@ class Spool {
   struct Close {
     void operator()(std::FILE* file) const { std::fclose(file); }
   };
-  [[noreturn]] static void fail() {
-    throw RunError(std::string("temporary file: cannot write: ") + std::strerror(errno) +
-                   "; set TMPDIR to a folder with space for the output");
+  [[noreturn]] void fail(const char* action) const {
+    throw RunError("temporary file in " + ae::quoted(folder_, 200) + ": cannot " + action + ": " +
+                   std::strerror(errno) + "; set TMPDIR to a folder with space for the output");
   }
   void put(const void* data, std::size_t size) {
-    if (size > 0 && std::fwrite(data, size, 1, file_.get()) != 1) fail();
+    if (size > 0 && std::fwrite(data, size, 1, file_.get()) != 1) fail("write");
   }
   void get(std::string& text) {
-    if (!text.empty() && std::fread(text.data(), text.size(), 1, file_.get()) != 1) fail();
+    if (!text.empty() && std::fread(text.data(), text.size(), 1, file_.get()) != 1) fail("read");
   }
+  std::string folder_;
   std::unique_ptr<std::FILE, Close> file_;
 };
 
@@ -123,6 +141,7 @@ class TableScorer {
     TableStream(checkpoint_, stream, reporter_).for_each([&](data::TableReader& reader, const data::Block& block) {
       score_block(reader, block);
     });
+    filter_.check(rows_read_);
     if (totals_.rows == 0) throw InputError("no row is left to score; check the files of --rows and --exclude-rows");
     if (spool_) flag_spooled();
     if (unobserved_ > 0) {
@@ -189,6 +208,7 @@ class TableScorer {
 
   void score_block(const data::TableReader& reader, const data::Block& block) {
     if (!header_written_) write_header(reader);
+    rows_read_ += block.rows;
     const auto batch = model::to_batch(block);
     const auto scored = score::score(checkpoint_.autoencoder(), checkpoint_.head(), batch);
     const std::vector<std::size_t> file_columns =
@@ -302,6 +322,7 @@ class TableScorer {
   std::map<double, std::int64_t> p_values_;  // at most one more entry than calibration scores
   std::vector<std::int64_t> order_;
   ScoreTotals totals_;
+  std::int64_t rows_read_ = 0;
   std::int64_t unobserved_ = 0;
   bool header_written_ = false;
   bool has_label_ = false;

@@ -23,6 +23,9 @@ std::string_view trimmed(std::string_view text) {
 
 TableStream::TableStream(const train::Checkpoint& checkpoint, StreamOptions options, Reporter& reporter)
     : checkpoint_(checkpoint), options_(std::move(options)), reporter_(reporter) {
+  if (checkpoint.geometry()) {
+    throw UsageError(checkpoint.name() + ": was trained on images and cannot read tables; train a model on a table");
+  }
   if (std::count(options_.inputs.begin(), options_.inputs.end(), "-") > 1) {
     throw UsageError("standard input (-) is given twice; it can be read only once");
   }

@@ -43,18 +43,11 @@ at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t 
   return torch::cat({part, torch::zeros(rest, all.options())});
 }
 
-// The members' outputs [members * samples, ...] -> for sample i that of member folds[i].
-model::Output chosen(const model::Output& each, const at::Tensor& rows) {
-  return {each.prediction.index_select(0, rows), {each.code.latent.index_select(0, rows), {}, {}}};
-}
-
 }  // namespace
 
-Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::Batch& target,
-                                        std::int64_t first_training) const {
+Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::Batch& target) const {
   const torch::NoGradGuard no_grad;
   network_->set_training(false);
-  const bool by_fold = first_training >= 0 && cross_fitted();
   std::vector<at::Tensor> elements, expected, latent;
   const std::int64_t height = piece_samples(target);
   for (std::int64_t begin = 0; begin < target.samples(); begin += height) {
@@ -63,23 +56,26 @@ Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::B
                              padded_piece(seen.observed, begin, samples, height)};
     const model::Batch piece{padded_piece(target.values, begin, samples, height),
                              padded_piece(target.observed, begin, samples, height)};
-    model::Output output;
-    if (by_fold) {
-      std::vector<std::int64_t> rows;
-      for (std::int64_t i = 0; i < height; ++i) {
-        const auto row = static_cast<std::size_t>(first_training + begin + i);
-        rows.push_back((row < folds_.size() ? folds_[row] : 0) * height + i);
-      }
-      output =
-          chosen(network_->forward_stacked(input.repeated(network_->members())), torch::tensor(rows, torch::kInt64));
-    } else {
-      output = network_->forward(input);
-    }
+    const auto output = network_->forward(input);
     elements.push_back(loss_.evaluate(output, piece).elements.narrow(0, 0, samples));
     expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
     latent.push_back(output.code.latent.narrow(0, 0, samples));
   }
   return {torch::cat(elements), torch::cat(expected), torch::cat(latent)};
+}
+
+at::Tensor Autoencoder::expected(const model::Batch& batch) const {
+  const torch::NoGradGuard no_grad;
+  network_->set_training(false);
+  std::vector<at::Tensor> expected;
+  const std::int64_t height = piece_samples(batch);
+  for (std::int64_t begin = 0; begin < batch.samples(); begin += height) {
+    const std::int64_t samples = std::min(height, batch.samples() - begin);
+    const auto output = network_->forward(
+        {padded_piece(batch.values, begin, samples, height), padded_piece(batch.observed, begin, samples, height)});
+    expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
+  }
+  return torch::cat(expected);
 }
 
 }  // namespace ae::loss

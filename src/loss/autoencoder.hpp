@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <vector>
 
 #include "loss/composition.hpp"
 #include "model/network.hpp"
@@ -34,24 +33,16 @@ class Autoencoder {
   const model::Domain& domain() const { return loss_.domain(); }
   const std::vector<model::Element>& elements() const { return domain().elements; }
 
-  // Says that member folds[i] of the network has not learned from training sample i, but from all others.
-  void cross_fit(std::vector<std::int64_t> folds) { folds_ = std::move(folds); }
-  bool cross_fitted() const { return !folds_.empty(); }
-  const std::vector<std::int64_t>& folds() const { return folds_; }
-
   // Evaluation mode, no gradients. A sample's answer does not depend on the other samples of the batch (at least one).
-  // With `first_training` >= 0 and a cross-fitted pair the samples are training samples first_training, first_training
-  // + 1, ... (samples beyond the last one may follow), each answered by the member that has not learned from it.
-  Reconstruction reconstruct(const model::Batch& batch, std::int64_t first_training = -1) const {
-    return reconstruct(batch, batch, first_training);
-  }
+  Reconstruction reconstruct(const model::Batch& batch) const { return reconstruct(batch, batch); }
   // The same of a target from what is seen of it: `seen` may hide elements, the loss is that of the target's.
-  Reconstruction reconstruct(const model::Batch& seen, const model::Batch& target, std::int64_t first_training) const;
+  Reconstruction reconstruct(const model::Batch& seen, const model::Batch& target) const;
+  // Its `expected` alone, without the cost of the loss.
+  at::Tensor expected(const model::Batch& batch) const;
 
  private:
   Composition loss_;
   std::unique_ptr<model::Network> network_;
-  std::vector<std::int64_t> folds_;
 };
 
 }  // namespace ae::loss

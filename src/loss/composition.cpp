@@ -84,6 +84,10 @@ Composition::Composition(const TermList& terms, const model::Domain& domain, boo
       }
     }
     if (term.grain() == Grain::sample) continue;
+    if (term.needs_images() && !domain_.images()) {
+      lines.push_back(pointer + ": " + type + " judges images, the data are a table; use mse, l1 or huber");
+      continue;
+    }
     const auto chosen = selected(term, type, pointer, domain_.elements, lines);
     covered.insert(chosen.begin(), chosen.end());
     if (!chosen.empty()) declare_use(t, chosen);
@@ -162,7 +166,7 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
     const auto values = all ? target.values : target.values.index_select(1, use.element_index);
     const auto observed = all ? target.observed : target.observed.index_select(1, use.element_index);
     const double weight = term.weight * term.ramp(epoch);
-    const auto loss = term.element_loss(prediction, values) * observed * weight;
+    const auto loss = term.masked_loss(prediction, values, observed) * observed * weight;
     auto& part = result.parts[use.term];
     const auto share = sum_per_sample(loss) / observed_count;
     part = part.defined() ? part + share : share;

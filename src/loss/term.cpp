@@ -6,6 +6,8 @@
 #include <array>
 #include <limits>
 
+#include "loss/image_terms.hpp"
+
 namespace ae::loss {
 
 void Term::fields(config::Fields& f) {
@@ -115,7 +117,7 @@ std::unique_ptr<Term> make() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<config::Entry<Term>, 6> kTerms{{
+constexpr std::array<config::Entry<Term>, 10> kTerms{{
     {"mse", "Squared error of numeric cells.", make<SquaredError>},
     {"l1", "Absolute error of numeric cells.", make<AbsoluteError>},
     {"huber", "Squared error for small, absolute error for large deviations.", make<Huber>},
@@ -123,6 +125,11 @@ constexpr std::array<config::Entry<Term>, 6> kTerms{{
     {"cross_entropy", "Surprise at the level of a categorical cell.", make<CrossEntropy>},
     {"kl", "Divergence of the latent code from the standard normal distribution (variational models).",
      make<KullbackLeibler>},
+    {"ssim", "1 - structural similarity of the surroundings of a pixel.", make_ssim},
+    {"ms_ssim", "1 - structural similarity over several scales.", make_ms_ssim},
+    {"gradient", "Error of the differences between neighbouring pixels.", make_gradient},
+    {"feature", "Distance of the features that your own TorchScript network sees in input and reconstruction.",
+     make_feature},
 }};
 
 }  // namespace

@@ -30,12 +30,18 @@ class Term : public config::Section {
   // --- terms of grain element ---
   // Whether the term can judge this element at all (numbers or categories).
   virtual bool accepts(const model::Element& element) const { return !element.categorical(); }
+  virtual bool needs_images() const { return false; }  // it then accepts channels only
   // Terms whose head has the same name share the decoder outputs of an element.
   virtual std::string_view head() const { return "value"; }
   virtual std::int64_t outputs(const model::Element&) const { return 1; }
   // prediction [samples, group, outputs], target [samples, group] -> loss [samples, group], unweighted, >= 0; of images
   // all three have [height, width] behind
   virtual at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const;
+  // The same for terms that look at an element's neighbours: observed [samples, group, ...] is 1 or 0, and what is not
+  // observed must not influence the others' loss. The value where observed is 0 does not count.
+  virtual at::Tensor masked_loss(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor&) const {
+    return element_loss(prediction, target);
+  }
   // prediction [samples, group, outputs] -> expected value in network units [samples, group]; likewise
   virtual at::Tensor expected(const at::Tensor& prediction) const;
   // What is wrong with these targets for this term ("values outside [0, 1]"), or "". target [samples], observed ones
@@ -50,6 +56,6 @@ class Term : public config::Section {
   virtual double ramp(double epoch) const;
 };
 
-std::span<const config::Entry<Term>> terms();  // mse, l1, huber, bce, cross_entropy, kl
+std::span<const config::Entry<Term>> terms();  // mse, l1, huber, bce, cross_entropy, kl; of images also ssim ...
 
 }  // namespace ae::loss

@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include "data/image.hpp"
+
 namespace ae::model {
 
 std::vector<Element> elements_of(const data::Schema& schema) {
@@ -19,11 +21,10 @@ std::vector<Element> elements_of(const data::Schema& schema) {
   return elements;
 }
 
-Batch Batch::repeated(std::int64_t times) const {
-  if (times == 1) return *this;
-  std::vector<std::int64_t> repeats(static_cast<std::size_t>(values.dim()), 1);
-  repeats[0] = times;
-  return {values.repeat(repeats), observed.repeat(repeats)};
+Domain image_domain(const data::Geometry& geometry) {
+  std::vector<Element> elements;
+  for (auto& name : data::channel_names(geometry.channels)) elements.push_back({std::move(name), 0, false, true});
+  return {std::move(elements), {geometry.height, geometry.width}};
 }
 
 Batch to_batch(const data::Block& block) {

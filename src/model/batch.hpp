@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "data/geometry.hpp"
 #include "data/schema.hpp"
 
 namespace ae::model {
@@ -32,6 +33,9 @@ struct Domain {
   std::string_view noun() const { return images() ? "images" : "tables"; }
 };
 
+// Channels over the grid of a training sample.
+Domain image_domain(const data::Geometry& geometry);
+
 // values   [samples, elements] or [samples, channels, height, width] float: network units (scaled numbers, level codes,
 //          pixels), 0 where not observed
 // observed the same shape: 1 or 0
@@ -39,7 +43,6 @@ struct Batch {
   at::Tensor values;
   at::Tensor observed;
   std::int64_t samples() const { return values.size(0); }
-  Batch repeated(std::int64_t times) const;  // all samples, and all again, ...
 };
 
 // Copies a block into tensors.
@@ -50,9 +53,10 @@ class Samples {
  public:
   virtual ~Samples() = default;
   virtual std::int64_t size() const = 0;
-  virtual Batch batch(const std::vector<std::int64_t>& indices) const = 0;  // in the order of `indices`
-  virtual Batch range(std::int64_t begin, std::int64_t end) const = 0;
-  virtual bool has_missing() const = 0;  // some element of some sample is not observed
+  // For a training step, in the order of `indices`; augmented samples draw from torch's default generator.
+  virtual Batch batch(const std::vector<std::int64_t>& indices) const = 0;
+  virtual Batch range(std::int64_t begin, std::int64_t end) const = 0;  // as they are
+  virtual bool has_missing() const = 0;                                 // some element of some sample is not observed
 };
 
 // A table's rows, in memory.

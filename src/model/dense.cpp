@@ -5,20 +5,14 @@
 #include <cmath>
 #include <string>
 
+#include "model/activation.hpp"
+#include "model/conv.hpp"
+#include "model/module_network.hpp"
 #include "model/network.hpp"
 #include "model/stem.hpp"
 
 namespace ae::model {
 namespace {
-
-constexpr std::array<config::Choice, 6> kActivations{{
-    {"relu", "max(0, x)"},
-    {"leaky_relu", "x, or 0.01 x below zero"},
-    {"elu", "x, or exp(x) - 1 below zero"},
-    {"gelu", "x times the normal distribution function of x"},
-    {"silu", "x times the logistic function of x"},
-    {"tanh", "hyperbolic tangent"},
-}};
 
 constexpr std::array<config::Choice, 3> kNorms{{
     {"none", "no normalisation"},
@@ -31,16 +25,6 @@ constexpr std::array<config::Choice, 3> kObservedInput{{
     {"yes", "one more 0/1 input per column tells the network which cells it sees"},
     {"no", "missing cells enter as 0, the training mean, and nothing tells them apart"},
 }};
-
-torch::Tensor activate(const std::string& name, const torch::Tensor& x) {
-  if (name == "relu") return torch::relu(x);
-  if (name == "leaky_relu") return torch::leaky_relu(x, 0.01);
-  if (name == "elu") return torch::elu(x);
-  if (name == "gelu") return torch::gelu(x);
-  if (name == "silu") return torch::silu(x);
-  TORCH_CHECK(name == "tanh", "unknown activation ", name);
-  return torch::tanh(x);
-}
 
 // Options shared by the families: how cells enter, and the width of the bottleneck.
 struct Common {
@@ -71,7 +55,7 @@ struct Layers {
   void fields(config::Fields& f, bool with_tied) {
     f.integers("hidden", hidden, {1, 65536},
                "Widths of the encoder's hidden layers, first to last; the decoder mirrors them; [] for none.");
-    f.choice("activation", activation, kActivations, "Non-linearity after each hidden layer.");
+    f.choice("activation", activation, activations(), "Non-linearity after each hidden layer.");
     f.choice("norm", norm, kNorms, "Normalisation in each hidden layer.");
     f.number("dropout", dropout, {0, 1, false, true}, "Share of hidden units set to zero at random in training.");
     if (with_tied) {
@@ -155,7 +139,7 @@ class HiddenImpl : public torch::nn::Module {
 TORCH_MODULE(Hidden);
 
 // stem -> hidden... -> latent (or mean and log-variance) -> mirrored hidden... -> outputs
-class DenseNetwork final : public Network {
+class DenseNetwork final : public ModuleNetwork {
  public:
   DenseNetwork(const Common& common, const Layers& layers, bool variational, const Interface& interface)
       : latent_(common.latent), variational_(variational), batch_statistics_(layers.norm == "batch") {
@@ -186,14 +170,9 @@ class DenseNetwork final : public Network {
   Code encode(const Batch& batch) override {
     auto x = stem_->forward(batch);
     for (auto& layer : encoder_) x = layer->forward(x);
-    Code code;
-    code.latent = bottleneck_->forward(x);
-    if (!variational_) return code;
-    code.mean = code.latent;
-    // Beyond +-10 the variance is no longer a number worth having in float32.
-    code.log_variance = log_variance_->forward(x).clamp(-10, 10);
-    if (training_) code.latent = code.mean + torch::exp(0.5 * code.log_variance) * torch::randn_like(code.mean);
-    return code;
+    const auto latent = bottleneck_->forward(x);
+    if (!variational_) return {latent, {}, {}};
+    return variational_code(latent, log_variance_->forward(x), training());
   }
 
   torch::Tensor decode(const torch::Tensor& latent) override {
@@ -202,13 +181,6 @@ class DenseNetwork final : public Network {
     return output_->forward(x);
   }
 
-  NamedTensors parameters() const override { return named(root_.named_parameters()); }
-  NamedTensors buffers() const override { return named(root_.named_buffers()); }
-  void set_training(bool on) override {
-    training_ = on;
-    root_.train(on);
-  }
-  void to_double() override { root_.to(torch::kFloat64); }
   std::int64_t latent_size() const override { return latent_; }
   bool variational() const override { return variational_; }
   bool uses_batch_statistics() const override { return batch_statistics_ && !encoder_.empty(); }
@@ -219,18 +191,10 @@ class DenseNetwork final : public Network {
     if (tied && encoder->in() == out) return Affine(*encoder, out);
     return Affine(in, out);
   }
-  static NamedTensors named(const torch::OrderedDict<std::string, torch::Tensor>& dictionary) {
-    NamedTensors tensors;
-    for (const auto& item : dictionary) tensors.emplace_back(item.key(), item.value());
-    return tensors;
-  }
 
-  class Root : public torch::nn::Module {};
-  Root root_;
   std::int64_t latent_;
   bool variational_;
   bool batch_statistics_;
-  bool training_ = true;
   Stem stem_{nullptr};
   std::vector<Hidden> encoder_;
   Affine bottleneck_{nullptr};
@@ -287,11 +251,17 @@ std::unique_ptr<Family> make() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<config::Entry<Family>, 3> kFamilies{{
+constexpr std::array<config::Entry<Family>, 6> kFamilies{{
     {"dense", "Fully connected encoder and mirrored decoder with a narrow code between them.", make<DenseFamily>},
     {"linear", "Linear encoder and decoder: principal component analysis when trained with mse.", make<LinearFamily>},
     {"variational", "Dense autoencoder with a normally distributed code (VAE); needs a kl term.",
      make<VariationalFamily>},
+    {"conv", "Convolutional autoencoder of images.", make_conv},
+    {"unet",
+     "Convolutional autoencoder with skip connections, to restore corrupted images (without corruption it copies).",
+     make_unet},
+    {"conv_variational", "Convolutional autoencoder with a normally distributed code; needs a kl term.",
+     make_conv_variational},
 }};
 
 }  // namespace

@@ -38,13 +38,7 @@ class Network {
   virtual ~Network() = default;
   virtual Code encode(const Batch& batch) = 0;
   virtual at::Tensor decode(const at::Tensor& latent) = 0;
-  Output forward(const Batch& batch);
-
-  // An ensemble's members: encode() puts their codes side by side, decode() averages their outputs.
-  virtual std::int64_t members() const { return 1; }
-  // Each member on samples of its own: `stacked` [members * n, ...] holds those of the first, then of the second, ...;
-  // outputs likewise. The code's latent is then [members * n, latent of one member].
-  virtual Output forward_stacked(const Batch& stacked) { return forward(stacked); }
+  virtual Output forward(const Batch& batch);
 
   virtual NamedTensors parameters() const = 0;  // what the optimiser changes; stable order and names
   virtual NamedTensors buffers() const = 0;     // other state (running means)
@@ -52,6 +46,8 @@ class Network {
   virtual void to_double() = 0;                 // float64, for gradient checks
   virtual std::int64_t latent_size() const = 0;
   virtual bool variational() const { return false; }
+  // Floating-point operations of one forward pass of one training sample, about.
+  virtual double operations(const Domain&) const { return 2 * static_cast<double>(parameter_count()); }
   virtual bool uses_batch_statistics() const { return false; }  // a training batch then needs at least two samples
 
   NamedTensors state() const;  // parameters and buffers
@@ -75,6 +71,7 @@ class Family : public config::Section {
   virtual double weights(const Interface& interface) const = 0;
 };
 
-std::span<const config::Entry<Family>> families();  // dense, linear, variational
+std::span<const config::Entry<Family>>
+families();  // dense, linear, variational; of images conv, unet, conv_variational
 
 }  // namespace ae::model

@@ -79,22 +79,15 @@ std::string_view entity(std::string_view character) {
   }
 }
 
-std::string base64_of_hex(std::string_view hex) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string text;
-  for (std::size_t i = 0; i < hex.size(); i += 6) {  // 3 bytes -> 4 digits
-    const std::string_view group = hex.substr(i, 6);
-    auto bits = static_cast<std::uint32_t>(std::stoul(std::string(group), nullptr, 16)) << (4 * (6 - group.size()));
-    const std::size_t used = group.size() / 2 + 1;
-    for (std::size_t digit = 0; digit < 4; ++digit, bits <<= 6) {
-      text += digit < used ? digits[(bits >> 18) & 63] : '=';
-    }
-  }
-  return text;
+std::string bytes_of_hex(std::string_view hex) {
+  std::string bytes;
+  for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
+    bytes += static_cast<char>(std::stoul(std::string(hex.substr(i, 2)), nullptr, 16));
+  return bytes;
 }
 
 std::string content_security_policy(std::string_view style, std::string_view script) {
-  const auto source = [](std::string_view text) { return "'sha256-" + base64_of_hex(sha256_of(text)) + "'"; };
+  const auto source = [](std::string_view text) { return "'sha256-" + base64(bytes_of_hex(sha256_of(text))) + "'"; };
   return "default-src 'none'; img-src data:; style-src " + source(style) + "; script-src " + source(script) +
          "; base-uri 'none'; form-action 'none'";
 }
@@ -168,18 +161,50 @@ std::string script_safe_json(const nlohmann::json& value) {
   return result;
 }
 
-std::string html_page(const Page& page) {
+namespace {
+
+constexpr std::string_view records_mark = "{{records}}";
+
+std::string filled_part(const Page& page, std::string_view shell, std::string_view data) {
   const std::string style = std::string(assets::page_css) + std::string(page.style);
   const std::string script(page.script);
   require_embeddable(style);
   require_embeddable(script);
-  return filled(assets::page_html, {{"policy", content_security_policy(style, script)},
-                                    {"title", markup_escaped(page.title)},
-                                    {"description", markup_escaped(page.description)},
-                                    {"style", style},
-                                    {"body", page.body},
-                                    {"data", script_safe_json(page.data)},
-                                    {"script", script}});
+  return filled(shell, {{"policy", content_security_policy(style, script)},
+                        {"title", markup_escaped(page.title)},
+                        {"description", markup_escaped(page.description)},
+                        {"style", style},
+                        {"body", page.body},
+                        {"data", data},
+                        {"script", script}});
+}
+
+}  // namespace
+
+std::string page_beginning(const Page& page) {
+  return filled_part(page, assets::page_html.substr(0, assets::page_html.find(records_mark)), "");
+}
+
+std::string page_ending(const Page& page) {
+  const auto begin = assets::page_html.find(records_mark) + records_mark.size();
+  return filled_part(page, assets::page_html.substr(begin), script_safe_json(page.data));
+}
+
+std::string html_page(const Page& page) { return page_beginning(page) + page_ending(page); }
+
+std::string base64(std::string_view bytes) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string text;
+  text.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    const auto byte = [&](std::size_t k) {
+      return i + k < bytes.size() ? static_cast<std::uint32_t>(static_cast<unsigned char>(bytes[i + k])) : 0u;
+    };
+    const std::uint32_t bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+    for (std::size_t digit = 0; digit < 4; ++digit)
+      text += i + digit <= bytes.size() ? digits[bits >> (18 - 6 * digit) & 63] : '=';
+  }
+  return text;
 }
 
 }  // namespace ae::report

@@ -22,6 +22,14 @@ struct Page {
 
 std::string html_page(const Page& page);
 
+// The same in two pieces, for a page whose data is larger than memory: whole script elements of type application/json
+// may be written between them. The beginning does not hold page.data.
+std::string page_beginning(const Page& page);
+std::string page_ending(const Page& page);
+
+// Standard base64 (RFC 4648) with padding.
+std::string base64(std::string_view bytes);
+
 // Text for HTML and XML content and attributes: markup characters become entities, what XML cannot carry (control
 // characters, invalid UTF-8) becomes U+FFFD.
 std::string markup_escaped(std::string_view text);

@@ -134,7 +134,7 @@ std::string percent(double share) { return joined(fixed_text(100 * share, share 
 
 std::string area_text(const Panel& panel, const Evaluation& e) {
   const auto& estimate = panel.estimate(e);
-  const std::string area = joined(panel.area, " ", fixed_text(estimate.value, 4));
+  std::string area = joined(panel.area, " ", fixed_text(estimate.value, 4));
   if (!panel.has_interval(e)) return area;
   return joined(area, "  (", rounded_text(100 * e.confidence, 4), "% ", fixed_text(estimate.interval.low, 4),
                 "\xE2\x80\x93", fixed_text(estimate.interval.high, 4), ")");

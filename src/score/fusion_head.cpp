@@ -108,9 +108,8 @@ class Fusion final : public Head {
     return fused;
   }
 
-  bool leaves_out(const loss::Autoencoder& autoencoder) const override {
-    return std::all_of(members.begin(), members.end(),
-                       [&](const auto& member) { return member->leaves_out(autoencoder); });
+  bool leaves_out() const override {
+    return std::all_of(members.begin(), members.end(), [](const auto& member) { return member->leaves_out(); });
   }
 
   Arrays state() const override {

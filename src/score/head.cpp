@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "score/makers.hpp"
+#include "score/maps.hpp"
 
 namespace ae::score {
 namespace {
@@ -16,19 +17,16 @@ namespace {
 // The reconstruction loss itself: the weighted mean over the observed elements.
 class LossHead final : public Head {
  public:
-  bool judges(const model::Domain&) const override { return true; }
-  Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
-                std::int64_t first_training) const override {
-    const auto reconstruction = autoencoder.reconstruct(batch, first_training);
+  Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const override {
+    const auto reconstruction = autoencoder.reconstruct(batch);
     const auto observed = batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64);
     return {reconstruction.elements.flatten(1).to(torch::kFloat64) / observed,
             reconstruction.expected.flatten(1).to(torch::kFloat64)};
   }
-  bool leaves_out(const loss::Autoencoder& autoencoder) const override { return autoencoder.cross_fitted(); }
 };
 
-constexpr std::array<config::Entry<Head>, 7> kHeads{{
-    {"loss", "The reconstruction loss: the weighted mean over a sample's observed elements.",
+constexpr std::array<config::Entry<Head>, 8> kHeads{{
+    {"loss", "The reconstruction loss of a row: the weighted mean over its observed cells; of images, \"map\".",
      [] { return std::unique_ptr<Head>(std::make_unique<LossHead>()); }},
     {"normalized", "The loss of each column relative to its mean on normal rows.", make_normalized},
     {"mahalanobis", "Mahalanobis distance of the residual, or of residual and latent code together.", make_mahalanobis},
@@ -38,10 +36,18 @@ constexpr std::array<config::Entry<Head>, 7> kHeads{{
      make_neighbours},
     {"prototypes", "How well cells of normal rows, kept as centres and spreads without any row, reconstruct the row.",
      make_prototypes},
-    {"fusion", "Several heads in one score: the geometric mean of their standardised scores.", make_fusion},
+    {"map", "The error map of an image: its most erroneous pixels, against those of held-out good images.", make_map},
+    {"fusion", "Several heads in one score, each relative to what it gives normal rows.", make_fusion},
 }};
 
-constexpr std::int64_t kBatch = 1024;
+constexpr std::int64_t kRowsAtOnce = 1024;
+constexpr std::int64_t kPixelsAtOnce = 1 << 20;
+
+std::int64_t samples_at_once(const model::Domain& domain) {
+  if (!domain.images()) return kRowsAtOnce;
+  return std::clamp<std::int64_t>(kPixelsAtOnce / (domain.grid[0] * domain.grid[1]), 1, kRowsAtOnce);
+}
+
 // Table rows that a head sees at once. Matrix products of different heights may differ in the last bit; with one
 // height a row's score does not depend on the rows it came with.
 constexpr std::int64_t kPiece = 256;
@@ -185,8 +191,9 @@ std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& 
                               bool training) {
   std::vector<double> all;
   all.reserve(static_cast<std::size_t>(samples.size()));
-  for (std::int64_t begin = 0; begin < samples.size(); begin += kBatch) {
-    const auto batch = samples.range(begin, std::min(begin + kBatch, samples.size()));
+  const std::int64_t at_once = samples_at_once(autoencoder.domain());
+  for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
     const auto scored = score(autoencoder, head, batch, training ? begin : -1);
     all.insert(all.end(), scored.scores.begin(), scored.scores.end());
   }
@@ -195,7 +202,7 @@ std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& 
 
 std::vector<double> honest_scores(const FitContext& context, const Head& head) {
   auto scores = scores_of(context.autoencoder, head, context.held_out);
-  if (!head.leaves_out(context.autoencoder)) return scores;
+  if (!head.leaves_out()) return scores;
   const auto training = scores_of(context.autoencoder, head, context.training, true);
   scores.insert(scores.end(), training.begin(), training.end());
   return scores;

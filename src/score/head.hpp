@@ -50,7 +50,7 @@ class Head : public config::Section {
   virtual Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
                         std::int64_t first_training = -1) const = 0;
   // Whether training samples are answered as new ones would be: nothing scores itself.
-  virtual bool leaves_out(const loss::Autoencoder&) const { return false; }
+  virtual bool leaves_out() const { return false; }
 
   // What fit() learned, and back. restore() trusts nothing: InputError (its line begins with the array's name) when
   // arrays are missing, have other shapes or types than this pair needs, or hold impossible values.
@@ -60,7 +60,8 @@ class Head : public config::Section {
 
 using HeadList = config::VariantList<Head>;
 
-std::span<const config::Entry<Head>> heads();  // loss, normalized, mahalanobis, masked, neighbours, fusion
+// loss, normalized, mahalanobis, masked, neighbours, prototypes, map, fusion
+std::span<const config::Entry<Head>> heads();
 
 std::span<const config::Entry<Head>> fusable_heads();  // those that "fusion" may combine: all others
 

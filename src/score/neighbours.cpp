@@ -246,31 +246,31 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
   };
   // Threads share out the queries; within one, products run alone: two pools of threads would only get in each
   // other's way.
-  const model::SerialBlas serial;
-  const std::int64_t pieces = (count + kQueriesAtOnce - 1) / kQueriesAtOnce;
-  at::parallel_for(0, pieces, 1, [&](std::int64_t first, std::int64_t last) {
-    for (std::int64_t piece = first; piece < last; ++piece) {
-      search_some(piece * kQueriesAtOnce, std::min((piece + 1) * kQueriesAtOnce, count));
-    }
-  });
+  model::share_out(count, kQueriesAtOnce, search_some);
   return found;
 }
 
-at::Tensor mean_of_found(const NeighbourIndex::Found& found, std::int64_t k, const at::Tensor& points) {
+at::Tensor mean_of_found(const NeighbourIndex::Found& found, std::int64_t k, const at::Tensor& points,
+                         const at::Tensor& observed) {
   const auto queries = static_cast<std::int64_t>(found.index.size()) / std::max<std::int64_t>(found.k, 1);
   const std::int64_t width = points.size(1);
   auto means = torch::zeros({queries, width}, torch::kFloat64);
   double* mean = means.data_ptr<double>();
   const float* point = points.data_ptr<float>();
+  const float* seen = observed.defined() ? observed.data_ptr<float>() : nullptr;
+  std::vector<double> counts(static_cast<std::size_t>(width));
   for (std::int64_t i = 0; i < queries; ++i) {
     const std::int64_t used = std::min(k, found.count(i));
+    std::fill(counts.begin(), counts.end(), seen == nullptr ? static_cast<double>(used) : 0.0);
     for (std::int64_t n = 0; n < used; ++n) {
-      const float* row = point + found.index[static_cast<std::size_t>(i * found.k + n)] * width;
-      for (std::int64_t j = 0; j < width; ++j) mean[i * width + j] += static_cast<double>(row[j]);
+      const std::int64_t row = found.index[static_cast<std::size_t>(i * found.k + n)] * width;
+      for (std::int64_t j = 0; j < width; ++j) {
+        const double weight = seen == nullptr ? 1.0 : static_cast<double>(seen[row + j]);
+        mean[i * width + j] += weight * static_cast<double>(point[row + j]);
+        if (seen != nullptr) counts[static_cast<std::size_t>(j)] += weight;
+      }
     }
-    if (used > 0) {
-      for (std::int64_t j = 0; j < width; ++j) mean[i * width + j] /= static_cast<double>(used);
-    }
+    for (std::int64_t j = 0; j < width; ++j) mean[i * width + j] /= std::max(counts[static_cast<std::size_t>(j)], 1.0);
   }
   return means;
 }

@@ -75,7 +75,9 @@ class NeighbourIndex {
   at::Tensor squares_;   // [rows] or, with missing cells, [rows, width]
 };
 
-// The mean of each query's first `k` found rows: [queries, width] float64; 0 without any.
-at::Tensor mean_of_found(const NeighbourIndex::Found& found, std::int64_t k, const at::Tensor& points);
+// The mean of each query's first `k` found rows: [queries, width] float64. With `observed` [rows, width] (may be
+// undefined: all), of the rows in which the coordinate was observed. 0 without any.
+at::Tensor mean_of_found(const NeighbourIndex::Found& found, std::int64_t k, const at::Tensor& points,
+                         const at::Tensor& observed = {});
 
 }  // namespace ae::score

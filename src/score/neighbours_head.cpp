@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "model/threads.hpp"
 #include "score/makers.hpp"
 #include "score/neighbours.hpp"
 #include "score/residuals.hpp"
@@ -75,7 +76,7 @@ class Neighbours final : public Head {
     if (whiten) {
       const NeighbourIndex plain(rows, missing ? observed : at::Tensor());
       const auto found = plain.search(rows, missing ? observed : at::Tensor(), whitening_k, self);
-      const auto mean = mean_of_found(found, whitening_k, rows);
+      const auto mean = mean_of_found(found, whitening_k, rows, missing ? observed.contiguous() : at::Tensor());
       const auto [residuals, seen] = with_changes((rows.to(torch::kFloat64) - mean) * observed, observed);
       whitening_ = ledoit_wolf(residuals, seen.to(torch::kFloat64), &row_weight_);
       own_residuals_ = residuals.narrow(0, 0, rows.size(0));
@@ -115,7 +116,7 @@ class Neighbours final : public Head {
     return {encoding_->gathered(blame(gradient * seen, diagonal, distance)), encoding_->cells(explained.expected)};
   }
 
-  bool leaves_out(const loss::Autoencoder&) const override { return true; }
+  bool leaves_out() const override { return true; }
 
   Arrays state() const override {
     Arrays arrays;
@@ -206,20 +207,18 @@ class Neighbours final : public Head {
   }
 
   void index_stored() {
-    const auto seen =
-        stored_observed_.defined() ? encoding_->spread(stored_observed_.to(torch::kFloat32)) : at::Tensor();
-    plain_ = NeighbourIndex(stored_, seen);
-    if (!whiten) {
-      blamed_ = stored_;
-      return;
-    }
-    root_ = whitening_.power(-0.5);
+    stored_seen_ = stored_observed_.defined() ? encoding_->spread(stored_observed_.to(torch::kFloat32)).contiguous()
+                                              : at::Tensor();
+    plain_ = NeighbourIndex(stored_, stored_seen_);
     filled_ = stored_;
-    if (seen.defined()) {
+    if (stored_seen_.defined()) {
       std::vector<std::int64_t> self(static_cast<std::size_t>(stored_.size(0)));
       std::iota(self.begin(), self.end(), 0);
-      filled_ = filled(stored_, seen, self);
+      filled_ = filled(stored_, stored_seen_, self);
     }
+    blamed_ = filled_;
+    if (!whiten) return;
+    root_ = whitening_.power(-0.5);
     white_ = NeighbourIndex(whitened(filled_));
     if (judge == "local") blamed_ = root_.apply(white_.points().to(torch::kFloat64)).to(torch::kFloat32).contiguous();
   }
@@ -245,28 +244,25 @@ class Neighbours final : public Head {
 
   // Unobserved cells from the nearest rows by the observed ones.
   at::Tensor filled(const at::Tensor& points, const at::Tensor& seen, const std::vector<std::int64_t>& self) const {
-    const auto mean =
-        mean_of_found(plain_.search(points, seen, whitening_k, self), whitening_k, stored_).to(torch::kFloat32);
+    const auto found = plain_.search(points, seen, whitening_k, self);
+    const auto mean = mean_of_found(found, whitening_k, stored_, stored_seen_).to(torch::kFloat32);
     return torch::where(seen > 0, points, mean).contiguous();
   }
 
   Explained explain(const model::Batch& batch, const std::vector<std::int64_t>& self) const {
-    auto points = encoding_->points(batch);
+    auto position = encoding_->points(batch);
     const bool missing = batch.observed.min().item<float>() < 1;
     const auto seen = missing ? encoding_->spread(batch.observed).contiguous() : at::Tensor();
     NeighbourIndex::Found found;
-    at::Tensor position;
+    if (!whiten) found = plain_.search(position, seen, k, self);
+    if (missing && (whiten || judge == "local")) position = filled(position, seen, self);
     if (whiten) {
-      if (missing) points = filled(points, seen, self);
-      position = whitened(points);
+      position = whitened(position);
       found = white_.search(position, {}, k, self);
-    } else {
-      position = points;
-      found = plain_.search(points, seen, k, self);
     }
     if (judge == "local") return locally(position, found, self);
     Explained explained;
-    explained.expected = mean_of_found(found, k, whiten ? filled_ : stored_);
+    explained.expected = whiten ? mean_of_found(found, k, filled_) : mean_of_found(found, k, stored_, stored_seen_);
     const auto mean = whiten ? mean_of_found(found, k, white_.points()) : explained.expected;
     explained.residual = position.to(torch::kFloat64) - mean;
     if (missing && !whiten) explained.residual = explained.residual * seen;
@@ -291,10 +287,9 @@ class Neighbours final : public Head {
     explained.diagonal = torch::ones({n, width}, torch::kFloat64);
     explained.expected = torch::zeros({n, width}, torch::kFloat64);
     const auto base_diagonal = whiten ? root_.power(2).diagonal() : torch::ones({width}, torch::kFloat64);
-    const auto shown = (whiten ? filled_ : stored_).contiguous();
-    const float* points = whiten ? white_.points().data_ptr<float>() : plain_.points().data_ptr<float>();
+    const float* points = (whiten ? white_.points() : filled_).data_ptr<float>();
     const float* blamed = blamed_.data_ptr<float>();
-    const float* show = shown.data_ptr<float>();
+    const float* show = filled_.data_ptr<float>();
     const float* at = position.data_ptr<float>();
     const double* base = base_diagonal.data_ptr<double>();
     double* distance = explained.distance.data_ptr<double>();
@@ -302,7 +297,7 @@ class Neighbours final : public Head {
     double* diagonal = explained.diagonal.data_ptr<double>();
     double* expected = explained.expected.data_ptr<double>();
     const auto size = static_cast<std::size_t>(width);
-    at::parallel_for(0, n, 16, [&](std::int64_t begin, std::int64_t end) {
+    model::share_out(n, 32, [&](std::int64_t begin, std::int64_t end) {
       const auto most = static_cast<std::size_t>(k);
       std::vector<double> scatter(most * size), blame_scatter(most * size), factor(most * most), solved(most);
       std::vector<double> mean(size), blame_mean(size), residual(size), solved_own(most), own_scatter(most);
@@ -432,12 +427,13 @@ class Neighbours final : public Head {
   double row_weight_ = 0;     // of each of them in whitening_
 
   // Follows from the above.
-  Spectral root_;         // whitening_^-1/2
-  at::Tensor filled_;     // stored_ with its unobserved cells filled in
-  at::Tensor blamed_;     // [rows, width]: what `locally` needs for the diagonal
-  NeighbourIndex plain_;  // of stored_
-  NeighbourIndex white_;  // of the whitened filled_
-  at::Tensor diagonal_;   // [width] of W P W
+  Spectral root_;           // whitening_^-1/2
+  at::Tensor stored_seen_;  // [rows, width] float32: what is observed of stored_, or undefined when all is
+  at::Tensor filled_;       // stored_ with its unobserved cells filled in
+  at::Tensor blamed_;       // [rows, width]: what `locally` needs for the diagonal
+  NeighbourIndex plain_;    // of stored_
+  NeighbourIndex white_;    // of the whitened filled_
+  at::Tensor diagonal_;     // [width] of W P W
 };
 
 }  // namespace

@@ -28,16 +28,15 @@ class ResidualHead : public Head {
     std::vector<at::Tensor> residuals, observed;
     for (std::int64_t begin = 0; begin < context.training.size(); begin += kFitBatch) {
       const auto batch = context.training.range(begin, std::min(begin + kFitBatch, context.training.size()));
-      auto pass = this->pass(context.autoencoder, batch, begin);
+      auto pass = this->pass(context.autoencoder, batch);
       residuals.push_back(std::move(pass.residuals));
       observed.push_back(std::move(pass.observed));
     }
     judge_ = ResidualJudge::fit(kind(), torch::cat(residuals), torch::cat(observed));
   }
 
-  Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
-                std::int64_t first_training) const override {
-    const auto pass = this->pass(autoencoder, batch, first_training);
+  Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const override {
+    const auto pass = this->pass(autoencoder, batch);
     const auto verdict = judge_.judge(pass.residuals, pass.observed);
     const auto elements = batch.values.size(1);
     const auto distance = verdict.distance / batch.observed.sum(1).clamp_min(1);
@@ -45,8 +44,6 @@ class ResidualHead : public Head {
     return {blame(verdict.gradient.narrow(1, 0, elements), judge_.diagonal().narrow(0, 0, elements), distance),
             pass.expected};
   }
-
-  bool leaves_out(const loss::Autoencoder& autoencoder) const override { return autoencoder.cross_fitted(); }
 
   Arrays state() const override {
     Arrays arrays = judge_.state();
@@ -60,9 +57,8 @@ class ResidualHead : public Head {
 
  protected:
   virtual std::string kind() const = 0;
-  virtual Pass pass(const loss::Autoencoder& autoencoder, const model::Batch& batch,
-                    std::int64_t first_training) const {
-    const auto reconstruction = autoencoder.reconstruct(batch, first_training);
+  virtual Pass pass(const loss::Autoencoder& autoencoder, const model::Batch& batch) const {
+    const auto reconstruction = autoencoder.reconstruct(batch);
     return {deviance_residuals(batch, reconstruction, autoencoder.domain()), batch.observed,
             reconstruction.expected.to(torch::kFloat64)};
   }
@@ -96,7 +92,7 @@ class Mahalanobis final : public ResidualHead {
     double squares = 0, cells = 0;
     for (std::int64_t begin = 0; begin < context.training.size(); begin += kFitBatch) {
       const auto batch = context.training.range(begin, std::min(begin + kFitBatch, context.training.size()));
-      const auto reconstruction = context.autoencoder.reconstruct(batch, begin);
+      const auto reconstruction = context.autoencoder.reconstruct(batch);
       codes.push_back(reconstruction.latent.to(torch::kFloat64));
       squares += reconstruction.elements.to(torch::kFloat64).sum().item<double>();
       cells += batch.observed.sum().item<double>();
@@ -109,9 +105,8 @@ class Mahalanobis final : public ResidualHead {
                           torch::ones_like(deviation));
   }
 
-  Pass pass(const loss::Autoencoder& autoencoder, const model::Batch& batch,
-            std::int64_t first_training) const override {
-    const auto reconstruction = autoencoder.reconstruct(batch, first_training);
+  Pass pass(const loss::Autoencoder& autoencoder, const model::Batch& batch) const override {
+    const auto reconstruction = autoencoder.reconstruct(batch);
     Pass pass{deviance_residuals(batch, reconstruction, autoencoder.domain()), batch.observed,
               reconstruction.expected.to(torch::kFloat64)};
     if (!latent) return pass;
@@ -167,8 +162,7 @@ class Masked final : public ResidualHead {
     }
   }
 
-  Pass pass(const loss::Autoencoder& autoencoder, const model::Batch& batch,
-            std::int64_t first_training) const override {
+  Pass pass(const loss::Autoencoder& autoencoder, const model::Batch& batch) const override {
     auto residuals = torch::zeros(batch.values.sizes(), torch::kFloat64);
     auto expected = torch::zeros(batch.values.sizes(), torch::kFloat64);
     const auto asked = hidden_.to(torch::kFloat64).sum(0);  // how often each cell is hidden
@@ -180,7 +174,7 @@ class Masked final : public ResidualHead {
     for (std::int64_t mask = 0; mask < hidden_.size(0); ++mask) {
       const auto hidden = hidden_[mask].to(torch::kFloat64);
       const model::Batch seen{batch.values, batch.observed * (1 - hidden).to(torch::kFloat32)};
-      const auto reconstruction = autoencoder.reconstruct(seen, batch, first_training);
+      const auto reconstruction = autoencoder.reconstruct(seen, batch);
       residuals += deviance_residuals(batch, reconstruction, autoencoder.domain()) * hidden;
       // Numbers are averaged; of categories the first answer counts.
       const auto weight = torch::where(is_category > 0, is_first, 1 / asked) * hidden;

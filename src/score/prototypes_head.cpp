@@ -140,19 +140,17 @@ class Cells {
     auto gain = torch::zeros({n, width}, torch::kFloat64);
     auto expected = torch::zeros({n, width}, torch::kFloat64);
     for (std::int64_t c = 0; c < cells; ++c) {
-      const auto mine = (nearest == c).any(1).nonzero().squeeze(1);
-      if (mine.numel() == 0) continue;
-      const auto judged = settings_.local ? locally(c, y.index_select(0, mine))
-                                          : plainly(c, z.index_select(0, mine), seen.index_select(0, mine));
-      const auto better = (judged.distance < best.index_select(0, mine)).nonzero().squeeze(1);
-      const auto rows = mine.index_select(0, better);
-      best.index_copy_(0, rows, judged.distance.index_select(0, better));
-      gain.index_copy_(0, rows, judged.gain.index_select(0, better));
-      expected.index_copy_(0, rows, judged.expected.index_select(0, better));
+      const auto mine = (nearest == c).any(1);
+      if (!mine.any().item<bool>()) continue;
+      // All rows go through it: a product's last bits depend on its height.
+      const auto judged = settings_.local ? locally(c, y) : plainly(c, z, seen);
+      const auto better = mine.logical_and(judged.distance < best);
+      best = torch::where(better, judged.distance, best);
+      gain = torch::where(better.unsqueeze(1), judged.gain, gain);
+      expected = torch::where(better.unsqueeze(1), judged.expected, expected);
     }
-    gain = gain * seen + 1e-300;
-    const auto observed = batch.observed.sum(1).to(torch::kFloat64);
     gain = gain * seen;
+    const auto observed = batch.observed.sum(1).to(torch::kFloat64);
     const auto total = gain.sum(1).clamp_min(1e-300);
     const auto scale = torch::where(observed > 0, best / observed.clamp_min(1) / total, torch::zeros_like(best));
     return {encoding_.gathered(gain * scale.unsqueeze(1)), encoding_.cells(expected)};
@@ -336,7 +334,7 @@ class Prototypes final : public Head {
     return answer;
   }
 
-  bool leaves_out(const loss::Autoencoder&) const override { return true; }
+  bool leaves_out() const override { return true; }
   Arrays state() const override { return cells_->state(); }
   void restore(const Arrays& arrays, const loss::Autoencoder& autoencoder) override {
     settings.local = judge == "local";

@@ -27,4 +27,11 @@ double Confusion::mcc() const {
   return static_cast<double>(determinant) / margins;
 }
 
+double BoxRates::hit_rate() const { return ratio(hit, boxes, 0); }
+double BoxRates::false_per_image() const {
+  return ratio(false_on_defective + false_on_normal, defective_images + normal_images, 0);
+}
+double BoxRates::false_per_defective() const { return ratio(false_on_defective, defective_images, 0); }
+double BoxRates::false_per_normal() const { return ratio(false_on_normal, normal_images, 0); }
+
 }  // namespace ae::stats

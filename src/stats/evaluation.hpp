@@ -101,10 +101,81 @@ struct Comparison {
   double p_value = 1;      // two-sided
 };
 
+// How well the values of error maps separate defect pixels from normal ones, over all pixels of all images.
+struct PixelRates {
+  std::int64_t images = 0;
+  std::int64_t normal_pixels = 0;
+  std::int64_t defect_pixels = 0;
+  std::int64_t regions = 0;      // connected components (8 neighbours) of the masks
+  double auroc = 0;              // of pixels
+  double average_precision = 0;  // of pixels
+  // Area under the per-region overlap (the mean over regions of the share of a region's pixels at or above a threshold)
+  // against the FPR of pixels, for FPR from 0 to 0.3 and to 0.05, divided by that limit (Bergmann et al. 2021).
+  double aupro_30 = 0;
+  double aupro_05 = 0;
+};
+
+// Central intervals of the same from resamples of whole images; all pixels of an image stay together.
+struct PixelIntervals {
+  std::int64_t resamples = 0;
+  Interval auroc;
+  Interval average_precision;
+  Interval aupro_30;
+  Interval aupro_05;
+};
+
+// Regions found in images against the boxes that were drawn around their defects.
+struct BoxRates {
+  struct OfType {
+    std::string type;  // "" = boxes without a type
+    std::int64_t boxes = 0;
+    std::int64_t hit = 0;
+  };
+  std::int64_t boxes = 0;
+  std::int64_t hit = 0;   // boxes that at least one region matches
+  Interval hit_interval;  // Wilson
+  std::vector<OfType> types;
+  std::int64_t defective_images = 0;
+  std::int64_t normal_images = 0;
+  std::int64_t regions = 0;
+  std::int64_t false_on_defective = 0;  // regions that match no box
+  std::int64_t false_on_normal = 0;
+  std::int64_t normal_images_with_regions = 0;
+
+  double hit_rate() const;         // 0 without boxes
+  double false_per_image() const;  // over all images; 0 without images, as the next two
+  double false_per_defective() const;
+  double false_per_normal() const;
+};
+
+// Some of the rows: the anomalies of one type and all normal rows, or the rows of one group.
+struct Part {
+  std::string name;
+  std::int64_t anomalies = 0;
+  std::int64_t normals = 0;
+  Confusion counts;               // at the threshold chosen for all rows
+  std::optional<Estimate> auroc;  // without a value when a class is empty, as the next
+  std::optional<double> auprc;
+  std::optional<PixelRates> pixels;
+  std::optional<BoxRates> boxes;
+};
+
+// What else labels, maps, boxes and a manifest tell.
+struct Details {
+  std::vector<Part> types;   // with two or more kinds of anomaly
+  std::string group_column;  // "" = no groups were asked for
+  std::vector<Part> groups;
+  std::optional<PixelRates> pixels;
+  std::optional<PixelIntervals> pixel_intervals;
+  std::optional<BoxRates> boxes;
+  std::string box_rule;  // which region matches a box, as the user wrote it
+};
+
 // All that one run of ae-roc found out.
 struct Assessment {
   std::vector<Evaluation> evaluations;   // one, or two of the same rows
   std::optional<Comparison> comparison;  // with two
+  Details details = {};                  // of the first
 };
 
 }  // namespace ae::stats

@@ -6,6 +6,7 @@
 #include <memory>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "base/error.hpp"
 #include "base/signals.hpp"
@@ -44,6 +45,7 @@ bool contains_value(const std::vector<std::string>& values, std::string_view val
 
 std::string quoted_list(const std::vector<std::string>& values) {
   std::vector<std::string> shown;
+  shown.reserve(values.size());
   for (const auto& value : values) shown.push_back(ae::quoted(value));
   return join(shown, ", ", 8);
 }
@@ -207,6 +209,11 @@ void warn_about_unlabeled(Reporter& reporter, const std::string& name, std::int6
                    (unlabeled == 1 ? " row without a label is" : " rows without a label are") + " left out");
 }
 
+[[noreturn]] void refuse_duplicate(const ScoreReader& reader, std::size_t column) {
+  throw InputError(reader.where(column) + ": id " + ae::quoted(reader.text(column)) +
+                   " occurs a second time; ids must be unique (see --id-column)");
+}
+
 void append(std::vector<double>& to, std::vector<double>&& from) {
   if (to.empty()) {
     to = std::move(from);
@@ -224,15 +231,19 @@ void LabelMeaning::check() const {
 }
 
 LabeledRows read_labeled_scores(const std::filesystem::path& path, const ScoreColumns& columns,
-                                const LabelMeaning& meaning, Reporter& reporter) {
+                                const LabelMeaning& meaning, Reporter& reporter, const RowsToKeep& keep) {
   meaning.check();
   ScoreReader reader(path, reporter);
   const std::size_t score = reader.require(columns.score, "score", "--score-column");
   const std::size_t label = reader.require(columns.label, "label", "--label-column");
+  const std::size_t id = keep.ids ? reader.require(columns.id, "id", "--id-column") : 0;
+  const std::size_t group =
+      keep.group_column.empty() ? 0 : reader.require(keep.group_column, "groups", "--group-by, or give --manifest");
   LabeledRows result;
   result.name = reader.name();
   LabelValues values(result.name, columns.label);
   std::vector<std::vector<double>> scores_of_value;
+  std::unordered_set<std::string> ids;
   while (reader.next()) {
     const std::string_view text = reader.text(label);
     if (text.empty()) {
@@ -242,10 +253,19 @@ LabeledRows read_labeled_scores(const std::filesystem::path& path, const ScoreCo
     const std::uint32_t value = values.number(text);
     if (value == scores_of_value.size()) scores_of_value.emplace_back();
     scores_of_value[value].push_back(reader.score(score));
+    if (!keep.ids) continue;
+    result.rows.push_back({std::string(reader.text(id)), value, scores_of_value[value].back(), ""});
+    if (!ids.insert(result.rows.back().id).second) refuse_duplicate(reader, id);
+    if (!keep.group_column.empty()) result.rows.back().group = reader.text(group);
   }
   const auto classes = values.classes(meaning);
-  for (std::size_t value = 0; value < classes.size(); ++value)
-    append(classes[value] == Class::anomaly ? result.anomalies : result.normals, std::move(scores_of_value[value]));
+  const bool kinds = std::count(classes.begin(), classes.end(), Class::anomaly) > 1;
+  for (std::size_t value = 0; value < classes.size(); ++value) {
+    const bool anomaly = classes[value] == Class::anomaly;
+    result.labels.push_back({values.value(static_cast<std::uint32_t>(value)), anomaly, {}});
+    if (anomaly && kinds) result.labels.back().scores = scores_of_value[value];
+    append(anomaly ? result.anomalies : result.normals, std::move(scores_of_value[value]));
+  }
   warn_about_unlabeled(reporter, result.name, result.unlabeled);
   return result;
 }
@@ -265,11 +285,6 @@ struct PairedRow {
   throw InputError(not_in + ": " + (ids.size() == 1 ? "id " : "ids ") + quoted_list(ids) + " of " + in +
                    (ids.size() == 1 ? " is" : " are") +
                    " missing; a paired comparison needs the same rows in both files (see --id-column)");
-}
-
-[[noreturn]] void refuse_duplicate(const ScoreReader& reader, std::size_t column) {
-  throw InputError(reader.where(column) + ": id " + ae::quoted(reader.text(column)) +
-                   " occurs a second time; ids must be unique (see --id-column)");
 }
 
 using PairedTable = std::unordered_map<std::string, PairedRow>;

@@ -150,6 +150,77 @@ Json comparison_json(const Comparison& c) {
           {"method", "paired DeLong"}};
 }
 
+Json pixels_json(const PixelRates& p, const std::optional<PixelIntervals>& intervals = {}) {
+  Json result = {{"images", p.images},
+                 {"normal_pixels", p.normal_pixels},
+                 {"defect_pixels", p.defect_pixels},
+                 {"regions", p.regions},
+                 {"auroc", p.auroc},
+                 {"average_precision", p.average_precision},
+                 {"aupro_30", p.aupro_30},
+                 {"aupro_05", p.aupro_05}};
+  if (intervals)
+    result["intervals"] = {{"auroc", interval_json(intervals->auroc)},
+                           {"average_precision", interval_json(intervals->average_precision)},
+                           {"aupro_30", interval_json(intervals->aupro_30)},
+                           {"aupro_05", interval_json(intervals->aupro_05)},
+                           {"method", "Poisson bootstrap of images, percentiles"},
+                           {"resamples", intervals->resamples}};
+  return result;
+}
+
+Json boxes_json(const BoxRates& b) {
+  Json types = Json::array();
+  for (const auto& type : b.types) types.push_back({{"name", type.type}, {"boxes", type.boxes}, {"hit", type.hit}});
+  return {{"boxes", b.boxes},
+          {"hit", b.hit},
+          {"hit_rate", b.hit_rate()},
+          {"hit_rate_interval", interval_json(b.hit_interval)},
+          {"types", types},
+          {"regions", b.regions},
+          {"defective_images", b.defective_images},
+          {"normal_images", b.normal_images},
+          {"false_regions", b.false_on_defective + b.false_on_normal},
+          {"false_regions_per_image", b.false_per_image()},
+          {"false_regions_per_defective_image", b.false_per_defective()},
+          {"false_regions_per_normal_image", b.false_per_normal()},
+          {"normal_images_with_regions", b.normal_images_with_regions}};
+}
+
+Json part_json(const Part& part) {
+  Json result = {{"name", part.name}, {"anomalies", part.anomalies}, {"normals", part.normals}};
+  result["auroc"] = part.auroc ? Json{{"value", part.auroc->value},
+                                      {"standard_error", number_json(part.auroc->standard_error)},
+                                      {"interval", interval_json(part.auroc->interval)}}
+                               : Json(nullptr);
+  result["auprc"] = part.auprc ? Json{{"value", *part.auprc}} : Json(nullptr);
+  const Confusion& c = part.counts;
+  result["confusion"] = {{"tp", c.tp}, {"fp", c.fp}, {"tn", c.tn}, {"fn", c.fn}};
+  result["tpr"] = part.anomalies > 0 ? Json(c.tpr()) : Json(nullptr);
+  result["fpr"] = part.normals > 0 ? Json(c.fpr()) : Json(nullptr);
+  if (part.pixels) result["pixels"] = pixels_json(*part.pixels);
+  if (part.boxes) result["boxes"] = boxes_json(*part.boxes);
+  return result;
+}
+
+void add_details(Json& result, const Details& details) {
+  const auto list = [](const std::vector<Part>& parts) {
+    Json all = Json::array();
+    for (const auto& part : parts) all.push_back(part_json(part));
+    return all;
+  };
+  if (details.pixels) result["pixels"] = pixels_json(*details.pixels, details.pixel_intervals);
+  if (details.boxes) {
+    result["boxes"] = boxes_json(*details.boxes);
+    result["boxes"]["rule"] = details.box_rule;
+  }
+  if (!details.types.empty()) result["types"] = list(details.types);
+  if (!details.group_column.empty()) {
+    result["group_by"] = details.group_column;
+    result["groups"] = list(details.groups);
+  }
+}
+
 }  // namespace
 
 std::string summary_json(const Assessment& assessment, const RunFacts& facts) {
@@ -161,6 +232,7 @@ std::string summary_json(const Assessment& assessment, const RunFacts& facts) {
   for (const auto& e : assessment.evaluations)
     result["inputs"].push_back({{"path", e.name}, {"sha256", e.sha256.empty() ? Json(nullptr) : Json(e.sha256)}});
   result.update(evaluation_json(assessment.evaluations.front()));
+  add_details(result, assessment.details);
   if (assessment.evaluations.size() > 1) result["second"] = evaluation_json(assessment.evaluations[1]);
   if (assessment.comparison) result["comparison"] = comparison_json(*assessment.comparison);
   // A file name may hold bytes that are not UTF-8.
@@ -264,7 +336,127 @@ std::string comparison_text(const Assessment& assessment) {
   return text;
 }
 
+// An area with its interval, when there is one.
+std::string area_line(const char* title, double value, const PixelIntervals* intervals, const Interval* interval,
+                      double confidence) {
+  if (!intervals) return format("%-22s%.4f\n", title, value);
+  return format("%-22s%.4f   %s interval %.4f to %.4f\n", title, value, percent(confidence).c_str(), interval->low,
+                interval->high);
+}
+
+std::string pixels_text(const Details& details, double confidence) {
+  const PixelRates& p = *details.pixels;
+  const PixelIntervals* const i = details.pixel_intervals ? &*details.pixel_intervals : nullptr;
+  std::string text =
+      "pixels of " + plural(p.images, "image", "images") + ": " +
+      format("%.4g %% of %lld are defect, in ",
+             100 * static_cast<double>(p.defect_pixels) / static_cast<double>(p.defect_pixels + p.normal_pixels),
+             static_cast<long long>(p.defect_pixels + p.normal_pixels)) +
+      plural(p.regions, "region", "regions") + "\n";
+  text += area_line("pixel AUROC", p.auroc, i, i ? &i->auroc : nullptr, confidence);
+  text += area_line("pixel AP", p.average_precision, i, i ? &i->average_precision : nullptr, confidence);
+  text += area_line("AUPRO to FPR 0.3", p.aupro_30, i, i ? &i->aupro_30 : nullptr, confidence);
+  text += area_line("AUPRO to FPR 0.05", p.aupro_05, i, i ? &i->aupro_05 : nullptr, confidence);
+  if (i) text += "Intervals are from " + plural(i->resamples, "resample", "resamples") + " of whole images.\n";
+  return text;
+}
+
+std::string boxes_text(const Details& details, double confidence) {
+  const BoxRates& b = *details.boxes;
+  std::string text = "regions against " + plural(b.boxes, "box", "boxes") + " (" + details.box_rule + ")\n";
+  text += rate_line("boxes hit", b.hit_rate(), b.hit_interval, confidence);
+  for (const auto& type : b.types)
+    if (b.types.size() > 1)
+      text += format("  %-20.60s%.4f   %lld of %lld\n", shown_name(type.type).c_str(),
+                     static_cast<double>(type.hit) / static_cast<double>(type.boxes), static_cast<long long>(type.hit),
+                     static_cast<long long>(type.boxes));
+  text += format("%-22s%.4f\n", "false regions an image", b.false_per_image());
+  text += format("%-22s%.4f   on %lld\n", "  defective images", b.false_per_defective(),
+                 static_cast<long long>(b.defective_images));
+  text += format("%-22s%.4f   on %lld, of which %lld have a region\n", "  normal images", b.false_per_normal(),
+                 static_cast<long long>(b.normal_images), static_cast<long long>(b.normal_images_with_regions));
+  return text;
+}
+
+std::string parts_text(const std::string& title, const std::vector<Part>& parts) {
+  const auto any = [&](auto member) {
+    return std::any_of(parts.begin(), parts.end(), [&](const Part& part) { return (part.*member).has_value(); });
+  };
+  const bool pixels = any(&Part::pixels);
+  const bool boxes = any(&Part::boxes);
+  std::size_t width = title.size();
+  for (const auto& part : parts) width = std::max(width, std::min<std::size_t>(shown_name(part.name).size(), 30));
+  const auto column = static_cast<int>(width + 2);
+  std::string text = format("%-*s%9s%8s%8s%8s%8s", column, title.c_str(), "anomalies", "normal", "AUROC", "TPR", "FPR");
+  if (pixels) text += format("%9s%8s%8s%9s", "px AUROC", "px AP", "PRO 0.3", "PRO 0.05");
+  if (boxes) text += format("%8s%7s", "boxes", "false");
+  text += "\n";
+  const auto figure = [&](int cells, bool known, double value) {
+    text += known ? format("%*.4f", cells, value) : format("%*s", cells, "-");
+  };
+  for (const auto& part : parts) {
+    text += format("%-*.*s%9lld%8lld", column, column - 1, shown_name(part.name).c_str(),
+                   static_cast<long long>(part.anomalies), static_cast<long long>(part.normals));
+    figure(8, part.auroc.has_value(), part.auroc ? part.auroc->value : 0);
+    figure(8, part.anomalies > 0, part.counts.tpr());
+    figure(8, part.normals > 0, part.counts.fpr());
+    const PixelRates none;
+    const PixelRates& p = part.pixels ? *part.pixels : none;
+    if (pixels) {
+      figure(9, part.pixels.has_value(), p.auroc);
+      figure(8, part.pixels.has_value(), p.average_precision);
+      figure(8, part.pixels.has_value(), p.aupro_30);
+      figure(9, part.pixels.has_value(), p.aupro_05);
+    }
+    if (boxes) {
+      figure(8, part.boxes && part.boxes->boxes > 0, part.boxes ? part.boxes->hit_rate() : 0);
+      text += format("%7.2f", part.boxes ? part.boxes->false_per_image() : 0);
+    }
+    text += "\n";
+  }
+  return text;
+}
+
+std::string details_text(const Details& details, double confidence) {
+  std::string text;
+  if (details.pixels) text += "\n" + pixels_text(details, confidence);
+  if (details.boxes) text += "\n" + boxes_text(details, confidence);
+  if (!details.types.empty()) text += "\n" + parts_text("type", details.types) + "Each type against all normal rows.\n";
+  if (!details.groups.empty()) text += "\n" + parts_text(shown_name(details.group_column), details.groups);
+  return text;
+}
+
 }  // namespace
+
+std::vector<std::pair<std::string, std::string>> detail_facts(const Details& details) {
+  constexpr std::size_t most_parts = 20;
+  std::vector<std::pair<std::string, std::string>> facts;
+  const auto pixels = [](const PixelRates& p) {
+    return format("pixel AUROC %.4f, AP %.4f, AUPRO %.4f to FPR 0.3 and %.4f to 0.05", p.auroc, p.average_precision,
+                  p.aupro_30, p.aupro_05);
+  };
+  const auto boxes = [](const BoxRates& b) {
+    return format("%lld of %lld boxes hit, %.2f false regions an image", static_cast<long long>(b.hit),
+                  static_cast<long long>(b.boxes), b.false_per_image());
+  };
+  if (details.pixels) facts.emplace_back("Pixels", pixels(*details.pixels));
+  if (details.boxes) facts.emplace_back("Boxes", boxes(*details.boxes));
+  const auto add = [&](std::string_view kind, const std::vector<Part>& parts) {
+    for (std::size_t i = 0; i < std::min(parts.size(), most_parts); ++i) {
+      const Part& part = parts[i];
+      std::string text = part.auroc ? format("AUROC %.4f", part.auroc->value) : std::string("one class only");
+      if (part.anomalies > 0)
+        text += format(", %lld of %lld found", static_cast<long long>(part.counts.tp),
+                       static_cast<long long>(part.anomalies));
+      if (part.pixels) text += ", " + pixels(*part.pixels);
+      if (part.boxes && part.boxes->boxes > 0) text += ", " + boxes(*part.boxes);
+      facts.emplace_back(std::string(kind) + " " + shown_name(part.name), text);
+    }
+  };
+  add("Type", details.types);
+  add("Group", details.groups);
+  return facts;
+}
 
 std::string summary_table(const Assessment& assessment) {
   std::string text;
@@ -272,6 +464,7 @@ std::string summary_table(const Assessment& assessment) {
     if (!text.empty()) text += "\n";
     text += evaluation_text(evaluation);
   }
+  text += details_text(assessment.details, assessment.evaluations.front().confidence);
   if (assessment.comparison) text += "\n" + comparison_text(assessment);
   return text;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/reporter.hpp"
@@ -35,8 +36,13 @@ struct RunFacts {
 
 // summary.json. Of the first evaluation at the top level: /auroc/value, /auroc/interval/0, /auprc/...,
 // /chosen/threshold, /confusion/tp, /metrics/...; with two files the second's the same under /second, and /comparison.
-// A number that is not defined is null. Numbers read back to the same value.
+// What details are there: /types and /groups (lists of parts with /name, /auroc/value, ...), /pixels/auroc,
+// /pixels/aupro_30, ..., /boxes/hit_rate, ... A number that is not defined is null. Numbers read back to the same
+// value.
 std::string summary_json(const Assessment& assessment, const RunFacts& facts);
+
+// The details in short lines for the facts of a page: name, value. At most the first 20 types and groups.
+std::vector<std::pair<std::string, std::string>> detail_facts(const Details& details);
 
 // What people read; lines of at most about 100 characters.
 std::string summary_table(const Assessment& assessment);

@@ -71,6 +71,14 @@ Arrays with_prefix(const Arrays& arrays, const std::string& prefix) {
   return chosen;
 }
 
+// A damaged file must not make us take absurd amounts of memory for a tile.
+void check_geometry(const data::Geometry& geometry, const std::string& name) {
+  constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
+  if (geometry.height > 0 && geometry.width > 0 && geometry.height * geometry.width <= kMostPixels) return;
+  throw InputError(name + ": metadata \"geometry\" describes samples of " +
+                   data::size_text({geometry.height, geometry.width}) + " pixels; the file is damaged");
+}
+
 // A network is only built when the file really holds as many numbers as it would allocate.
 void check_size(const Config& config, const model::Interface& interface, const Arrays& weights,
                 const std::string& name) {
@@ -105,14 +113,23 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   checkpoint.config_ = std::make_unique<Config>();
   Config& config = *checkpoint.config_;
   as_input_error(name, [&] { config::read_text(config, metadata(file, "config", name), name, "."); });
-  checkpoint.schema_ = as_input_error(name, [&] { return data::Schema::from_json(parse_json(file, "schema", name)); });
+  if (file.metadata.contains("geometry")) {
+    as_input_error(name, [&] {
+      config::read_text(checkpoint.geometry_.emplace(), metadata(file, "geometry", name), name + " geometry", ".");
+    });
+    check_geometry(*checkpoint.geometry_, name);
+  } else {
+    const Json schema = parse_json(file, "schema", name);
+    checkpoint.schema_ = as_input_error(name + ": schema", [&] { return data::Schema::from_json(schema); });
+  }
   checkpoint.calibration_ = stats::ConformalCalibration(parse_calibration(file, name));
   const std::string& matters = metadata(file, "observed_matters", name);
   if (matters != "true" && matters != "false") {
     throw InputError(name + ": metadata \"observed_matters\" is " + ae::quoted(matters) + ", expected true or false");
   }
 
-  const model::Domain domain(model::elements_of(checkpoint.schema_));
+  const model::Domain domain = checkpoint.geometry_ ? model::image_domain(*checkpoint.geometry_)
+                                                    : model::Domain(model::elements_of(checkpoint.schema_));
   const auto weights = with_prefix(file.arrays, "model.");
   as_input_error(name, [&] {
     const loss::Composition composition(config.loss.terms, domain, config.model->variational());
@@ -135,8 +152,11 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
 
 int Checkpoint::use_threads(int requested) const {
   constexpr double kRowsAtOnce = 256;
-  return model::use_threads(requested,
-                            2 * kRowsAtOnce * static_cast<double>(autoencoder_->network().parameter_count()));
+  constexpr double kTilesAtOnce = 32;
+  const bool images = autoencoder_->domain().images();
+  const double operations = autoencoder_->network().operations(autoencoder_->domain());
+  return model::use_threads(requested, (images ? kTilesAtOnce : kRowsAtOnce) * operations,
+                            images ? model::Pool::openmp : model::Pool::blas);
 }
 
 void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents) {
@@ -150,14 +170,20 @@ void write_checkpoint(const std::filesystem::path& path, const CheckpointContent
       {"format", kFormat},
       {"version", kVersion},
       {"config", config::to_json(contents.config, config::Paths::as_written)},
-      {"schema", contents.schema.to_json().dump()},
       {"observed_matters", contents.observed_matters ? "true" : "false"},
       {"calibration", calibration.dump()},
       {"training", contents.training_json},
       {"versions", versions.dump()},
   };
+  if (contents.geometry) {
+    data::Geometry geometry = *contents.geometry;
+    file.metadata["geometry"] = config::to_json(geometry, config::Paths::as_written);
+  } else {
+    file.metadata["schema"] = contents.schema.to_json().dump();
+  }
   for (const auto& [name, array] : contents.weights) file.arrays["model." + name] = array;
   for (const auto& [name, array] : contents.head.state()) file.arrays["head." + name] = array;
+  data::seal(file);
   write_file(path, data::to_bytes(file));
 }
 

@@ -3,18 +3,22 @@
 // `__metadata__` of model.safetensors (all values are text; JSON where said so):
 //   format "aetools autoencoder", version "1"
 //   config       JSON, the resolved configuration as to_json() writes it
-//   schema       JSON, columns with roles, scaling and levels, missing texts, normal labels
+//   schema       of tables: JSON, columns with roles, scaling and levels, missing texts, normal labels
+//   geometry     of images: JSON, channels and size of a sample, resizing and tiles
 //   observed_matters "true" | "false" (see model::Interface)
 //   calibration  JSON array, the sorted scores of the held-out normal rows
 //   training     JSON object: epochs, best_epoch, losses, rows
 //   versions     JSON object: aetools, libtorch
+//   sha256       digest of everything else (see data::seal)
 // Tensors: "model.<parameter>", "head.<array>".
 #pragma once
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "data/geometry.hpp"
 #include "data/schema.hpp"
 #include "loss/autoencoder.hpp"
 #include "score/head.hpp"
@@ -32,7 +36,9 @@ class Checkpoint {
 
   const std::string& name() const { return name_; }  // the file, for messages
   const Config& config() const { return *config_; }
-  const data::Schema& schema() const { return schema_; }
+  const data::Schema& schema() const { return schema_; }                       // of tables
+  const std::optional<data::Geometry>& geometry() const { return geometry_; }  // of images
+  bool images() const { return geometry_.has_value(); }
   const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
   const score::Head& head() const { return *config_->score; }
   const stats::ConformalCalibration& calibration() const { return calibration_; }
@@ -43,6 +49,7 @@ class Checkpoint {
   std::string name_;
   std::unique_ptr<Config> config_;
   data::Schema schema_;
+  std::optional<data::Geometry> geometry_;
   std::unique_ptr<loss::Autoencoder> autoencoder_;
   stats::ConformalCalibration calibration_;
 };
@@ -51,6 +58,7 @@ class Checkpoint {
 struct CheckpointContents {
   Config& config;  // resolved
   const data::Schema& schema;
+  const std::optional<data::Geometry>& geometry;
   bool observed_matters;
   const Arrays& weights;  // unprefixed
   const score::Head& head;

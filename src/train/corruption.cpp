@@ -5,6 +5,8 @@
 #include <array>
 #include <limits>
 
+#include "train/synthetic_defects.hpp"
+
 namespace ae::train {
 namespace {
 
@@ -84,10 +86,12 @@ std::unique_ptr<Corruption> make() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<config::Entry<Corruption>, 3> kCorruptions{{
+constexpr std::array<config::Entry<Corruption>, 4> kCorruptions{{
     {"mask", "Hides cells from the network (masked-cell training).", make<Mask>},
     {"gaussian", "Adds normal noise to numeric cells.", make<Gaussian>},
     {"swap", "Replaces cells (or pixels) by those of another row (or image) at the same place.", make<Swap>},
+    {"synthetic", "Paints made-up defects on images, to be removed: blobs, scratches, patches of other images.",
+     make_synthetic},
 }};
 
 }  // namespace

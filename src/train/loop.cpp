@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <csignal>
 #include <cstring>
 #include <filesystem>
 
@@ -36,12 +35,6 @@ std::vector<double> doubles(const Arrays& arrays, const std::string& name, const
   std::vector<double> values(found->second.bytes.size() / sizeof(double));
   std::memcpy(values.data(), found->second.bytes.data(), values.size() * sizeof(double));
   return values;
-}
-
-std::string signal_name(int number) {
-  if (number == SIGINT) return "SIGINT";
-  if (number == SIGTERM) return "SIGTERM";
-  return "signal " + std::to_string(number);
 }
 
 std::string short_number(double value) {
@@ -101,7 +94,7 @@ void Loop::run() {
     finish_epoch();
   }
   reporter_.progress_done();
-  publish();
+  publish(true);
 }
 
 void Loop::run_epoch() {
@@ -138,8 +131,8 @@ void Loop::run_epoch() {
                        static_cast<std::uint64_t>(options_.epochs * steps), status);
     if (const int signal = stop_signal(); signal != 0) {
       save_state();
-      throw Interrupted(signal, "stopped by " + signal_name(signal) + " in epoch " + std::to_string(epoch_ + 1) +
-                                    "; everything is saved, continue with --resume");
+      throw Interrupted(signal, std::string("stopped by ") + signal_name(signal) + " in epoch " +
+                                    std::to_string(epoch_ + 1) + "; everything is saved, continue with --resume");
     }
     if (due_by_time()) save_state();
   }
@@ -199,8 +192,8 @@ bool Loop::weights_are_finite() const {
   return true;
 }
 
-void Loop::publish() {
-  if (!best_.empty()) publish_(best_, history_);
+void Loop::publish(bool finished) {
+  if (!best_.empty()) publish_(best_, history_, finished);
 }
 
 void Loop::save_state() {
@@ -223,8 +216,9 @@ void Loop::save_state() {
     flat.insert(flat.end(), record.validation.begin(), record.validation.end());
   }
   state.arrays["loop.history"] = doubles(flat);
+  data::seal(state);
   write_file(state_file_, data::to_bytes(state));
-  publish();
+  publish(false);
   saved_ = Clock::now();
 }
 
@@ -295,7 +289,7 @@ void Loop::resume() {
 
 void Loop::diverged(const std::string& what) {
   reporter_.progress_done();
-  publish();
+  publish(true);
   const auto best = best_epoch(history_);
   throw RunError("training diverged: " + what + " in epoch " + std::to_string(epoch_ + 1) +
                  (best >= 0 ? "; the model keeps the weights of epoch " + std::to_string(best + 1)

@@ -35,7 +35,9 @@ std::int64_t best_epoch(const std::vector<EpochRecord>& history);
 class Loop {
  public:
   // Called with the best weights so far when the state is saved and at the end: makes them usable (writes the model).
-  using Publish = std::function<void(const Arrays& best_weights, const std::vector<EpochRecord>& history)>;
+  // `finished`: nothing better will follow, so it may take its time.
+  using Publish =
+      std::function<void(const Arrays& best_weights, const std::vector<EpochRecord>& history, bool finished)>;
 
   // `state_file`: where the resumable state is kept while training. `fingerprint`: config and data of the run; a state
   // with another one is refused.
@@ -57,7 +59,7 @@ class Loop {
   bool stops_early() const;
   bool due_by_time() const;
   void save_state();
-  void publish();
+  void publish(bool finished);
   [[noreturn]] void diverged(const std::string& what);
   bool weights_are_finite() const;
   double elapsed() const;

@@ -10,7 +10,13 @@
 namespace ae::train {
 namespace {
 
-constexpr std::int64_t kValidationBatch = 1024;
+constexpr std::int64_t kValidationRows = 1024;
+constexpr std::int64_t kValidationPixels = 1 << 18;
+
+std::int64_t validation_batch(const model::Domain& domain) {
+  if (!domain.images()) return kValidationRows;
+  return std::clamp<std::int64_t>(kValidationPixels / (domain.grid[0] * domain.grid[1]), 1, kValidationRows);
+}
 
 // [total, parts...] as the mean over samples, in one transfer.
 std::vector<double> means(const loss::Evaluation& evaluation) {
@@ -30,8 +36,9 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
   const torch::NoGradGuard no_grad;
   autoencoder.network().set_training(false);
   std::vector<double> losses;
-  for (std::int64_t begin = 0; begin < samples.size(); begin += kValidationBatch) {
-    const auto batch = samples.range(begin, std::min(begin + kValidationBatch, samples.size()));
+  const std::int64_t at_once = validation_batch(autoencoder.domain());
+  for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
     const auto values = autoencoder.loss()
                             .evaluate(autoencoder.network().forward(batch), batch)
                             .samples.to(torch::kFloat64)
@@ -84,8 +91,9 @@ std::vector<double> ReconstructionObjective::validate() {
   torch::manual_seed(stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption"));
   autoencoder_.network().set_training(false);
   std::vector<double> sums(1 + part_names().size(), 0.0);
-  for (std::int64_t begin = 0; begin < held_out_.size(); begin += kValidationBatch) {
-    const auto end = std::min(begin + kValidationBatch, held_out_.size());
+  const std::int64_t at_once = validation_batch(autoencoder_.domain());
+  for (std::int64_t begin = 0; begin < held_out_.size(); begin += at_once) {
+    const auto end = std::min(begin + at_once, held_out_.size());
     const auto target = held_out_.range(begin, end);
     const auto losses = means(autoencoder_.loss().evaluate(autoencoder_.network().forward(corrupted(target)), target));
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += losses[i] * static_cast<double>(end - begin);

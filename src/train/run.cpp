@@ -17,8 +17,11 @@
 #include "base/text.hpp"
 #include "base/version.hpp"
 #include "config/document.hpp"
+#include "model/image_samples.hpp"
 #include "model/threads.hpp"
+#include "score/maps.hpp"
 #include "train/checkpoint.hpp"
+#include "train/image_calibration.hpp"
 #include "train/loop.hpp"
 #include "train/reconstruction.hpp"
 
@@ -142,6 +145,25 @@ std::string training_summary(const std::vector<EpochRecord>& history, const Data
   return summary.dump();
 }
 
+void check_targets(const loss::Composition& loss, const model::Samples& samples) {
+  constexpr std::int64_t kAtOnce = 256;
+  for (std::int64_t begin = 0; begin < samples.size(); begin += kAtOnce) {
+    loss.check_targets(samples.range(begin, std::min(begin + kAtOnce, samples.size())));
+  }
+}
+
+std::string samples_line(const Dataset& data) {
+  if (!data.geometry) {
+    return std::to_string(data.training->size()) + " training rows, " + std::to_string(data.held_out->size()) +
+           " held out, " + std::to_string(data.domain.elements.size()) + " columns";
+  }
+  const auto& training = dynamic_cast<const model::ImageSamples&>(*data.training);
+  const auto& held_out = dynamic_cast<const model::ImageSamples&>(*data.held_out);
+  return std::to_string(training.images()) + " training images, " + std::to_string(held_out.images()) + " held out, " +
+         std::to_string(training.size()) + " tiles of " + std::to_string(data.geometry->channels) + " x " +
+         data::size_text({data.geometry->height, data.geometry->width});
+}
+
 }  // namespace
 
 void run(Config& config, const RunOptions& options, Reporter& reporter) {
@@ -160,14 +182,18 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   // What "null" left to us is decided here, before anything is stored.
   config.loss.resolve(data.domain.elements, config.model->variational());
   config.training.resolve(training.has_missing());
+  if (data.domain.images() && config.score.type() == "loss") config.score.select("map");
+  score::check_judges(*config.score, data.domain);
   const bool observed_matters = training.has_missing() || config.training.masks_cells();
   loss::Autoencoder autoencoder(*config.model, config.loss.terms, data.domain, observed_matters, seed);
   config.training.check(data.domain);
-  score::check_judges(*config.score, data.domain);
-  autoencoder.loss().check_targets(training.range(0, training.size()));
+  check_targets(autoencoder.loss(), training);
   const double weights = static_cast<double>(autoencoder.network().parameter_count());
-  const int threads =
-      model::use_threads(options.threads, 6 * weights * static_cast<double>(config.training.batch_size));
+  // A step is a forward pass and about twice as much for the gradients.
+  const double step_operations =
+      3 * autoencoder.network().operations(data.domain) * static_cast<double>(config.training.batch_size);
+  const int threads = model::use_threads(options.threads, step_operations,
+                                         data.domain.images() ? model::Pool::openmp : model::Pool::blas);
 
   const std::string resolved = config::to_json(config, config::Paths::as_written);
   const std::string fingerprint = sha256_of(resolved + data.data_sha256 + "threads " + std::to_string(threads));
@@ -183,18 +209,31 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
 
   ReconstructionObjective objective(autoencoder, training, held_out, config.training);
   std::vector<std::int64_t> distrusted;  // training samples, by the published model
-  const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history) {
+  const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history, bool last) {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
     const loss::Autoencoder finished(*config.model, config.loss.terms, data.domain, observed_matters, seed);
     restore_tensors("", finished.network().state(), best, "best weights");
     distrusted = highest_losses(finished, training, config.training.trim);
-    const Kept trusted(training, distrusted);
-    const score::FitContext context{finished, trusted, held_out, seed, reporter};
-    config.score->fit(context);
-    const auto calibration = score::honest_scores(context, *config.score);
-    write_checkpoint(folder.model(), {config, data.schema, observed_matters, best, *config.score, calibration,
-                                      training_summary(history, data)});
-    if (config.training.trim > 0) write_file(folder.distrusted(), index_text(distrusted, data.training_rows));
+    std::vector<double> calibration;
+    if (auto* maps = dynamic_cast<score::MapHead*>(&*config.score)) {
+      // A model on the way is calibrated on few images, so that training goes on soon.
+      constexpr std::int64_t kImagesOnTheWay = 50;
+      const auto& images = dynamic_cast<const model::ImageSamples&>(held_out);
+      SilentReporter silent;
+      calibration = calibrate_map_head(*maps, finished, *data.geometry, images,
+                                       last ? images.images() : std::min(images.images(), kImagesOnTheWay),
+                                       config.training.corruption, seed, last ? reporter : silent);
+    } else {
+      const Kept trusted(training, distrusted);
+      const score::FitContext context{finished, trusted, held_out, seed, reporter};
+      config.score->fit(context);
+      calibration = score::honest_scores(context, *config.score);
+    }
+    write_checkpoint(folder.model(), {config, data.schema, data.geometry, observed_matters, best, *config.score,
+                                      calibration, training_summary(history, data)});
+    if (config.training.trim > 0 && !data.domain.images()) {
+      write_file(folder.distrusted(), index_text(distrusted, data.training_rows));
+    }
     write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
   };
   Loop loop(objective, config.training, folder.state().string(), fingerprint, publish, reporter);
@@ -205,8 +244,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
     for (const auto& path : {folder.manifest(), folder.state(), folder.model()}) fs::remove(path);
   }
   write_file(folder.config(), config::to_json(config, config::Paths::resolved));
-  reporter.info(std::to_string(training.size()) + " training rows, " + std::to_string(held_out.size()) + " held out, " +
-                std::to_string(data.domain.elements.size()) + " columns, " + number_text(weights) + " weights");
+  reporter.info(samples_line(data) + ", " + number_text(weights) + " weights");
   loop.run();
 
   const auto& history = loop.history();
@@ -225,7 +263,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count()},
       {"training", Json::parse(training_summary(history, data))},
   };
-  if (config.training.trim > 0) {
+  if (config.training.trim > 0 && !data.domain.images()) {
     manifest["distrusted"] = {{"rows", distrusted.size()}, {"file", folder.distrusted().filename().string()}};
     reporter.info(folder.distrusted().string() + ": the " + std::to_string(distrusted.size()) +
                   " training rows with the highest loss, which the model does not count as normal");

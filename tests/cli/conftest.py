@@ -1,11 +1,13 @@
 """Runs the programs as a user does. AETOOLS_BIN names the folder that holds them."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support import CONFIGS, FAST
 
 
 class Outcome(NamedTuple):
@@ -40,3 +42,18 @@ def run(bin_folder, tmp_path):
         return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
     return run_program
+
+
+@pytest.fixture(scope="session")
+def trained_once(bin_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("trained") / "model"
+    command = [bin_folder / "ae-train", CONFIGS / "wdbc.json", "--out", folder, *FAST]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    return folder
+
+
+@pytest.fixture
+def trained(trained_once, tmp_path):
+    """A folder with a model of the normal rows of configs/data/wdbc.csv, free to be changed."""
+    return Path(shutil.copytree(trained_once, tmp_path / "model"))

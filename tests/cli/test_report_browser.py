@@ -121,6 +121,113 @@ class ReportInBrowser(unittest.TestCase):
         page.evaluate(f'(() => {{ const s = document.getElementById("slider"); s.value = {position};'
                       ' s.dispatchEvent(new Event("input", {bubbles: true})); })()')
 
+    # ---- galleries
+
+    def gallery(self, name):
+        with open(self.folder / (name + ".csv"), newline="") as file:
+            return [(row["id"], float(row["score"]), row["label"]) for row in csv.DictReader(file)]
+
+    def rows_shown(self, page):
+        """(id, chips) of each row of the page, top to bottom, after all have been built."""
+        page.evaluate('(() => { const m = document.getElementById("more"); while (!m.hidden) m.click(); })()')
+        return page.evaluate("""[...document.querySelectorAll("#rows .row")].map(row => [row.querySelector(".name").textContent,
+            [...row.querySelectorAll(".chip")].map(chip => chip.textContent)])""")
+
+    def set_threshold(self, page, value):
+        page.evaluate(f"""(() => {{ const typed = document.getElementById("typed"); typed.value = "{value!r}";
+            typed.dispatchEvent(new Event("change")); }})()""")
+        page.evaluate("new Promise(done => setTimeout(done, 250))")
+
+    def choose(self, page, group, value):
+        page.evaluate(f"""document.querySelector('#{group} button[data-value="{value}"]').click()""")
+
+    def test_gallery_shows_every_image_by_falling_score(self):
+        items = self.gallery("boards_gallery")
+        page = self.open("boards_gallery.html")
+        rows = self.rows_shown(page)
+        self.assertEqual([row[0] for row in rows], [i[0] for i in sorted(items, key=lambda i: -i[1])])
+        for (name, chips), (_, score, label) in zip(rows, sorted(items, key=lambda i: -i[1])):
+            flagged = score >= 0.02
+            expected = [label] + ["flagged"] * flagged
+            expected += ["false alarm"] if flagged and label == "good" else []
+            expected += ["missed"] if not flagged and label != "good" else []
+            self.assertEqual(chips, expected, name)
+        sizes = page.evaluate("""Promise.all([...document.querySelectorAll("#rows img")].map(i => (i.loading = "eager", i.decode())
+            .then(() => i.naturalWidth)))""")
+        self.assertEqual(sizes, [128] * (5 * len(items)))
+        page.evaluate("window.scrollTo(0, 0)")
+        page.screenshot(self.pictures / "gallery.png", whole=False)
+
+    def test_gallery_follows_threshold_and_filters(self):
+        items = self.gallery("boards_gallery")
+        page = self.open("boards_gallery.html", dark=True)
+        for threshold in (0.0, 0.0127, 0.031, 1.0):
+            self.set_threshold(page, threshold)
+            flagged = [i for i in items if i[1] >= threshold]
+            sentence = page.evaluate('document.getElementById("sentence").textContent')
+            self.assertIn(f"{len(flagged)} of 120 images are flagged", sentence)
+            self.assertIn(f"{sum(i[2] != 'good' for i in flagged)} of 40 defective images found", sentence)
+            self.choose(page, "states", "flagged")
+            self.assertEqual({row[0] for row in self.rows_shown(page)}, {i[0] for i in flagged})
+            self.choose(page, "states", "wrong")
+            self.assertEqual({row[0] for row in self.rows_shown(page)},
+                             {i[0] for i in items if (i[1] >= threshold) == (i[2] == "good")})
+            self.choose(page, "types", "=open")
+            self.choose(page, "states", "passed")
+            self.assertEqual({row[0] for row in self.rows_shown(page)},
+                             {i[0] for i in items if i[1] < threshold and i[2] == "open"})
+            self.choose(page, "types", "*")
+            self.choose(page, "states", "all")
+        page.evaluate('document.getElementById("reset").click()')
+        self.assertEqual(page.evaluate('document.getElementById("typed").value'), "0.02")
+        page.evaluate("""(() => { const s = document.getElementById("search"); s.value = "BOARD_10"; s.dispatchEvent(new Event("input")); })()""")
+        self.assertEqual({row[0] for row in self.rows_shown(page)}, {i[0] for i in items if "board_10" in i[0]})
+        self.assertEqual(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), True)
+        page.screenshot(self.pictures / "gallery_dark.png", whole=False)
+
+    def test_gallery_slider_flags_what_lies_right_of_the_line(self):
+        items = self.gallery("boards_gallery")
+        page = self.open("boards_gallery.html")
+        for position in (0, 0.2, 0.5, 1):
+            self.slide(page, position)
+            threshold = float(page.evaluate('document.getElementById("typed").value'))
+            sentence = page.evaluate('document.getElementById("sentence").textContent')
+            self.assertIn(f"{sum(i[1] >= threshold for i in items)} of 120", sentence)
+        box = page.evaluate('(() => { const b = document.querySelector(".pointed").getBoundingClientRect(); return [b.x, b.y, b.width]; })()')
+        page.mouse("mousePressed", box[0] + 0.25 * box[2], box[1] + 20)
+        page.mouse("mouseReleased", box[0] + 0.25 * box[2], box[1] + 20)
+        self.assertAlmostEqual(float(page.evaluate('document.getElementById("slider").value')), 0.25, delta=0.01)
+
+    def test_gallery_enlarges_an_image_and_walks(self):
+        page = self.open("boards_gallery.html", width=1300, height=950)
+        first = page.evaluate('document.querySelector("#rows .name").textContent')
+        page.evaluate('document.querySelectorAll("#rows .cell button")[2].click()')
+        page.settle()
+        self.assertTrue(page.evaluate('document.getElementById("viewer").open'))
+        self.assertEqual(page.evaluate('document.getElementById("viewer-title").textContent'), first)
+        self.assertEqual(page.evaluate('document.querySelectorAll("#stage img").length'), 2)  # heat map over input
+        self.assertEqual(page.evaluate('document.querySelectorAll("#viewer-regions tbody tr").length'), 1)
+        page.screenshot(self.pictures / "gallery_viewer.png", whole=False)
+        page.press("ArrowRight")
+        second = page.evaluate('document.querySelectorAll("#rows .name")[1].textContent')
+        self.assertEqual(page.evaluate('document.getElementById("viewer-title").textContent'), second)
+        self.choose(page, "layers", "mask")
+        self.assertEqual(page.evaluate('document.querySelectorAll("#stage img").length'), 1)
+        page.evaluate('document.getElementById("close").click()')
+        self.assertFalse(page.evaluate('document.getElementById("viewer").open'))
+
+    def test_gallery_of_other_kinds(self):
+        for name, images in (("unlabelled_gallery", 12), ("hostile_gallery", 3), ("empty_gallery", 0), ("many_gallery", 100)):
+            page = self.open(name + ".html", width=500)
+            self.assertEqual(len(self.rows_shown(page)), images, name)
+            self.assertTrue(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name)
+            self.assertEqual([r for r in page.requests if not r.startswith("file:")], [])
+        many = self.open("many_gallery.html")
+        kept = self.gallery("many_gallery")
+        flagged = [i for i, item in enumerate(kept) if item[1] >= 0.02]
+        expected = 10 + len([i for i in flagged if i >= 10][:10])
+        self.assertIn(f"of {expected} of 100 images", many.evaluate('document.getElementById("facts").textContent'))
+
     def test_embedded_counts_are_those_of_the_scores(self):
         for name in NAMES:
             rows, data = self.scores(name), self.embedded(name)["evaluations"][0]

@@ -1,53 +1,14 @@
 """Train, score, impute and purify on real rows, as a user would from the shell."""
 
 import csv
-import io
 import json
 import math
-import os
 import random
-import signal
-import struct
-import subprocess
-import time
-from pathlib import Path
 
 import pytest
+from support import CONFIGS, FAST, WDBC, needs_torch, read_safetensors, rows_of
 
-pytestmark = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
-
-SOURCE = Path(__file__).resolve().parents[2]
-CONFIGS = SOURCE / "configs"
-WDBC = CONFIGS / "data" / "wdbc.csv"
-FAST = ["--set", "/training/epochs=30", "-q"]
-
-
-def rows_of(text):
-    return list(csv.DictReader(io.StringIO(text)))
-
-
-@pytest.fixture
-def trained(run, tmp_path):
-    outcome = run("ae-train", CONFIGS / "wdbc.json", "--out", "model", *FAST)
-    assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "", "")
-    return tmp_path / "model"
-
-
-def read_safetensors(path):
-    """A second reader, written from the format's description alone."""
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    header = json.loads(data[8 : 8 + length])
-    metadata = header.pop("__metadata__")
-    sizes = {"F32": 4, "F64": 8, "I64": 8, "U8": 1}
-    covered = 0
-    for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
-        begin, end = entry["data_offsets"]
-        assert begin == covered
-        assert end - begin == math.prod(entry["shape"]) * sizes[entry["dtype"]], name
-        covered = end
-    assert covered == len(data) - 8 - length
-    return metadata, header
+pytestmark = needs_torch
 
 
 def test_a_checkpoint_is_self_contained_and_follows_the_safetensors_format(trained):
@@ -161,24 +122,6 @@ def test_an_existing_model_is_refused_without_force(run, trained):
     assert (trained / "model.safetensors").read_bytes() == before
 
 
-def test_kill_9_and_resume_end_with_the_same_bytes(bin_folder, run, trained, tmp_path):
-    expected = (trained / "model.safetensors").read_bytes()
-    command = [bin_folder / "ae-train", CONFIGS / "wdbc.json", "--out", "killed", *FAST,
-               "--set", "/training/checkpoint/seconds=0.02"]
-    reference = run("ae-train", *command[1:2], "--out", "reference", *command[4:])
-    assert reference.code == 0
-    expected = (tmp_path / "reference/model.safetensors").read_bytes()
-    chance = random.Random(5)
-    for _ in range(4):
-        process = subprocess.Popen([*command, "--resume"], cwd=tmp_path, stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.3, 1.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    assert run("ae-train", *command[1:], "--resume").code == 0
-    assert (tmp_path / "killed/model.safetensors").read_bytes() == expected
-    assert not [p for p in (tmp_path / "killed").iterdir() if "tmp" in p.name or "state" in p.name]
-
-
 def test_imputation_keeps_observed_bytes_and_beats_the_column_mean(run, tmp_path):
     chance = random.Random(1)
     with open(WDBC, newline="") as file:
@@ -256,38 +199,3 @@ def test_training_errors_are_one_line_with_the_right_exit_code(run, tmp_path, ar
     assert outcome.stdout == ""
     assert words in outcome.stderr
     assert len([l for l in outcome.stderr.splitlines() if "error" in l]) == 1
-
-
-@pytest.mark.parametrize(
-    "content, words",
-    [
-        ("", "empty"),
-        (WDBC.read_text().splitlines()[0] + "\n1,2\n", ":2"),
-        ("a,a\n1,2\n", '"a"'),
-    ],
-)
-def test_bad_tables_are_exit_4_in_one_line(run, trained, tmp_path, content, words):
-    (tmp_path / "bad.csv").write_text(content)
-    outcome = run("ae-score", trained, "bad.csv", "-o", "out.csv")
-    assert outcome.code == 4
-    assert "bad.csv" in outcome.stderr and words in outcome.stderr
-    assert outcome.stderr.count("\n") == 1
-    assert not (tmp_path / "out.csv").exists()
-
-
-def test_damaged_checkpoints_are_refused(run, trained, tmp_path):
-    whole = (trained / "model.safetensors").read_bytes()
-    for length in (0, 5, 100, len(whole) // 2, len(whole) - 1):
-        (tmp_path / "cut.safetensors").write_bytes(whole[:length])
-        outcome = run("ae-score", "cut.safetensors", WDBC)
-        assert outcome.code == 4 and outcome.stdout == ""
-        assert outcome.stderr.count("\n") == 1 and "cut.safetensors" in outcome.stderr
-
-
-def test_a_closed_pipe_ends_quietly_and_a_full_disk_is_told(bin_folder, trained):
-    quiet = subprocess.run(f"'{bin_folder}/ae-score' '{trained}' '{WDBC}' -q | head -1", shell=True, capture_output=True)
-    assert quiet.stderr == b"" and quiet.stdout == b"id,score,p_value,label\n"
-    with open("/dev/full", "w") as full:
-        told = subprocess.run([bin_folder / "ae-score", trained, WDBC, "-q"], stdout=full, stderr=subprocess.PIPE)
-    assert told.returncode == 1
-    assert b"No space left on device" in told.stderr and told.stderr.count(b"\n") == 1

@@ -2,7 +2,8 @@
 //
 //   report_samples DIR
 //
-// DIR/NAME.csv (score,label; the scores exactly as evaluated), DIR/NAME.html, DIR/NAME.svg for each sample.
+// DIR/NAME.csv (id,score,label,regions for galleries; else score,label; the scores exactly as evaluated),
+// DIR/NAME.html, DIR/NAME.svg for each sample.
 #include <cmath>
 #include <filesystem>
 #include <iostream>
@@ -10,7 +11,9 @@
 #include "base/files.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "report/gallery.hpp"
 #include "report/roc.hpp"
+#include "report/sample_boards.hpp"
 #include "report/sample_scores.hpp"
 
 namespace {
@@ -30,6 +33,27 @@ void write_sample(const std::filesystem::path& folder, const std::string& name, 
   write_file(
       folder / (name + ".html"),
       report::roc_page({assessment, "ae-roc " + first.name + " --report " + name + ".html", {{"Version", "0.1.0"}}}));
+}
+
+// A gallery of `count` boards, every third of them defective.
+void write_gallery(const std::filesystem::path& folder, const std::string& name, int count,
+                   report::GalleryOptions options, bool labels = true) {
+  std::string csv = "id,score,label,regions\n";
+  auto output = Output::open(folder / (name + ".html"), true);
+  options.facts = {{"Model", "boards/model.safetensors"}};
+  report::GalleryWriter gallery(output, name == "hostile_gallery" ? report::hostile_name() : "Board inspection",
+                                options);
+  for (int i = 0; i < count; ++i) {
+    auto item = report::sample_board(i);
+    if (!labels) item.label = "";
+    if (name == "hostile_gallery") item.id = item.label = report::hostile_name();
+    csv += "\"" + std::string(name == "hostile_gallery" ? "hostile" : item.id) + "\"," + number_text(item.score) + "," +
+           (name == "hostile_gallery" ? "x" : item.label) + "," + std::to_string(item.regions.size()) + "\n";
+    gallery.add(item);
+  }
+  gallery.finish();
+  output.commit();
+  write_file(folder / (name + ".csv"), csv);
 }
 
 }  // namespace
@@ -57,6 +81,17 @@ int main(int argc, char** argv) {
   auto hostile = tiny_sample();
   hostile.name = hostile_name();
   single("hostile", hostile);
+  GalleryOptions options;
+  options.threshold = 0.02;
+  options.threshold_rule = "99 % of held-out good images";
+  options.heat_scale = sample_heat_scale();
+  options.command = "ae-score runs/boards boards/test --report boards.html";
+  write_gallery(folder, "boards_gallery", 120, options);
+  write_gallery(folder, "unlabelled_gallery", 12, {}, false);
+  write_gallery(folder, "hostile_gallery", 3, options);
+  write_gallery(folder, "empty_gallery", 0, options);
+  options.most_pictures = 10;
+  write_gallery(folder, "many_gallery", 100, options);
   const auto better = hard_sample(300, 700, 1.5);
   const auto worse = hard_sample(300, 700, 0.9);
   write_sample(folder, "compared", compared(better, worse), better);

@@ -418,7 +418,7 @@ TEST_F(LoadTableFile, BadRowListsAreRefusedWithTheirLine) {
   EXPECT_EQ(line("0\n3\n1\n"), "4 rows.idx:2: row 3 does not exist; the table has 3 rows, numbered from 0");
   EXPECT_EQ(line("2\n0"), "fine");
   options.rows = file("empty.idx", "\n\n");
-  EXPECT_THROW(load_table(options, reporter), UsageError);
+  EXPECT_THROW(load_table(options, reporter), InputError);
   options.rows = {"nowhere.idx", folder_ / "nowhere.idx"};
   try {
     load_table(options, reporter);

@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 #include "base/error.hpp"
@@ -322,6 +323,64 @@ TEST(NpzRows, DamagedArchivesAreRefused) {
     bad[i] = static_cast<char>(~bad[i]);
     zip_error(bad);
   }
+}
+
+NpyStack stack_of(std::string bytes) { return read_npy_stack(std::make_unique<test::MemorySource>(std::move(bytes))); }
+
+std::string stack_error(const std::string& type, const std::string& shape, const std::string& elements) {
+  try {
+    stack_of(npy(dictionary(type, shape), elements));
+  } catch (const InputError& error) {
+    return error.lines().front();
+  }
+  return "no error";
+}
+
+TEST(NpyStack, PixelsOfEveryTypeKeepTheirNumbers) {
+  auto stack = stack_of(npy(dictionary("|u1", "(2, 1, 3)"), "abcdef"));
+  EXPECT_EQ(stack.images, 2);
+  EXPECT_EQ(stack.height, 1);
+  EXPECT_EQ(stack.width, 3);
+  EXPECT_EQ(stack.channels, 1);
+  EXPECT_EQ(stack.type, PixelType::u8);
+  EXPECT_EQ(std::string(stack.bytes.begin(), stack.bytes.end()), "abcdef");
+  stack = stack_of(npy(dictionary(">u2", "(1, 1, 1, 2)"), "\1\2\3\4"));
+  EXPECT_EQ(stack.channels, 2);
+  EXPECT_EQ(stack.type, PixelType::u16);
+  EXPECT_THAT(stack.bytes, ElementsAre(2, 1, 4, 3));  // little-endian machine
+  stack = stack_of(npy(dictionary("|b1", "(1, 1, 2)"), "\1\0"s));
+  EXPECT_THAT(stack.bytes, ElementsAre(255, 0));
+  const double numbers[] = {0.5, 1};
+  stack = stack_of(npy(dictionary("<f8", "(1, 2, 1)"), {reinterpret_cast<const char*>(numbers), sizeof numbers}));
+  EXPECT_EQ(stack.type, PixelType::f32);
+  float first = 0;
+  std::memcpy(&first, stack.bytes.data(), sizeof first);
+  EXPECT_EQ(first, 0.5f);
+}
+
+TEST(NpyStack, WhatIsNoStackIsRefused) {
+  EXPECT_THAT(stack_error("|u1", "(2, 3)", "abcdef"), HasSubstr("expected (images, height, width)"));
+  EXPECT_THAT(stack_error("<i4", "(1, 1, 1)", "abcd"), HasSubstr("expected pixels of type"));
+  EXPECT_THAT(stack_error("|u1", "(1, 1, 1, 65)", std::string(65, 'a')), HasSubstr("65 channels"));
+  EXPECT_THAT(stack_error("|u1", "(1, 2, 3)", "abcde"), HasSubstr("ends too early"));
+  EXPECT_THAT(stack_error("|u1", "(1, 2, 3)", "abcdefg"), HasSubstr("behind the array's end"));
+  EXPECT_THAT(stack_error("|u1", "(0, 2, 3)", ""), HasSubstr("impossible shape"));
+  EXPECT_THAT(stack_error("|u1", "(4294967296, 4294967296, 4294967296)", ""), HasSubstr("impossible shape"));
+  EXPECT_THAT(stack_error("|u1", "(1048576, 64, 64)", "a"), HasSubstr("ends too early"));
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  EXPECT_THAT(stack_error("<f4", "(1, 1, 1)", {reinterpret_cast<const char*>(&nan), sizeof nan}), HasSubstr("nan"));
+}
+
+TEST(NpyStack, TheOnlyStackOfAnArchiveIsRead) {
+  const std::string images = npy(dictionary("|u1", "(2, 1, 3)"), "abcdef");
+  const auto open = [](std::string bytes, const std::string& array) {
+    return read_npz_stack(std::make_unique<test::MemoryAccess>(std::move(bytes)), array);
+  };
+  const std::string archive = zip({{.name = "y.npy", .bytes = vector}, {.name = "x.npy", .bytes = images}});
+  EXPECT_EQ(open(archive, "").images, 2);
+  EXPECT_EQ(open(archive, "x").width, 3);
+  EXPECT_THROW(open(archive, "y"), InputError);
+  EXPECT_THROW(open(zip({{.name = "y.npy", .bytes = vector}, {.name = "z.npy", .bytes = vector}}), ""), InputError);
 }
 
 }  // namespace

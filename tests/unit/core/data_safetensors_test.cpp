@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <filesystem>
 #include <limits>
@@ -305,6 +306,34 @@ std::string file_complaint(const std::filesystem::path& path) {
     return error.what();
   }
   return "accepted";
+}
+
+TEST(Safetensors, SealedContentsAreRefusedAfterAnyDamage) {
+  Safetensors contents = example();
+  seal(contents);
+  const std::string whole = to_bytes(contents);
+  EXPECT_EQ(parse_safetensors(whole, "m.safetensors").metadata, contents.metadata);
+  const auto same = [&](const Safetensors& read) {
+    if (read.arrays.size() != contents.arrays.size()) return false;
+    for (const auto& [name, array] : contents.arrays) {
+      const auto found = read.arrays.find(name);
+      if (found == read.arrays.end() || found->second.shape != array.shape || found->second.bytes != array.bytes)
+        return false;
+    }
+    return std::all_of(contents.metadata.begin(), contents.metadata.end(),
+                       [&](const auto& item) { return item.first == "sha256" || read.metadata.contains(item.first); });
+  };
+  for (std::size_t at = 8; at < whole.size(); ++at) {
+    for (const int bit : {0, 1, 5}) {
+      std::string damaged = whole;
+      damaged[at] = static_cast<char>(damaged[at] ^ (1 << bit));
+      try {
+        // What is read in spite of the damage is what was written: only the seal's own name can have gone.
+        EXPECT_TRUE(same(parse_safetensors(damaged, "m.safetensors"))) << "byte " << at << ", bit " << bit;
+      } catch (const InputError&) {
+      }
+    }
+  }
 }
 
 TEST_F(SafetensorsFile, IsReadFromDisk) {

@@ -86,12 +86,13 @@ TEST_F(Reading, DoesNotDependOnTheOrderOfColumns) {
   }
 }
 
-TEST_F(Reading, ListsEveryMissingColumnWithTheNearestName) {
-  EXPECT_THAT(
-      errors({"name", "colour", "zzzz", "fixed"}, {{"r", "red", "1", "7"}}),
-      ElementsAre("t.csv: column \"a\" is missing, which the model was trained on",
-                  "t.csv: column \"color\" is missing, which the model was trained on; did you mean \"colour\"?",
-                  "t.csv: column \"b\" is missing, which the model was trained on"));
+TEST_F(Reading, ListsMissingColumnsInOneLineWithTheNearestName) {
+  EXPECT_THAT(errors({"name", "colour", "zzzz", "fixed"}, {{"r", "red", "1", "7"}}),
+              ElementsAre("t.csv: columns \"a\", \"color\", \"b\" are missing, which the model was trained on; for "
+                          "\"color\" did you mean \"colour\"?"));
+  EXPECT_THAT(errors({"name", "a", "colour", "b", "fixed"}, {{"r", "1", "red", "1", "7"}}),
+              ElementsAre("t.csv: column \"color\" is missing, which the model was trained on; did you mean "
+                          "\"colour\"?"));
 }
 
 TEST_F(Reading, AFileWithoutHeaderSaysWhyItsColumnsAreMissing) {

@@ -76,7 +76,7 @@ class LoopTest : public testing::Test {
   Loop loop(Objective& objective, const std::string& fingerprint = "same") {
     return Loop(
         objective, options_, state(), fingerprint,
-        [this](const Arrays& best, const std::vector<EpochRecord>& history) {
+        [this](const Arrays& best, const std::vector<EpochRecord>& history, bool) {
           published_ = to_tensor(best.at("w")).item<double>();
           published_epochs_ = history.size();
           ++publications_;

@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
+#include <torch/script.h>
 #include <torch/torch.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "base/error.hpp"
 #include "config/document.hpp"
@@ -17,11 +19,17 @@ using model::Element;
 const std::vector<Element> kMixed{
     {"a", 0, false}, {"b", 0, false}, {"colour", 4, false}, {"size", 3, false}, {"c", 0, false}};
 
-// A table of numbers in [0, 1] (so that every term can judge them) and level codes; about a third not observed.
-Batch random_batch(const std::vector<Element>& elements, std::int64_t samples, std::uint64_t seed) {
+const model::Domain kSmallImages{{{"red", 0, false, true}, {"blue", 0, false, true}}, {7, 6}};
+
+// A table of numbers in [0, 1] (so that every term can judge them) and level codes, or images; about a third not
+// observed.
+Batch random_batch(const model::Domain& domain, std::int64_t samples, std::uint64_t seed) {
   torch::manual_seed(seed);
+  const auto& elements = domain.elements;
   const auto options = torch::TensorOptions().dtype(torch::kFloat64);
-  auto values = torch::rand({samples, static_cast<std::int64_t>(elements.size())}, options);
+  std::vector<std::int64_t> shape{samples, static_cast<std::int64_t>(elements.size())};
+  shape.insert(shape.end(), domain.grid.begin(), domain.grid.end());
+  auto values = torch::rand(shape, options);
   for (std::size_t e = 0; e < elements.size(); ++e) {
     if (elements[e].categorical())
       values.select(1, static_cast<std::int64_t>(e)).copy_(torch::randint(elements[e].codes, {samples}, options));
@@ -33,7 +41,9 @@ Batch random_batch(const std::vector<Element>& elements, std::int64_t samples, s
 model::Output random_output(const Composition& composition, std::int64_t samples, bool variational) {
   const auto options = torch::TensorOptions().dtype(torch::kFloat64).requires_grad(true);
   model::Output output;
-  output.prediction = torch::randn({samples, composition.outputs()}, options);
+  std::vector<std::int64_t> shape{samples, composition.outputs()};
+  shape.insert(shape.end(), composition.domain().grid.begin(), composition.domain().grid.end());
+  output.prediction = torch::randn(shape, options);
   if (variational) {
     output.code.mean = torch::randn({samples, 3}, options);
     output.code.log_variance = torch::randn({samples, 3}, options);
@@ -42,10 +52,31 @@ model::Output random_output(const Composition& composition, std::int64_t samples
   return output;
 }
 
+// A network for the feature loss: one map of features and one vector.
+std::string backbone_file() {
+  const auto path = (std::filesystem::path(testing::TempDir()) / "aetools_backbone.pt").string();
+  torch::jit::Module module("backbone");
+  module.define(
+      "def forward(self, x):\n"
+      "  return torch.avg_pool2d(x * x, [2, 2]), torch.mean(torch.tanh(x), [2, 3])\n");
+  module.save(path);
+  return path;
+}
+
+model::Domain domain_for(const std::string& type) {
+  config::Variant<Term> term(terms(), type);
+  return term->needs_images() ? kSmallImages : model::Domain(kMixed);
+}
+
 // The given term, alone when it can be, else with what the composition needs besides.
 TermList list_for(const std::string& type) {
   TermList list{terms()};
-  list.append().select(type);
+  auto& own = list.append().select(type);
+  if (type == "feature") config::read_text(own, R"({"channels": 2, "path": ")" + backbone_file() + "\"}", "test", ".");
+  if (list[0]->needs_images()) {
+    list.append().select("mse");
+    return list;
+  }
   if (type == "kl" || type == "cross_entropy") list.append().select("mse");
   if (type != "cross_entropy") list.append().select("cross_entropy");
   return list;
@@ -65,8 +96,8 @@ TEST_P(EveryTerm, HasHelp) {
 
 TEST_P(EveryTerm, GradientAgreesWithFiniteDifferencesInFloat64) {
   const auto list = list_for(GetParam());
-  const Composition composition(list, kMixed, variational(GetParam()));
-  const auto batch = random_batch(kMixed, 4, 7);
+  const Composition composition(list, domain_for(GetParam()), variational(GetParam()));
+  const auto batch = random_batch(domain_for(GetParam()), 4, 7);
   auto output = random_output(composition, 4, variational(GetParam()));
   const auto loss = [&] { return composition.evaluate(output, batch).samples.mean(); };
   loss().backward();
@@ -91,9 +122,9 @@ TEST_P(EveryTerm, GradientAgreesWithFiniteDifferencesInFloat64) {
 
 TEST_P(EveryTerm, IsNeverNegative) {
   const auto list = list_for(GetParam());
-  const Composition composition(list, kMixed, variational(GetParam()));
+  const Composition composition(list, domain_for(GetParam()), variational(GetParam()));
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
-    const auto batch = random_batch(kMixed, 50, seed);
+    const auto batch = random_batch(domain_for(GetParam()), 50, seed);
     const auto evaluation = composition.evaluate(random_output(composition, 50, variational(GetParam())), batch);
     EXPECT_GE(evaluation.elements.min().item<double>(), 0.0);
     for (const auto& part : evaluation.parts) EXPECT_GE(part.min().item<double>(), 0.0);
@@ -102,9 +133,9 @@ TEST_P(EveryTerm, IsNeverNegative) {
 
 TEST_P(EveryTerm, DoesNotChangeWhenUnobservedCellsChange) {
   const auto list = list_for(GetParam());
-  const Composition composition(list, kMixed, variational(GetParam()));
-  const auto batch = random_batch(kMixed, 30, 3);
-  auto other = random_batch(kMixed, 30, 4);
+  const Composition composition(list, domain_for(GetParam()), variational(GetParam()));
+  const auto batch = random_batch(domain_for(GetParam()), 30, 3);
+  auto other = random_batch(domain_for(GetParam()), 30, 4);
   const Batch changed{torch::where(batch.observed > 0, batch.values, other.values), batch.observed};
   const auto output = random_output(composition, 30, variational(GetParam()));
   const auto a = composition.evaluate(output, batch);
@@ -117,22 +148,22 @@ TEST_P(EveryTerm, DoesNotChangeWhenUnobservedCellsChange) {
 TEST_P(EveryTerm, SumsToTheSampleLossWithItsWeight) {
   auto list = list_for(GetParam());
   for (std::size_t t = 0; t < list.size(); ++t) list[t]->weight = 0.5 + 1.5 * static_cast<double>(t);
-  const Composition composition(list, kMixed, variational(GetParam()));
-  const auto batch = random_batch(kMixed, 40, 11);
+  const Composition composition(list, domain_for(GetParam()), variational(GetParam()));
+  const auto batch = random_batch(domain_for(GetParam()), 40, 11);
   const auto output = random_output(composition, 40, variational(GetParam()));
   const auto whole = composition.evaluate(output, batch);
   auto sum = torch::zeros_like(whole.samples);
   for (const auto& part : whole.parts) sum = sum + part;
   EXPECT_LT((sum - whole.samples).abs().max().item<double>(), 1e-6);
   // The element grain holds the same numbers: its observed mean is the sum of the element terms.
-  auto elements = whole.elements.sum(1) / batch.observed.sum(1).clamp_min(1);
+  auto elements = whole.elements.flatten(1).sum(1) / batch.observed.flatten(1).sum(1).clamp_min(1);
   for (std::size_t t = 0; t < list.size(); ++t) {
     if (list[t]->grain() == Grain::sample) elements = elements + whole.parts[t];
   }
   EXPECT_LT((elements - whole.samples).abs().max().item<double>(), 1e-6);
   // Doubling a weight doubles its part and leaves the others.
   list[0]->weight *= 2;
-  const auto doubled = Composition(list, kMixed, variational(GetParam())).evaluate(output, batch);
+  const auto doubled = Composition(list, domain_for(GetParam()), variational(GetParam())).evaluate(output, batch);
   EXPECT_LT((doubled.parts[0] - 2 * whole.parts[0]).abs().max().item<double>(), 1e-9);
   EXPECT_TRUE(torch::equal(doubled.parts[1], whole.parts[1]));
 }

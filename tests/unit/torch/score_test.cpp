@@ -82,6 +82,26 @@ TEST(ResidualJudge, MahalanobisIsTheClosedFormAlsoOfPartlyObservedRows) {
   EXPECT_EQ(judge.judge(other, seen).distance.item<double>(), some.distance.item<double>());
 }
 
+TEST(ResidualJudge, TakesARowOutOfWhatItIsJudgedBy) {
+  torch::manual_seed(8);
+  const auto rows = torch::randn({40, 3}, torch::kFloat64).mm(torch::randn({3, 3}, torch::kFloat64));
+  const auto observed = torch::ones_like(rows);
+  const auto own = torch::ones({40}, torch::kFloat64);
+  const auto normalized = ResidualJudge::fit("normalized", rows, observed).judge(rows, observed, own);
+  const auto mahalanobis = ResidualJudge::fit("mahalanobis", rows, observed).judge(rows, observed, own);
+  double weight = 0;
+  const auto s = dense(ledoit_wolf(rows, observed, &weight));
+  for (std::int64_t i = 0; i < 40; ++i) {
+    const auto others = torch::cat({rows.narrow(0, 0, i), rows.narrow(0, i + 1, 39 - i)});
+    const auto alone = ResidualJudge::fit("normalized", others, torch::ones_like(others));
+    EXPECT_NEAR(normalized.distance[i].item<double>(),
+                alone.judge(rows.narrow(0, i, 1), observed.narrow(0, i, 1)).distance.item<double>(), 1e-9);
+    const auto r = rows.narrow(0, i, 1);
+    const auto without = (s - weight * r.t().mm(r)).inverse();
+    EXPECT_NEAR(mahalanobis.distance[i].item<double>(), r.mm(without).mm(r.t()).item<double>(), 1e-8);
+  }
+}
+
 TEST(Blame, GivesTheOneCorruptedFeatureTheLargestShare) {
   torch::manual_seed(2);
   const auto rows = torch::randn({500, 6}, torch::kFloat64).mm(torch::randn({6, 6}, torch::kFloat64));
@@ -323,7 +343,7 @@ TEST_P(EveryHead, RefusesDamagedArrays) {
     EXPECT_THROW(head_of(GetParam().type, GetParam().settings)->restore(longer, *pair_.autoencoder), InputError)
         << name;
     auto other = good;
-    other[name].dtype = data::Dtype::i64;
+    other[name].dtype = array.dtype == data::Dtype::i64 ? data::Dtype::f32 : data::Dtype::i64;
     EXPECT_THROW(head_of(GetParam().type, GetParam().settings)->restore(other, *pair_.autoencoder), InputError) << name;
   }
 }
@@ -380,7 +400,7 @@ class NeighboursHead : public testing::Test {
 
 TEST_F(NeighboursHead, LeavesOutTheTrainingRowItself) {
   const auto head = fitted(R"({"judge": "loss", "k": 4})");
-  EXPECT_TRUE(head->leaves_out(*pair_.autoencoder));
+  EXPECT_TRUE(head->leaves_out());
   const auto scores = scores_of(*pair_.autoencoder, *head, *training_, true);
   const auto as_new = scores_of(*pair_.autoencoder, *head, *training_);
   const auto x = x_.to(torch::kFloat64);

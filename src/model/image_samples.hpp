@@ -1,0 +1,48 @@
+// The tiles of images in memory: a training set. Pixels stay in their file's numbers (8, 16 or 32 bit) until a batch
+// asks for them.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "data/images.hpp"
+#include "model/batch.hpp"
+
+namespace ae::model {
+
+class ImageSamples final : public Samples {
+ public:
+  ImageSamples(const data::Geometry& geometry, const data::AugmentOptions& augment);
+  // `image` at its network size, with the geometry's channels; without tiles it must have the geometry's height and
+  // width. `original`: its size before resizing; {} when it was not resized.
+  void add(data::Image image, data::Size original = {});
+
+  std::int64_t size() const override { return static_cast<std::int64_t>(tiles_.size()); }
+  // Tile by tile, image after image. Where a tile reaches beyond its image nothing is observed, and the values repeat
+  // the image's border.
+  Batch batch(const std::vector<std::int64_t>& indices) const override;
+  Batch range(std::int64_t begin, std::int64_t end) const override;
+  bool has_missing() const override { return false; }
+
+  const data::Geometry& geometry() const { return geometry_; }
+  std::int64_t images() const { return static_cast<std::int64_t>(images_.size()); }
+  const data::Image& image(std::int64_t i) const { return images_.at(static_cast<std::size_t>(i)); }
+  data::Size original(std::int64_t i) const { return originals_.at(static_cast<std::size_t>(i)); }
+
+ private:
+  struct Tile {
+    std::size_t image;
+    std::int64_t y;
+    std::int64_t x;
+  };
+  Batch gather(const std::vector<Tile>& tiles) const;
+  Tile shifted(const Tile& tile, double dy, double dx) const;
+
+  data::Geometry geometry_;
+  data::AugmentOptions augment_;
+  std::vector<data::Image> images_;
+  std::vector<data::Size> originals_;
+  std::vector<Tile> tiles_;
+};
+
+}  // namespace ae::model

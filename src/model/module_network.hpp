@@ -1,0 +1,37 @@
+// A network made of torch::nn modules, registered below one root. Internal to this room.
+#pragma once
+
+#include <torch/torch.h>
+
+#include "model/network.hpp"
+
+namespace ae::model {
+
+class ModuleNetwork : public Network {
+ public:
+  NamedTensors parameters() const override { return named(root_.named_parameters()); }
+  NamedTensors buffers() const override { return named(root_.named_buffers()); }
+  void set_training(bool on) override { root_.train(on); }
+  void to_double() override { root_.to(torch::kFloat64); }
+
+ protected:
+  class Root : public torch::nn::Module {};
+  bool training() const { return root_.is_training(); }
+  Root root_;
+
+ private:
+  static NamedTensors named(const torch::OrderedDict<std::string, torch::Tensor>& dictionary) {
+    NamedTensors tensors;
+    for (const auto& item : dictionary) tensors.emplace_back(item.key(), item.value());
+    return tensors;
+  }
+};
+
+// z ~ N(mean, variance) while training, else the mean. Beyond +-10 a log-variance is no longer worth having in float32.
+inline Code variational_code(const torch::Tensor& mean, const torch::Tensor& log_variance, bool draw) {
+  Code code{mean, mean, log_variance.clamp(-10, 10)};
+  if (draw) code.latent = mean + torch::exp(0.5 * code.log_variance) * torch::randn_like(mean);
+  return code;
+}
+
+}  // namespace ae::model

@@ -1,0 +1,661 @@
+#include "score/maps.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <opencv2/core.hpp>
+#include <opencv2/core/utility.hpp>
+#include <opencv2/imgproc.hpp>
+
+#include "base/error.hpp"
+#include "base/signals.hpp"
+#include "base/text.hpp"
+#include "stats/roc.hpp"
+#include "stats/value_histogram.hpp"
+
+namespace ae::score {
+namespace {
+
+using Kind = MapHead::Kind;
+
+constexpr std::array<config::Choice, 5> kKinds{{
+    {"auto", "the one that finds synthetic defects on held-out good images best"},
+    {"abs", "absolute error"},
+    {"squared", "squared error"},
+    {"ssim", "1 - structural similarity"},
+    {"fused", "squared error plus 1 - structural similarity, each relative to its mean on held-out good images"},
+}};
+constexpr std::array<Kind, 4> kEveryKind{Kind::absolute, Kind::squared, Kind::ssim, Kind::fused};
+
+constexpr std::array<config::Choice, 4> kNormalizations{{
+    {"auto", "by position when all held-out images have one size, else by all pixels"},
+    {"position", "by the held-out good images at the same position; needs images of one size"},
+    {"global", "by all pixels of the held-out good images"},
+    {"none", "not at all"},
+}};
+
+constexpr std::array<config::Choice, 3> kReductions{{
+    {"top", "mean of the largest values, as many as the fraction says"},
+    {"max", "largest value"},
+    {"mean", "mean"},
+}};
+
+// Tiles that share a batch: enough to keep the network busy, not so many that they leave the processor's caches.
+constexpr std::int64_t kBatchPixels = 1 << 19;
+// A held-out position is believed as if so many more images had shown the spread of all positions: a position that
+// never varied is not infinitely surprising.
+constexpr double kPriorImages = 10;
+// Images that get synthetic defects to choose a kind: both classes then fix an AUROC to about two points.
+constexpr std::int64_t kTrialImages = 256;
+constexpr std::int64_t kCachedFloats = std::int64_t{1} << 26;
+
+// Tails of the good pixels' distribution that are kept: 1, 10^(-1/32), ... 10^-6, and 0.
+constexpr int kTailSteps = 6 * 32;
+double tail_of(std::size_t step) { return step > kTailSteps ? 0.0 : std::pow(10.0, -static_cast<double>(step) / 32); }
+
+cv::Mat mat_of(const at::Tensor& plane) {
+  return cv::Mat(static_cast<int>(plane.size(0)), static_cast<int>(plane.size(1)), CV_32F, plane.data_ptr<float>());
+}
+
+std::span<const float> values_of(const at::Tensor& plane) {
+  return {plane.data_ptr<float>(), static_cast<std::size_t>(plane.numel())};
+}
+
+// 1 - SSIM of one channel, moments weighted by the window inside the image (see loss::ssim_factors).
+void add_ssim(const cv::Mat& x, const cv::Mat& y, const cv::Mat& window, const cv::Mat& inside, double c1, double c2,
+              cv::Mat& sum) {
+  const auto filtered = [&](const cv::Mat& plane) {
+    cv::Mat answer;
+    cv::sepFilter2D(plane, answer, CV_32F, window, window, {-1, -1}, 0, cv::BORDER_CONSTANT);
+    return cv::Mat(answer / inside);
+  };
+  const cv::Mat mean_x = filtered(x), mean_y = filtered(y);
+  const cv::Mat squares = filtered(x.mul(x) + y.mul(y)), products = filtered(x.mul(y));
+  for (int i = 0; i < sum.rows; ++i) {
+    const float *mx = mean_x.ptr<float>(i), *my = mean_y.ptr<float>(i);
+    const float *ss = squares.ptr<float>(i), *xy = products.ptr<float>(i);
+    auto* out = sum.ptr<float>(i);
+    for (int j = 0; j < sum.cols; ++j) {
+      const double product = static_cast<double>(mx[j]) * my[j];
+      const double means = static_cast<double>(mx[j]) * mx[j] + static_cast<double>(my[j]) * my[j];
+      const double luminance = (2 * product + c1) / (means + c1);
+      const double structure = (2 * (xy[j] - product) + c2) / (std::max(0.0, ss[j] - means) + c2);
+      out[j] += static_cast<float>(std::max(0.0, 1 - luminance * structure));
+    }
+  }
+}
+
+// Copies the tile whose first pixel is (y, x); beyond the image the nearest pixel is repeated and not observed.
+void cut_tile(const at::Tensor& image, const data::Placement& at, data::Size size, at::Tensor values,
+              at::Tensor observed) {
+  const auto height = std::min(size.height, image.size(1) - at.y);
+  const auto width = std::min(size.width, image.size(2) - at.x);
+  auto part = image.narrow(1, at.y, height).narrow(2, at.x, width);
+  if (height == size.height && width == size.width) {
+    values.copy_(part);
+    observed.fill_(1);
+    return;
+  }
+  const auto rows = torch::arange(size.height).clamp_max(height - 1);
+  const auto columns = torch::arange(size.width).clamp_max(width - 1);
+  values.copy_(part.index_select(1, rows).index_select(2, columns));
+  observed.zero_();
+  observed.narrow(1, 0, height).narrow(2, 0, width).fill_(1);
+}
+
+data::NamedArray array_of(const at::Tensor& plane) {
+  const auto dense = plane.to(torch::kFloat32).contiguous();
+  return data::NamedArray::of(data::Dtype::f32, dense.sizes().vec(), dense.data_ptr<float>(),
+                              static_cast<std::size_t>(dense.numel()));
+}
+data::NamedArray array_of(const std::vector<double>& values) {
+  return data::NamedArray::of(data::Dtype::f64, {static_cast<std::int64_t>(values.size())}, values.data(),
+                              values.size());
+}
+
+const data::NamedArray* find(const Arrays& arrays, const std::string& name, data::Dtype dtype, std::size_t dims) {
+  const auto found = arrays.find(name);
+  if (found == arrays.end()) return nullptr;
+  if (found->second.dtype != dtype || found->second.shape.size() != dims) {
+    throw InputError("head." + name + ": wrong type or shape; the file is damaged");
+  }
+  return &found->second;
+}
+
+std::vector<double> doubles_of(const Arrays& arrays, const std::string& name) {
+  const auto* array = find(arrays, name, data::Dtype::f64, 1);
+  if (array == nullptr) return {};
+  std::vector<double> values(array->bytes.size() / sizeof(double));
+  std::memcpy(values.data(), array->bytes.data(), array->bytes.size());
+  return values;
+}
+
+at::Tensor plane_of(const Arrays& arrays, const std::string& name) {
+  const auto* array = find(arrays, name, data::Dtype::f32, 2);
+  if (array == nullptr) return {};
+  auto plane = torch::empty(array->shape, torch::kFloat32);
+  std::memcpy(plane.data_ptr(), array->bytes.data(), array->bytes.size());
+  return plane;
+}
+
+}  // namespace
+
+at::Tensor to_tensor(const data::Image& image) {
+  const auto values = image.floats();
+  return torch::from_blob(const_cast<float*>(values.data()), {image.channels, image.height, image.width},
+                          torch::kFloat32)
+      .clone();
+}
+
+// --- Reconstructor ---------------------------------------------------------------------------------------------------
+
+std::vector<at::Tensor> Reconstructor::operator()(std::span<const at::Tensor> images) const {
+  struct Tile {
+    std::size_t image;
+    data::Placement place;
+  };
+  std::vector<at::Tensor> answers;
+  std::vector<Tile> waiting;
+  data::Size size;
+  const auto answer = [&] {
+    if (waiting.empty()) return;
+    const auto count = static_cast<std::int64_t>(waiting.size());
+    auto values = torch::empty({count, images[0].size(0), size.height, size.width}, torch::kFloat32);
+    auto observed = torch::empty_like(values);
+    for (std::int64_t t = 0; t < count; ++t) {
+      const Tile& tile = waiting[static_cast<std::size_t>(t)];
+      cut_tile(images[tile.image], tile.place, size, values[t], observed[t]);
+    }
+    const auto expected = autoencoder_.expected({values, observed});
+    for (std::int64_t t = 0; t < count; ++t) {
+      const Tile& tile = waiting[static_cast<std::size_t>(t)];
+      const data::Box& keep = tile.place.keep;
+      answers[tile.image]
+          .narrow(1, keep.y, keep.height)
+          .narrow(2, keep.x, keep.width)
+          .copy_(
+              expected[t].narrow(1, keep.y - tile.place.y, keep.height).narrow(2, keep.x - tile.place.x, keep.width));
+    }
+    waiting.clear();
+  };
+  for (std::size_t i = 0; i < images.size(); ++i) {
+    const data::Size network{images[i].size(1), images[i].size(2)};
+    answers.push_back(torch::empty_like(images[i]));
+    const auto tile_size = geometry_.tile_size(network);
+    if (!(tile_size == size)) answer();
+    size = tile_size;
+    for (const auto& place : geometry_.tiles(network)) {
+      waiting.push_back({i, place});
+      if (static_cast<std::int64_t>(waiting.size()) * size.height * size.width >= kBatchPixels) answer();
+    }
+  }
+  answer();
+  return answers;
+}
+
+// --- Configuration ---------------------------------------------------------------------------------------------------
+
+void MapHead::fields(config::Fields& f) {
+  f.choice("kind", kind, kKinds, "What the error of a pixel is.");
+  f.number("sigma", sigma, {0, 64}, "Gaussian smoothing of the maps, in network pixels.");
+  f.number("image_sigma", image_sigma, {0, 64}, "Gaussian smoothing of the map that the image's score is taken from.");
+  f.integer("border", border, {0, 4096},
+            "Network pixels along the image's border that are 0 in maps and do not count in the score; never more than "
+            "an eighth of a side.");
+  f.choice("normalize", normalize, kNormalizations, "How errors are standardised.");
+  f.choice("reduction", reduction, kReductions, "How the score of an image follows from its map.");
+  f.number("fraction", fraction, {0, 1, true}, "Share of the pixels that \"top\" takes the mean of.");
+  f.integer("ssim_window", ssim_window, {3, 255}, "Side of the window of \"ssim\", in network pixels; odd.");
+  f.number("ssim_sigma", ssim_sigma, {0, 64, true}, "Width of its Gaussian weights, in network pixels.");
+  f.number("c1", c1, {0, 1e6, true}, "Keeps the luminance ratio of dark surroundings calm.");
+  f.number("c2", c2, {0, 1e6, true}, "Keeps the structure ratio of flat surroundings calm.");
+}
+
+void MapHead::check(std::vector<config::Problem>& problems) const {
+  if (ssim_window % 2 == 0) problems.push_back({"/ssim_window", "found an even number; expected an odd one"});
+}
+
+std::string_view MapHead::kind_name() const { return kKinds[1 + static_cast<std::size_t>(chosen_)].name; }
+
+// --- Maps ------------------------------------------------------------------------------------------------------------
+
+at::Tensor MapHead::error_map(Kind which, const at::Tensor& image, const at::Tensor& reconstruction) const {
+  if (which == Kind::fused) {
+    return error_map(Kind::squared, image, reconstruction) / squared_scale_ +
+           error_map(Kind::ssim, image, reconstruction) / ssim_scale_;
+  }
+  auto sum = torch::zeros({image.size(1), image.size(2)}, torch::kFloat32);
+  auto out = mat_of(sum);
+  const auto channels = image.size(0);
+  cv::Mat window, inside;
+  if (which == Kind::ssim) {
+    window = cv::getGaussianKernel(static_cast<int>(ssim_window), ssim_sigma, CV_32F);
+    cv::sepFilter2D(cv::Mat::ones(out.size(), CV_32F), inside, CV_32F, window, window, {-1, -1}, 0,
+                    cv::BORDER_CONSTANT);
+  }
+  for (std::int64_t c = 0; c < channels; ++c) {
+    const auto plane_x = image[c].contiguous(), plane_y = reconstruction[c].contiguous();
+    const auto x = mat_of(plane_x), y = mat_of(plane_y);
+    if (which == Kind::ssim) {
+      add_ssim(x, y, window, inside, c1, c2, out);
+      continue;
+    }
+    cv::Mat difference;
+    cv::absdiff(x, y, difference);
+    if (which == Kind::squared) difference = difference.mul(difference);
+    out += difference;
+  }
+  if (channels > 1) out /= static_cast<double>(channels);
+  return sum;
+}
+
+std::int64_t MapHead::border_of(const at::Tensor& map) const {
+  return std::min(border, std::min(map.size(0), map.size(1)) / 8);
+}
+
+// The border is left out before smoothing, so that its large errors do not leak into the image.
+at::Tensor MapHead::smooth(const at::Tensor& map, double width) const {
+  const auto edge = static_cast<int>(border_of(map));
+  auto answer = torch::zeros_like(map);
+  const cv::Rect inner(edge, edge, static_cast<int>(map.size(1)) - 2 * edge, static_cast<int>(map.size(0)) - 2 * edge);
+  // A copy: filters look beyond a region of interest into the rest of the image.
+  const cv::Mat source = mat_of(map)(inner).clone();
+  cv::Mat target = mat_of(answer)(inner);
+  if (width > 0) {
+    cv::GaussianBlur(source, target, {}, width, width, cv::BORDER_REFLECT);
+  } else {
+    source.copyTo(target);
+  }
+  return answer;
+}
+
+at::Tensor MapHead::normalized(const at::Tensor& map, const Normalizer& normalizer) const {
+  auto answer = torch::zeros_like(map);
+  const auto edge = border_of(map);
+  const auto inner = [&](const at::Tensor& plane) {
+    return plane.narrow(0, edge, map.size(0) - 2 * edge).narrow(1, edge, map.size(1) - 2 * edge);
+  };
+  if (normalizer.mean.defined() && normalizer.mean.sizes() == map.sizes()) {
+    inner(answer).copy_((inner(map) - inner(normalizer.mean)) / inner(normalizer.deviation));
+  } else {
+    inner(answer).copy_((inner(map) - normalizer.all_mean) / normalizer.all_deviation);
+  }
+  return answer;
+}
+
+bool MapHead::knows_positions_of(data::Size network) const {
+  return by_position() && pixel_.mean.size(0) == network.height && pixel_.mean.size(1) == network.width;
+}
+
+double MapHead::reduce(const at::Tensor& map) const {
+  const auto edge = border_of(map);
+  const auto inner = map.narrow(0, edge, map.size(0) - 2 * edge).narrow(1, edge, map.size(1) - 2 * edge).contiguous();
+  const auto values = values_of(inner);
+  if (reduction == "max") return *std::max_element(values.begin(), values.end());
+  std::vector<float> chosen(values.begin(), values.end());
+  auto count = chosen.size();
+  if (reduction == "top") {
+    count =
+        std::clamp<std::size_t>(static_cast<std::size_t>(std::ceil(fraction * static_cast<double>(count))), 1, count);
+    std::nth_element(chosen.begin(), chosen.begin() + static_cast<std::ptrdiff_t>(count - 1), chosen.end(),
+                     std::greater<>());
+  }
+  double sum = 0;
+  for (std::size_t i = 0; i < count; ++i) sum += chosen[i];
+  return sum / static_cast<double>(count);
+}
+
+MapHead::Answer MapHead::answer(const at::Tensor& image, const at::Tensor& reconstruction) const {
+  const auto error = error_map(chosen_, image, reconstruction);
+  return {normalized(smooth(error, sigma), pixel_), reduce(normalized(smooth(error, image_sigma), image_))};
+}
+
+score::Answer MapHead::answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const {
+  const auto reconstruction = autoencoder.reconstruct(batch);
+  const auto elements = reconstruction.elements.flatten(1).to(torch::kFloat64);
+  return {elements / batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64),
+          reconstruction.expected.flatten(1).to(torch::kFloat64)};
+}
+
+// --- Calibration -----------------------------------------------------------------------------------------------------
+
+// Sums of one smoothed error map over the held-out images, and what they say without one of them.
+struct MapHead::Moments {
+  std::int64_t images = 0;
+  at::Tensor sum;      // [height, width] float64; undefined when sizes differ
+  at::Tensor squares;  // of squares
+  double all_sum = 0;
+  double all_squares = 0;
+  double pixels = 0;
+  bool one_size = true;
+
+  static at::Tensor inner(const at::Tensor& map, std::int64_t edge) {
+    return map.narrow(0, edge, map.size(0) - 2 * edge).narrow(1, edge, map.size(1) - 2 * edge);
+  }
+
+  void add(const at::Tensor& map, std::int64_t edge) {
+    const auto exact = map.to(torch::kFloat64);
+    ++images;
+    pixels += static_cast<double>(inner(map, edge).numel());
+    all_sum += exact.sum().item<double>();  // the border is 0
+    all_squares += exact.square().sum().item<double>();
+    if (images > 1 && one_size && sum.sizes() != map.sizes()) one_size = false;
+    if (!one_size) {
+      sum = squares = at::Tensor();
+      return;
+    }
+    sum = sum.defined() ? sum + exact : exact;
+    squares = squares.defined() ? squares + exact.square() : exact.square();
+  }
+
+  // Of all images, or of all but the one whose map is `without`.
+  Normalizer normalizer(bool by_position, const at::Tensor& without, std::int64_t edge) const {
+    double n = static_cast<double>(images), count = pixels, total = all_sum, total_squares = all_squares;
+    at::Tensor exact;
+    if (without.defined() && images > 1) {
+      exact = without.to(torch::kFloat64);
+      n -= 1;
+      count -= static_cast<double>(inner(without, edge).numel());
+      total -= exact.sum().item<double>();
+      total_squares -= exact.square().sum().item<double>();
+    }
+    const double mean = total / std::max(1.0, count);
+    const double variance = std::max(total_squares / std::max(1.0, count) - mean * mean, 1e-24);
+    if (!by_position) return {mean, std::sqrt(variance), {}, {}};
+    const auto sums = exact.defined() ? sum - exact : sum;
+    const auto square_sums = exact.defined() ? squares - exact.square() : squares;
+    const auto means = sums / n;
+    const auto spread = (square_sums / n - means.square()).clamp_min(0);
+    const double weight = n / (n + kPriorImages);
+    return {mean, std::sqrt(variance), (weight * means + (1 - weight) * mean).to(torch::kFloat32).contiguous(),
+            (weight * spread + (1 - weight) * variance).sqrt().to(torch::kFloat32).contiguous()};
+  }
+};
+
+namespace {
+
+struct Pair {
+  at::Tensor image;
+  at::Tensor reconstruction;
+};
+
+// Images with their reconstructions, several times over; the answers are kept while they are small.
+class Pairs {
+ public:
+  Pairs(const Reconstructor& reconstruct, std::int64_t count, std::function<at::Tensor(std::int64_t)> load)
+      : reconstruct_(reconstruct), count_(count), load_(std::move(load)) {}
+  void for_each(const std::function<void(std::int64_t, const Pair&)>& visit) {
+    if (!kept_.empty()) {
+      for (std::size_t i = 0; i < kept_.size(); ++i) visit(static_cast<std::int64_t>(i), kept_[i]);
+      return;
+    }
+    std::vector<Pair> keep;
+    std::int64_t floats = 0;
+    std::vector<at::Tensor> images;
+    std::int64_t pixels = 0, first = 0;
+    const auto flush = [&] {
+      throw_if_stopped("calibrating");
+      const auto answers = reconstruct_(images);
+      for (std::size_t i = 0; i < images.size(); ++i) {
+        const Pair pair{images[i], answers[i]};
+        visit(first + static_cast<std::int64_t>(i), pair);
+        floats += 2 * pair.image.numel();
+        if (floats <= kCachedFloats) keep.push_back(pair);
+      }
+      first += static_cast<std::int64_t>(images.size());
+      images.clear();
+      pixels = 0;
+    };
+    for (std::int64_t i = 0; i < count_; ++i) {
+      images.push_back(load_(i));
+      pixels += images.back().size(1) * images.back().size(2);
+      if (pixels >= kBatchPixels) flush();
+    }
+    if (!images.empty()) flush();
+    if (floats <= kCachedFloats) kept_ = std::move(keep);
+  }
+
+ private:
+  const Reconstructor& reconstruct_;
+  std::int64_t count_;
+  std::function<at::Tensor(std::int64_t)> load_;
+  std::vector<Pair> kept_;
+};
+
+}  // namespace
+
+std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const GoodImages& images, Reporter& reporter) {
+  cv::setNumThreads(at::get_num_threads());
+  pixel_ = image_ = {};
+  tail_values_.clear();
+  peaks_.clear();
+  trials_.clear();
+  squared_scale_ = ssim_scale_ = 1;
+  std::vector<Kind> candidates;
+  if (kind == "auto") {
+    candidates.assign(kEveryKind.begin(), kEveryKind.end());
+  } else {
+    for (const auto candidate : kEveryKind) {
+      if (kKinds[1 + static_cast<std::size_t>(candidate)].name == kind) candidates = {candidate};
+    }
+  }
+  chosen_ = candidates.size() == 1 ? candidates.front() : Kind::squared;
+  if (images.count == 0) return {};
+
+  // What errors of each kind are like on good images.
+  struct Candidate {
+    Kind kind;
+    Moments pixel;
+    Moments image;
+  };
+  std::vector<Candidate> all;
+  for (const auto candidate : candidates) all.push_back({candidate, {}, {}});
+  Pairs good(reconstruct, images.count, images.load);
+  if (std::find(candidates.begin(), candidates.end(), Kind::fused) != candidates.end()) {
+    double squared = 0, ssim = 0;
+    good.for_each([&](std::int64_t, const Pair& pair) {
+      squared += error_map(Kind::squared, pair.image, pair.reconstruction).mean().item<double>();
+      ssim += error_map(Kind::ssim, pair.image, pair.reconstruction).mean().item<double>();
+    });
+    squared_scale_ = std::max(squared / static_cast<double>(images.count), 1e-12);
+    ssim_scale_ = std::max(ssim / static_cast<double>(images.count), 1e-12);
+  }
+  good.for_each([&](std::int64_t, const Pair& pair) {
+    for (auto& candidate : all) {
+      const auto error = error_map(candidate.kind, pair.image, pair.reconstruction);
+      candidate.pixel.add(smooth(error, sigma), border_of(error));
+      candidate.image.add(smooth(error, image_sigma), border_of(error));
+    }
+  });
+  const bool one_size = all.front().pixel.one_size;
+  if (normalize == "position" && !one_size) {
+    throw UsageError(
+        "/score/normalize: found images of different sizes, which have no common positions; use \"auto\" "
+        "or \"global\", or resize to one size");
+  }
+  const bool position = normalize == "position" || (normalize == "auto" && one_size && images.count > 1);
+  const bool normalizes = normalize != "none";
+  const auto without = [&](const Moments& moments, const at::Tensor& map) {
+    return normalizes ? moments.normalizer(position, map, border_of(map)) : Normalizer{};
+  };
+
+  std::size_t best = 0;
+  if (all.size() > 1 && images.damaged) {
+    const std::int64_t count = std::min(kTrialImages, images.count);
+    // Evenly over the held-out images: their order has a meaning.
+    const auto chosen = [&](std::int64_t t) { return t * images.count / count; };
+    std::vector<SyntheticImage> damaged;
+    Pairs bad(reconstruct, count, [&](std::int64_t t) {
+      damaged.push_back(images.damaged(images.load(chosen(t)), chosen(t)));
+      return damaged.back().image;
+    });
+    struct Trial {
+      std::vector<double> good, bad;
+      stats::ValueHistogram good_pixels, bad_pixels;
+    };
+    std::vector<Trial> trials(all.size());
+    std::vector<std::vector<Normalizer>> pixel_normalizers(all.size()), image_normalizers(all.size());
+    std::int64_t next = 0;
+    good.for_each([&](std::int64_t i, const Pair& pair) {
+      if (next >= count || i != chosen(next)) return;
+      ++next;
+      for (std::size_t c = 0; c < all.size(); ++c) {
+        const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);
+        const auto pixel = smooth(error, sigma), whole = smooth(error, image_sigma);
+        trials[c].good.push_back(reduce(normalized(whole, without(all[c].image, whole))));
+        trials[c].good_pixels.add(values_of(normalized(pixel, without(all[c].pixel, pixel))));
+      }
+    });
+    bad.for_each([&](std::int64_t t, const Pair& pair) {
+      const auto mask = damaged[static_cast<std::size_t>(t)].mask;
+      if (mask.max().item<float>() <= 0) return;
+      for (std::size_t c = 0; c < all.size(); ++c) {
+        const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);
+        const auto pixel = smooth(error, sigma), whole = smooth(error, image_sigma);
+        trials[c].bad.push_back(reduce(normalized(whole, without(all[c].image, {}))));
+        const auto map = normalized(pixel, without(all[c].pixel, {}));
+        trials[c].bad_pixels.add(values_of(map.masked_select(mask > 0)));
+        trials[c].good_pixels.add(values_of(map.masked_select(mask <= 0)));
+      }
+    });
+    double best_sum = -1;
+    std::string told;
+    for (std::size_t c = 0; c < all.size(); ++c) {
+      const double auroc =
+          trials[c].bad.empty() ? 0 : stats::auroc(stats::LabeledScores(trials[c].bad, trials[c].good), 0.95).value;
+      const double precision = stats::average_precision(trials[c].bad_pixels, trials[c].good_pixels);
+      trials_.push_back(auroc);
+      trials_.push_back(precision);
+      char text[96];
+      std::snprintf(text, sizeof text, "%s%s %.3f / %.3f", told.empty() ? "" : ", ",
+                    std::string(kKinds[1 + static_cast<std::size_t>(all[c].kind)].name).c_str(), auroc, precision);
+      told += text;
+      if (auroc + precision > best_sum) {
+        best_sum = auroc + precision;
+        best = c;
+      }
+    }
+    chosen_ = all[best].kind;
+    reporter.info("error map: " + std::string(kind_name()) +
+                  ", by image AUROC / pixel average precision on synthetic defects: " + told);
+  } else if (all.size() > 1) {
+    best = static_cast<std::size_t>(chosen_);
+  }
+
+  std::vector<double> scores;
+  stats::ValueHistogram pixels;
+  good.for_each([&](std::int64_t i, const Pair& pair) {
+    const auto error = error_map(chosen_, pair.image, pair.reconstruction);
+    const auto pixel = smooth(error, sigma), whole = smooth(error, image_sigma);
+    scores.push_back(reduce(normalized(whole, without(all[best].image, whole))));
+    const auto map = normalized(pixel, without(all[best].pixel, pixel));
+    const auto original = at_original_size(map, images.original(i));
+    pixels.add(values_of(original));
+    peaks_.push_back(original.max().item<double>());
+  });
+  std::sort(peaks_.begin(), peaks_.end());
+  for (std::size_t step = 0; step <= kTailSteps + 1; ++step) {
+    tail_values_.push_back(pixels.upper_quantile(tail_of(step)));
+  }
+  pixel_ = without(all[best].pixel, {});
+  image_ = without(all[best].image, {});
+  return scores;
+}
+
+double MapHead::pixel_threshold(double alpha) const {
+  if (alpha <= 0) return tail_values_.back();
+  const double step = -32 * std::log10(std::min(1.0, alpha));
+  const auto below = static_cast<std::size_t>(step);
+  if (below >= kTailSteps) return tail_values_[kTailSteps];
+  const double part = step - static_cast<double>(below);
+  return tail_values_[below] + part * (tail_values_[below + 1] - tail_values_[below]);
+}
+
+double MapHead::peak_threshold(double alpha) const {
+  const auto n = peaks_.size();
+  const double allowed = std::floor(alpha * static_cast<double>(n + 1)) - 1;  // images that may exceed it
+  if (allowed < 0) return std::nextafter(peaks_.back(), std::numeric_limits<double>::infinity());
+  if (allowed >= static_cast<double>(n)) return -std::numeric_limits<double>::infinity();
+  return peaks_[n - 1 - static_cast<std::size_t>(allowed)];
+}
+
+at::Tensor at_original_size(const at::Tensor& map, data::Size original) {
+  if (map.size(0) == original.height && map.size(1) == original.width) return map;
+  auto answer = torch::empty({original.height, original.width}, torch::kFloat32);
+  auto target = mat_of(answer);
+  const bool shrinks = original.height * original.width < map.numel();
+  cv::resize(mat_of(map), target, target.size(), 0, 0, shrinks ? cv::INTER_AREA : cv::INTER_LINEAR);
+  return answer;
+}
+
+// --- State -----------------------------------------------------------------------------------------------------------
+
+Arrays MapHead::state() const {
+  Arrays arrays;
+  const auto which = static_cast<std::int64_t>(chosen_);
+  arrays["kind"] = data::NamedArray::of(data::Dtype::i64, {1}, &which, 1);
+  arrays["standard"] =
+      array_of(std::vector<double>{pixel_.all_mean, pixel_.all_deviation, image_.all_mean, image_.all_deviation});
+  arrays["scales"] = array_of(std::vector<double>{squared_scale_, ssim_scale_});
+  if (by_position()) {
+    arrays["pixel_mean"] = array_of(pixel_.mean);
+    arrays["pixel_deviation"] = array_of(pixel_.deviation);
+    arrays["image_mean"] = array_of(image_.mean);
+    arrays["image_deviation"] = array_of(image_.deviation);
+  }
+  if (calibrated()) {
+    arrays["pixel_tail"] = array_of(tail_values_);
+    arrays["peaks"] = array_of(peaks_);
+  }
+  if (!trials_.empty()) arrays["trials"] = array_of(trials_);
+  return arrays;
+}
+
+void MapHead::restore(const Arrays& arrays, const loss::Autoencoder&) {
+  const auto damaged = [](const std::string& name, const std::string& what) {
+    return InputError("head." + name + ": " + what + "; the file is damaged");
+  };
+  const auto* which = find(arrays, "kind", data::Dtype::i64, 1);
+  if (which == nullptr || which->bytes.size() != sizeof(std::int64_t)) throw damaged("kind", "missing");
+  std::int64_t number = 0;
+  std::memcpy(&number, which->bytes.data(), sizeof number);
+  if (number < 0 || number >= static_cast<std::int64_t>(kEveryKind.size())) throw damaged("kind", "unknown");
+  chosen_ = static_cast<Kind>(number);
+  const auto scales = doubles_of(arrays, "scales");
+  if (scales.size() != 2 || scales[0] <= 0 || scales[1] <= 0) throw damaged("scales", "not two positive numbers");
+  squared_scale_ = scales[0];
+  ssim_scale_ = scales[1];
+  const auto standard = doubles_of(arrays, "standard");
+  if (standard.size() != 4 || standard[1] <= 0 || standard[3] <= 0) {
+    throw damaged("standard", "not two means with positive deviations");
+  }
+  pixel_ = {standard[0], standard[1], plane_of(arrays, "pixel_mean"), plane_of(arrays, "pixel_deviation")};
+  image_ = {standard[2], standard[3], plane_of(arrays, "image_mean"), plane_of(arrays, "image_deviation")};
+  for (const auto& plane : {pixel_.deviation, image_.mean, image_.deviation}) {
+    if (plane.defined() != pixel_.mean.defined() || (plane.defined() && plane.sizes() != pixel_.mean.sizes())) {
+      throw damaged("pixel_mean", "does not fit the other arrays");
+    }
+  }
+  if (pixel_.mean.defined() && (pixel_.mean.numel() == 0 || pixel_.deviation.min().item<float>() <= 0 ||
+                                image_.deviation.min().item<float>() <= 0)) {
+    throw damaged("pixel_deviation", "not positive");
+  }
+  tail_values_ = doubles_of(arrays, "pixel_tail");
+  peaks_ = doubles_of(arrays, "peaks");
+  trials_ = doubles_of(arrays, "trials");
+  const bool has_tail = !tail_values_.empty();
+  if (has_tail != !peaks_.empty() || (has_tail && tail_values_.size() != kTailSteps + 2)) {
+    throw damaged("pixel_tail", "of the wrong length");
+  }
+  if (!std::is_sorted(tail_values_.begin(), tail_values_.end())) throw damaged("pixel_tail", "not sorted");
+  if (!std::is_sorted(peaks_.begin(), peaks_.end())) throw damaged("peaks", "not sorted");
+}
+
+std::unique_ptr<Head> make_map() { return std::make_unique<MapHead>(); }
+
+}  // namespace ae::score

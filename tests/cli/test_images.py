@@ -1,0 +1,192 @@
+"""Training on image folders, as a user would from the shell. The images are made here, PNG by hand."""
+
+import gzip
+import json
+import os
+import signal
+import struct
+import subprocess
+import time
+import zlib
+from pathlib import Path
+
+import pytest
+
+np = pytest.importorskip("numpy")
+pytestmark = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
+PCB = CONFIGS / "pcb-inspection.json"
+FAST = ["--set", "/training/epochs=3", "--set", "/model/width=4", "--threads", 1, "-q"]
+
+
+def png(path, pixels):
+    """8-bit or 16-bit, gray [h, w] or RGB [h, w, 3]."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = pixels.shape[:2]
+    depth = 8 * pixels.dtype.itemsize
+    raw = pixels.astype(pixels.dtype.newbyteorder(">")).tobytes()
+    stride = len(raw) // height
+    rows = b"".join(b"\0" + raw[y * stride : (y + 1) * stride] for y in range(height))
+
+    def chunk(kind, body):
+        return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+
+    header = struct.pack(">IIBBBBB", width, height, depth, 0 if pixels.ndim == 2 else 2, 0, 0, 0)
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    )
+
+
+def stripes(seed, size=96, dtype=np.uint8):
+    """A texture that is easy to learn: stripes of random phase and a little noise."""
+    generator = np.random.default_rng(seed)
+    x = np.arange(size)
+    wave = 0.5 + 0.4 * np.sin(2 * np.pi * x / 12 + generator.uniform(0, 6))
+    image = np.clip(wave[None, :] + generator.normal(0, 0.02, (size, size)), 0, 1)
+    return np.round(image * np.iinfo(dtype).max).astype(dtype)
+
+
+@pytest.fixture
+def boards(tmp_path):
+    for i in range(12):
+        png(tmp_path / "boards" / "train" / "good" / f"{i:03}.png", stripes(i))
+    return tmp_path / "boards"
+
+
+def metadata_of(path):
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    return json.loads(data[8 : 8 + length])["__metadata__"]
+
+
+def train(run, data, out, *more):
+    return run("ae-train", PCB, "--data", data, "--out", out, *FAST, *more)
+
+
+def test_a_folder_of_images_becomes_a_self_contained_model(run, boards, tmp_path):
+    outcome = train(run, boards, "model", "--set", "/data/resize/scale=1")
+    assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "", "")
+    metadata = metadata_of(tmp_path / "model" / "model.safetensors")
+    geometry = json.loads(metadata["geometry"])
+    assert (geometry["channels"], geometry["height"], geometry["width"]) == (1, 64, 64)
+    assert geometry["tile"] == {"size": 64, "stride": 0, "margin": 8}
+    assert "schema" not in metadata
+    losses = [float(line.split(",")[1]) for line in (tmp_path / "model" / "metrics.csv").read_text().split()[1:]]
+    assert losses[-1] < 0.7 * losses[0]
+
+
+def test_the_same_run_gives_the_same_bytes(run, boards, tmp_path):
+    for out in "ab":
+        assert train(run, boards, out).code == 0
+    assert (tmp_path / "a/model.safetensors").read_bytes() == (tmp_path / "b/model.safetensors").read_bytes()
+    assert train(run, boards, "a").code == 2  # refused without --force
+    assert train(run, boards, "a", "--resume").code == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_an_interrupted_run_continues_to_the_same_bytes(run, bin_folder, boards, tmp_path, number):
+    more = ["--set", "/training/checkpoint/seconds=0", "--set", "/training/epochs=12", "--set", "/training/batch_size=4"]
+    assert train(run, boards, "whole", *more).code == 0
+    command = [bin_folder / "ae-train", PCB, "--data", boards, "--out", tmp_path / "cut", *FAST, *more]
+    process = subprocess.Popen([str(part) for part in command], stderr=subprocess.PIPE)
+    deadline = time.time() + 60
+    while not (tmp_path / "cut" / "state.safetensors").exists() and time.time() < deadline:
+        time.sleep(0.005)
+    process.send_signal(number)
+    process.communicate()
+    if process.returncode != 0:  # else it was faster than us
+        assert process.returncode == (-signal.SIGKILL if number == signal.SIGKILL else 128 + number)
+    resumed = train(run, boards, "cut", "--resume", *more)
+    assert (resumed.code, resumed.stderr) == (0, "")
+    assert (tmp_path / "whole/model.safetensors").read_bytes() == (tmp_path / "cut/model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize("family", ["conv", "unet", "conv_variational"])
+def test_every_family_trains_on_colour_and_sixteen_bits(run, tmp_path, family):
+    for i in range(6):
+        colour = np.stack([stripes(10 * i + c, 40, np.uint16) for c in range(3)], 2)
+        png(tmp_path / "set" / f"{i}.png", colour)
+    config = {
+        "data": {"type": "images", "path": "set", "augment": {"flip_horizontal": True}},
+        "model": {"type": family, "width": 4},
+        "training": {"epochs": 2, "batch_size": 2, "corruption": [{"type": "gaussian", "sigma": 0.05}]},
+    }
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    outcome = run("ae-train", "config.json", "--out", "model", "-q")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    geometry = json.loads(metadata_of(tmp_path / "model" / "model.safetensors")["geometry"])
+    assert (geometry["channels"], geometry["height"], geometry["width"]) == (3, 40, 40)
+
+
+def test_digits_come_from_idx_files_with_their_labels(run, tmp_path):
+    images = np.stack([stripes(i, 28) for i in range(30)])
+    labels = np.arange(30, dtype=np.uint8) % 3
+    name = "train-{}-ubyte.gz"
+    with gzip.open(tmp_path / name.format("images-idx3"), "wb") as file:
+        file.write(struct.pack(">HBBIII", 0, 8, 3, *images.shape) + images.tobytes())
+    with gzip.open(tmp_path / name.format("labels-idx1"), "wb") as file:
+        file.write(struct.pack(">HBBI", 0, 8, 1, 30) + labels.tobytes())
+    options = ["--data", "train-images-idx3-ubyte.gz", "--set", "/training/epochs=2", "-q"]
+    assert run("ae-train", CONFIGS / "mnist-novelty.json", "--out", "digit", *options).code == 0
+    metadata = json.loads(metadata_of(tmp_path / "digit" / "model.safetensors")["training"])
+    assert metadata["training_rows"] + metadata["held_out_rows"] == 10
+    wrong = run("ae-train", CONFIGS / "mnist-novelty.json", "--out", "x", *options, "--set", "/data/normal=7")
+    assert wrong.code == 2 and "labels seen: 0, 1, 2" in wrong.stderr
+
+
+def test_what_cannot_be_trained_on_is_one_clear_line(run, boards, tmp_path):
+    def fails(code, *words, data=boards, more=()):
+        outcome = train(run, data, "never", *more)
+        assert outcome.code == code, outcome.stderr
+        assert outcome.stderr.count("\n") == 1, outcome.stderr
+        for word in words:
+            assert word in outcome.stderr
+        assert not (tmp_path / "never").exists()
+
+    (tmp_path / "empty").mkdir()
+    fails(4, "empty", "found no files", data="empty")
+    fails(4, "missing", "No such file", data="missing")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.gif").write_bytes(b"GIF89a")
+    fails(4, "1 .gif", data="pictures")
+    fails(4, ".gif", data="pictures/a.gif")
+    fails(2, "standard input", data="-")
+    png(tmp_path / "boards/train/good/900.png", stripes(0, 80))
+    fails(4, "900.png", "80 x 80", "96 x 96", "/data/tile/size",
+          more=["--set", '/data/tile={"size": 0}', "--set", "/data/resize/scale=1"])
+    good = (tmp_path / "boards/train/good/000.png").read_bytes()
+    (tmp_path / "boards/train/good/001.png").write_bytes(good[: len(good) // 2])
+    fails(4, "001.png", "damaged")
+    skipped = train(run, boards, "skipped", "--set", "/data/unreadable=skip")
+    assert skipped.code == 0 and "001.png" in skipped.stderr
+    fails(2, "/model/type", "conv", more=["--set", '/model={"type": "dense"}'])
+    fails(2, "/data/tile/stride", more=["--set", "/data/tile/stride=60"])
+    rate = train(run, boards, "diverged", "--set", "/data/unreadable=skip", "--set", "/training/learning_rate=1e6",
+                 "--set", "/training/optimizer/type=sgd")
+    assert rate.code == 1 and "epoch 1" in rate.stderr
+
+
+def test_programs_for_tables_refuse_a_model_of_images(run, boards, tmp_path):
+    assert train(run, boards, "model").code == 0
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n")
+    outcome = run("ae-impute", "model", "table.csv", "-o", "out.csv")
+    assert outcome.code == 2 and "trained on images" in outcome.stderr
+    assert not (tmp_path / "out.csv").exists()
+
+
+def test_a_damaged_geometry_is_refused(run, boards, tmp_path):
+    assert train(run, boards, "model").code == 0
+    path = tmp_path / "model" / "model.safetensors"
+    data = path.read_bytes()
+    (length,) = struct.unpack("<Q", data[:8])
+    header = json.loads(data[8 : 8 + length])
+    for geometry in ("[]", '{"height": 64}', '{"channels": 1, "height": 0, "width": 64}',
+                     '{"channels": 1, "height": 65536, "width": 65536}', '{"channels": 2, "height": 64, "width": 64}',
+                     '{"channels": 1, "height": 64, "width": 64, "tile": {"size": 9, "margin": 5}}'):
+        header["__metadata__"]["geometry"] = geometry
+        text = json.dumps(header).encode()
+        path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
+        outcome = run("ae-score", "model", boards)
+        assert outcome.code == 4, (geometry, outcome.stderr)
+        assert "model.safetensors" in outcome.stderr

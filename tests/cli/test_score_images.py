@@ -1,0 +1,230 @@
+"""ae-score on images from the shell: defects are found where they were planted, and every output tells the same."""
+
+import csv
+import io
+import json
+import os
+import subprocess
+
+import numpy
+import pytest
+from pictures import read_npy, read_png, write_png
+
+pytestmark = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
+
+HEIGHT, WIDTH = 40, 48
+PLANTED = {"test/spot/00.png": (12, 20, 8, 8), "test/spot/01.png": (22, 30, 8, 8), "test/spot/02.png": (10, 8, 8, 8)}
+
+
+def board(rng, height=HEIGHT, width=WIDTH):
+    """Stripes at an angle with a little noise."""
+    y, x = numpy.mgrid[:height, :width]
+    stripes = 110 + 60 * numpy.sin((x + 2 * y + rng.integers(0, 12)) * 2 * numpy.pi / 12)
+    return numpy.clip(stripes + rng.normal(0, 6, (height, width)), 0, 255).astype(numpy.uint8)
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def make_root(root):
+    rng = numpy.random.default_rng(1)
+    for i in range(90):
+        write_png(root / "train" / "good" / f"{i:02}.png", board(rng))
+    for i in range(40):
+        write_png(root / "test" / "good" / f"{i:02}.png", board(rng))
+    for name, (y, x, height, width) in PLANTED.items():
+        image = board(rng)
+        image[y : y + height, x : x + width] = 255 - image[y : y + height, x : x + width] // 3
+        write_png(root / name, image)
+
+
+CONFIG = {
+    "data": {"type": "images", "path": "boards"},
+    "model": {"type": "conv", "levels": 2, "width": 8, "code": 4},
+    "training": {"epochs": 12, "batch_size": 8, "learning_rate": 0.005, "validation_fraction": 0.33},
+}
+
+
+@pytest.fixture(scope="module")
+def inspection(tmp_path_factory, bin_folder):
+    """A trained model and its images; tests only read them."""
+    folder = tmp_path_factory.mktemp("inspection")
+    make_root(folder / "boards")
+    (folder / "config.json").write_text(json.dumps(CONFIG))
+    done = subprocess.run(
+        [bin_folder / "ae-train", "config.json", "--out", "model", "-q"], cwd=folder, capture_output=True, timeout=300
+    )
+    assert (done.returncode, done.stderr) == (0, b"")
+    return folder
+
+
+def test_the_map_head_is_the_default_of_images_and_stored(inspection):
+    stored = json.loads((inspection / "model" / "config.json").read_text())
+    assert stored["score"]["type"] == "map"
+    assert stored["score"]["reduction"] == "top"
+
+
+def test_planted_defects_score_highest(run, inspection):
+    scored = run("ae-score", inspection / "model", inspection / "boards", "-q")
+    assert (scored.code, scored.stderr) == (0, "")
+    rows = rows_of(scored.stdout)
+    assert list(rows[0]) == ["id", "score", "p_value", "label"]
+    assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
+    assert len(rows) == 43
+    assert {row["label"] for row in rows} == {"good", "spot"}
+    by_score = sorted(rows, key=lambda row: -float(row["score"]))
+    assert {row["id"] for row in by_score[:3]} == set(PLANTED)
+    smallest = min(float(row["p_value"]) for row in rows)
+    assert all(float(row["p_value"]) == smallest for row in by_score[:3])
+
+
+def test_outputs_agree_with_each_other(run, inspection, tmp_path):
+    ndimage = pytest.importorskip("scipy.ndimage")
+    scored = run("ae-score", inspection / "model", inspection / "boards", "--regions", "regions.csv", "--masks", "masks",
+                 "--maps", "maps", "--reconstructions", "expected", "-q")
+    assert scored.code == 0, scored.stderr
+    regions = rows_of((tmp_path / "regions.csv").read_text())
+    assert list(regions[0]) == (
+        "id,region,x,y,width,height,area,peak,mean,centroid_x,centroid_y".split(",")
+    )
+    for name, (y, x, height, width) in PLANTED.items():
+        first = next(region for region in regions if region["id"] == name)
+        assert first["region"] == "1"
+        assert x <= float(first["centroid_x"]) <= x + width
+        assert y <= float(first["centroid_y"]) <= y + height
+    for row in rows_of(scored.stdout):
+        name = row["id"].removesuffix(".png")
+        image_map = read_npy(tmp_path / "maps" / f"{name}.npy")
+        mask = read_png(tmp_path / "masks" / f"{name}_mask.png")
+        assert image_map.dtype == numpy.float32
+        assert image_map.shape == mask.shape == (HEIGHT, WIDTH)
+        assert read_png(tmp_path / "expected" / f"{name}.png").shape == (HEIGHT, WIDTH)
+        assert read_png(tmp_path / "maps" / f"{name}_overlay.png").shape == (HEIGHT, WIDTH, 3)
+        assert set(numpy.unique(mask)) <= {0, 255}
+        # The regions of this image are the components of its mask, as another library labels them.
+        labels, count = ndimage.label(mask, structure=numpy.ones((3, 3)))
+        own = [region for region in regions if region["id"] == row["id"]]
+        assert len(own) == count
+        found = set()
+        for label, (rows, columns) in enumerate(ndimage.find_objects(labels), start=1):
+            inside = labels == label
+            values = image_map[inside].astype(float)
+            centre_y, centre_x = ndimage.center_of_mass(inside)
+            found.add(
+                (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start, int(inside.sum()))
+            )
+            same = [r for r in own if (int(r["x"]), int(r["y"]), int(r["area"])) == (columns.start, rows.start, inside.sum())]
+            assert same
+            assert float(same[0]["peak"]) == pytest.approx(values.max())
+            assert float(same[0]["mean"]) == pytest.approx(values.mean())
+            assert float(same[0]["centroid_x"]) == pytest.approx(centre_x)
+            assert float(same[0]["centroid_y"]) == pytest.approx(centre_y)
+        assert found == {tuple(int(r[k]) for k in ("x", "y", "width", "height", "area")) for r in own}
+
+
+def test_one_gray_scale_serves_all_maps(run, inspection, tmp_path):
+    assert run("ae-score", inspection / "model", inspection / "boards" / "test", "--maps", "maps", "-q").code == 0
+    slopes, offsets = [], []
+    for path in sorted((tmp_path / "maps").rglob("*.npy")):
+        values, levels = read_npy(path).ravel(), read_png(path.with_suffix(".png")).ravel()
+        inside = (levels > 0) & (levels < 65535)
+        slope, offset = numpy.polyfit(values[inside].astype(float), levels[inside], 1)
+        slopes.append(slope)
+        offsets.append(offset)
+    assert max(slopes) / min(slopes) == pytest.approx(1, abs=1e-3)
+    assert max(offsets) - min(offsets) < 5
+
+
+def test_the_pixel_threshold_holds_on_new_good_images(run, inspection, tmp_path):
+    scored = run("ae-score", inspection / "model", inspection / "boards" / "test" / "good", "--masks", "masks",
+                 "--region-alpha", "1", "--pixel-alpha", "0.05", "--alpha", "0.1", "-q")
+    assert scored.code == 0, scored.stderr
+    masks = [read_png(path) for path in sorted((tmp_path / "masks").rglob("*.png"))]
+    assert len(masks) == 40
+    assert numpy.mean(masks) / 255 == pytest.approx(0.05, abs=0.02)
+    flagged = [row["flag"] == "1" for row in rows_of(scored.stdout)]
+    assert 0 <= sum(flagged) <= 12  # 4 expected of 40; the 99.9 % quantile of a binomial, and few calibration images
+
+
+def test_a_small_minimum_area_and_opening_only_remove_regions(run, inspection, tmp_path):
+    spots = inspection / "boards" / "test" / "spot"
+    counts = {}
+    for name, extra in {"all": [], "large": ["--minimum-area", "30"], "open": ["--opening", "3"]}.items():
+        outcome = run("ae-score", inspection / "model", spots, "--regions", f"{name}.csv", "--region-alpha", "1",
+                      "--pixel-alpha", "0.05", "-q", *extra)
+        assert outcome.code == 0, outcome.stderr
+        regions = rows_of((tmp_path / f"{name}.csv").read_text())
+        counts[name] = len(regions)
+        if name == "large":
+            assert all(int(region["area"]) >= 30 for region in regions)
+    assert 3 <= counts["large"] < counts["all"]
+    assert 3 <= counts["open"] < counts["all"]
+
+
+def test_a_corrupt_file_is_named_and_the_others_are_scored(run, inspection, tmp_path):
+    folder = tmp_path / "batch"
+    rng = numpy.random.default_rng(5)
+    for name in ("a", "c"):
+        write_png(folder / f"{name}.png", board(rng))
+    (folder / "b.png").write_bytes((folder / "a.png").read_bytes()[:200])
+    outcome = run("ae-score", inspection / "model", folder, "-o", "scores.csv")
+    assert outcome.code == 4
+    assert "b.png" in outcome.stderr and "1 of 3 images" in outcome.stderr
+    assert [row["id"] for row in rows_of((tmp_path / "scores.csv").read_text())] == ["a.png", "c.png"]
+
+    ignored = run("ae-score", inspection / "model", folder, "--unreadable", "ignore", "-q")
+    assert ignored.code == 0
+    assert "b.png" in ignored.stderr
+    assert len(rows_of(ignored.stdout)) == 2
+
+    stopped = run("ae-score", inspection / "model", folder, "--unreadable", "stop", "-o", "none.csv", "-q")
+    assert stopped.code == 4
+    assert stopped.stderr.count("\n") == 1 and "b.png" in stopped.stderr
+    assert not (tmp_path / "none.csv").exists()
+
+
+def test_flags_and_exit_codes_are_as_for_tables(run, inspection):
+    boards = inspection / "boards"
+    flagged = run("ae-score", inspection / "model", boards / "test" / "spot", "--alpha", "0.05", "--fail-on-anomaly", "-q")
+    assert flagged.code == 3
+    assert [row["flag"] for row in rows_of(flagged.stdout)] == ["1", "1", "1"]
+    fdr = run("ae-score", inspection / "model", boards, "--fdr", "0.5", "-q")
+    assert fdr.code == 0
+    assert {row["id"] for row in rows_of(fdr.stdout) if row["flag"] == "1"} >= set(PLANTED)
+
+
+def test_existing_outputs_and_colliding_names_are_refused(run, inspection, tmp_path):
+    rng = numpy.random.default_rng(6)
+    write_png(tmp_path / "one" / "a.png", board(rng))
+    assert run("ae-score", inspection / "model", "one", "--masks", "out", "-q").code == 0
+    again = run("ae-score", inspection / "model", "one", "--masks", "out", "-q")
+    assert again.code == 2 and "--force" in again.stderr
+    assert run("ae-score", inspection / "model", "one", "--masks", "out", "--force", "-q").code == 0
+    (tmp_path / "one" / "a.PNG").write_bytes((tmp_path / "one" / "a.png").read_bytes())
+    collision = run("ae-score", inspection / "model", "one", "--masks", "other", "-q")
+    assert collision.code == 2 and "both write" in collision.stderr
+    assert not (tmp_path / "other").exists()
+
+
+def test_options_of_tables_are_refused_for_images(run, inspection):
+    outcome = run("ae-score", inspection / "model", inspection / "boards", "--explain", "2", "-q")
+    assert outcome.code == 2 and "--explain" in outcome.stderr
+
+
+def test_the_same_run_writes_the_same_bytes(run, inspection, tmp_path):
+    for name in ("first", "second"):
+        outcome = run("ae-score", inspection / "model", inspection / "boards" / "test" / "spot", "--maps", name, "-q")
+        assert outcome.code == 0
+    for path in sorted((tmp_path / "first").rglob("*")):
+        if path.is_file():
+            assert path.read_bytes() == (tmp_path / "second" / path.relative_to(tmp_path / "first")).read_bytes()
+
+
+def test_a_gallery_shows_the_images(run, inspection, tmp_path):
+    outcome = run("ae-score", inspection / "model", inspection / "boards", "--gallery", "boards.html", "-q")
+    assert outcome.code == 0, outcome.stderr
+    page = (tmp_path / "boards.html").read_text()
+    for name in PLANTED:
+        assert name in page
+    assert "http://" not in page.replace("http://www.w3.org", "")

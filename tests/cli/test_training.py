@@ -1,0 +1,248 @@
+"""Families, optimisers and schedules; interruptions and how they end."""
+
+import hashlib
+import json
+import math
+import random
+import signal
+import subprocess
+import time
+
+import pytest
+from support import CONFIGS, FAST, WDBC, needs_torch, one_error, read_safetensors, rows_of, wait_for
+
+pytestmark = needs_torch
+
+CONFIG = CONFIGS / "wdbc.json"
+FEW = ["--set", "/training/epochs=6", "-q"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        ["/model/tied=true"],
+        ["/model/dropout=0.3"],
+        ["/model/norm=batch"],
+        ["/model/norm=layer", "/model/activation=gelu"],
+        ["/model/hidden=[]"],
+        ['/model={"type": "linear", "latent": 4}'],
+        ['/model={"type": "variational", "hidden": [16], "latent": 3, "norm": "batch", "dropout": 0.1}'],
+        ['/training/optimizer={"type": "sgd", "momentum": 0.9, "nesterov": true}', "/training/clip_gradient=1"],
+        ['/training/optimizer={"type": "adamw"}', '/loss/terms=[{"type": "huber", "delta": 2}]'],
+        ['/loss/terms=[{"type": "l1", "weight": 2}, {"type": "mse", "columns": "mean_*"}]'],
+        ['/training/corruption=[{"type": "swap"}, {"type": "mask", "varied": true}]'],
+        ["/training/validation_fraction=0"],
+    ],
+    ids=lambda changes: changes[0][:45],
+)
+def test_every_kind_of_model_trains_reproducibly_and_scores(run, tmp_path, changes):
+    settings = [argument for change in changes for argument in ("--set", change)]
+    for out in ("first", "second"):
+        outcome = run("ae-train", CONFIG, "--out", out, *FEW, *settings)
+        assert (outcome.code, outcome.stdout, outcome.stderr) == (0, "", "")
+    first = (tmp_path / "first/model.safetensors").read_bytes()
+    assert (tmp_path / "second/model.safetensors").read_bytes() == first
+    scores = rows_of(run("ae-score", "first", WDBC, "-q").stdout)
+    assert len(scores) == 569
+    assert all(math.isfinite(float(row["score"])) and 0 < float(row["p_value"]) <= 1 for row in scores)
+    _, tensors = read_safetensors(tmp_path / "first/model.safetensors")
+    if "/model/tied=true" in changes:
+        whole = run("ae-train", CONFIG, "--out", "untied", *FEW)
+        assert whole.code == 0
+        size = lambda path: sum(math.prod(e["shape"]) for e in read_safetensors(tmp_path / path)[1].values())
+        assert size("first/model.safetensors") < 0.6 * size("untied/model.safetensors")
+    if "/training/validation_fraction=0" in changes:
+        told = run("ae-score", "first", WDBC)
+        assert "no calibration scores" in told.stderr
+        assert {row["p_value"] for row in rows_of(told.stdout)} == {"1"}
+
+
+def learning_rates(tmp_path):
+    return [float(row["learning_rate"]) for row in rows_of((tmp_path / "run/metrics.csv").read_text())]
+
+
+def test_schedules_follow_their_formulas(run, tmp_path):
+    def rates(schedule, *more):
+        done = run("ae-train", CONFIG, "--out", "run", "--force", "-q", "--set", f"/training/schedule={schedule}",
+                   "--set", "/training/epochs=12", "--set", "/training/learning_rate=0.01", *more)
+        assert (done.code, done.stderr) == (0, "")
+        return learning_rates(tmp_path)
+
+    cosine = rates('{"type": "cosine", "floor": 0.1}')
+    assert cosine == pytest.approx([0.01 * (0.1 + 0.9 * (1 + math.cos(math.pi * e / 11)) / 2) for e in range(12)])
+    step = rates('{"type": "step", "every": 5, "factor": 0.5}')
+    assert step == pytest.approx([0.01 * 0.5 ** (e // 5) for e in range(12)])
+    # Steps this long go astray sooner or later, so that there is a plateau.
+    plateau = rates('{"type": "plateau", "patience": 0, "factor": 0.5, "floor": 0.2}', "--set",
+                    "/training/epochs=40")
+    assert plateau[-1] < plateau[0]
+    losses = [float(row["validation_loss"]) for row in rows_of((tmp_path / "run/metrics.csv").read_text())]
+    expected, factor, best, waited = [], 1.0, math.inf, 0
+    for loss in losses:
+        expected.append(0.01 * factor)
+        if loss < best:
+            best, waited = loss, 0
+        elif (waited := waited + 1) > 0:
+            factor, waited = max(0.2, factor * 0.5), 0
+    assert plateau == pytest.approx(expected)
+
+
+def test_the_weight_of_kl_rises_from_nothing(run, tmp_path):
+    terms = '[{"type": "mse"}, {"type": "kl", "weight": 0.5, "warm_up": 100000}]'
+    arguments = ["--set", "/training/epochs=4", "-q", "--set", '/model={"type": "variational", "latent": 3}']
+    assert run("ae-train", CONFIG, "--out", "slow", *arguments, "--set", f"/loss/terms={terms}").code == 0
+    slow = rows_of((tmp_path / "slow/metrics.csv").read_text())
+    assert float(slow[0]["train_kl"]) < 1e-4
+    assert run("ae-train", CONFIG, "--out", "at once", *arguments, "--set",
+               f"/loss/terms={terms.replace('100000', '0')}").code == 0
+    fast = rows_of((tmp_path / "at once/metrics.csv").read_text())
+    assert float(fast[0]["train_kl"]) > 100 * float(slow[0]["train_kl"])
+    missing = run("ae-train", CONFIG, "--out", "none", *arguments, "--set", '/loss/terms=[{"type": "mse"}]')
+    one_error(missing, 2, "/loss/terms", "kl")
+
+
+class Sitting:
+    """One start of a long training that can be interrupted."""
+
+    def __init__(self, bin_folder, folder, *settings):
+        command = [bin_folder / "ae-train", CONFIG, "--out", "run", "--resume", *LONG, *settings]
+        self.process = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+
+    def end(self, signal_number):
+        self.process.send_signal(signal_number)
+        _, told = self.process.communicate(timeout=60)
+        return self.process.returncode, told.decode()
+
+
+# Long enough to be interrupted; the slower engine gives the time for it.
+LONG = ["--set", "/training/epochs=300", "--set", "/training/early_stopping/patience=0", "--set",
+        "/training/engine=autograd"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(bin_folder, tmp_path_factory):
+    """The bytes of model.safetensors by the settings of its checkpoints, which are part of it."""
+    known = {}
+
+    def bytes_of(*settings):
+        if settings not in known:
+            folder = tmp_path_factory.mktemp("whole")
+            command = [bin_folder / "ae-train", CONFIG, "--out", folder / "run", "-q", *LONG, *settings]
+            subprocess.run(command, check=True, timeout=120)
+            known[settings] = (folder / "run/model.safetensors").read_bytes()
+        return known[settings]
+
+    return bytes_of
+
+
+@pytest.mark.parametrize("signal_number, name", [(signal.SIGTERM, "SIGTERM"), (signal.SIGINT, "SIGINT")])
+def test_a_stop_signal_saves_and_resume_ends_with_the_same_bytes(bin_folder, run, tmp_path, uninterrupted,
+                                                                signal_number, name):
+    sitting = Sitting(bin_folder, tmp_path)
+    wait_for((tmp_path / "run/config.json").exists)
+    time.sleep(0.1)
+    code, told = sitting.end(signal_number)
+    assert code == 128 + signal_number, told
+    assert name in told and "--resume" in told
+    assert (tmp_path / "run/state.safetensors").exists()
+    # Nothing that was begun is forgotten or started over by accident.
+    refused = run("ae-train", CONFIG, "--out", "run", *LONG)
+    one_error(refused, 2, "--resume", "--force")
+    other = run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, "--set", "/training/seed=1")
+    one_error(other, 2, "state.safetensors", "another config")
+    resumed = run("ae-train", CONFIG, "--out", "run", "--resume", *LONG)
+    assert resumed.code == 0 and "continuing" in resumed.stderr
+    assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted()
+    again = run("ae-train", CONFIG, "--out", "run", "--resume", *LONG)
+    assert again.code == 0 and "already complete" in again.stderr
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "config.json", "metrics.csv", "model.safetensors", "run.json"]
+
+
+def test_kill_9_at_ten_moments_ends_with_the_same_bytes(bin_folder, run, tmp_path, uninterrupted):
+    settings = ("--set", "/training/checkpoint/seconds=0.02")
+    chance = random.Random(5)
+    state = tmp_path / "run/state.safetensors"
+
+    def stamp():
+        return state.stat().st_mtime_ns if state.exists() else None
+
+    hits = 0
+    for moment in range(10):
+        before = stamp()
+        sitting = Sitting(bin_folder, tmp_path, *settings)
+        if moment % 3 < 2:  # at work, just after a state was saved; else also while starting and reading
+            wait_for(lambda: stamp() != before or sitting.process.poll() is not None)
+            time.sleep(chance.uniform(0, 0.03))
+        else:
+            time.sleep(chance.uniform(0, 0.6))
+        hits += sitting.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert hits >= 8
+    assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings).code == 0
+    assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted(*settings)
+    assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
+        "config.json", "metrics.csv", "model.safetensors", "run.json"]
+
+
+def test_checkpoints_every_few_epochs_survive_kill_9(bin_folder, run, tmp_path, uninterrupted):
+    settings = ("--set", "/training/checkpoint/epochs=3", "--set", "/training/checkpoint/seconds=1e9")
+    sitting = Sitting(bin_folder, tmp_path, *settings)
+    wait_for((tmp_path / "run/state.safetensors").exists)
+    # A model is there as soon as there is a state, and it is whole.
+    assert run("ae-score", "run", WDBC, "-q").code == 0
+    assert sitting.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings).code == 0
+    assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted(*settings)
+
+
+def test_a_damaged_state_is_refused(bin_folder, run, tmp_path):
+    sitting = Sitting(bin_folder, tmp_path)
+    wait_for((tmp_path / "run/config.json").exists)
+    time.sleep(0.1)
+    sitting.end(signal.SIGTERM)
+    state = tmp_path / "run/state.safetensors"
+    whole = state.read_bytes()
+    for damaged in (whole[:-9], whole[:-9] + bytes([whole[-9] ^ 1]) + whole[-8:], b"", b"{}" * 50):
+        state.write_bytes(damaged)
+        one_error(run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG), 4, "state.safetensors")
+    model = (tmp_path / "run/model.safetensors").read_bytes() if (tmp_path / "run/model.safetensors").exists() else b""
+    state.write_bytes(model or whole)
+    if model:
+        one_error(run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG), 4, "state.safetensors")
+
+
+def test_two_trainings_do_not_share_a_folder(bin_folder, run, tmp_path):
+    sitting = Sitting(bin_folder, tmp_path)
+    wait_for((tmp_path / "run/config.json").exists)
+    second = run("ae-train", CONFIG, "--out", "run", "--force", "-q", *LONG)
+    code, _ = sitting.end(signal.SIGKILL)
+    if code == -signal.SIGKILL:  # it was still running
+        one_error(second, 2, "another ae-train")
+
+
+def test_a_divergence_keeps_the_last_good_model(run, tmp_path):
+    # A warm-up that never ends raises the rate from epoch to epoch until plain gradient descent explodes.
+    rising = ["--set", '/training/schedule={"type": "cosine", "warm_up": 1000}', "--set", "/training/learning_rate=100",
+              "--set", '/training/optimizer={"type": "sgd", "momentum": 0}', "--set", "/training/epochs=1000",
+              "--set", "/training/early_stopping/patience=0", "--set", "/model/activation=relu"]
+    outcome = run("ae-train", CONFIG, "--out", "run", "-q", *rising)
+    one_error(outcome, 1, "training diverged", "in epoch", "keeps the weights of epoch")
+    metadata, _ = read_safetensors(tmp_path / "run/model.safetensors")
+    best = json.loads(metadata["training"])["best_epoch"]
+    assert f"keeps the weights of epoch {best};" in outcome.stderr
+    metrics = rows_of((tmp_path / "run/metrics.csv").read_text())
+    assert all(math.isfinite(float(row["validation_loss"])) for row in metrics)
+    assert int(outcome.stderr.split("in epoch ")[1].split(";")[0]) == len(metrics) + 1
+    losses = [float(row["validation_loss"]) for row in metrics]
+    assert losses.index(min(losses)) + 1 == best
+    scores = [float(row["score"]) for row in rows_of(run("ae-score", "run", WDBC, "-q").stdout)]
+    assert len(scores) == 569 and all(map(math.isfinite, scores))
+
+
+def test_the_manifest_tells_what_was_run(run, tmp_path):
+    assert run("ae-train", CONFIG, "--out", "run", "--threads", 1, *FAST).code == 0
+    manifest = json.loads((tmp_path / "run/run.json").read_text())
+    assert manifest["threads"] == 1 and manifest["seed"] == 0
+    assert manifest["model_sha256"] == hashlib.sha256((tmp_path / "run/model.safetensors").read_bytes()).hexdigest()
+    assert manifest["data_sha256"] == hashlib.sha256(WDBC.read_bytes()).hexdigest()
+    assert manifest["arguments"][1] == str(CONFIG)

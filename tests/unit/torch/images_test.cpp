@@ -1,0 +1,263 @@
+#include "data/images.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <torch/torch.h>
+#include <unistd.h>
+
+#include <cmath>
+#include <fstream>
+#include <opencv2/core.hpp>
+#include <opencv2/imgcodecs.hpp>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/random.hpp"
+#include "config/document.hpp"
+#include "model/image_samples.hpp"
+#include "train/dataset.hpp"
+
+namespace ae::data {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::HasSubstr;
+
+class Images : public testing::Test {
+ protected:
+  void SetUp() override {
+    root_ = fs::temp_directory_path() / ("aetools_images_" + std::to_string(::getpid()) + "_" +
+                                         testing::UnitTest::GetInstance()->current_test_info()->name());
+    fs::create_directories(root_);
+  }
+  void TearDown() override { fs::remove_all(root_); }
+
+  // 0 .. 255 (times 257 for 16 bit), another sequence in every channel.
+  static cv::Mat picture(int height, int width, int type, int salt = 0) {
+    cv::Mat matrix(height, width, type);
+    Random random(static_cast<std::uint64_t>(salt));
+    for (int y = 0; y < height; ++y) {
+      for (int x = 0; x < width * matrix.channels(); ++x) {
+        const auto value = static_cast<int>(random.below(256));
+        if (matrix.depth() == CV_8U) matrix.ptr<std::uint8_t>(y)[x] = static_cast<std::uint8_t>(value);
+        if (matrix.depth() == CV_16U) matrix.ptr<std::uint16_t>(y)[x] = static_cast<std::uint16_t>(value * 257);
+      }
+    }
+    return matrix;
+  }
+  fs::path write(const std::string& name, const cv::Mat& matrix) {
+    fs::create_directories((root_ / name).parent_path());
+    EXPECT_TRUE(cv::imwrite((root_ / name).string(), matrix));
+    return root_ / name;
+  }
+  void put(const std::string& name, const std::string& bytes) {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name, std::ios::binary) << bytes;
+  }
+  std::string bytes_of(const std::string& name) { return read_file(root_ / name, FileKind::data); }
+  Image load(const fs::path& path, std::int64_t channels = 0) {
+    return ImageSource::open(path, {}, Purpose::scoring)->load(0, channels);
+  }
+  std::string error_of(const fs::path& path) {
+    try {
+      load(path);
+    } catch (const InputError& error) {
+      return error.lines().front();
+    }
+    return "";
+  }
+  train::Dataset dataset(const std::string& settings, double held_out = 0.25) {
+    ImageOptions options;
+    config::read_text(options, settings, "test", root_);
+    SilentReporter reporter;
+    return train::load_dataset(options, reporter, {held_out, 5});
+  }
+  std::string dataset_error(const std::string& settings) {
+    try {
+      dataset(settings);
+    } catch (const Error& error) {
+      return error.lines().front();
+    }
+    return "";
+  }
+  fs::path root_;
+};
+
+TEST_F(Images, LosslessFormatsKeepEveryPixel) {
+  for (const int type : {CV_8UC1, CV_8UC3, CV_16UC1, CV_16UC3}) {
+    const cv::Mat matrix = picture(7, 5, type, 1);
+    for (const char* name : {"x.png", "x.tif", "x.bmp"}) {
+      if (std::string(name) == "x.bmp" && matrix.depth() == CV_16U) continue;
+      const Image image = load(write(name, matrix));
+      ASSERT_EQ(image.channels, matrix.channels());
+      ASSERT_EQ(image.size(), (Size{7, 5}));
+      const auto floats = image.floats();
+      for (int c = 0; c < matrix.channels(); ++c) {
+        for (int i = 0; i < 35; ++i) {
+          const int from = i * matrix.channels() + (matrix.channels() - 1 - c);  // OpenCV keeps blue first
+          const double expected = matrix.depth() == CV_8U ? matrix.ptr<std::uint8_t>(0)[from] / 255.0
+                                                          : matrix.ptr<std::uint16_t>(0)[from] / 65535.0;
+          EXPECT_NEAR(floats[static_cast<std::size_t>(c * 35 + i)], expected, 1e-7) << name;
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Images, JpegIsNearAndAlphaIsLeftOut) {
+  const cv::Mat flat(16, 16, CV_8UC3, cv::Scalar(20, 120, 220));
+  const auto floats = load(write("x.jpg", flat)).floats();
+  EXPECT_NEAR(floats[0], 220 / 255.0, 0.02);
+  EXPECT_NEAR(floats[2 * 256], 20 / 255.0, 0.02);
+  EXPECT_EQ(load(write("x.png", picture(4, 4, CV_8UC4))).channels, 3);
+}
+
+TEST_F(Images, ChannelsAreMadeAsAsked) {
+  const auto colour = write("x.png", cv::Mat(2, 2, CV_8UC3, cv::Scalar(30, 20, 10)));
+  EXPECT_EQ(load(colour, 1).bytes[0], std::lround(0.299 * 10 + 0.587 * 20 + 0.114 * 30));
+  const auto gray = write("y.png", cv::Mat(2, 2, CV_8UC1, cv::Scalar(7)));
+  EXPECT_EQ(load(gray, 3).bytes, std::vector<std::uint8_t>(12, 7));
+  ImageOptions options;
+  EXPECT_EQ(channels_of(options, load(colour)), 3);
+  EXPECT_EQ(channels_of(options, load(gray)), 1);
+  EXPECT_EQ(channels_of(options, load(write("z.png", cv::Mat(2, 2, CV_8UC3, cv::Scalar(9, 9, 9))))), 1);
+  options.channels = "gray";
+  EXPECT_EQ(channels_of(options, load(colour)), 1);
+}
+
+// Every cut file is refused by name, silently on the error stream.
+TEST_F(Images, CutFilesAreRefusedByName) {
+  for (const char* name : {"x.png", "x.jpg", "x.bmp", "x.tif"}) {
+    write(name, picture(40, 40, CV_8UC1));
+    const std::string whole = bytes_of(name);
+    testing::internal::CaptureStderr();
+    for (std::size_t length = 0; length < whole.size(); length += 1 + whole.size() / 40) {
+      if (std::string(name) == "x.jpg" && length + 2 >= whole.size()) continue;
+      put(std::string("cut_") + name, whole.substr(0, length));
+      EXPECT_THAT(error_of(root_ / (std::string("cut_") + name)), HasSubstr(name)) << length;
+    }
+    const std::string noise = testing::internal::GetCapturedStderr();
+    if (std::string(name) != "x.tif") EXPECT_EQ(noise, "");
+  }
+  write("x.png", picture(40, 40, CV_8UC1));
+  std::string damaged = bytes_of("x.png");
+  damaged[damaged.size() / 2] = static_cast<char>(~damaged[damaged.size() / 2]);
+  put("x.png", damaged);
+  EXPECT_THAT(error_of(root_ / "x.png"), HasSubstr("checksum"));
+}
+
+TEST_F(Images, HostileSizesTakeNoMemory) {
+  write("x.bmp", picture(4, 4, CV_8UC1));
+  std::string bytes = bytes_of("x.bmp");
+  for (const std::size_t at : {18, 22}) bytes.replace(at, 4, std::string("\0\0\1\0", 4));
+  put("x.bmp", bytes);
+  EXPECT_THAT(error_of(root_ / "x.bmp"), HasSubstr("65536 x 65536 pixels"));
+  put("text.png", "GIF89a");
+  EXPECT_THAT(error_of(root_ / "text.png"), HasSubstr("not an image"));
+}
+
+TEST_F(Images, ShrinkingAveragesAreas) {
+  Geometry geometry;
+  geometry.resize.scale = 0.5;
+  Image image{1, 2, 4, PixelType::u8, {10, 20, 50, 60, 30, 40, 70, 80}};
+  const Image half = resized(image, geometry);
+  EXPECT_EQ(half.size(), (Size{1, 2}));
+  EXPECT_EQ(half.bytes, (std::vector<std::uint8_t>{25, 65}));
+  geometry.resize.scale = 1;
+  EXPECT_EQ(resized(image, geometry).bytes, image.bytes);
+}
+
+TEST_F(Images, IdxLabelsChooseWhatIsTrainedOn) {
+  const std::string images = std::string("\0\0\x08\3\0\0\0\3\0\0\0\2\0\0\0\2", 16) + "aaaabbbbcccc";
+  put("t-images-idx3-ubyte", images);
+  put("t-labels-idx1-ubyte", std::string("\0\0\x08\1\0\0\0\3\7\1\7", 11));
+  ImageOptions options;
+  options.normal = {"7"};
+  const auto path = root_ / "t-images-idx3-ubyte";
+  const auto training = ImageSource::open(path, options, Purpose::training);
+  ASSERT_EQ(training->size(), 2);
+  EXPECT_EQ(training->id(1), "2");
+  EXPECT_EQ(training->load(1, 0).bytes, std::vector<std::uint8_t>(4, 'c'));
+  const auto scoring = ImageSource::open(path, options, Purpose::scoring);
+  ASSERT_EQ(scoring->size(), 3);
+  EXPECT_EQ(scoring->label(1), "1");
+  options.normal = {"5"};
+  EXPECT_THROW(ImageSource::open(path, options, Purpose::training), UsageError);
+  EXPECT_THROW(ImageSource::open(root_ / "t-labels-idx1-ubyte", options, Purpose::training), InputError);
+  put("t-labels-idx1-ubyte", std::string("\0\0\x08\1\0\0\0\2\7\1", 10));
+  EXPECT_THROW(ImageSource::open(path, options, Purpose::training), InputError);
+}
+
+TEST_F(Images, TilesOfWholeImagesAreHeldOut) {
+  for (int i = 0; i < 8; ++i) {
+    cv::Mat matrix(20, 30, CV_8UC1, cv::Scalar(10 * i));
+    write("set/" + std::to_string(i) + ".png", matrix);
+  }
+  const auto data = dataset(R"({"path": "set", "tile": {"size": 16, "margin": 2}})");
+  const auto& training = dynamic_cast<const model::ImageSamples&>(*data.training);
+  const auto& held_out = dynamic_cast<const model::ImageSamples&>(*data.held_out);
+  EXPECT_EQ(training.images(), 6);
+  EXPECT_EQ(held_out.images(), 2);
+  EXPECT_EQ(training.size(), 6 * 2 * 3);
+  EXPECT_EQ(data.domain.grid, (std::vector<std::int64_t>{16, 16}));
+  std::set<int> seen;
+  for (const auto* samples : {&training, &held_out}) {
+    for (std::int64_t i = 0; i < samples->images(); ++i) seen.insert(samples->image(i).bytes[0]);
+  }
+  EXPECT_EQ(seen.size(), 8u);
+  // A sample is the same in whatever batch it comes.
+  const auto all = training.range(0, training.size());
+  EXPECT_TRUE(torch::equal(all.values[7], training.range(7, 8).values[0]));
+  EXPECT_TRUE(torch::equal(training.batch({7, 3}).values[0], all.values[7]));
+  EXPECT_EQ(data.data_sha256, dataset(R"({"path": "set", "tile": {"size": 16, "margin": 2}})").data_sha256);
+  write("set/0.png", cv::Mat(20, 30, CV_8UC1, cv::Scalar(1)));
+  EXPECT_NE(data.data_sha256, dataset(R"({"path": "set", "tile": {"size": 16, "margin": 2}})").data_sha256);
+}
+
+TEST_F(Images, AugmentedTilesAreTurnedOrMovedOnes) {
+  write("set/0.png", picture(24, 24, CV_8UC1, 2));
+  const auto turned =
+      dataset(R"({"path": "set", "augment": {"flip_horizontal": true, "flip_vertical": true, "rotate": true}})", 0);
+  const auto original = turned.training->range(0, 1).values;
+  std::set<int> found;
+  for (int seed = 0; seed < 60; ++seed) {
+    torch::manual_seed(static_cast<std::uint64_t>(seed));
+    const auto drawn = turned.training->batch({0}).values;
+    torch::manual_seed(static_cast<std::uint64_t>(seed));
+    EXPECT_TRUE(torch::equal(drawn, turned.training->batch({0}).values));
+    for (int symmetry = 0; symmetry < 8; ++symmetry) {
+      auto image = torch::rot90(original, symmetry % 4, {2, 3});
+      if (symmetry >= 4) image = image.flip({3});
+      if (torch::equal(image, drawn)) found.insert(symmetry);
+    }
+  }
+  EXPECT_EQ(found.size(), 8u);  // the symmetries of the square
+  EXPECT_TRUE(torch::equal(turned.training->range(0, 1).values, original));
+
+  const auto moved = dataset(R"({"path": "set", "tile": {"size": 8}, "augment": {"shift": 3}})", 0);
+  const auto tile = moved.training->batch({4}).values;
+  bool matches = false;
+  for (std::int64_t y = 5; y <= 11; ++y) {
+    for (std::int64_t x = 5; x <= 11; ++x) {
+      matches = matches || torch::equal(original.narrow(2, y, 8).narrow(3, x, 8), tile);
+    }
+  }
+  EXPECT_TRUE(matches);
+}
+
+TEST_F(Images, WhatCannotBeTrainedOnIsNamed) {
+  write("set/a.png", picture(20, 20, CV_8UC1));
+  write("set/b.png", picture(20, 21, CV_8UC1));
+  EXPECT_THAT(dataset_error(R"({"path": "set"})"), HasSubstr("b.png: is 20 x 21 pixels, the first image is 20 x 20"));
+  EXPECT_EQ(dataset_error(R"({"path": "set", "resize": {"height": 16, "width": 16}})"), "");
+  EXPECT_EQ(dataset_error(R"({"path": "set", "tile": {"size": 64}})"), "");  // smaller images are continued
+  put("set/c.png", "no image");
+  EXPECT_THAT(dataset_error(R"({"path": "set", "tile": {"size": 16}})"), HasSubstr("c.png: not an image"));
+  EXPECT_EQ(dataset_error(R"({"path": "set", "tile": {"size": 16}, "unreadable": "skip"})"), "");
+  put("bad/c.png", "no image");
+  EXPECT_THAT(dataset_error(R"({"path": "bad", "unreadable": "skip"})"), HasSubstr("no readable image"));
+  EXPECT_THAT(dataset_error(R"({"path": "set/a.png", "normal": "good"})"), HasSubstr("/data/normal"));
+}
+
+}  // namespace
+}  // namespace ae::data
