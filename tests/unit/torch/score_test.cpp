@@ -170,7 +170,9 @@ TEST(Neighbours, AreThoseOfBruteForce) {
             const auto at = static_cast<std::size_t>(i * 6 + n);
             const auto& [distance, row] = truth[static_cast<std::size_t>(n)];
             EXPECT_NEAR(found.distance[at], distance, 1e-9 * (1 + distance));
-            if (!ties) EXPECT_EQ(found.index[at], row) << missing << " query " << i << " neighbour " << n;
+            if (!ties) {
+              EXPECT_EQ(found.index[at], row) << missing << " query " << i << " neighbour " << n;
+            }
           }
         }
       }
@@ -291,7 +293,9 @@ TEST_P(EveryHead, GivesSharesThatSumExactlyToFiniteScores) {
     EXPECT_EQ(shares[4] + shares[3] + shares[2] + shares[1] + shares[0], score);
     for (int j = 0; j < 5; ++j) {
       EXPECT_GE(shares[j], 0);
-      if (batch.observed[i][j].item<float>() == 0) EXPECT_EQ(shares[j], 0) << i << " " << j;
+      if (batch.observed[i][j].item<float>() == 0) {
+        EXPECT_EQ(shares[j], 0) << i << " " << j;
+      }
     }
     const double level = scored.expected[i][2].item<double>();
     EXPECT_TRUE(level == 0 || level == 1 || level == 2 || level == 3) << level;
