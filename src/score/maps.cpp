@@ -315,9 +315,11 @@ MapHead::Answer MapHead::answer(const at::Tensor& image, const at::Tensor& recon
   return {normalized(smooth(error, sigma), pixel_), reduce(normalized(smooth(error, image_sigma), image_))};
 }
 
-at::Tensor MapHead::shares(const model::Batch& batch, const loss::Reconstruction& reconstruction) const {
+score::Answer MapHead::answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const {
+  const auto reconstruction = autoencoder.reconstruct(batch);
   const auto elements = reconstruction.elements.flatten(1).to(torch::kFloat64);
-  return elements / batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64);
+  return {elements / batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64),
+          reconstruction.expected.flatten(1).to(torch::kFloat64)};
 }
 
 // --- Calibration -----------------------------------------------------------------------------------------------------
@@ -617,7 +619,7 @@ Arrays MapHead::state() const {
   return arrays;
 }
 
-void MapHead::restore(const Arrays& arrays) {
+void MapHead::restore(const Arrays& arrays, const loss::Autoencoder&) {
   const auto damaged = [](const std::string& name, const std::string& what) {
     return InputError("head." + name + ": " + what + "; the file is damaged");
   };

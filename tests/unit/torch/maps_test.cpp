@@ -324,7 +324,7 @@ TEST(Maps, AnswerTheSameAfterBeingStored) {
     SilentReporter silent;
     made->calibrate(reconstruct, good_images(images), silent);
     auto restored = head("{\"kind\": \"ssim\", \"normalize\": \"" + normalize + "\"}");
-    restored->restore(made->state());
+    restored->restore(made->state(), pair);
     const auto reconstruction = reconstruct(std::span(&images[0], 1))[0];
     EXPECT_TRUE(
         torch::equal(restored->answer(images[0], reconstruction).map, made->answer(images[0], reconstruction).map));
@@ -334,7 +334,7 @@ TEST(Maps, AnswerTheSameAfterBeingStored) {
     for (const auto& [name, array] : made->state()) {
       auto damaged = made->state();
       damaged[name].dtype = data::Dtype::u8;
-      EXPECT_THROW(restored->restore(damaged), InputError) << name;
+      EXPECT_THROW(restored->restore(damaged, pair), InputError) << name;
     }
   }
 }
