@@ -1,12 +1,17 @@
 #!/usr/bin/env bash
 # Fuzzes the readers under AddressSanitizer and UndefinedBehaviorSanitizer, SECONDS each (default 60), starting from
 # tests/fuzz/corpus. Inputs that make one fail, and the corpus as it grew, are left in build/fuzz.
-#   scripts/fuzz.sh [SECONDS [TARGET ...]]     TARGETs: config csv npy safetensors
+#   scripts/fuzz.sh [SECONDS [TARGET ...]]     default: each tests/fuzz/TARGET_fuzz.cpp
 set -euo pipefail
 cd "$(dirname "$0")/.."
 seconds=${1:-60}
 shift || true
-[ $# -gt 0 ] || set -- config csv npy safetensors
+if [ $# -eq 0 ]; then
+  for source in tests/fuzz/*_fuzz.cpp; do
+    target=$(basename "$source" _fuzz.cpp)
+    set -- "$@" "$target"
+  done
+fi
 
 scripts/setup.sh --fuzz
 cmake --preset fuzz

@@ -46,7 +46,7 @@ struct InputError : Error {
 
 // A termination signal asked the program to stop, and everything worth keeping is saved; ends with 128 + signal.
 struct Interrupted : std::runtime_error {
-  Interrupted(int signal_number, std::string line) : std::runtime_error(std::move(line)), signal(signal_number) {}
+  Interrupted(int signal_number, const std::string& line) : std::runtime_error(line), signal(signal_number) {}
   int signal;
 };
 

@@ -92,7 +92,7 @@ std::string unknown_option_line(const CLI::App& app, const std::string& found,
   }
   const std::string name = typed.substr(0, typed.find('='));
   const std::size_t dashes = name.starts_with("--") ? 2 : 1;
-  const std::string line = "unknown option " + ae::quoted(name);
+  std::string line = "unknown option " + ae::quoted(name);
   if (const auto candidate = nearest(std::string_view(name).substr(dashes), long_names(app))) {
     return line + "; did you mean \"--" + *candidate + "\"?";
   }
@@ -128,7 +128,7 @@ std::string empty_value_line(const CLI::App& app, const std::vector<std::string>
 
 // CLI11's message in this project's words: what was found, what was expected.
 std::string parse_error_line(const CLI::ParseError& error) {
-  const std::string text = error.what();
+  std::string text = error.what();
   const std::string name = text.substr(0, text.find(": "));
   if (dynamic_cast<const CLI::ArgumentMismatch*>(&error) != nullptr) {
     constexpr std::string_view repeated = ": At Most 1 required but received ";

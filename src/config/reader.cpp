@@ -140,7 +140,7 @@ std::string rewrite_fix(const Node& node, Accepted accepted) {
 std::string fix_for(const Field& field, const Node& node) {
   const auto accepted = [&](const Node& candidate) { return std::visit(Accepts{candidate}, field.kind); };
   if (const auto* choice = std::get_if<ChoiceField>(&field.kind); choice && node.kind == Kind::text) {
-    const std::string hint = did_you_mean(node.text, names_of(choice->choices));
+    std::string hint = did_you_mean(node.text, names_of(choice->choices));
     if (!hint.empty()) return hint;
   }
   if (std::string fix = rewrite_fix(node, accepted); !fix.empty()) return fix;

@@ -69,7 +69,7 @@ class RoleDeclarations {
   std::vector<std::optional<Role>> finish(bool needs_label) {
     for (const Role role : {Role::id, Role::label}) check_at_most_one(role);
     if (needs_label && problems_.empty() && std::ranges::find(roles_, std::optional(Role::label)) == roles_.end()) {
-      problems_.push_back("/data/normal: there is no label to compare with; set /data/label to the label's column");
+      problems_.emplace_back("/data/normal: there is no label to compare with; set /data/label to the label's column");
     }
     if (!problems_.empty()) throw UsageError(std::move(problems_));
     return std::move(roles_);

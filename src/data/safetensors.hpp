@@ -41,7 +41,8 @@ void seal(Safetensors& contents);
 
 // Checks everything before it allocates: header length against file size, JSON (no duplicate keys, depth), dtypes,
 // shapes (non-negative, product without overflow), offsets against shapes and buffer, no gaps or overlaps, metadata
-// strings only; non-finite float values; the digest of sealed contents. InputError `NAME: tensor "x": ...` on anything else.
+// strings only; non-finite float values; the digest of sealed contents. InputError `NAME: tensor "x": ...` on anything
+// else.
 Safetensors parse_safetensors(std::string_view bytes, std::string_view name);
 // A file that is not safetensors at all is told from its first bytes, however long it is.
 Safetensors read_safetensors(const std::filesystem::path& path);

@@ -99,7 +99,6 @@ json histogram(const stats::Histogram& bins) {
 json evaluation_json(const Evaluation& evaluation, std::size_t& stop_count) {
   const auto buttons = presets(evaluation);
   std::vector<std::size_t> wanted;
-  wanted.reserve(buttons.size());
   for (const auto& button : buttons) wanted.push_back(button.point);
   const auto stops = thinned(evaluation.curve, most_stops, wanted);
   stop_count = stops.size();

@@ -109,8 +109,7 @@ void PixelSurvey::add(const ImagePixels& image) {
 
 PixelBins::PixelBins(const PixelSurvey& survey, std::size_t wanted) : slices_(PixelSurvey::slices) {
   const auto sum = [](const std::vector<std::int64_t>& counts) {
-    return static_cast<double>(
-        std::max<std::int64_t>(1, std::accumulate(counts.begin(), counts.end(), std::int64_t{})));
+    return static_cast<double>(std::accumulate(counts.begin(), counts.end(), std::int64_t{}));
   };
   const double normals = sum(survey.normal());
   const double defects = sum(survey.defect());
@@ -119,7 +118,9 @@ PixelBins::PixelBins(const PixelSurvey& survey, std::size_t wanted) : slices_(Pi
     const auto normal = static_cast<double>(survey.normal()[i]);
     const auto defect = static_cast<double>(survey.defect()[i]);
     if (normal + defect == 0) continue;
-    const double share = (normal / normals + defect / defects) / 2;
+    const double share = defects == 0   ? normal / normals
+                         : normals == 0 ? defect / defects
+                                        : (normal / normals + defect / defects) / 2;
     const double bins = std::max(1.0, share * static_cast<double>(wanted));
     const int bits = std::min(kSliceBits, static_cast<int>(std::ceil(std::log2(bins))));
     slices_[i] = {next, static_cast<std::uint32_t>(kSliceBits - bits)};

@@ -45,7 +45,6 @@ bool contains_value(const std::vector<std::string>& values, std::string_view val
 
 std::string quoted_list(const std::vector<std::string>& values) {
   std::vector<std::string> shown;
-  shown.reserve(values.size());
   for (const auto& value : values) shown.push_back(ae::quoted(value));
   return join(shown, ", ", 8);
 }

@@ -194,7 +194,8 @@ def test_numpy_arrays_are_tables_with_numbered_columns(run, tmp_path):
 
 def test_ids_and_labels_pass_through_whatever_is_in_them(run, tmp_path):
     rows = mixed_rows(120)
-    for row, name in zip(rows, ['with, comma', 'with "quotes"', "two\nlines", "carriage\r\nreturn", "blanks within", "é 你 🙂"]):
+    names = ["with, comma", 'with "quotes"', "two\nlines", "carriage\r\nreturn", "blanks within", "é 你 🙂"]
+    for row, name in zip(rows, names):
         row["name"] = name
     rows[7]["y"] = ""
     train(run, mixed_config(tmp_path, rows))
@@ -235,7 +236,8 @@ def test_rows_are_chosen_by_number(run, tmp_path, numbers):
     train(run, tmp_path / "config.json", "--set", "/data/rows=first.idx", out="by rows")
     write_csv(tmp_path / "first.csv", rows[:100])
     train(run, tmp_path / "config.json", "--data", "first.csv", out="of the rows")
-    assert (run("ae-score", "by rows", "table.csv", "-q").stdout == run("ae-score", "of the rows", "table.csv", "-q").stdout)
+    scores = [run("ae-score", model, "table.csv", "-q").stdout for model in ("by rows", "of the rows")]
+    assert scores[0] == scores[1]
 
 
 def test_a_constant_column_that_changes_raises_a_bounded_alarm(run, tmp_path):

@@ -279,17 +279,23 @@
     byId("more").hidden = built === shown.length;
     byId("more").textContent = `show more (${count(shown.length - built)} left)`;
   };
+  let later = 0;  // a list that waits for the threshold to rest
   const list = () => {
+    clearTimeout(later);
     const text = filter.text.toLowerCase();
     const fits = (item) => (filter.type === null || item.label === filter.type) && item.id.toLowerCase().includes(text);
     const candidates = items.filter(fits);
     for (const button of byId("states").children) {
       button.lastElementChild.textContent = count(candidates.filter(states[button.dataset.value][1]).length);
     }
-    shown = candidates.filter(states[filter.state][1]).sort(orders[byId("order").value]);
-    byId("rows").textContent = "";
-    built = 0;
-    more();
+    const next = candidates.filter(states[filter.state][1]).sort(orders[byId("order").value]);
+    const same = next.length === shown.length && next.every((item, i) => item === shown[i]);
+    shown = next;
+    if (!same || built === 0) {
+      byId("rows").textContent = "";
+      built = 0;
+      more();
+    }
     byId("images-title").textContent = plural(shown.length, "image", "images");
     byId("nothing").hidden = shown.length > 0;
     byId("columns").hidden = shown.length === 0;
@@ -384,7 +390,6 @@
     return text + ".";
   };
   const slider = byId("slider"), typed = byId("typed"), reset = byId("reset");
-  let later = 0;
   const choose = (value) => {
     threshold = value;
     moveCut();
@@ -434,7 +439,6 @@
   offer();
   drawHistogram();
   choose(threshold);
-  clearTimeout(later);
   list();
   let drawnWidth = byId("histogram").clientWidth;
   new ResizeObserver(() => {
