@@ -73,7 +73,7 @@ void declare_images(CLI::App& app, Options& options) {
       ->excludes(alpha);
   add(ae::cli::add_number(app, "--region-alpha", images.region_alpha,
                           "A region counts only when its peak is above what this share of held-out good images reach "
-                          "anywhere; 1 lets every region count (default 0.5)",
+                          "anywhere; 1 lets every region count (default 0.05, and 1 with --pixel-threshold)",
                           0, 1));
   add(ae::cli::add_integer(app, "--minimum-area", images.minimum_area,
                            "A region counts only when it has so many pixels (default 1)", 1, 1 << 30));

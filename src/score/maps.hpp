@@ -109,7 +109,7 @@ class MapHead final : public Head {
   double reduce(const at::Tensor& map) const;
   std::int64_t border_of(const at::Tensor& map) const;
 
-  std::string kind = "auto";
+  std::string kind = "fused";
   double sigma = 1.5;
   double image_sigma = 1;
   std::int64_t border = 3;

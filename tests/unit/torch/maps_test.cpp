@@ -295,7 +295,7 @@ TEST(Maps, AutoTakesTheKindThatFindsSyntheticDefects) {
     damaged.mask.narrow(0, at, 6).narrow(1, at, 6).fill_(1);
     return damaged;
   };
-  auto made = head("{}");
+  auto made = head(R"({"kind": "auto"})");
   SilentReporter silent;
   made->calibrate(Reconstructor(pair, g), good, silent);
   EXPECT_EQ(made->kind_name(), "ssim");
