@@ -80,6 +80,7 @@ class Fusion final : public Head {
   Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
                 std::int64_t first_training) const override {
     Answer fused;
+    at::Tensor loudest;
     at::Tensor exponent = torch::zeros({batch.samples(), 1}, torch::kFloat64);
     for (std::size_t m = 0; m < members.size(); ++m) {
       const auto answer = members[m]->answer(autoencoder, batch, first_training);
@@ -97,8 +98,10 @@ class Fusion final : public Head {
                  1e-300) *
                 batch.observed;
       }
+      // What should have been there is told by the member that complains most.
+      fused.expected = m == 0 ? answer.expected : torch::where(parts > loudest, answer.expected, fused.expected);
+      loudest = m == 0 ? parts : torch::maximum(parts, loudest);
       fused.shares = m == 0 ? parts : fused.shares + parts;
-      if (m == 0) fused.expected = answer.expected;
     }
     if (combine == "log_z") {
       const auto total = exponent.clamp(-kLargest, kLargest).exp() / fused.shares.sum(1, true);
@@ -106,6 +109,10 @@ class Fusion final : public Head {
       fused.shares = fused.shares * torch::where(batch.observed.sum(1, true) > 0, total, torch::zeros_like(total));
     }
     return fused;
+  }
+
+  bool asks_network() const override {
+    return std::any_of(members.begin(), members.end(), [](const auto& member) { return member->asks_network(); });
   }
 
   bool leaves_out() const override {

@@ -42,6 +42,7 @@ class Head : public config::Section {
  public:
   void fields(config::Fields&) override {}
   virtual bool judges(const model::Domain& domain) const { return !domain.images(); }
+  virtual bool asks_network() const { return true; }  // or judges without its answer
   virtual void fit(const FitContext&) {}
 
   // The answer for new samples, or, with `first_training` >= 0, for training samples first_training, first_training +

@@ -79,6 +79,11 @@ Encoding::Encoding(const std::vector<model::Element>& elements, double alarm) : 
     plain_ = plain_ && !elements[e].categorical();
   }
   owner_ = torch::tensor(owner, torch::kInt64);
+  std::vector<float> numeric;
+  for (const auto element : owner) {
+    numeric.push_back(elements[static_cast<std::size_t>(element)].categorical() ? 0.0f : 1.0f);
+  }
+  numeric_ = torch::tensor(numeric);
 }
 
 void Encoding::curve(const model::Batch& rows) {

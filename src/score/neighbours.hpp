@@ -25,6 +25,8 @@ class Encoding {
   at::Tensor gathered(const at::Tensor& coordinates) const;  // [n, width] -> [n, elements], sums over each cell's
   at::Tensor cells(const at::Tensor& coordinates) const;     // [n, width] -> [n, elements]: number, or likeliest code
 
+  const at::Tensor& numeric() const { return numeric_; }  // [width] 1 for numbers, 0 for categories
+
   void curve(const model::Batch& rows);              // fits the curved coordinates
   void curve(at::Tensor center, at::Tensor spread);  // [width] float64 each, from an earlier fit
   const at::Tensor& curve_center() const { return center_; }
@@ -38,10 +40,11 @@ class Encoding {
   at::Tensor factors_;               // [elements], undefined when all are 1
   at::Tensor owner_;                 // [width] int64: element of each coordinate
   std::int64_t width_ = 0;
-  bool plain_ = true;  // one coordinate per element
-  at::Tensor curved_;  // [width] 1 where curved
-  at::Tensor center_;  // [width] float64, undefined when nothing is curved
-  at::Tensor spread_;  // [width]
+  bool plain_ = true;   // one coordinate per element
+  at::Tensor numeric_;  // [width]
+  at::Tensor curved_;   // [width] 1 where curved
+  at::Tensor center_;   // [width] float64, undefined when nothing is curved
+  at::Tensor spread_;   // [width]
 };
 
 // The k nearest of stored points by Euclidean distance over the coordinates observed in both, scaled up by width /

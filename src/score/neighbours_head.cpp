@@ -111,11 +111,15 @@ class Neighbours final : public Head {
       gradient = whiten ? root_.apply(verdict.gradient) : verdict.gradient;
       diagonal = diagonal_;
     }
+    // An observed number should have been what all others imply: the value that takes its share of the distance away.
+    const auto implied = explained.point - gradient / diagonal;
+    const auto expected = torch::where((encoding_->numeric() * seen) > 0, implied, explained.expected);
     const auto observed = batch.observed.sum(1).to(torch::kFloat64);
     distance = torch::where(observed > 0, distance / observed.clamp_min(1), torch::zeros_like(distance));
-    return {encoding_->gathered(blame(gradient * seen, diagonal, distance)), encoding_->cells(explained.expected)};
+    return {encoding_->gathered(blame(gradient * seen, diagonal, distance)), encoding_->cells(expected)};
   }
 
+  bool asks_network() const override { return false; }
   bool leaves_out() const override { return true; }
 
   Arrays state() const override {
@@ -162,9 +166,11 @@ class Neighbours final : public Head {
   }
 
  private:
+  // point    [n, width] float64: the row in the encoding's coordinates, unobserved ones filled in where that is needed
   // residual [n, width] float64: of the (whitened) point; expected [n, width] in the encoding's coordinates
   // judged locally: distance [n], gradient and diagonal [n, width] in the encoding's coordinates
   struct Explained {
+    at::Tensor point;
     at::Tensor residual;
     at::Tensor expected;
     at::Tensor distance;
@@ -256,12 +262,18 @@ class Neighbours final : public Head {
     NeighbourIndex::Found found;
     if (!whiten) found = plain_.search(position, seen, k, self);
     if (missing && (whiten || judge == "local")) position = filled(position, seen, self);
+    const auto point = position.to(torch::kFloat64);
     if (whiten) {
       position = whitened(position);
       found = white_.search(position, {}, k, self);
     }
-    if (judge == "local") return locally(position, found, self);
     Explained explained;
+    if (judge == "local") {
+      explained = locally(position, found, self);
+      explained.point = point;
+      return explained;
+    }
+    explained.point = point;
     explained.expected = whiten ? mean_of_found(found, k, filled_) : mean_of_found(found, k, stored_, stored_seen_);
     const auto mean = whiten ? mean_of_found(found, k, white_.points()) : explained.expected;
     explained.residual = position.to(torch::kFloat64) - mean;

@@ -143,7 +143,7 @@ class Cells {
       const auto mine = (nearest == c).any(1);
       if (!mine.any().item<bool>()) continue;
       // All rows go through it: a product's last bits depend on its height.
-      const auto judged = settings_.local ? locally(c, y) : plainly(c, z, seen);
+      const auto judged = settings_.local ? locally(c, z, y) : plainly(c, z, seen);
       const auto better = mine.logical_and(judged.distance < best);
       best = torch::where(better, judged.distance, best);
       gain = torch::where(better.unsqueeze(1), judged.gain, gain);
@@ -235,7 +235,7 @@ class Cells {
 
   // As the local judge of neighbours, with the cell's rows about their centre for V: C = (V^T V + ridge I) / (N - 1 +
   // ridge), here from the eigenvectors of V^T V.
-  Judged locally(std::int64_t cell, const at::Tensor& y) const {
+  Judged locally(std::int64_t cell, const at::Tensor& z, const at::Tensor& y) const {
     const auto at = static_cast<std::size_t>(cell);
     const std::int64_t rank = first_[at + 1] - first_[at];
     const auto basis = directions_.narrow(0, first_[at], rank);
@@ -251,9 +251,12 @@ class Cells {
                                    (width - static_cast<double>(rank)) * std::log(settings_.ridge / degrees);
     const auto distance =
         (r * rest).sum(1).clamp_min(0) * (degrees / settings_.ridge) * std::exp(log_determinant / width);
-    const auto diagonal = (diagonal_ - (blamed_.narrow(0, first_[at], rank).square() * kept.unsqueeze(1)).sum(0));
-    return {distance, root_.apply(rest).square() / torch::maximum(diagonal, 1e-12 * diagonal_),
-            centers_[cell] + unroot_.apply(explained)};
+    const auto own = diagonal_ - (blamed_.narrow(0, first_[at], rank).square() * kept.unsqueeze(1)).sum(0);
+    const auto diagonal = torch::maximum(own, 1e-12 * diagonal_);
+    const auto gradient = root_.apply(rest);
+    // A number should have been what all others imply, a category what the cell's best combination says.
+    return {distance, gradient.square() / diagonal,
+            torch::where(encoding_.numeric() > 0, z - gradient / diagonal, centers_[cell] + unroot_.apply(explained))};
   }
 
   Settings settings_;
@@ -334,6 +337,7 @@ class Prototypes final : public Head {
     return answer;
   }
 
+  bool asks_network() const override { return false; }
   bool leaves_out() const override { return true; }
   Arrays state() const override { return cells_->state(); }
   void restore(const Arrays& arrays, const loss::Autoencoder& autoencoder) override {

@@ -154,6 +154,8 @@ int Checkpoint::use_threads(int requested) const {
   constexpr double kRowsAtOnce = 256;
   constexpr double kTilesAtOnce = 32;
   const bool images = autoencoder_->domain().images();
+  // Heads that do not ask the network share out their work themselves, and have enough of it.
+  if (!head().asks_network()) return model::use_threads(requested, 1e9, model::Pool::openmp);
   const double operations = autoencoder_->network().operations(autoencoder_->domain());
   return model::use_threads(requested, (images ? kTilesAtOnce : kRowsAtOnce) * operations,
                             images ? model::Pool::openmp : model::Pool::blas);

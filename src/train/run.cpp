@@ -190,10 +190,13 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   check_targets(autoencoder.loss(), training);
   const double weights = static_cast<double>(autoencoder.network().parameter_count());
   // A step is a forward pass and about twice as much for the gradients.
-  const double step_operations =
+  double step_operations =
       3 * autoencoder.network().operations(data.domain) * static_cast<double>(config.training.batch_size);
+  // A head that does not ask the network is most of the work, and shares it out itself.
+  const bool by_head = !config.score->asks_network();
+  if (by_head) step_operations = std::max(step_operations, 1e9);
   const int threads = model::use_threads(options.threads, step_operations,
-                                         data.domain.images() ? model::Pool::openmp : model::Pool::blas);
+                                         data.domain.images() || by_head ? model::Pool::openmp : model::Pool::blas);
 
   const std::string resolved = config::to_json(config, config::Paths::as_written);
   const std::string fingerprint = sha256_of(resolved + data.data_sha256 + "threads " + std::to_string(threads));

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from support import join_safetensors, split_safetensors
+
 pytestmark = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
@@ -78,7 +80,7 @@ def test_the_recipes_find_planted_anomalies_and_name_their_column(run, tmp_path,
     assert named >= 18
     for i in range(0, 20, 4):
         if rows[i]["top1_column"] == "length":
-            assert float(rows[i]["top1_expected"]) == pytest.approx(-2, abs=1)
+            assert float(rows[i]["top1_expected"]) < 1  # the cell says 3, the weight beside it -2
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
@@ -132,7 +134,7 @@ def test_alphas_beyond_counting_go_by_a_named_tail(run, tmp_path):
 def test_a_stale_calibration_is_told_and_fails_only_when_asked(run, tmp_path):
     write_table(tmp_path / "train.csv", table(300, 1))
     write_table(tmp_path / "fresh.csv", table(300, 2))
-    moved = [{**row, "speed": f"{float(row['speed']) + 3:.4f}"} for row in table(300, 3)]
+    moved = [{**row, "speed": f"{float(row['speed']) + 6:.4f}"} for row in table(300, 3)]
     write_table(tmp_path / "moved.csv", moved)
     assert run("ae-train", RECIPES[0], "--data", "train.csv", "--out", "model", "-q").code == 0
     fresh = run("ae-score", "model", "fresh.csv", "--alpha", "0.05", "--fail-on-drift", "-q")
@@ -186,14 +188,17 @@ def test_trimmed_training_distrusts_the_planted_rows(run, tmp_path):
         assert (tmp_path / "again" / name).read_bytes() == (tmp_path / "model" / name).read_bytes()
 
 
-def test_a_damaged_score_head_is_refused(run, tmp_path):
+def test_a_score_head_with_missing_or_misshapen_arrays_is_refused(run, tmp_path):
     write_table(tmp_path / "train.csv", table(30, 1))
     assert run("ae-train", RECIPES[0], "--data", "train.csv", "--out", "model", "-q").code == 0
-    path = tmp_path / "model" / "model.safetensors"
-    good = path.read_bytes()
-    for name in (b'"head.0.rows"', b'"head.medians"', b'"head.1.whitening.weights"'):
-        assert name in good
-        path.write_bytes(good.replace(name, name[:-2] + b'X"'))
-        outcome = run("ae-score", "model", "train.csv", "-q")
-        assert (outcome.code, outcome.stdout) == (4, ""), outcome.stderr
-        assert name[6:-1].split(b".")[-1].decode() in outcome.stderr
+    header, tensors = split_safetensors((tmp_path / "model" / "model.safetensors").read_bytes())
+    del header["__metadata__"]["sha256"]
+    for name in ("head.0.rows", "head.medians", "head.1.whitening.weights", "head.2.curve.spread"):
+        renamed = {("head.other" if key == name else key): value for key, value in header.items()}
+        longer = {**header, name: {**header[name], "shape": [*header[name]["shape"], 1]}}
+        for damaged in (renamed, longer):
+            (tmp_path / "bad.safetensors").write_bytes(join_safetensors(damaged, tensors))
+            outcome = run("ae-score", "bad.safetensors", "train.csv", "-q")
+            assert (outcome.code, outcome.stdout) == (4, ""), outcome.stderr
+            assert name.split(".")[-1] in outcome.stderr and "bad.safetensors" in outcome.stderr
+            assert outcome.stderr.count("\n") == 1
