@@ -33,6 +33,7 @@ struct Options {
   std::string exclude_rows;
   std::string only_rows;
   bool fail_on_anomaly = false;
+  bool fail_on_drift = false;
   ae::infer::ScoreOptions score;
   ae::infer::ScoreImagesOptions images;
   std::string maps, masks, reconstructions, regions, gallery;
@@ -72,7 +73,7 @@ void declare_images(CLI::App& app, Options& options) {
       ->excludes(alpha);
   add(ae::cli::add_number(app, "--region-alpha", images.region_alpha,
                           "A region counts only when its peak is above what this share of held-out good images reach "
-                          "anywhere; 1 lets every region count (default 0.5)",
+                          "anywhere; 1 lets every region count (default 0.05, and 1 with --pixel-threshold)",
                           0, 1));
   add(ae::cli::add_integer(app, "--minimum-area", images.minimum_area,
                            "A region counts only when it has so many pixels (default 1)", 1, 1 << 30));
@@ -97,7 +98,10 @@ void declare(CLI::App& app, Options& options) {
       ae::cli::add_number(app, "--threshold", options.score.threshold, "Flag rows with this score or more",
                           -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity());
   auto* alpha =
-      ae::cli::add_number(app, "--alpha", options.score.alpha, "Flag rows with a p-value of at most this", 0, 1);
+      ae::cli::add_number(app, "--alpha", options.score.alpha,
+                          "Flag rows with a p-value of at most this; below 1/(n + 1) for n calibration rows, by the "
+                          "extreme-value tail (generalised Pareto) of their scores, in a column tail_p_value",
+                          0, 1);
   auto* fdr = ae::cli::add_number(app, "--fdr", options.score.fdr,
                                   "Flag as many rows as keep the expected share of false alarms among them at this "
                                   "(Benjamini-Hochberg; needs the whole input)",
@@ -119,6 +123,8 @@ void declare(CLI::App& app, Options& options) {
                       ->type_name("FILE");
   options.for_tables = {explain, rows, exclude};
   app.add_flag("--fail-on-anomaly", options.fail_on_anomaly, "Exit with code 3 when a row is flagged");
+  app.add_flag("--fail-on-drift", options.fail_on_drift,
+               "Exit with code 3 when the rows do not score as those the p-values are calibrated with (p < 0.001)");
   declare_images(app, options);
 }
 
@@ -225,6 +231,7 @@ int run(Options& options, ae::cli::Context& context) {
   if (options.score.stream.inputs.size() > 1 && !(options.only_rows.empty() && options.exclude_rows.empty())) {
     throw ae::UsageError("--rows and --exclude-rows name rows of one table; give one input");
   }
+  options.score.watch_drift = options.fail_on_drift;
   options.score.exclude_rows = options.exclude_rows;
   options.score.only_rows = options.only_rows;
   auto output = ae::Output::open(options.output, context.options.force);
@@ -236,7 +243,8 @@ int run(Options& options, ae::cli::Context& context) {
   output.commit();
   context.reporter.info(std::to_string(totals.rows) + " rows scored" +
                         (flags ? ", " + std::to_string(totals.flagged) + " flagged" : ""));
-  return options.fail_on_anomaly && totals.flagged > 0 ? static_cast<int>(ae::ExitCode::anomalies_found) : 0;
+  const bool alarmed = (options.fail_on_anomaly && totals.flagged > 0) || (options.fail_on_drift && totals.drifted);
+  return alarmed ? static_cast<int>(ae::ExitCode::anomalies_found) : 0;
 }
 
 }  // namespace

@@ -327,7 +327,8 @@ class CsvRows final : public RowSource {
   const std::vector<std::string>& columns() const override { return columns_; }
 
   bool next() override {
-    retired_.clear();
+    if (!retired_.empty()) [[unlikely]]
+      reuse_retired();
     if (!unquoted_.empty()) unquoted_.clear();
     if (replay_) {
       replay_ = false;
@@ -428,7 +429,7 @@ class CsvRows final : public RowSource {
     DelimiterProbe probe;
     probe.start_at(text_begin_);
     while (!probe.look(bytes(), filled_) && !ended_ && filled_ <= kMaxRecordBytes) {
-      if (capacity_ - filled_ < kChunk) make_room(false);
+      if (capacity_ - filled_ < kChunk) make_room();
       fill();
     }
     if (probe.count() <= 1) return probe.only();
@@ -533,9 +534,9 @@ class CsvRows final : public RowSource {
   void read_more(bool keep_row) {
     if (!keep_row) {
       forget_rows();
-      if (capacity_ - filled_ < kChunk) make_room(false);
-    } else if (capacity_ == filled_) {
-      make_room(true);
+      if (capacity_ - filled_ < kChunk) make_room();
+    } else if (capacity_ - filled_ < kChunk) {
+      continue_elsewhere();
     }
     fill();
     index_.scan(bytes(), scanned_, filled_, ended_);
@@ -555,11 +556,38 @@ class CsvRows final : public RowSource {
     dropped_ += shift;
   }
 
-  void make_room(bool keep_old) {
+  void make_room() {
     Buffer bigger = new_buffer(2 * capacity_);
     std::memcpy(bigger.get(), buffer_.get(), filled_);
-    if (keep_old) retired_.push_back(std::move(buffer_));
     buffer_ = std::move(bigger);
+  }
+
+  // The current row and what follows it go on in another buffer. The old one stays as it is until the next row, because
+  // views into it are out.
+  void continue_elsewhere() {
+    const Offset begin = index_.begin(first_);
+    const Offset kept = filled_ - begin;
+    retired_.push_back({std::move(buffer_), capacity_});
+    if (spare_.bytes && spare_.capacity - kept >= kChunk && spare_.capacity >= kept) {
+      buffer_ = std::move(spare_.bytes);
+      capacity_ = spare_.capacity;
+    } else {
+      std::size_t capacity = capacity_;
+      while (capacity - kept < kChunk) capacity *= 2;
+      buffer_ = new_buffer(capacity);
+    }
+    std::memcpy(buffer_.get(), retired_.back().bytes.get() + begin, kept);
+    index_.forget_before(first_, next_record_ - 1);
+    last_ -= first_ - 1;
+    first_ = 1;
+    next_record_ = 1;
+    filled_ = scanned_ = kept;
+    dropped_ += begin;
+  }
+
+  void reuse_retired() {
+    spare_ = std::move(retired_.back());
+    retired_.clear();
   }
 
   void fill() {
@@ -656,7 +684,12 @@ class CsvRows final : public RowSource {
   std::vector<std::string> columns_;
 
   Buffer buffer_;
-  std::vector<Buffer> retired_;  // outgrown while views into the current row were out
+  struct Retired {
+    Buffer bytes;
+    std::size_t capacity = 0;
+  };
+  std::vector<Retired> retired_;  // left while views into the current row were out
+  Retired spare_;                 // one of them, to be used again
   std::size_t capacity_ = 0;
   Offset filled_ = 0;
   Offset scanned_ = 0;

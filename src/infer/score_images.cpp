@@ -141,8 +141,9 @@ class ImageScorer {
     rule_.threshold =
         options_.pixel_threshold ? *options_.pixel_threshold : head_.pixel_threshold(options_.pixel_alpha);
     rule_.peak = rule_.threshold;
-    if (head_.calibrated() && options_.region_alpha) {
-      rule_.peak = std::max(rule_.peak, head_.peak_threshold(*options_.region_alpha));
+    if (head_.calibrated()) {
+      const double region_alpha = options_.region_alpha.value_or(options_.pixel_threshold ? 1 : 0.05);
+      rule_.peak = std::max(rule_.peak, head_.peak_threshold(region_alpha));
     }
     rule_.minimum_area = options_.minimum_area;
     rule_.opening = options_.opening;

@@ -67,7 +67,9 @@ struct ScoreImagesOptions {
 
   double pixel_alpha = 0.01;              // share of held-out good pixels above the pixel threshold
   std::optional<double> pixel_threshold;  // instead
-  std::optional<double> region_alpha = 0.5;
+  // A region's peak must be above what this share of held-out good images reach; by default 0.05, and 1 (any peak will
+  // do) with a pixel threshold of the user's.
+  std::optional<double> region_alpha;
   std::int64_t minimum_area = 1;  // original pixels
   std::int64_t opening = 1;       // side of a square, original pixels
   ImagePage* page = nullptr;      // told of every image

@@ -22,6 +22,15 @@
 namespace ae::infer {
 namespace {
 
+// Rarer than once in a thousand batches that do score as the calibration rows.
+constexpr double kDriftAlarm = 1e-3;
+
+std::string rounded(double value, const char* format) {
+  char text[32];
+  std::snprintf(text, sizeof text, format, value);
+  return text;
+}
+
 // Rows chosen by --rows and --exclude-rows.
 class RowFilter {
  public:
@@ -118,7 +127,10 @@ class TableScorer {
         reporter_(reporter),
         filter_(options),
         columns_(element_columns(checkpoint.schema())),
-        explained_(std::min<std::size_t>(static_cast<std::size_t>(options.explain), columns_.size())) {
+        explained_(std::min<std::size_t>(static_cast<std::size_t>(options.explain), columns_.size())),
+        by_tail_(options.alpha && checkpoint.calibration().has_tail() &&
+                 *options.alpha < checkpoint.calibration().smallest()),
+        drift_(checkpoint.calibration()) {
     if (options.fdr) spool_ = std::make_unique<Spool>();
     warn_about_calibration();
   }
@@ -136,6 +148,7 @@ class TableScorer {
       reporter_.warning(std::to_string(unobserved_) + " of " + std::to_string(totals_.rows) +
                         " rows have no observed cell; their score is 0 and says nothing");
     }
+    judge_drift();
     return totals_;
   }
 
@@ -147,6 +160,12 @@ class TableScorer {
     if (calibration.size() == 0) {
       reporter_.warning(checkpoint_.name() +
                         ": holds no calibration scores (trained without held-out rows), so every p_value is 1");
+    } else if (by_tail_) {
+      reporter_.info(
+          "--alpha " + number_text(*options_.alpha) + " is below the smallest p_value that " +
+          std::to_string(calibration.size()) + " calibration rows can give, " + number_text(calibration.smallest()) +
+          "; flags go by tail_p_value, a generalised Pareto tail of the " + std::to_string(calibration.exceedances()) +
+          " largest of their scores (shape " + rounded(calibration.tail().shape, "%.3g") + ")");
     } else if (options_.alpha && *options_.alpha < calibration.smallest()) {
       reporter_.warning("--alpha " + number_text(*options_.alpha) + " flags nothing: with " +
                         std::to_string(calibration.size()) + " held-out rows the smallest p_value is " +
@@ -154,9 +173,29 @@ class TableScorer {
     }
   }
 
+  // Where flags rest on the calibration a stale one is worth a warning; else it is told in passing.
+  void judge_drift() {
+    const double p_value = drift_.p_value();
+    totals_.drifted = p_value < kDriftAlarm;
+    if (!totals_.drifted) return;
+    const std::string line =
+        "these rows do not score as the " + std::to_string(checkpoint_.calibration().size()) +
+        " normal rows that p_value is calibrated with (p = " + rounded(p_value, "%.2g") + "; " +
+        rounded(100 * drift_.bulk_share(), "%.1f") +
+        " % of them score at or below the calibration's median, Kolmogorov-Smirnov distance there " +
+        rounded(drift_.distance(), "%.2g") +
+        "): the data have changed, or most rows are anomalous; train again on recent normal rows";
+    if (options_.alpha || options_.fdr || options_.watch_drift) {
+      reporter_.warning(line);
+    } else {
+      reporter_.info(line);
+    }
+  }
+
   void write_header(const data::TableReader& reader) {
     has_label_ = reader.has_label();
     std::string line = "id,score,p_value";
+    if (by_tail_) line += ",tail_p_value";
     if (flags()) line += ",flag";
     if (has_label_) line += ",label";
     for (std::size_t k = 1; k <= explained_; ++k) {
@@ -184,13 +223,18 @@ class TableScorer {
                        "; the model is not usable for such values");
       }
       const double p_value = checkpoint_.calibration().p_value(score);
-      count_row(block, row);
+      const double tail_p_value = by_tail_ ? checkpoint_.calibration().tail_p_value(score) : p_value;
+      count_row(block, row, score);
       const std::size_t start = text.size();
       append_csv_field(text, block.ids.empty() ? std::to_string(block.row_numbers[row]) : block.ids[row]);
       text += ',';
       append_number(text, score);
       text += ',';
       append_number(text, p_value);
+      if (by_tail_) {
+        text += ',';
+        append_number(text, tail_p_value);
+      }
       after.clear();
       if (has_label_) {
         after += ',';
@@ -204,19 +248,22 @@ class TableScorer {
         text.resize(start);
         continue;
       }
-      if (flags()) append_flag(text, options_.threshold ? score >= *options_.threshold : p_value <= *options_.alpha);
+      if (flags())
+        append_flag(text, options_.threshold ? score >= *options_.threshold : tail_p_value <= *options_.alpha);
       text += after;
     }
     output_.write(text);
     output_.flush();  // a block ends where the input makes us wait: answer what is there
   }
 
-  void count_row(const data::Block& block, std::size_t row) {
+  void count_row(const data::Block& block, std::size_t row, double score) {
     ++totals_.rows;
     const auto begin = block.observed.begin() + static_cast<std::ptrdiff_t>(row * columns_.size());
     if (std::none_of(begin, begin + static_cast<std::ptrdiff_t>(columns_.size()),
                      [](auto seen) { return seen != 0; })) {
       ++unobserved_;
+    } else {
+      drift_.add(score);
     }
   }
 
@@ -269,6 +316,8 @@ class TableScorer {
   RowFilter filter_;
   std::vector<const data::Column*> columns_;
   std::size_t explained_;
+  bool by_tail_;  // flags go by the extreme-value tail
+  stats::DriftMonitor drift_;
   std::unique_ptr<Spool> spool_;
   std::map<double, std::int64_t> p_values_;  // at most one more entry than calibration scores
   std::vector<std::int64_t> order_;

@@ -45,16 +45,18 @@ at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t 
 
 }  // namespace
 
-Reconstruction Autoencoder::reconstruct(const model::Batch& batch) const {
+Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::Batch& target) const {
   const torch::NoGradGuard no_grad;
   network_->set_training(false);
   std::vector<at::Tensor> elements, expected, latent;
-  const std::int64_t height = piece_samples(batch);
-  for (std::int64_t begin = 0; begin < batch.samples(); begin += height) {
-    const std::int64_t samples = std::min(height, batch.samples() - begin);
-    const model::Batch piece{padded_piece(batch.values, begin, samples, height),
-                             padded_piece(batch.observed, begin, samples, height)};
-    const auto output = network_->forward(piece);
+  const std::int64_t height = piece_samples(target);
+  for (std::int64_t begin = 0; begin < target.samples(); begin += height) {
+    const std::int64_t samples = std::min(height, target.samples() - begin);
+    const model::Batch input{padded_piece(seen.values, begin, samples, height),
+                             padded_piece(seen.observed, begin, samples, height)};
+    const model::Batch piece{padded_piece(target.values, begin, samples, height),
+                             padded_piece(target.observed, begin, samples, height)};
+    const auto output = network_->forward(input);
     elements.push_back(loss_.evaluate(output, piece).elements.narrow(0, 0, samples));
     expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
     latent.push_back(output.code.latent.narrow(0, 0, samples));

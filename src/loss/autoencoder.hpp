@@ -3,6 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <memory>
 
 #include "loss/composition.hpp"
@@ -33,7 +34,9 @@ class Autoencoder {
   const std::vector<model::Element>& elements() const { return domain().elements; }
 
   // Evaluation mode, no gradients. A sample's answer does not depend on the other samples of the batch (at least one).
-  Reconstruction reconstruct(const model::Batch& batch) const;
+  Reconstruction reconstruct(const model::Batch& batch) const { return reconstruct(batch, batch); }
+  // The same of a target from what is seen of it: `seen` may hide elements, the loss is that of the target's.
+  Reconstruction reconstruct(const model::Batch& seen, const model::Batch& target) const;
   // Its `expected` alone, without the cost of the loss.
   at::Tensor expected(const model::Batch& batch) const;
 

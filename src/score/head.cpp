@@ -6,6 +6,9 @@
 #include <array>
 #include <cmath>
 
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "score/makers.hpp"
 #include "score/maps.hpp"
 
 namespace ae::score {
@@ -14,16 +17,27 @@ namespace {
 // The reconstruction loss itself: the weighted mean over the observed elements.
 class LossHead final : public Head {
  public:
-  at::Tensor shares(const model::Batch& batch, const loss::Reconstruction& reconstruction) const override {
+  Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const override {
+    const auto reconstruction = autoencoder.reconstruct(batch);
     const auto observed = batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64);
-    return reconstruction.elements.flatten(1).to(torch::kFloat64) / observed;
+    return {reconstruction.elements.flatten(1).to(torch::kFloat64) / observed,
+            reconstruction.expected.flatten(1).to(torch::kFloat64)};
   }
 };
 
-constexpr std::array<config::Entry<Head>, 2> kHeads{{
+constexpr std::array<config::Entry<Head>, 8> kHeads{{
     {"loss", "The reconstruction loss of a row: the weighted mean over its observed cells; of images, \"map\".",
      [] { return std::unique_ptr<Head>(std::make_unique<LossHead>()); }},
+    {"normalized", "The loss of each column relative to its mean on normal rows.", make_normalized},
+    {"mahalanobis", "Mahalanobis distance of the residual, or of residual and latent code together.", make_mahalanobis},
+    {"masked", "How well each cell is reconstructed from the others, with groups of cells hidden in turn.",
+     make_masked},
+    {"neighbours", "How well the nearest normal training rows, kept in the model, reconstruct the row.",
+     make_neighbours},
+    {"prototypes", "How well cells of normal rows, kept as centres and spreads without any row, reconstruct the row.",
+     make_prototypes},
     {"map", "The error map of an image: its most erroneous pixels, against those of held-out good images.", make_map},
+    {"fusion", "Several heads in one score, each relative to what it gives normal rows.", make_fusion},
 }};
 
 constexpr std::int64_t kRowsAtOnce = 1024;
@@ -34,9 +48,115 @@ std::int64_t samples_at_once(const model::Domain& domain) {
   return std::clamp<std::int64_t>(kPixelsAtOnce / (domain.grid[0] * domain.grid[1]), 1, kRowsAtOnce);
 }
 
+// Table rows that a head sees at once. Matrix products of different heights may differ in the last bit; with one
+// height a row's score does not depend on the rows it came with.
+constexpr std::int64_t kPiece = 256;
+
+at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end) {
+  const auto part = rows.narrow(0, begin, end - begin);
+  if (end - begin == kPiece) return part;
+  return torch::cat({part, torch::zeros({kPiece - (end - begin), rows.size(1)}, rows.options())});
+}
+
+Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch,
+                        std::int64_t first_training) {
+  if (batch.values.dim() != 2) return head.answer(autoencoder, batch, first_training);
+  std::vector<at::Tensor> shares, expected;
+  for (std::int64_t begin = 0; begin < batch.samples(); begin += kPiece) {
+    const auto end = std::min(begin + kPiece, batch.samples());
+    const auto answer = head.answer(autoencoder, {padded(batch.values, begin, end), padded(batch.observed, begin, end)},
+                                    first_training < 0 ? -1 : first_training + begin);
+    shares.push_back(answer.shares.narrow(0, 0, end - begin));
+    expected.push_back(answer.expected.narrow(0, 0, end - begin));
+  }
+  return {torch::cat(shares), torch::cat(expected)};
+}
+
+data::Dtype dtype_of(const at::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case torch::kFloat32:
+      return data::Dtype::f32;
+    case torch::kFloat64:
+      return data::Dtype::f64;
+    case torch::kInt64:
+      return data::Dtype::i64;
+    default:
+      return data::Dtype::u8;
+  }
+}
+
+torch::ScalarType scalar_type_of(data::Dtype dtype) {
+  switch (dtype) {
+    case data::Dtype::f32:
+      return torch::kFloat32;
+    case data::Dtype::f64:
+      return torch::kFloat64;
+    case data::Dtype::i64:
+      return torch::kInt64;
+    default:
+      return torch::kUInt8;
+  }
+}
+
+std::string shape_text(const std::vector<std::int64_t>& shape) {
+  std::vector<std::string> sizes;
+  for (const auto size : shape) sizes.push_back(size < 0 ? "any" : std::to_string(size));
+  return "[" + ae::join(sizes, ", ", 8) + "]";
+}
+
 }  // namespace
 
 std::span<const config::Entry<Head>> heads() { return kHeads; }
+
+// "fusion" is the last one: its members are of this registry too, and would contain themselves.
+std::span<const config::Entry<Head>> fusable_heads() { return std::span(kHeads).first(kHeads.size() - 1); }
+
+void check_judges(const Head& head, const model::Domain& domain) {
+  if (head.judges(domain)) return;
+  std::vector<std::string> fitting;
+  for (const auto& entry : heads()) {
+    if (entry.make()->judges(domain)) fitting.push_back(ae::quoted(entry.name));
+  }
+  throw UsageError("/score/type: this head does not judge " + std::string(domain.noun()) +
+                   ", which the data are; use " + ae::join(fitting, " or "));
+}
+
+data::NamedArray to_array(const at::Tensor& tensor) {
+  const auto dense = tensor.detach().contiguous();
+  return {dtype_of(dense), dense.sizes().vec(),
+          std::string(static_cast<const char*>(dense.data_ptr()), dense.nbytes())};
+}
+
+at::Tensor from_arrays(const Arrays& arrays, const std::string& name, data::Dtype dtype,
+                       const std::vector<std::int64_t>& shape) {
+  const auto found = arrays.find(name);
+  if (found == arrays.end()) {
+    throw InputError(ae::quoted(name) + " of the score head is missing; the file is not a whole checkpoint");
+  }
+  const data::NamedArray& array = found->second;
+  bool fits = array.dtype == dtype && array.shape.size() == shape.size();
+  for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] < 0 || shape[i] == array.shape[i];
+  if (!fits) {
+    throw InputError(ae::quoted(name) + " of the score head is " + std::string(data::dtype_name(array.dtype)) + " " +
+                     shape_text(array.shape) + "; this model needs " + std::string(data::dtype_name(dtype)) + " " +
+                     shape_text(shape));
+  }
+  auto tensor = torch::empty(array.shape, scalar_type_of(dtype));
+  std::copy(array.bytes.begin(), array.bytes.end(), static_cast<char*>(tensor.data_ptr()));
+  return tensor;
+}
+
+Arrays with_prefix(const Arrays& arrays, const std::string& prefix) {
+  Arrays chosen;
+  for (auto at = arrays.lower_bound(prefix); at != arrays.end() && at->first.starts_with(prefix); ++at) {
+    chosen[at->first.substr(prefix.size())] = at->second;
+  }
+  return chosen;
+}
+
+void add_with_prefix(Arrays& to, const std::string& prefix, Arrays from) {
+  for (auto& [name, array] : from) to[prefix + name] = std::move(array);
+}
 
 double make_sum_exact(double* shares, std::int64_t count) {
   double magnitude = 0;
@@ -51,11 +171,13 @@ double make_sum_exact(double* shares, std::int64_t count) {
   return sum;
 }
 
-Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch) {
-  const auto reconstruction = autoencoder.reconstruct(batch);
+Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch,
+             std::int64_t first_training) {
+  const torch::NoGradGuard no_grad;
+  const auto answer = answer_in_pieces(autoencoder, head, batch, first_training);
   Scored scored;
-  scored.shares = head.shares(batch, reconstruction).contiguous();
-  scored.expected = reconstruction.expected.flatten(1).to(torch::kFloat64).contiguous();
+  scored.shares = answer.shares.contiguous();
+  scored.expected = answer.expected.contiguous();
   const std::int64_t elements = scored.shares.size(1);
   scored.scores.resize(static_cast<std::size_t>(batch.samples()));
   for (std::int64_t i = 0; i < batch.samples(); ++i) {
@@ -65,15 +187,25 @@ Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model
   return scored;
 }
 
-std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& head, const model::Samples& samples) {
+std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& head, const model::Samples& samples,
+                              bool training) {
   std::vector<double> all;
   all.reserve(static_cast<std::size_t>(samples.size()));
   const std::int64_t at_once = samples_at_once(autoencoder.domain());
   for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
-    const auto scored = score(autoencoder, head, samples.range(begin, std::min(begin + at_once, samples.size())));
+    const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
+    const auto scored = score(autoencoder, head, batch, training ? begin : -1);
     all.insert(all.end(), scored.scores.begin(), scored.scores.end());
   }
   return all;
+}
+
+std::vector<double> honest_scores(const FitContext& context, const Head& head) {
+  auto scores = scores_of(context.autoencoder, head, context.held_out);
+  if (!head.leaves_out()) return scores;
+  const auto training = scores_of(context.autoencoder, head, context.training, true);
+  scores.insert(scores.end(), training.begin(), training.end());
+  return scores;
 }
 
 }  // namespace ae::score

@@ -1,14 +1,19 @@
 // Score heads: from the pair's answer to one number per sample that is larger the stranger the sample, and to the share
 // each element has in it. Fitted on normal samples, stored in the checkpoint.
+//
+// Adding a head: one class in a .cpp of this room, its maker in score/makers.hpp and one line in heads(). Help, JSON
+// Schema, validation and the sweep tests follow from the registry.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/reporter.hpp"
 #include "config/fields.hpp"
 #include "data/safetensors.hpp"
 #include "loss/autoencoder.hpp"
@@ -17,20 +22,51 @@ namespace ae::score {
 
 using Arrays = std::map<std::string, data::NamedArray>;
 
+// What a head may learn from: normal samples only.
+struct FitContext {
+  const loss::Autoencoder& autoencoder;
+  const model::Samples& training;  // the network learned from these
+  const model::Samples& held_out;  // and not from these; may be empty
+  std::uint64_t seed = 0;
+  Reporter& reporter;
+};
+
+// shares   [samples, elements] float64 (of images: elements = channels x height x width): their sum is the score
+// expected [samples, elements] float64, network units: what would have been normal there
+struct Answer {
+  at::Tensor shares;
+  at::Tensor expected;
+};
+
 class Head : public config::Section {
  public:
   void fields(config::Fields&) override {}
   virtual bool judges(const model::Domain& domain) const { return !domain.images(); }
-  // Learns what it needs from normal samples (those the network was trained on).
-  virtual void fit(const loss::Autoencoder&, const model::Samples&) {}
-  // [samples, elements] float64: shares whose sum over elements is the sample's score. Of images, every pixel of every
-  // channel is one element: [samples, channels * height * width].
-  virtual at::Tensor shares(const model::Batch& batch, const loss::Reconstruction& reconstruction) const = 0;
+  virtual void fit(const FitContext&) {}
+
+  // The answer for new samples, or, with `first_training` >= 0, for training samples first_training, first_training +
+  // 1, ... as if they had not been trained on, as far as leaves_out() promises that. A sample's answer depends on
+  // nothing but its observed elements; score() calls it with batches of one fixed height.
+  virtual Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
+                        std::int64_t first_training = -1) const = 0;
+  // Whether training samples are answered as new ones would be: nothing scores itself.
+  virtual bool leaves_out() const { return false; }
+
+  // What fit() learned, and back. restore() trusts nothing: InputError (its line begins with the array's name) when
+  // arrays are missing, have other shapes or types than this pair needs, or hold impossible values.
   virtual Arrays state() const { return {}; }
-  virtual void restore(const Arrays&) {}  // InputError when arrays are missing or have wrong shapes
+  virtual void restore(const Arrays&, const loss::Autoencoder&) {}
 };
 
-std::span<const config::Entry<Head>> heads();  // loss, map
+using HeadList = config::VariantList<Head>;
+
+// loss, normalized, mahalanobis, masked, neighbours, prototypes, map, fusion
+std::span<const config::Entry<Head>> heads();
+
+std::span<const config::Entry<Head>> fusable_heads();  // those that "fusion" may combine: all others
+
+// UsageError when the head does not judge such data, naming those that do.
+void check_judges(const Head& head, const model::Domain& domain);
 
 // scores [samples]; shares and expected [samples, elements] float64, contiguous (expected in network units).
 // Every row of `shares` sums to its score exactly, in any order of summation.
@@ -39,10 +75,16 @@ struct Scored {
   at::Tensor shares;
   at::Tensor expected;
 };
-Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch);
+Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch,
+             std::int64_t first_training = -1);
 
-// Scores of a whole set, in batches.
-std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& head, const model::Samples& samples);
+// Scores of a whole set, in batches; `training`: the set is the one the pair was trained on (see Head::answer).
+std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& head, const model::Samples& samples,
+                              bool training = false);
+
+// Scores of normal rows as new rows would get them: of the held-out rows, and of the training rows when the head
+// answers them honestly. What p-values are calibrated with.
+std::vector<double> honest_scores(const FitContext& context, const Head& head);
 
 // Rounds shares of one row to multiples of a power of two about 2^-51 of their absolute sum: sums of such numbers
 // are exact in double, hence the same in any order. Returns the sum.

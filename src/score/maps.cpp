@@ -315,9 +315,11 @@ MapHead::Answer MapHead::answer(const at::Tensor& image, const at::Tensor& recon
   return {normalized(smooth(error, sigma), pixel_), reduce(normalized(smooth(error, image_sigma), image_))};
 }
 
-at::Tensor MapHead::shares(const model::Batch& batch, const loss::Reconstruction& reconstruction) const {
+score::Answer MapHead::answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const {
+  const auto reconstruction = autoencoder.reconstruct(batch);
   const auto elements = reconstruction.elements.flatten(1).to(torch::kFloat64);
-  return elements / batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64);
+  return {elements / batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64),
+          reconstruction.expected.flatten(1).to(torch::kFloat64)};
 }
 
 // --- Calibration -----------------------------------------------------------------------------------------------------
@@ -479,7 +481,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   const bool position = normalize == "position" || (normalize == "auto" && one_size && images.count > 1);
   const bool normalizes = normalize != "none";
   const auto without = [&](const Moments& moments, const at::Tensor& map) {
-    return normalizes ? moments.normalizer(position, map, border_of(map)) : Normalizer{};
+    return normalizes ? moments.normalizer(position, map, map.defined() ? border_of(map) : 0) : Normalizer{};
   };
 
   std::size_t best = 0;
@@ -533,8 +535,11 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
       std::snprintf(text, sizeof text, "%s%s %.3f / %.3f", told.empty() ? "" : ", ",
                     std::string(kKinds[1 + static_cast<std::size_t>(all[c].kind)].name).c_str(), auroc, precision);
       told += text;
-      if (auroc + precision > best_sum) {
-        best_sum = auroc + precision;
+      // Precision of pixels counts half: made-up defects are larger and sharper than most real ones, which favours maps
+      // that keep edges over maps that notice faint ones.
+      const double sum = auroc + 0.5 * precision;
+      if (sum > best_sum) {
+        best_sum = sum;
         best = c;
       }
     }
@@ -614,7 +619,7 @@ Arrays MapHead::state() const {
   return arrays;
 }
 
-void MapHead::restore(const Arrays& arrays) {
+void MapHead::restore(const Arrays& arrays, const loss::Autoencoder&) {
   const auto damaged = [](const std::string& name, const std::string& what) {
     return InputError("head." + name + ": " + what + "; the file is damaged");
   };

@@ -66,10 +66,11 @@ class MapHead final : public Head {
   void fields(config::Fields& f) override;
   void check(std::vector<config::Problem>& problems) const override;
   bool judges(const model::Domain& domain) const override { return domain.images(); }
-  // The loss of each pixel; images are scored by answer().
-  at::Tensor shares(const model::Batch& batch, const loss::Reconstruction& reconstruction) const override;
+  // The loss of each pixel; whole images are answered by the other answer().
+  score::Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
+                       std::int64_t first_training) const override;
   Arrays state() const override;
-  void restore(const Arrays& arrays) override;
+  void restore(const Arrays& arrays, const loss::Autoencoder& autoencoder) override;
 
   // Learns normaliser, kind (when "auto") and pixel quantiles. Returns the image scores of the held-out images, each
   // normalised without its own contribution, so that they are what new good images will get. Tells the chosen kind.
@@ -108,7 +109,7 @@ class MapHead final : public Head {
   double reduce(const at::Tensor& map) const;
   std::int64_t border_of(const at::Tensor& map) const;
 
-  std::string kind = "auto";
+  std::string kind = "fused";
   double sigma = 1.5;
   double image_sigma = 1;
   std::int64_t border = 3;

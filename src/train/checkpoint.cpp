@@ -143,7 +143,10 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
     throw InputError(name + ": holds " + std::to_string(weights.size()) + " model tensors, its config describes " +
                      std::to_string(state.size()) + "; the file is damaged");
   }
-  config.score->restore(with_prefix(file.arrays, "head."));
+  as_input_error(name, [&] {
+    score::check_judges(*config.score, domain);
+    config.score->restore(with_prefix(file.arrays, "head."), *checkpoint.autoencoder_);
+  });
   return checkpoint;
 }
 

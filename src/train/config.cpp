@@ -43,6 +43,9 @@ void TrainingOptions::fields(config::Fields& f) {
   f.variants("corruption", corruption, corruption_set,
              "What is done to the network's input while training, in this order; null masks cells when the training "
              "rows have missing cells and does nothing otherwise.");
+  f.number("trim", trim, {0, 0.9},
+           "Share of the training rows, those with the highest loss, that each epoch after the first leaves out, and "
+           "that the finished model does not count as normal: for training data with anomalies among them.");
   f.number("validation_fraction", validation_fraction, {0, 1, false, true},
            "Share of the training rows held out for early stopping and for calibrating p-values.");
   f.section("early_stopping", early_stopping, "When to end before the last epoch; needs held-out rows.");

@@ -52,6 +52,7 @@ class ImageLoader {
             std::move(held_out_samples_),
             {},
             std::make_optional<data::Geometry>(geometry_),
+            {},
             hash_.hex()};
   }
 
@@ -133,6 +134,7 @@ Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data:
           std::make_unique<model::TableSamples>(table.held_out),
           std::move(table.schema),
           std::nullopt,
+          std::move(table.training.row_numbers),
           table.data_sha256};
 }
 

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "base/reporter.hpp"
 #include "data/geometry.hpp"
@@ -23,6 +24,7 @@ struct Dataset {
   std::unique_ptr<model::Samples> held_out;  // may be empty
   data::Schema schema;                       // of tables
   std::optional<data::Geometry> geometry;    // of images
+  std::vector<std::int64_t> training_rows;   // of tables: 0-based row number in the file of each training sample
   std::string data_sha256;                   // of a table file's bytes; of the images' ids, sizes and network pixels
 };
 

@@ -3,7 +3,6 @@
 #include <torch/torch.h>
 
 #include <algorithm>
-#include <cmath>
 
 #include "base/random.hpp"
 #include "train/synthetic_defects.hpp"
@@ -49,9 +48,9 @@ std::vector<double> calibrate_map_head(score::MapHead& head, const loss::Autoenc
     const auto other = images.load((i + 1) % count);
     const bool same_size = other.sizes() == image.sizes();
     const auto sample = defects->draw(cut(image, box), cut(same_size ? other : image, box), random);
-    // The network may have learned to remove exactly such defects, and real ones are often fainter: a third each at
-    // full, half and quarter strength.
-    const double strength = std::ldexp(1.0, -static_cast<int>(random.below(3)));
+    // The network may have learned to remove exactly such defects, and real ones are often fainter: half of them are
+    // at half strength.
+    const double strength = random.below(2) == 0 ? 1.0 : 0.5;
     auto place = cut(damaged.image, box);
     place.copy_(place + strength * (sample.image - place));
     cut(damaged.mask, box).copy_(sample.mask);

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <filesystem>
@@ -97,9 +98,13 @@ void Loop::run() {
 }
 
 void Loop::run_epoch() {
-  const std::int64_t samples = objective_.training_samples();
   const auto seed = static_cast<std::uint64_t>(options_.seed);
-  const auto order = permutation(samples, Random(stream_key(seed, "order", static_cast<std::uint64_t>(epoch_))));
+  auto order =
+      permutation(objective_.training_samples(), Random(stream_key(seed, "order", static_cast<std::uint64_t>(epoch_))));
+  // Before the first epoch the weights know nothing to distrust a sample by.
+  if (step_ == 0) left_out_ = epoch_ > 0 ? objective_.distrusted() : std::vector<std::int64_t>();
+  std::erase_if(order, [&](auto sample) { return std::binary_search(left_out_.begin(), left_out_.end(), sample); });
+  const auto samples = static_cast<std::int64_t>(order.size());
   std::int64_t steps = (samples + options_.batch_size - 1) / options_.batch_size;
   // A last batch too small for batch statistics joins the one before it.
   const std::int64_t rest = samples - (steps - 1) * options_.batch_size;
@@ -200,6 +205,8 @@ void Loop::save_state() {
   objective_.save_optimizer(state.arrays);
   const std::vector<std::int64_t> counters{epoch_, step_, summed_};
   state.arrays["loop.counters"] = data::NamedArray::of(data::Dtype::i64, {3}, counters.data(), counters.size());
+  state.arrays["loop.left_out"] = data::NamedArray::of(data::Dtype::i64, {static_cast<std::int64_t>(left_out_.size())},
+                                                       left_out_.data(), left_out_.size());
   state.arrays["loop.sums"] = doubles(sums_);
   state.arrays["loop.elapsed"] = doubles({elapsed()});
   std::vector<double> flat;
@@ -241,13 +248,20 @@ void Loop::resume() {
   }
   std::int64_t values[3];
   std::memcpy(values, counters->second.bytes.data(), sizeof values);
+  const auto left_out = state.arrays.find("loop.left_out");
+  if (left_out == state.arrays.end() || left_out->second.dtype != data::Dtype::i64) {
+    throw damaged("\"loop.left_out\" is missing");
+  }
+  std::vector<std::int64_t> omitted(left_out->second.bytes.size() / sizeof(std::int64_t));
+  std::memcpy(omitted.data(), left_out->second.bytes.data(), omitted.size() * sizeof(std::int64_t));
   const auto sums = doubles(state.arrays, "loop.sums", state_file_);
   const auto flat = doubles(state.arrays, "loop.history", state_file_);
   const auto before = doubles(state.arrays, "loop.elapsed", state_file_);
   const std::size_t losses = sums_.size();
   const std::size_t width = 2 + losses * (objective_.has_validation() ? 2 : 1);
-  if (values[0] < 0 || values[1] < 0 || values[2] < 0 || sums.size() != losses || before.size() != 1 ||
-      flat.size() != width * static_cast<std::size_t>(values[0])) {
+  if (values[0] < 0 || values[1] < 0 || values[2] < 0 || !std::is_sorted(omitted.begin(), omitted.end()) ||
+      static_cast<std::int64_t>(omitted.size()) >= objective_.training_samples() || sums.size() != losses ||
+      before.size() != 1 || flat.size() != width * static_cast<std::size_t>(values[0])) {
     throw damaged("the counters contradict each other");
   }
   history_.clear();
@@ -268,6 +282,7 @@ void Loop::resume() {
   epoch_ = values[0];
   step_ = values[1];
   summed_ = values[2];
+  left_out_ = std::move(omitted);
   sums_ = sums;
   seconds_before_ = before.front();
 }

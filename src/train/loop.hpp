@@ -71,10 +71,11 @@ class Loop {
   Publish publish_;
   Reporter& reporter_;
 
-  std::int64_t epoch_ = 0;    // the one running, 0-based
-  std::int64_t step_ = 0;     // next step in it
-  std::vector<double> sums_;  // of losses times samples, this epoch
-  std::int64_t summed_ = 0;   // samples in sums_
+  std::int64_t epoch_ = 0;              // the one running, 0-based
+  std::int64_t step_ = 0;               // next step in it
+  std::vector<std::int64_t> left_out_;  // training samples this epoch does without, ascending
+  std::vector<double> sums_;            // of losses times samples, this epoch
+  std::int64_t summed_ = 0;             // samples in sums_
   std::vector<EpochRecord> history_;
   Arrays best_;                // weights of best_epoch(history_), unprefixed
   double seconds_before_ = 0;  // of earlier sittings

@@ -22,6 +22,8 @@ class Objective {
   virtual std::vector<std::string> part_names() const = 0;
   virtual std::int64_t training_samples() const = 0;
   virtual std::int64_t smallest_batch() const { return 1; }
+  // Training samples, ascending, that the coming epoch should leave out, by the weights as they are now.
+  virtual std::vector<std::int64_t> distrusted() { return {}; }
   virtual std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) = 0;
   virtual bool has_validation() const = 0;
   virtual std::vector<double> validate() = 0;  // the same numbers whenever the weights are the same

@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/random.hpp"
 
@@ -27,6 +28,32 @@ std::vector<double> means(const loss::Evaluation& evaluation) {
 }
 
 }  // namespace
+
+std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, const model::Samples& samples,
+                                         double share) {
+  const auto count = static_cast<std::int64_t>(share * static_cast<double>(samples.size()));
+  if (count <= 0) return {};
+  const torch::NoGradGuard no_grad;
+  autoencoder.network().set_training(false);
+  std::vector<double> losses;
+  const std::int64_t at_once = validation_batch(autoencoder.domain());
+  for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
+    const auto values = autoencoder.loss()
+                            .evaluate(autoencoder.network().forward(batch), batch)
+                            .samples.to(torch::kFloat64)
+                            .contiguous();
+    losses.insert(losses.end(), values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
+  }
+  std::vector<std::int64_t> order(losses.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
+    return losses[static_cast<std::size_t>(a)] > losses[static_cast<std::size_t>(b)];
+  });
+  order.resize(static_cast<std::size_t>(count));
+  std::sort(order.begin(), order.end());
+  return order;
+}
 
 ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                                                  const model::Samples& held_out, const TrainingOptions& options)

@@ -9,6 +9,11 @@
 
 namespace ae::train {
 
+// The share of samples that the pair as it is reconstructs worst, ascending; of equal losses the earlier ones. Fewer
+// than all.
+std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, const model::Samples& samples,
+                                         double share);
+
 class ReconstructionObjective final : public Objective {
  public:
   // Everything referred to must outlive the objective. `held_out` may be empty.
@@ -18,6 +23,7 @@ class ReconstructionObjective final : public Objective {
   std::vector<std::string> part_names() const override { return autoencoder_.loss().part_names(); }
   std::int64_t training_samples() const override { return training_.size(); }
   std::int64_t smallest_batch() const override { return autoencoder_.network().uses_batch_statistics() ? 2 : 1; }
+  std::vector<std::int64_t> distrusted() override { return highest_losses(autoencoder_, training_, options_.trim); }
   std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) override;
   bool has_validation() const override { return held_out_.size() > 0; }
   std::vector<double> validate() override;

@@ -54,6 +54,7 @@ class RunFolder {
   fs::path state() const { return path_ / "state.safetensors"; }
   fs::path metrics() const { return path_ / "metrics.csv"; }
   fs::path config() const { return path_ / "config.json"; }
+  fs::path distrusted() const { return path_ / "distrusted.idx"; }
   fs::path manifest() const { return path_ / "run.json"; }
   const fs::path& path() const { return path_; }
 
@@ -97,6 +98,37 @@ Start decide(const RunFolder& folder, const RunOptions& options, const std::stri
   }
   throw UsageError(folder.path().string() +
                    ": holds the finished model of another config or other data; use --force to replace it");
+}
+
+// Samples without some of them.
+class Kept final : public model::Samples {
+ public:
+  Kept(const model::Samples& all, const std::vector<std::int64_t>& left_out) : all_(all) {
+    for (std::int64_t i = 0; i < all.size(); ++i) {
+      if (!std::binary_search(left_out.begin(), left_out.end(), i)) kept_.push_back(i);
+    }
+  }
+  std::int64_t size() const override { return static_cast<std::int64_t>(kept_.size()); }
+  model::Batch batch(const std::vector<std::int64_t>& indices) const override {
+    std::vector<std::int64_t> chosen;
+    for (const auto i : indices) chosen.push_back(kept_[static_cast<std::size_t>(i)]);
+    return all_.batch(chosen);
+  }
+  model::Batch range(std::int64_t begin, std::int64_t end) const override {
+    return all_.batch({kept_.begin() + begin, kept_.begin() + end});
+  }
+  bool has_missing() const override { return all_.has_missing(); }
+
+ private:
+  const model::Samples& all_;
+  std::vector<std::int64_t> kept_;
+};
+
+// One row number a line.
+std::string index_text(const std::vector<std::int64_t>& samples, const std::vector<std::int64_t>& row_numbers) {
+  std::string text;
+  for (const auto sample : samples) text += std::to_string(row_numbers[static_cast<std::size_t>(sample)]) + "\n";
+  return text;
 }
 
 std::string training_summary(const std::vector<EpochRecord>& history, const Dataset& data) {
@@ -151,10 +183,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   config.loss.resolve(data.domain.elements, config.model->variational());
   config.training.resolve(training.has_missing());
   if (data.domain.images() && config.score.type() == "loss") config.score.select("map");
-  if (!config.score->judges(data.domain)) {
-    throw UsageError("/score/type: found " + quoted(config.score.type()) + ", which does not judge " +
-                     std::string(data.domain.noun()) + "; use " + (data.domain.images() ? "\"map\"" : "\"loss\""));
-  }
+  score::check_judges(*config.score, data.domain);
   const bool observed_matters = training.has_missing() || config.training.masks_cells();
   loss::Autoencoder autoencoder(*config.model, config.loss.terms, data.domain, observed_matters, seed);
   config.training.check(data.domain);
@@ -179,10 +208,12 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   }
 
   ReconstructionObjective objective(autoencoder, training, held_out, config.training);
+  std::vector<std::int64_t> distrusted;  // training samples, by the published model
   const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history, bool last) {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
     const loss::Autoencoder finished(*config.model, config.loss.terms, data.domain, observed_matters, seed);
     restore_tensors("", finished.network().state(), best, "best weights");
+    distrusted = highest_losses(finished, training, config.training.trim);
     std::vector<double> calibration;
     if (auto* maps = dynamic_cast<score::MapHead*>(&*config.score)) {
       // A model on the way is calibrated on few images, so that training goes on soon.
@@ -193,11 +224,16 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
                                        last ? images.images() : std::min(images.images(), kImagesOnTheWay),
                                        config.training.corruption, seed, last ? reporter : silent);
     } else {
-      config.score->fit(finished, training);
-      calibration = score::scores_of(finished, *config.score, held_out);
+      const Kept trusted(training, distrusted);
+      const score::FitContext context{finished, trusted, held_out, seed, reporter};
+      config.score->fit(context);
+      calibration = score::honest_scores(context, *config.score);
     }
     write_checkpoint(folder.model(), {config, data.schema, data.geometry, observed_matters, best, *config.score,
                                       calibration, training_summary(history, data)});
+    if (config.training.trim > 0 && !data.domain.images()) {
+      write_file(folder.distrusted(), index_text(distrusted, data.training_rows));
+    }
     write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
   };
   Loop loop(objective, config.training, folder.state().string(), fingerprint, publish, reporter);
@@ -212,7 +248,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   loop.run();
 
   const auto& history = loop.history();
-  const Json manifest{
+  Json manifest{
       {"program", "ae-train"},
       {"arguments", options.arguments},
       {"fingerprint", fingerprint},
@@ -227,6 +263,11 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
       {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count()},
       {"training", Json::parse(training_summary(history, data))},
   };
+  if (config.training.trim > 0 && !data.domain.images()) {
+    manifest["distrusted"] = {{"rows", distrusted.size()}, {"file", folder.distrusted().filename().string()}};
+    reporter.info(folder.distrusted().string() + ": the " + std::to_string(distrusted.size()) +
+                  " training rows with the highest loss, which the model does not count as normal");
+  }
   write_file(folder.manifest(), manifest.dump(2) + "\n");
   fs::remove(folder.state());
   const auto best = best_epoch(history);

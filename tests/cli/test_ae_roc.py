@@ -339,6 +339,9 @@ def test_help_begins_with_two_runnable_examples(run, good, tmp_path):
     assert outcome.code == 0 and outcome.stderr == ""
     examples = [line.strip() for line in outcome.stdout.splitlines() if line.startswith("  ae-roc ")]
     assert len(examples) == 2
-    (tmp_path / "other.csv").write_text((tmp_path / "scores.csv").read_text())
+    header, *rows = (tmp_path / "scores.csv").read_text().splitlines()
+    named = [f"{row[:-1]}{'benign' if row[-1] == '0' else 'malignant'}" for row in rows]
+    for name in ("scores.csv", "other.csv"):
+        (tmp_path / name).write_text("\n".join([header, *named]) + "\n")
     for example in examples:
         assert run(*example.split()).code == 0, example

@@ -81,8 +81,8 @@ def test_planted_defects_score_highest(run, inspection):
 
 def test_outputs_agree_with_each_other(run, inspection, tmp_path):
     ndimage = pytest.importorskip("scipy.ndimage")
-    scored = run("ae-score", inspection / "model", inspection / "boards", "--regions", "regions.csv", "--masks", "masks",
-                 "--maps", "maps", "--reconstructions", "expected", "-q")
+    scored = run("ae-score", inspection / "model", inspection / "boards", "--regions", "regions.csv",
+                 "--masks", "masks", "--maps", "maps", "--reconstructions", "expected", "-q")
     assert scored.code == 0, scored.stderr
     regions = rows_of((tmp_path / "regions.csv").read_text())
     assert list(regions[0]) == (
@@ -114,7 +114,8 @@ def test_outputs_agree_with_each_other(run, inspection, tmp_path):
             found.add(
                 (columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start, int(inside.sum()))
             )
-            same = [r for r in own if (int(r["x"]), int(r["y"]), int(r["area"])) == (columns.start, rows.start, inside.sum())]
+            place = (columns.start, rows.start, inside.sum())
+            same = [r for r in own if (int(r["x"]), int(r["y"]), int(r["area"])) == place]
             assert same
             assert float(same[0]["peak"]) == pytest.approx(values.max())
             assert float(same[0]["mean"]) == pytest.approx(values.mean())
@@ -186,7 +187,8 @@ def test_a_corrupt_file_is_named_and_the_others_are_scored(run, inspection, tmp_
 
 def test_flags_and_exit_codes_are_as_for_tables(run, inspection):
     boards = inspection / "boards"
-    flagged = run("ae-score", inspection / "model", boards / "test" / "spot", "--alpha", "0.05", "--fail-on-anomaly", "-q")
+    spots = boards / "test" / "spot"
+    flagged = run("ae-score", inspection / "model", spots, "--alpha", "0.05", "--fail-on-anomaly", "-q")
     assert flagged.code == 3
     assert [row["flag"] for row in rows_of(flagged.stdout)] == ["1", "1", "1"]
     fdr = run("ae-score", inspection / "model", boards, "--fdr", "0.5", "-q")
