@@ -114,11 +114,9 @@ for program in ae-train ae-score ae-roc; do
 done
 
 work=$(mktemp -d)
-stop() {
-  local running
-  running=$(jobs -p)
-  # shellcheck disable=SC2086 # one process a word
-  [ -z "$running" ] || kill $running 2>/dev/null || true
+stop() {  # each run is a process group of its own: its programs end with it
+  local leader
+  for leader in $(jobs -p); do kill -- "-$leader" 2>/dev/null || true; done
   wait || true
   rm -rf "$work"
 }
@@ -173,6 +171,7 @@ run_split() {
 }
 
 names=() started_runs=0
+set -m
 shopt -s nullglob
 while IFS= read -r table; do
   name=$(basename "$table")

@@ -1,12 +1,14 @@
 """scripts/benchmark-tabular.sh on a folder of two small tables."""
 
+import os
 import re
 import shutil
+import signal
 import subprocess
 
 import pytest
 from anomaly_tables import mixed_rows, number_rows, write_benchmark
-from support import CONFIGS, SOURCE, needs_torch, rows_of
+from support import CONFIGS, SOURCE, needs_torch, rows_of, wait_for
 
 pytestmark = needs_torch
 
@@ -99,6 +101,26 @@ def test_a_failed_run_is_told_and_the_others_are_shown(benchmark):
     assert "mixed.csv.gz" in errors and "1 of 2 runs failed" in errors
     assert "splits/numbers.seed7.train.idx; left out" in errors
     assert "\nnumbers " in table and "\nmixed " not in table
+
+
+def test_a_stopped_benchmark_leaves_no_program_running_and_no_files(benchmark, bin_folder, tmp_path):
+    started = tmp_path / "started"
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    for program in ("ae-score", "ae-roc"):
+        (slow / program).symlink_to(bin_folder / program)
+    (slow / "ae-train").write_text(f'#!/bin/sh\necho $$ >"{slow}/pid"; mv "{slow}/pid" "{started}"; exec sleep 100\n')
+    (slow / "ae-train").chmod(0o755)
+    command = ["bash", SCRIPT, "--bin", slow, "--config", CONFIGS / "tabular.json", benchmark.folder]
+    (tmp_path / "temporary").mkdir()
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                          env={**os.environ, "TMPDIR": str(tmp_path / "temporary")}) as script:
+        wait_for(started.exists)
+        script.send_signal(signal.SIGTERM)
+        assert script.wait(timeout=60) == 143
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(started.read_text()), 0)
+    assert list((tmp_path / "temporary").iterdir()) == []
 
 
 @pytest.mark.parametrize(
