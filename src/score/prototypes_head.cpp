@@ -24,6 +24,7 @@ constexpr std::array<config::Choice, 2> kJudges{{
 constexpr int kLloydSteps = 15;
 constexpr std::int64_t kFolds = 5;
 constexpr std::int64_t kCandidates = 5;   // nearest cells of a row that are judged; the best one counts
+constexpr std::int64_t kBlock = 32;       // rows judged by a cell at once
 constexpr std::int64_t kFewestRows = 3;   // of a cell worth keeping
 constexpr double kSmallestSquare = 1e-3;  // as of neighbours
 
@@ -140,14 +141,22 @@ class Cells {
     auto gain = torch::zeros({n, width}, torch::kFloat64);
     auto expected = torch::zeros({n, width}, torch::kFloat64);
     for (std::int64_t c = 0; c < cells; ++c) {
-      const auto mine = (nearest == c).any(1);
-      if (!mine.any().item<bool>()) continue;
-      // All rows go through it: a product's last bits depend on its height.
-      const auto judged = settings_.local ? locally(c, z, y) : plainly(c, z, seen);
-      const auto better = mine.logical_and(judged.distance < best);
-      best = torch::where(better, judged.distance, best);
-      gain = torch::where(better.unsqueeze(1), judged.gain, gain);
-      expected = torch::where(better.unsqueeze(1), judged.expected, expected);
+      const auto mine = (nearest == c).any(1).nonzero().squeeze(1);
+      // In blocks of one height, the last one filled up: a product's last bits depend on its height.
+      for (std::int64_t begin = 0; begin < mine.size(0); begin += kBlock) {
+        const auto count = std::min(kBlock, mine.size(0) - begin);
+        const auto rows = mine.narrow(0, begin, count);
+        const auto block = count == kBlock ? rows : torch::cat({rows, rows.narrow(0, 0, 1).expand({kBlock - count})});
+        const auto here = z.index_select(0, block);
+        const auto judged = settings_.local ? locally(c, here, y.index_select(0, block))
+                                            : plainly(c, here, seen.index_select(0, block));
+        const auto distance = judged.distance.narrow(0, 0, count);
+        const auto better = (distance < best.index_select(0, rows)).nonzero().squeeze(1);
+        const auto target = rows.index_select(0, better);
+        best.index_copy_(0, target, distance.index_select(0, better));
+        gain.index_copy_(0, target, judged.gain.index_select(0, better));
+        expected.index_copy_(0, target, judged.expected.index_select(0, better));
+      }
     }
     gain = gain * seen;
     const auto observed = batch.observed.sum(1).to(torch::kFloat64);
