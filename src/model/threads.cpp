@@ -9,7 +9,9 @@
 #include <algorithm>
 #include <atomic>
 #include <csignal>
+#include <exception>
 #include <future>
+#include <mutex>
 #include <thread>
 
 // Present when BLAS is OpenBLAS; LibTorch does not set its threads.
@@ -67,27 +69,39 @@ int use_threads(int requested, double operations, Pool pool) {
 
 void share_out(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& work) {
   const int blas = openblas_get_num_threads != nullptr ? openblas_get_num_threads() : 1;
+  const int openmp = at::get_num_threads();
   const std::int64_t pieces = (count + grain - 1) / grain;
-  const auto threads = std::min<std::int64_t>(std::max(blas, at::get_num_threads()), pieces);
+  const auto threads = std::min<std::int64_t>(std::max(blas, openmp), pieces);
   std::atomic<std::int64_t> next{0};
+  std::exception_ptr failure;
+  std::mutex failure_guard;
   const auto take = [&] {
-    for (std::int64_t piece; (piece = next++) < pieces;) work(piece * grain, std::min((piece + 1) * grain, count));
+    try {
+      for (std::int64_t piece; (piece = next++) < pieces;) work(piece * grain, std::min((piece + 1) * grain, count));
+    } catch (...) {
+      const std::lock_guard lock(failure_guard);
+      if (!failure) failure = std::current_exception();
+      next = pieces;
+    }
   };
   if (threads <= 1) {
     take();
-    return;
+  } else {
+    if (blas > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
+    std::vector<std::thread> others;
+    for (std::int64_t i = 1; i < threads; ++i) {
+      others.emplace_back([&] {
+        at::set_num_threads(1);  // counts for this thread only
+        take();
+      });
+    }
+    at::set_num_threads(1);
+    take();
+    for (auto& other : others) other.join();
+    at::set_num_threads(openmp);
+    if (blas > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(blas);
   }
-  if (blas > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
-  std::vector<std::thread> others;
-  for (std::int64_t i = 1; i < threads; ++i) {
-    others.emplace_back([&] {
-      at::set_num_threads(1);  // counts for this thread only
-      take();
-    });
-  }
-  take();
-  for (auto& other : others) other.join();
-  if (blas > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(blas);
+  if (failure) std::rethrow_exception(failure);
 }
 
 std::vector<std::string> library_versions() {

@@ -18,8 +18,8 @@ enum class Pool { blas, openmp };
 int use_threads(int requested, double operations, Pool pool);
 
 // Calls work(begin, end) for pieces of at most `grain` that cover [0, count), on as many threads as use_threads() gave
-// the larger pool. Meanwhile BLAS and LibTorch stay on the calling thread of each piece. Which thread takes a piece is
-// left to chance; `work` must not throw.
+// the larger pool. Meanwhile BLAS and LibTorch stay on the calling thread of each piece, and so does a share_out within
+// `work`. Which thread takes a piece is left to chance. The first exception ends the work and is thrown here.
 void share_out(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& work);
 
 std::vector<std::string> library_versions();  // lines for --version: LibTorch, BLAS

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "model/threads.hpp"
 #include "score/makers.hpp"
 #include "score/maps.hpp"
 
@@ -61,13 +62,23 @@ at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end) 
 Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch,
                         std::int64_t first_training) {
   if (batch.values.dim() != 2) return head.answer(autoencoder, batch, first_training);
-  std::vector<at::Tensor> shares, expected;
-  for (std::int64_t begin = 0; begin < batch.samples(); begin += kPiece) {
-    const auto end = std::min(begin + kPiece, batch.samples());
+  const auto pieces = static_cast<std::size_t>((batch.samples() + kPiece - 1) / kPiece);
+  std::vector<at::Tensor> shares(pieces), expected(pieces);
+  const auto work = [&](std::int64_t begin, std::int64_t end) {
+    const torch::NoGradGuard no_grad;  // counts for this thread only
     const auto answer = head.answer(autoencoder, {padded(batch.values, begin, end), padded(batch.observed, begin, end)},
                                     first_training < 0 ? -1 : first_training + begin);
-    shares.push_back(answer.shares.narrow(0, 0, end - begin));
-    expected.push_back(answer.expected.narrow(0, 0, end - begin));
+    const auto piece = static_cast<std::size_t>(begin / kPiece);
+    shares[piece] = answer.shares.narrow(0, 0, end - begin);
+    expected[piece] = answer.expected.narrow(0, 0, end - begin);
+  };
+  if (head.asks_network()) {
+    // The network has one mode at a time, and its products share out themselves.
+    for (std::int64_t begin = 0; begin < batch.samples(); begin += kPiece) {
+      work(begin, std::min(begin + kPiece, batch.samples()));
+    }
+  } else {
+    model::share_out(batch.samples(), kPiece, work);
   }
   return {torch::cat(shares), torch::cat(expected)};
 }
