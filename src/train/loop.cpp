@@ -33,7 +33,7 @@ std::vector<double> doubles(const Arrays& arrays, const std::string& name, const
     throw InputError(file + ": " + ae::quoted(name) + " is missing; the file is damaged: start over with --force");
   }
   std::vector<double> values(found->second.bytes.size() / sizeof(double));
-  std::memcpy(values.data(), found->second.bytes.data(), values.size() * sizeof(double));
+  if (!values.empty()) std::memcpy(values.data(), found->second.bytes.data(), values.size() * sizeof(double));
   return values;
 }
 
@@ -253,7 +253,7 @@ void Loop::resume() {
     throw damaged("\"loop.left_out\" is missing");
   }
   std::vector<std::int64_t> omitted(left_out->second.bytes.size() / sizeof(std::int64_t));
-  std::memcpy(omitted.data(), left_out->second.bytes.data(), omitted.size() * sizeof(std::int64_t));
+  if (!omitted.empty()) std::memcpy(omitted.data(), left_out->second.bytes.data(), left_out->second.bytes.size());
   const auto sums = doubles(state.arrays, "loop.sums", state_file_);
   const auto flat = doubles(state.arrays, "loop.history", state_file_);
   const auto before = doubles(state.arrays, "loop.elapsed", state_file_);
