@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "model/dtypes.hpp"
 #include "model/threads.hpp"
 #include "score/makers.hpp"
 #include "score/maps.hpp"
@@ -83,32 +84,6 @@ Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const Head& head, 
   return {torch::cat(shares), torch::cat(expected)};
 }
 
-data::Dtype dtype_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case torch::kFloat32:
-      return data::Dtype::f32;
-    case torch::kFloat64:
-      return data::Dtype::f64;
-    case torch::kInt64:
-      return data::Dtype::i64;
-    default:
-      return data::Dtype::u8;
-  }
-}
-
-torch::ScalarType scalar_type_of(data::Dtype dtype) {
-  switch (dtype) {
-    case data::Dtype::f32:
-      return torch::kFloat32;
-    case data::Dtype::f64:
-      return torch::kFloat64;
-    case data::Dtype::i64:
-      return torch::kInt64;
-    default:
-      return torch::kUInt8;
-  }
-}
-
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::vector<std::string> sizes;
   for (const auto size : shape) sizes.push_back(size < 0 ? "any" : std::to_string(size));
@@ -134,7 +109,7 @@ void check_judges(const Head& head, const model::Domain& domain) {
 
 data::NamedArray to_array(const at::Tensor& tensor) {
   const auto dense = tensor.detach().contiguous();
-  return {dtype_of(dense), dense.sizes().vec(),
+  return {model::dtype_of(dense), dense.sizes().vec(),
           std::string(static_cast<const char*>(dense.data_ptr()), dense.nbytes())};
 }
 
@@ -152,7 +127,7 @@ at::Tensor from_arrays(const Arrays& arrays, const std::string& name, data::Dtyp
                      shape_text(array.shape) + "; this model needs " + std::string(data::dtype_name(dtype)) + " " +
                      shape_text(shape));
   }
-  auto tensor = torch::empty(array.shape, scalar_type_of(dtype));
+  auto tensor = torch::empty(array.shape, model::scalar_type_of(dtype));
   std::copy(array.bytes.begin(), array.bytes.end(), static_cast<char*>(tensor.data_ptr()));
   return tensor;
 }

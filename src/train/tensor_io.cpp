@@ -4,38 +4,10 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "model/dtypes.hpp"
 
 namespace ae::train {
 namespace {
-
-data::Dtype dtype_of(const at::Tensor& tensor) {
-  switch (tensor.scalar_type()) {
-    case torch::kFloat32:
-      return data::Dtype::f32;
-    case torch::kFloat64:
-      return data::Dtype::f64;
-    case torch::kInt64:
-      return data::Dtype::i64;
-    case torch::kUInt8:
-      return data::Dtype::u8;
-    default:
-      throw std::logic_error("a tensor type that checkpoints do not hold");
-  }
-}
-
-torch::ScalarType scalar_type_of(data::Dtype dtype) {
-  switch (dtype) {
-    case data::Dtype::f32:
-      return torch::kFloat32;
-    case data::Dtype::f64:
-      return torch::kFloat64;
-    case data::Dtype::i64:
-      return torch::kInt64;
-    case data::Dtype::u8:
-      return torch::kUInt8;
-  }
-  throw std::logic_error("unknown dtype");
-}
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
   std::vector<std::string> sizes;
@@ -48,14 +20,14 @@ std::string shape_text(const std::vector<std::int64_t>& shape) {
 data::NamedArray to_array(const at::Tensor& tensor) {
   const auto dense = tensor.detach().contiguous().cpu();
   data::NamedArray array;
-  array.dtype = dtype_of(dense);
+  array.dtype = model::dtype_of(dense);
   array.shape = dense.sizes().vec();
   array.bytes.assign(static_cast<const char*>(dense.data_ptr()), dense.nbytes());
   return array;
 }
 
 at::Tensor to_tensor(const data::NamedArray& array) {
-  auto tensor = torch::empty(array.shape, scalar_type_of(array.dtype));
+  auto tensor = torch::empty(array.shape, model::scalar_type_of(array.dtype));
   std::copy(array.bytes.begin(), array.bytes.end(), static_cast<char*>(tensor.data_ptr()));
   return tensor;
 }
@@ -74,10 +46,10 @@ void restore_tensors(const std::string& prefix, const model::NamedTensors& tenso
                        " is missing; the file is not a whole checkpoint of this model");
     }
     const auto expected_shape = tensor.sizes().vec();
-    if (found->second.shape != expected_shape || found->second.dtype != dtype_of(tensor)) {
+    if (found->second.shape != expected_shape || found->second.dtype != model::dtype_of(tensor)) {
       throw InputError(file + ": tensor " + ae::quoted(prefix + name) + " is " +
                        std::string(data::dtype_name(found->second.dtype)) + " " + shape_text(found->second.shape) +
-                       "; this model needs " + std::string(data::dtype_name(dtype_of(tensor))) + " " +
+                       "; this model needs " + std::string(data::dtype_name(model::dtype_of(tensor))) + " " +
                        shape_text(expected_shape));
     }
     auto target = tensor;

@@ -1,0 +1,38 @@
+#include "model/dtypes.hpp"
+
+#include <torch/torch.h>
+
+#include <stdexcept>
+
+namespace ae::model {
+
+data::Dtype dtype_of(const at::Tensor& tensor) {
+  switch (tensor.scalar_type()) {
+    case torch::kFloat32:
+      return data::Dtype::f32;
+    case torch::kFloat64:
+      return data::Dtype::f64;
+    case torch::kInt64:
+      return data::Dtype::i64;
+    case torch::kUInt8:
+      return data::Dtype::u8;
+    default:
+      throw std::logic_error("a tensor type that checkpoints do not hold");
+  }
+}
+
+at::ScalarType scalar_type_of(data::Dtype dtype) {
+  switch (dtype) {
+    case data::Dtype::f32:
+      return torch::kFloat32;
+    case data::Dtype::f64:
+      return torch::kFloat64;
+    case data::Dtype::i64:
+      return torch::kInt64;
+    case data::Dtype::u8:
+      return torch::kUInt8;
+  }
+  throw std::logic_error("unknown dtype");
+}
+
+}  // namespace ae::model
