@@ -162,7 +162,7 @@ def test_a_stop_signal_saves_and_resume_ends_with_the_same_bytes(bin_folder, run
 
 def test_an_ensemble_continues_to_the_same_bytes(bin_folder, run, tmp_path, uninterrupted):
     settings = ("--set", "/model/members=3", "--set", "/training/clip_gradient=1", "--set",
-                "/training/checkpoint/epochs=2")
+                "/training/checkpoint/epochs=25", "--set", "/training/checkpoint/seconds=1e9")
     sitting = Sitting(bin_folder, tmp_path, *settings)
     wait_for((tmp_path / "run/state.safetensors").exists)
     assert sitting.end(signal.SIGKILL)[0] == -signal.SIGKILL
