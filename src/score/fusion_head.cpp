@@ -122,7 +122,7 @@ class Fusion final : public Head {
   Arrays state() const override {
     Arrays arrays{{"medians", to_array(medians_)}, {"means", to_array(means_)}, {"deviations", to_array(deviations_)}};
     for (std::size_t m = 0; m < members.size(); ++m) {
-      add_with_prefix(arrays, std::to_string(m) + ".", members[m]->state());
+      data::put_under(arrays, std::to_string(m) + ".", members[m]->state());
     }
     return arrays;
   }
@@ -136,7 +136,7 @@ class Fusion final : public Head {
       throw InputError("\"medians\" and \"deviations\" must be positive; the file is damaged");
     }
     for (std::size_t m = 0; m < members.size(); ++m) {
-      members[m]->restore(with_prefix(arrays, std::to_string(m) + "."), autoencoder);
+      members[m]->restore(data::arrays_under(arrays, std::to_string(m) + "."), autoencoder);
     }
   }
 
