@@ -21,6 +21,16 @@ Autoencoder::Autoencoder(const model::Family& family, const TermList& terms, con
   }
   torch::manual_seed(stream_key(seed, "weights"));
   network_ = family.build({domain, loss_.outputs(), observed_matters});
+  for (std::int64_t m = 0; members() > 1 && m < members(); ++m) {
+    members_.push_back(Autoencoder(loss_, network_->member(m)));
+  }
+}
+
+Autoencoder::Autoencoder(const Composition& loss, std::shared_ptr<model::Network> network)
+    : loss_(loss), network_(std::move(network)) {}
+
+const Autoencoder& Autoencoder::member(std::int64_t m) const {
+  return members_.empty() ? *this : members_.at(static_cast<std::size_t>(m));
 }
 
 namespace {
@@ -45,6 +55,17 @@ at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t 
 
 }  // namespace
 
+model::Output Autoencoder::output(const model::Batch& batch) const {
+  auto output = network_->forward(batch.repeated(members()));
+  if (members() == 1) return output;
+  const auto blocks = [&](const at::Tensor& tensor) { return tensor.view({members(), batch.samples(), -1}); };
+  const auto side_by_side = [&](const at::Tensor& code) {
+    return code.defined() ? blocks(code).transpose(0, 1).flatten(1) : code;
+  };
+  return {blocks(output.prediction).mean(0),
+          {side_by_side(output.code.latent), side_by_side(output.code.mean), side_by_side(output.code.log_variance)}};
+}
+
 Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::Batch& target) const {
   const torch::NoGradGuard no_grad;
   network_->set_training(false);
@@ -56,7 +77,7 @@ Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::B
                              padded_piece(seen.observed, begin, samples, height)};
     const model::Batch piece{padded_piece(target.values, begin, samples, height),
                              padded_piece(target.observed, begin, samples, height)};
-    const auto output = network_->forward(input);
+    const auto output = this->output(input);
     elements.push_back(loss_.evaluate(output, piece).elements.narrow(0, 0, samples));
     expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
     latent.push_back(output.code.latent.narrow(0, 0, samples));
@@ -71,7 +92,7 @@ at::Tensor Autoencoder::expected(const model::Batch& batch) const {
   const std::int64_t height = piece_samples(batch);
   for (std::int64_t begin = 0; begin < batch.samples(); begin += height) {
     const std::int64_t samples = std::min(height, batch.samples() - begin);
-    const auto output = network_->forward(
+    const auto output = this->output(
         {padded_piece(batch.values, begin, samples, height), padded_piece(batch.observed, begin, samples, height)});
     expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
   }

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "loss/composition.hpp"
 #include "model/network.hpp"
@@ -13,7 +14,7 @@ namespace ae::loss {
 
 // elements shaped like the batch: weighted loss per element, 0 where not observed
 // expected shaped like the batch: the reconstruction, in network units
-// latent   [samples, latent], or [samples, channels, height, width]
+// latent   [samples, latent], or [samples, channels, height, width]; of several members [samples, members * latent]
 struct Reconstruction {
   at::Tensor elements;
   at::Tensor expected;
@@ -33,7 +34,13 @@ class Autoencoder {
   const model::Domain& domain() const { return loss_.domain(); }
   const std::vector<model::Element>& elements() const { return domain().elements; }
 
+  // Several networks in one (see model::Network).
+  std::int64_t members() const { return network_->members(); }
+  // Member m as a pair of its own, which shares its weights with this one; of a single network, this pair.
+  const Autoencoder& member(std::int64_t m) const;
+
   // Evaluation mode, no gradients. A sample's answer does not depend on the other samples of the batch (at least one).
+  // Several members answer together: by the mean of their predictions.
   Reconstruction reconstruct(const model::Batch& batch) const { return reconstruct(batch, batch); }
   // The same of a target from what is seen of it: `seen` may hide elements, the loss is that of the target's.
   Reconstruction reconstruct(const model::Batch& seen, const model::Batch& target) const;
@@ -41,8 +48,12 @@ class Autoencoder {
   at::Tensor expected(const model::Batch& batch) const;
 
  private:
+  Autoencoder(const Composition& loss, std::shared_ptr<model::Network> network);
+  model::Output output(const model::Batch& batch) const;
+
   Composition loss_;
-  std::unique_ptr<model::Network> network_;
+  std::shared_ptr<model::Network> network_;
+  std::vector<Autoencoder> members_;  // none of a single network
 };
 
 }  // namespace ae::loss

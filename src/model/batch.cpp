@@ -27,6 +27,13 @@ Domain image_domain(const data::Geometry& geometry) {
   return {std::move(elements), {geometry.height, geometry.width}};
 }
 
+Batch Batch::repeated(std::int64_t times) const {
+  if (times == 1) return *this;
+  std::vector<std::int64_t> repeats(static_cast<std::size_t>(values.dim()), 1);
+  repeats[0] = times;
+  return {values.repeat(repeats), observed.repeat(repeats)};
+}
+
 Batch to_batch(const data::Block& block) {
   const auto shape = {block.rows, block.elements};
   // from_blob wants a mutable pointer but clone() only reads.

@@ -43,6 +43,7 @@ struct Batch {
   at::Tensor values;
   at::Tensor observed;
   std::int64_t samples() const { return values.size(0); }
+  Batch repeated(std::int64_t times) const;  // all samples, then all of them again, ...
 };
 
 // Copies a block into tensors.

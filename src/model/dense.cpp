@@ -1,6 +1,7 @@
 // Dense, linear and variational autoencoders over table cells.
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <string>
@@ -87,43 +88,93 @@ double weights_at_least(const Common& common, const Layers& layers, const Interf
   return total + last * static_cast<double>(interface.outputs);
 }
 
-// A linear layer whose weight may be another layer's, transposed.
+// A linear layer whose weight may be another layer's, transposed. weight [out, in], bias [out]; of several members
+// [members, out, in] and [members, out], whose first values DenseNetwork::stack() fills in.
 class AffineImpl : public torch::nn::Module {
  public:
-  AffineImpl(std::int64_t in, std::int64_t out) : weight_(register_parameter("weight", torch::empty({out, in}))) {
+  AffineImpl(std::int64_t in, std::int64_t out, std::int64_t members)
+      : members_(members), weight_(register_parameter("weight", torch::empty(stacked_shape(members, {out, in})))) {
     const double bound = 1.0 / std::sqrt(static_cast<double>(in));
     torch::nn::init::kaiming_uniform_(weight_, std::sqrt(5.0));
-    bias_ = register_parameter("bias", torch::empty({out}).uniform_(-bound, bound));
+    bias_ = register_parameter("bias", torch::empty(stacked_shape(members, {out})).uniform_(-bound, bound));
   }
   // Tied: owns only a bias.
   AffineImpl(const AffineImpl& source, std::int64_t out)
-      : tied_(&source), bias_(register_parameter("bias", torch::zeros({out}))) {}
+      : members_(source.members_),
+        tied_(&source),
+        bias_(register_parameter("bias", torch::zeros(stacked_shape(source.members_, {out})))) {}
   torch::Tensor forward(const torch::Tensor& x) {
-    return torch::nn::functional::linear(x, tied_ ? tied_->weight_.t() : weight_, bias_);
+    const auto weight = tied_ ? tied_->weight_.transpose(-2, -1) : weight_;
+    if (members_ == 1) return torch::nn::functional::linear(x, weight, bias_);
+    const auto blocks = x.reshape({members_, -1, x.size(1)});
+    return torch::baddbmm(bias_.unsqueeze(1), blocks, weight.transpose(1, 2)).flatten(0, 1);
   }
-  std::int64_t in() const { return weight_.size(1); }
+  std::int64_t in() const { return weight_.size(-1); }
 
  private:
+  std::int64_t members_;
   const AffineImpl* tied_ = nullptr;  // a sibling in the same network, which outlives this
   torch::Tensor weight_;
   torch::Tensor bias_;
 };
 TORCH_MODULE(Affine);
 
+// Batch or layer normalisation with a learned scale and shift: what torch::nn::BatchNorm1d and LayerNorm do, of several
+// members each by its own block of samples.
+class NormImpl : public torch::nn::Module {
+ public:
+  NormImpl(bool batch, std::int64_t width, std::int64_t members)
+      : members_(members),
+        weight_(register_parameter("weight", torch::ones(stacked_shape(members, {width})))),
+        bias_(register_parameter("bias", torch::zeros(stacked_shape(members, {width})))) {
+    if (!batch) return;
+    running_mean_ = register_buffer("running_mean", torch::zeros(stacked_shape(members, {width})));
+    running_var_ = register_buffer("running_var", torch::ones(stacked_shape(members, {width})));
+    batches_ = register_buffer("num_batches_tracked", torch::zeros(stacked_shape(members, {}), torch::kInt64));
+  }
+  torch::Tensor forward(const torch::Tensor& x) {
+    namespace F = torch::nn::functional;
+    const std::int64_t width = x.size(1);
+    if (!running_mean_.defined()) {
+      F::LayerNormFuncOptions options({width});
+      if (members_ == 1) return F::layer_norm(x, options.weight(weight_).bias(bias_));
+      const auto blocks = F::layer_norm(x, options).view({members_, -1, width});
+      return torch::addcmul(bias_.unsqueeze(1), blocks, weight_.unsqueeze(1)).flatten(0, 1);
+    }
+    if (is_training()) batches_ += 1;
+    const auto options =
+        F::BatchNormFuncOptions().weight(weight_.flatten()).bias(bias_.flatten()).training(is_training());
+    const auto normalised = [&](const torch::Tensor& columns) {
+      return F::batch_norm(columns, running_mean_.flatten(), running_var_.flatten(), options);
+    };
+    if (members_ == 1) return normalised(x);
+    // The members' columns side by side: [samples of a block, members * width].
+    const auto columns = x.view({members_, -1, width}).transpose(0, 1).flatten(1);
+    return normalised(columns).view({-1, members_, width}).transpose(0, 1).flatten(0, 1);
+  }
+
+ private:
+  std::int64_t members_;
+  torch::Tensor weight_;
+  torch::Tensor bias_;
+  torch::Tensor running_mean_;  // and the others: of batch normalisation only
+  torch::Tensor running_var_;
+  torch::Tensor batches_;
+};
+TORCH_MODULE(Norm);
+
 // affine -> norm -> activation -> dropout
 class HiddenImpl : public torch::nn::Module {
  public:
-  HiddenImpl(Affine affine, std::int64_t width, const Layers& layers) : activation_(layers.activation) {
+  HiddenImpl(Affine affine, std::int64_t width, const Layers& layers, std::int64_t members)
+      : activation_(layers.activation) {
     affine_ = register_module("affine", std::move(affine));
-    if (layers.norm == "batch") batch_norm_ = register_module("norm", torch::nn::BatchNorm1d(width));
-    if (layers.norm == "layer")
-      layer_norm_ = register_module("norm", torch::nn::LayerNorm(torch::nn::LayerNormOptions({width})));
+    if (layers.norm != "none") norm_ = register_module("norm", Norm(layers.norm == "batch", width, members));
     if (layers.dropout > 0) dropout_ = register_module("dropout", torch::nn::Dropout(layers.dropout));
   }
   torch::Tensor forward(torch::Tensor x) {
     x = affine_->forward(x);
-    if (batch_norm_) x = batch_norm_->forward(x);
-    if (layer_norm_) x = layer_norm_->forward(x);
+    if (norm_) x = norm_->forward(x);
     x = activate(activation_, x);
     return dropout_ ? dropout_->forward(x) : x;
   }
@@ -132,8 +183,7 @@ class HiddenImpl : public torch::nn::Module {
  private:
   std::string activation_;
   Affine affine_{nullptr};
-  torch::nn::BatchNorm1d batch_norm_{nullptr};
-  torch::nn::LayerNorm layer_norm_{nullptr};
+  Norm norm_{nullptr};
   torch::nn::Dropout dropout_{nullptr};
 };
 TORCH_MODULE(Hidden);
@@ -141,30 +191,38 @@ TORCH_MODULE(Hidden);
 // stem -> hidden... -> latent (or mean and log-variance) -> mirrored hidden... -> outputs
 class DenseNetwork final : public ModuleNetwork {
  public:
-  DenseNetwork(const Common& common, const Layers& layers, bool variational, const Interface& interface)
+  DenseNetwork(const Common& common, const Layers& layers, bool variational, const Interface& interface,
+               std::int64_t members)
       : latent_(common.latent), variational_(variational), batch_statistics_(layers.norm == "batch") {
-    stem_ = root_.register_module("stem",
-                                  Stem(interface.domain.elements, common.embedding, common.show_observed(interface)));
+    // Before the stacked weights are made, so that the first members' weights do not depend on how many there are.
+    for (std::int64_t m = 0; members > 1 && m < members; ++m) {
+      members_.push_back(std::make_shared<DenseNetwork>(common, layers, variational, interface, 1));
+    }
+    stem_ = root_.register_module(
+        "stem", Stem(interface.domain.elements, common.embedding, common.show_observed(interface), members));
     std::vector<Affine> encoders;
     std::int64_t width = stem_->inputs();
     for (std::size_t i = 0; i < layers.hidden.size(); ++i) {
-      encoders.emplace_back(Affine(width, layers.hidden[i]));
+      encoders.emplace_back(Affine(width, layers.hidden[i], members));
       width = layers.hidden[i];
-      encoder_.push_back(root_.register_module("encoder_" + std::to_string(i), Hidden(encoders.back(), width, layers)));
+      encoder_.push_back(
+          root_.register_module("encoder_" + std::to_string(i), Hidden(encoders.back(), width, layers, members)));
     }
-    bottleneck_ = root_.register_module("bottleneck", Affine(width, latent_));
+    bottleneck_ = root_.register_module("bottleneck", Affine(width, latent_, members));
     encoders.push_back(bottleneck_);
-    if (variational_) log_variance_ = root_.register_module("log_variance", Affine(width, latent_));
+    if (variational_) log_variance_ = root_.register_module("log_variance", Affine(width, latent_, members));
 
     width = latent_;
     for (std::size_t i = layers.hidden.size(); i-- > 0;) {
       const std::int64_t out = layers.hidden[i];
-      auto affine = mirrored(encoders[i + 1], width, out, layers.tied);
+      auto affine = mirrored(encoders[i + 1], width, out, layers.tied, members);
       width = out;
       decoder_.push_back(
-          root_.register_module("decoder_" + std::to_string(decoder_.size()), Hidden(affine, width, layers)));
+          root_.register_module("decoder_" + std::to_string(decoder_.size()), Hidden(affine, width, layers, members)));
     }
-    output_ = root_.register_module("output", mirrored(encoders.front(), width, interface.outputs, layers.tied));
+    output_ =
+        root_.register_module("output", mirrored(encoders.front(), width, interface.outputs, layers.tied, members));
+    stack();
   }
 
   Code encode(const Batch& batch) override {
@@ -185,11 +243,35 @@ class DenseNetwork final : public ModuleNetwork {
   bool variational() const override { return variational_; }
   bool uses_batch_statistics() const override { return batch_statistics_ && !encoder_.empty(); }
 
+  std::int64_t members() const override { return std::max<std::int64_t>(1, std::ssize(members_)); }
+  std::shared_ptr<Network> member(std::int64_t m) override {
+    return members_.empty() ? nullptr : members_.at(static_cast<std::size_t>(m));
+  }
+  void to_double() override {
+    for (auto& member : members_) member->to_double();
+    ModuleNetwork::to_double();
+    stack();
+  }
+
  private:
   // The decoder layer that undoes `encoder`: tied when asked and the shapes allow it.
-  static Affine mirrored(Affine& encoder, std::int64_t in, std::int64_t out, bool tied) {
+  static Affine mirrored(Affine& encoder, std::int64_t in, std::int64_t out, bool tied, std::int64_t members) {
     if (tied && encoder->in() == out) return Affine(*encoder, out);
-    return Affine(in, out);
+    return Affine(in, out, members);
+  }
+
+  // Takes over the members' weights, and makes them slices of the stacked ones.
+  void stack() {
+    const torch::NoGradGuard no_grad;
+    const auto stacked = state();
+    for (std::size_t m = 0; m < members_.size(); ++m) {
+      const auto own = members_[m]->state();
+      for (std::size_t i = 0; i < own.size(); ++i) {
+        const auto slice = stacked[i].second.detach().select(0, static_cast<std::int64_t>(m));
+        slice.copy_(own[i].second);
+        own[i].second.set_data(slice);
+      }
+    }
   }
 
   std::int64_t latent_;
@@ -201,19 +283,28 @@ class DenseNetwork final : public ModuleNetwork {
   Affine log_variance_{nullptr};
   std::vector<Hidden> decoder_;
   Affine output_{nullptr};
+  std::vector<std::shared_ptr<DenseNetwork>> members_;  // none of a single network
 };
 
 // Fully connected families: they differ in what users may choose.
 class FullyConnected : public Family {
  public:
   std::unique_ptr<Network> build(const Interface& interface) const override {
-    return std::make_unique<DenseNetwork>(common_, layers_, variational(), interface);
+    return std::make_unique<DenseNetwork>(common_, layers_, variational(), interface, members_);
   }
-  double weights(const Interface& interface) const override { return weights_at_least(common_, layers_, interface); }
+  double weights(const Interface& interface) const override {
+    return static_cast<double>(members_) * weights_at_least(common_, layers_, interface);
+  }
 
  protected:
+  void members_field(config::Fields& f) {
+    f.integer("members", members_, {1, 1024},
+              "Networks of this shape, trained at once but each from its own first weights and corruption; a row's "
+              "score fuses theirs.");
+  }
   Common common_;
   Layers layers_;
+  std::int64_t members_ = 1;
 };
 
 class DenseFamily final : public FullyConnected {
@@ -222,6 +313,7 @@ class DenseFamily final : public FullyConnected {
     layers_.fields(f, true);
     common_.fields(f);
     common_.observed_field(f);
+    members_field(f);
   }
 };
 
@@ -242,6 +334,7 @@ class VariationalFamily final : public FullyConnected {
     layers_.fields(f, false);
     common_.fields(f);
     common_.observed_field(f);
+    members_field(f);
   }
   bool variational() const override { return true; }
 };

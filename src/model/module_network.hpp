@@ -27,6 +27,12 @@ class ModuleNetwork : public Network {
   }
 };
 
+// Of a parameter, given its shape for one member (see model::Network).
+inline std::vector<std::int64_t> stacked_shape(std::int64_t members, std::vector<std::int64_t> shape) {
+  if (members > 1) shape.insert(shape.begin(), members);
+  return shape;
+}
+
 // z ~ N(mean, variance) while training, else the mean. Beyond +-10 a log-variance is no longer worth having in float32.
 inline Code variational_code(const torch::Tensor& mean, const torch::Tensor& log_variance, bool draw) {
   Code code{mean, mean, log_variance.clamp(-10, 10)};

@@ -33,6 +33,10 @@ struct Output {
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
+// A network may consist of several members of one shape, which share nothing and never influence each other. It then
+// takes members() blocks of equally many samples, one after another (Batch::repeated); member m sees the m-th block,
+// and codes and predictions come in the same blocks. Parameters and buffers are stacked: [members, shape of one
+// member's].
 class Network {
  public:
   virtual ~Network() = default;
@@ -49,6 +53,10 @@ class Network {
   // Floating-point operations of one forward pass of one training sample, about.
   virtual double operations(const Domain&) const { return 2 * static_cast<double>(parameter_count()); }
   virtual bool uses_batch_statistics() const { return false; }  // a training batch then needs at least two samples
+
+  virtual std::int64_t members() const { return 1; }
+  // Member m of several as a network of its own: always with the weights that it has here. Null of a single one.
+  virtual std::shared_ptr<Network> member(std::int64_t) { return nullptr; }
 
   NamedTensors state() const;  // parameters and buffers
   std::int64_t parameter_count() const;

@@ -2,9 +2,26 @@
 
 #include <string>
 
+#include "model/module_network.hpp"
+
 namespace ae::model {
 
-StemImpl::StemImpl(const std::vector<Element>& elements, std::int64_t embedding_size, bool show_observed)
+EmbeddingImpl::EmbeddingImpl(std::int64_t codes, std::int64_t size, std::int64_t members)
+    : members_(members),
+      weight_(register_parameter("weight", torch::empty(stacked_shape(members, {codes, size})).normal_())) {
+  const torch::NoGradGuard no_grad;
+  // An unseen level is never trained: it starts and stays neutral instead of pointing in a random direction.
+  weight_.select(-2, codes - 1).zero_();
+}
+
+torch::Tensor EmbeddingImpl::forward(const torch::Tensor& code) {
+  if (members_ == 1) return torch::embedding(weight_, code);
+  const auto first = torch::arange(members_, torch::kInt64).unsqueeze(1) * weight_.size(1);
+  return torch::embedding(weight_.flatten(0, 1), (code.view({members_, -1}) + first).flatten());
+}
+
+StemImpl::StemImpl(const std::vector<Element>& elements, std::int64_t embedding_size, bool show_observed,
+                   std::int64_t members)
     : show_observed_(show_observed) {
   for (std::size_t e = 0; e < elements.size(); ++e) {
     const auto index = static_cast<std::int64_t>(e);
@@ -20,11 +37,8 @@ StemImpl::StemImpl(const std::vector<Element>& elements, std::int64_t embedding_
   inputs_ = static_cast<std::int64_t>(numeric_.size());
   for (std::size_t c = 0; c < categorical_.size(); ++c) {
     if (embedding_size > 0) {
-      auto embedding = torch::nn::Embedding(codes_[c], embedding_size);
-      torch::NoGradGuard no_grad;
-      // An unseen level is never trained: it starts and stays neutral instead of pointing in a random direction.
-      embedding->weight[codes_[c] - 1].zero_();
-      embeddings_.push_back(register_module("embedding_" + std::to_string(categorical_[c]), embedding));
+      embeddings_.push_back(register_module("embedding_" + std::to_string(categorical_[c]),
+                                            Embedding(codes_[c], embedding_size, members)));
       inputs_ += embedding_size;
     } else {
       inputs_ += codes_[c] - 1;  // an unseen level is all zeros

@@ -9,12 +9,24 @@
 
 namespace ae::model {
 
+// A learned vector for each code of a category. weight [codes, size], of several members [members, codes, size].
+class EmbeddingImpl : public torch::nn::Module {
+ public:
+  EmbeddingImpl(std::int64_t codes, std::int64_t size, std::int64_t members);
+  torch::Tensor forward(const torch::Tensor& code);  // [samples] -> [samples, size]
+
+ private:
+  std::int64_t members_;
+  torch::Tensor weight_;
+};
+TORCH_MODULE(Embedding);
+
 // Inputs per element: a number is one (0 where not observed), a category its one-hot code or its embedding (zeros where
 // not observed); with `show_observed`, one more 0/1 input per element that tells the network what it really sees.
 class StemImpl : public torch::nn::Module {
  public:
-  // embedding_size 0 = one-hot.
-  StemImpl(const std::vector<Element>& elements, std::int64_t embedding_size, bool show_observed);
+  // embedding_size 0 = one-hot. Several members (see model::Network) have embeddings of their own.
+  StemImpl(const std::vector<Element>& elements, std::int64_t embedding_size, bool show_observed, std::int64_t members);
   torch::Tensor forward(const Batch& batch);
   std::int64_t inputs() const { return inputs_; }
 
@@ -25,8 +37,8 @@ class StemImpl : public torch::nn::Module {
   bool all_plain_ = true;  // only numeric, no constant element: the values are the inputs
   bool show_observed_;
   std::int64_t inputs_ = 0;
-  torch::Tensor numeric_index_;                   // indices of numeric elements that vary
-  std::vector<torch::nn::Embedding> embeddings_;  // one per categorical element, or none (one-hot)
+  torch::Tensor numeric_index_;        // indices of numeric elements that vary
+  std::vector<Embedding> embeddings_;  // one per categorical element, or none (one-hot)
 };
 TORCH_MODULE(Stem);
 

@@ -12,6 +12,7 @@
 #include "model/threads.hpp"
 #include "score/makers.hpp"
 #include "score/maps.hpp"
+#include "score/memberwise.hpp"
 
 namespace ae::score {
 namespace {
@@ -29,7 +30,7 @@ class LossHead final : public Head {
 
 constexpr std::array<config::Entry<Head>, 8> kHeads{{
     {"loss", "The reconstruction loss of a row: the weighted mean over its observed cells; of images, \"map\".",
-     [] { return std::unique_ptr<Head>(std::make_unique<LossHead>()); }},
+     [] { return std::unique_ptr<Head>(std::make_unique<Memberwise<LossHead>>()); }},
     {"normalized", "The loss of each column relative to its mean on normal rows.", make_normalized},
     {"mahalanobis", "Mahalanobis distance of the residual, or of residual and latent code together.", make_mahalanobis},
     {"masked", "How well each cell is reconstructed from the others, with groups of cells hidden in turn.",

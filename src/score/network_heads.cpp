@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "score/makers.hpp"
+#include "score/memberwise.hpp"
 #include "score/residuals.hpp"
 
 namespace ae::score {
@@ -200,8 +201,8 @@ class Masked final : public ResidualHead {
 
 }  // namespace
 
-std::unique_ptr<Head> make_normalized() { return std::make_unique<Normalized>(); }
-std::unique_ptr<Head> make_mahalanobis() { return std::make_unique<Mahalanobis>(); }
-std::unique_ptr<Head> make_masked() { return std::make_unique<Masked>(); }
+std::unique_ptr<Head> make_normalized() { return std::make_unique<Memberwise<Normalized>>(); }
+std::unique_ptr<Head> make_mahalanobis() { return std::make_unique<Memberwise<Mahalanobis>>(); }
+std::unique_ptr<Head> make_masked() { return std::make_unique<Memberwise<Masked>>(); }
 
 }  // namespace ae::score

@@ -129,6 +129,13 @@ Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data:
   }
   const auto& table_options = dynamic_cast<const data::TableOptions&>(options);
   data::Table table = data::load_table(table_options, reporter, hold_out);
+  if (table.training.rows < 2) {
+    const auto rows = table.training.rows + table.held_out.rows;
+    const auto found = rows == 1 ? "only one row" : "only one of " + std::to_string(rows) + " rows";
+    throw InputError(table_options.path.written + ": " + found +
+                     " to train on; at least two are needed to tell what varies among normal rows: give more rows" +
+                     (rows > 1 ? ", or lower /training/validation_fraction" : ""));
+  }
   return {model::elements_of(table.schema),
           std::make_unique<model::TableSamples>(table.training),
           std::make_unique<model::TableSamples>(table.held_out),

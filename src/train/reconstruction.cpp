@@ -27,6 +27,25 @@ std::vector<double> means(const loss::Evaluation& evaluation) {
   return {data, data + stacked.numel()};
 }
 
+// Scales the gradients of each member so that their norm is at most `largest`.
+void clip_gradients(const std::vector<at::Tensor>& parameters, std::int64_t members, double largest) {
+  const torch::NoGradGuard no_grad;
+  at::Tensor squares;  // [members]
+  for (const auto& parameter : parameters) {
+    if (!parameter.grad().defined()) continue;
+    const auto own = parameter.grad().reshape({members, -1}).square().sum(1);
+    squares = squares.defined() ? squares + own : own;
+  }
+  if (!squares.defined()) return;
+  const auto factor = (largest / (squares.sqrt() + 1e-6)).clamp_max(1);
+  for (const auto& parameter : parameters) {
+    if (!parameter.grad().defined()) continue;
+    std::vector<std::int64_t> shape(static_cast<std::size_t>(parameter.dim()), 1);
+    shape[0] = members;
+    parameter.grad().mul_(factor.view(shape));
+  }
+}
+
 }  // namespace
 
 std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, const model::Samples& samples,
@@ -38,10 +57,12 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
   std::vector<double> losses;
   const std::int64_t at_once = validation_batch(autoencoder.domain());
   for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
-    const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
+    const auto batch = samples.range(begin, std::min(begin + at_once, samples.size())).repeated(autoencoder.members());
     const auto values = autoencoder.loss()
                             .evaluate(autoencoder.network().forward(batch), batch)
                             .samples.to(torch::kFloat64)
+                            .view({autoencoder.members(), -1})
+                            .mean(0)
                             .contiguous();
     losses.insert(losses.end(), values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
   }
@@ -74,12 +95,13 @@ std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t
                                                   const StepContext& context) {
   torch::manual_seed(context.key);
   autoencoder_.network().set_training(true);
-  const auto target = training_.batch(samples);
+  const auto target = training_.batch(samples).repeated(autoencoder_.members());
   const auto evaluation =
       autoencoder_.loss().evaluate(autoencoder_.network().forward(corrupted(target)), target, context.epoch);
   optimizer_->zero_gradients();
-  evaluation.samples.mean().backward();
-  if (options_.clip_gradient) torch::nn::utils::clip_grad_norm_(parameters_, *options_.clip_gradient);
+  // The sum of the members' losses: each has the gradient that it would have alone.
+  (evaluation.samples.mean() * autoencoder_.members()).backward();
+  if (options_.clip_gradient) clip_gradients(parameters_, autoencoder_.members(), *options_.clip_gradient);
   optimizer_->step(context.learning_rate);
   const torch::NoGradGuard no_grad;
   return means(evaluation);
@@ -94,7 +116,7 @@ std::vector<double> ReconstructionObjective::validate() {
   const std::int64_t at_once = validation_batch(autoencoder_.domain());
   for (std::int64_t begin = 0; begin < held_out_.size(); begin += at_once) {
     const auto end = std::min(begin + at_once, held_out_.size());
-    const auto target = held_out_.range(begin, end);
+    const auto target = held_out_.range(begin, end).repeated(autoencoder_.members());
     const auto losses = means(autoencoder_.loss().evaluate(autoencoder_.network().forward(corrupted(target)), target));
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += losses[i] * static_cast<double>(end - begin);
   }

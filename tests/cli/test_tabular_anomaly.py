@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from support import join_safetensors, split_safetensors
+from support import join_safetensors, one_error, split_safetensors
 
 pytestmark = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
 
@@ -84,7 +84,7 @@ def test_the_recipes_find_planted_anomalies_and_name_their_column(run, tmp_path,
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)
-@pytest.mark.parametrize("count", [1, 10])
+@pytest.mark.parametrize("count", [2, 10])
 def test_the_recipes_work_from_few_rows(run, tmp_path, recipe, count):
     write_table(tmp_path / "train.csv", table(count, 1, missing=0.1))
     write_table(tmp_path / "test.csv", table(50, 2, missing=0.1))
@@ -93,6 +93,44 @@ def test_the_recipes_work_from_few_rows(run, tmp_path, recipe, count):
     scored = run("ae-score", "model", "test.csv", "-q")
     assert scored.code == 0
     assert all(math.isfinite(float(row["score"])) for row in rows_of(scored.stdout))
+
+
+def test_a_single_training_row_is_refused(run, tmp_path):
+    write_table(tmp_path / "one.csv", table(1, 1))
+    write_table(tmp_path / "three.csv", table(3, 1))
+    for data, settings in (("one.csv", ()), ("three.csv", ("--set", "/training/validation_fraction=0.9"))):
+        refused = run("ae-train", RECIPES[0], "--data", data, "--out", "model", *settings, "-q")
+        one_error(refused, 4, data, "at least two")
+        assert not (tmp_path / "model").exists()
+
+
+@pytest.mark.parametrize("head", [
+    '{"type": "loss"}', '{"type": "normalized"}', '{"type": "mahalanobis", "latent": true}',
+    '{"type": "masked", "repeats": 2}',
+    '{"type": "fusion", "members": [{"type": "neighbours"}, {"type": "normalized"}]}'],
+    ids=lambda head: json.loads(head)["type"])
+def test_an_ensemble_scores_with_every_head(run, tmp_path, head):
+    write_table(tmp_path / "train.csv", table(150, 1, missing=0.05))
+    test = table(60, 2, missing=0.05)
+    for row in test[:10]:
+        row.update(length="9", label="1")
+    write_table(tmp_path / "test.csv", test)
+    config = {
+        "data": {"path": "train.csv", "label": "label", "normal": 0},
+        "model": {"type": "dense", "hidden": [16], "latent": 2, "members": 3},
+        "training": {"epochs": 40},
+        "score": json.loads(head),
+    }
+    (tmp_path / "ensemble.json").write_text(json.dumps(config))
+    trained = run("ae-train", "ensemble.json", "--out", "model", "-q")
+    assert trained.code == 0, trained.stderr
+    scored = run("ae-score", "model", "test.csv", "--explain", "5", "-q")
+    rows = rows_of(scored.stdout)
+    assert min(float(row["score"]) for row in rows[:10]) > max(float(row["score"]) for row in rows[10:])
+    for row in rows:
+        shares = [float(row[f"top{k}_share"]) for k in range(1, 6) if row[f"top{k}_share"]]
+        assert sum(shares) == float(row["score"])
+    assert all(row["top1_column"] == "length" for row in rows[:10])
 
 
 @pytest.mark.parametrize("recipe", RECIPES, ids=lambda path: path.stem)

@@ -27,6 +27,7 @@ FEW = ["--set", "/training/epochs=6", "-q"]
         ["/model/hidden=[]"],
         ['/model={"type": "linear", "latent": 4}'],
         ['/model={"type": "variational", "hidden": [16], "latent": 3, "norm": "batch", "dropout": 0.1}'],
+        ["/model/members=3", "/model/norm=batch", "/training/trim=0.05", '/score={"type": "mahalanobis"}'],
         ['/training/optimizer={"type": "sgd", "momentum": 0.9, "nesterov": true}', "/training/clip_gradient=1"],
         ['/training/optimizer={"type": "adamw"}', '/loss/terms=[{"type": "huber", "delta": 2}]'],
         ['/loss/terms=[{"type": "l1", "weight": 2}, {"type": "mse", "columns": "mean_*"}]'],
@@ -157,6 +158,16 @@ def test_a_stop_signal_saves_and_resume_ends_with_the_same_bytes(bin_folder, run
     assert again.code == 0 and "already complete" in again.stderr
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
         "config.json", "metrics.csv", "model.safetensors", "run.json"]
+
+
+def test_an_ensemble_continues_to_the_same_bytes(bin_folder, run, tmp_path, uninterrupted):
+    settings = ("--set", "/model/members=3", "--set", "/training/clip_gradient=1", "--set",
+                "/training/checkpoint/epochs=2")
+    sitting = Sitting(bin_folder, tmp_path, *settings)
+    wait_for((tmp_path / "run/state.safetensors").exists)
+    assert sitting.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings).code == 0
+    assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted(*settings)
 
 
 def test_kill_9_at_ten_moments_ends_with_the_same_bytes(bin_folder, run, tmp_path, uninterrupted):

@@ -211,8 +211,9 @@ struct Pair {
   config::Variant<model::Family> family{model::families(), "dense"};
   loss::LossOptions options;
   std::unique_ptr<loss::Autoencoder> autoencoder;
-  explicit Pair(const std::vector<model::Element>& elements) {
-    config::read_text(*family.value(), R"({"hidden": [8], "latent": 3})", "test", ".");
+  explicit Pair(const std::vector<model::Element>& elements, std::int64_t members = 1) {
+    config::read_text(*family.value(), R"({"hidden": [8], "latent": 3, "members": )" + std::to_string(members) + "}",
+                      "test", ".");
     options.resolve(elements, false);
     autoencoder = std::make_unique<loss::Autoencoder>(*family, options.terms, elements, true, 4);
   }
@@ -227,9 +228,11 @@ config::Variant<Head> head_of(const std::string& type, const std::string& settin
 struct Case {
   std::string type;
   std::string settings = "{}";
-  bool without_network = false;
+  std::int64_t members = 1;
 };
-std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.type << " " << c.settings; }
+std::ostream& operator<<(std::ostream& out, const Case& c) {
+  return out << c.type << " " << c.settings << " of " << c.members;
+}
 
 const std::vector<Case> kCases{
     {"loss"},
@@ -249,6 +252,12 @@ const std::vector<Case> kCases{
     {"prototypes", R"({"judge": "normalized", "cell": 10, "curved": true})"},
     {"fusion", R"({"members": [{"type": "neighbours", "judge": "normalized"}, {"type": "normalized"}]})"},
     {"fusion", R"({"combine": "log_z", "members": [{"type": "neighbours", "judge": "local"}, {"type": "loss"}]})"},
+    {"loss", "{}", 3},
+    {"normalized", "{}", 3},
+    {"mahalanobis", R"({"latent": true})", 3},
+    {"masked", "{}", 3},
+    {"neighbours", "{}", 3},
+    {"fusion", R"({"members": [{"type": "neighbours"}, {"type": "normalized"}]})", 3},
 };
 
 TEST(Heads, AreAllSwept) {
@@ -273,7 +282,7 @@ class EveryHead : public testing::TestWithParam<Case> {
   Scored score_of(const model::Batch& batch) const { return score(*pair_.autoencoder, *head_, batch); }
 
   SilentReporter reporter_;
-  Pair pair_{kMixed};
+  Pair pair_{kMixed, GetParam().members};
   model::TableSamples training_, held_out_;
   config::Variant<Head> head_{heads(), "loss"};
 };
