@@ -49,12 +49,6 @@ std::optional<std::uint64_t> byte_count(Dtype dtype, std::span<const std::int64_
   return count;
 }
 
-std::string shape_text(std::span<const std::int64_t> shape) {
-  std::vector<std::string> extents;
-  for (const std::int64_t extent : shape) extents.push_back(std::to_string(extent));
-  return std::string("[").append(join(extents)).append("]");
-}
-
 // What the header says about one tensor, checked for form only.
 struct Entry {
   std::optional<Dtype> dtype;
@@ -355,6 +349,25 @@ std::string_view dtype_name(Dtype dtype) { return row_of(dtype).name; }
 std::size_t dtype_size(Dtype dtype) { return row_of(dtype).size; }
 
 void seal(Safetensors& contents) { contents.metadata[digest_key] = digest_of(contents); }
+
+Arrays arrays_under(const Arrays& arrays, const std::string& prefix) {
+  Arrays chosen;
+  for (auto at = arrays.lower_bound(prefix); at != arrays.end() && at->first.starts_with(prefix); ++at) {
+    chosen[at->first.substr(prefix.size())] = at->second;
+  }
+  return chosen;
+}
+
+void put_under(Arrays& to, const std::string& prefix, Arrays from) {
+  for (auto& [name, array] : from) to[prefix + name] = std::move(array);
+}
+
+std::string shape_text(std::span<const std::int64_t> shape) {
+  constexpr std::size_t kMostShown = 8;
+  std::vector<std::string> extents;
+  for (const std::int64_t extent : shape) extents.push_back(extent < 0 ? "any" : std::to_string(extent));
+  return "[" + join(extents, ", ", kMostShown) + "]";
+}
 
 std::string to_bytes(const Safetensors& contents) {
   std::vector<std::string_view> order;

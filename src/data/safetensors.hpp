@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,9 +28,16 @@ struct NamedArray {
   }
 };
 
+using Arrays = std::map<std::string, NamedArray>;
+
+Arrays arrays_under(const Arrays& arrays, const std::string& prefix);  // those whose names begin so, named without it
+void put_under(Arrays& to, const std::string& prefix, Arrays from);    // the way back
+
+std::string shape_text(std::span<const std::int64_t> shape);  // "[3, 4]", for messages; a negative extent is "any"
+
 struct Safetensors {
   std::map<std::string, std::string> metadata;  // "__metadata__"
-  std::map<std::string, NamedArray> arrays;
+  Arrays arrays;
 };
 
 // Deterministic: arrays by element size (widest first, so that each one is aligned) and then by name, metadata by name,

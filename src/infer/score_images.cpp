@@ -13,10 +13,12 @@
 #include "base/text.hpp"
 #include "data/images.hpp"
 #include "data/npy.hpp"
+#include "data/pixel_maps.hpp"
 #include "infer/pictures.hpp"
 #include "infer/regions.hpp"
 #include "score/maps.hpp"
 #include "stats/conformal.hpp"
+#include "stats/image_files.hpp"
 
 namespace ae::infer {
 namespace {
@@ -357,14 +359,35 @@ class ImageScorer {
 
   void show(const Loaded& loaded, const at::Tensor& reconstruction, const at::Tensor& map, Regions found, double score,
             double p_value) {
-    ScoredImage shown{loaded.id, loaded.label, score, p_value, loaded.size, std::move(found.regions), {}, {}, {}, {}};
+    ScoredImage shown{loaded.id, loaded.label, score, p_value, loaded.size, std::move(found.regions),
+                      {},        {},           {},    {},      {}};
     if (options_.page->wants_pictures(score)) {
       shown.input = image_thumbnail(*loaded.original, kThumbnail);
       shown.reconstruction = image_thumbnail(reconstruction, loaded.size, kThumbnail);
       shown.heat = overlay_thumbnail(*loaded.original, map, colours_, kThumbnail);
       shown.mask = mask_thumbnail(found.mask, kThumbnail);
+      shown.truth = truth_of(loaded);
     }
     options_.page->add(shown);
+  }
+
+  // "" when it is not known. It changes no score, so one that is of no use is only named.
+  std::string truth_of(const Loaded& loaded) const {
+    const auto file = options_.truth.empty() ? std::nullopt : stats::find_mask_file(options_.truth, loaded.id);
+    if (!file) return {};
+    try {
+      auto known = data::read_defect_mask(*file);
+      const data::Size size{known.height, known.width};
+      if (size == loaded.size) {
+        return mask_thumbnail(torch::from_blob(known.defect.data(), {size.height, size.width}, torch::kUInt8) * 255,
+                              kThumbnail);
+      }
+      reporter_.warning(file->string() + ": is " + data::size_text(size) + ", its image " + loaded.id + " is " +
+                        data::size_text(loaded.size) + "; not shown");
+    } catch (const InputError& error) {
+      reporter_.warning(error.lines().front() + "; not shown");
+    }
+    return {};
   }
 
   const train::Checkpoint& checkpoint_;

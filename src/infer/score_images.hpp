@@ -30,6 +30,7 @@ struct ScoredImage {
   std::string reconstruction;
   std::string heat;
   std::string mask;
+  std::string truth;
 };
 
 // The writer of such a page: it belongs to a room that this one must not know.
@@ -63,6 +64,7 @@ struct ScoreImagesOptions {
   std::filesystem::path masks;            // folder: ID_mask.png
   std::filesystem::path reconstructions;  // folder: ID.png
   std::filesystem::path regions;          // CSV
+  std::filesystem::path truth;            // folder of known masks, which the page shows; see stats::find_mask_file
   bool overwrite = false;                 // write into folders that hold something, over files that exist
 
   double pixel_alpha = 0.01;              // share of held-out good pixels above the pixel threshold

@@ -63,7 +63,7 @@ class Fusion final : public Head {
   Arrays state() const override {
     Arrays arrays = combination_.state();
     for (std::size_t m = 0; m < members.size(); ++m) {
-      add_with_prefix(arrays, std::to_string(m) + ".", members[m]->state());
+      data::put_under(arrays, std::to_string(m) + ".", members[m]->state());
     }
     return arrays;
   }
@@ -72,7 +72,7 @@ class Fusion final : public Head {
     combination_ = combination();
     combination_.restore(arrays);
     for (std::size_t m = 0; m < members.size(); ++m) {
-      members[m]->restore(with_prefix(arrays, std::to_string(m) + "."), autoencoder);
+      members[m]->restore(data::arrays_under(arrays, std::to_string(m) + "."), autoencoder);
     }
   }
 

@@ -85,12 +85,6 @@ Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const Head& head, 
   return {torch::cat(shares), torch::cat(expected)};
 }
 
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::vector<std::string> sizes;
-  for (const auto size : shape) sizes.push_back(size < 0 ? "any" : std::to_string(size));
-  return "[" + ae::join(sizes, ", ", 8) + "]";
-}
-
 }  // namespace
 
 std::span<const config::Entry<Head>> heads() { return kHeads; }
@@ -125,24 +119,12 @@ at::Tensor from_arrays(const Arrays& arrays, const std::string& name, data::Dtyp
   for (std::size_t i = 0; fits && i < shape.size(); ++i) fits = shape[i] < 0 || shape[i] == array.shape[i];
   if (!fits) {
     throw InputError(ae::quoted(name) + " of the score head is " + std::string(data::dtype_name(array.dtype)) + " " +
-                     shape_text(array.shape) + "; this model needs " + std::string(data::dtype_name(dtype)) + " " +
-                     shape_text(shape));
+                     data::shape_text(array.shape) + "; this model needs " + std::string(data::dtype_name(dtype)) +
+                     " " + data::shape_text(shape));
   }
   auto tensor = torch::empty(array.shape, model::scalar_type_of(dtype));
   std::copy(array.bytes.begin(), array.bytes.end(), static_cast<char*>(tensor.data_ptr()));
   return tensor;
-}
-
-Arrays with_prefix(const Arrays& arrays, const std::string& prefix) {
-  Arrays chosen;
-  for (auto at = arrays.lower_bound(prefix); at != arrays.end() && at->first.starts_with(prefix); ++at) {
-    chosen[at->first.substr(prefix.size())] = at->second;
-  }
-  return chosen;
-}
-
-void add_with_prefix(Arrays& to, const std::string& prefix, Arrays from) {
-  for (auto& [name, array] : from) to[prefix + name] = std::move(array);
 }
 
 double make_sum_exact(double* shares, std::int64_t count) {

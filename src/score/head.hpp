@@ -20,7 +20,7 @@
 
 namespace ae::score {
 
-using Arrays = std::map<std::string, data::NamedArray>;
+using data::Arrays;
 
 // What a head may learn from: normal samples only.
 struct FitContext {

@@ -22,7 +22,5 @@ data::NamedArray to_array(const at::Tensor& tensor);
 // The array `name` as a tensor. InputError unless it is there with this type and shape; -1 stands for any size.
 at::Tensor from_arrays(const Arrays& arrays, const std::string& name, data::Dtype dtype,
                        const std::vector<std::int64_t>& shape);
-Arrays with_prefix(const Arrays& arrays, const std::string& prefix);  // names without it
-void add_with_prefix(Arrays& to, const std::string& prefix, Arrays from);
 
 }  // namespace ae::score

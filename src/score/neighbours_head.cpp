@@ -126,8 +126,8 @@ class Neighbours final : public Head {
     Arrays arrays;
     arrays["rows"] = to_array(stored_);
     if (stored_observed_.defined()) arrays["observed"] = to_array(stored_observed_);
-    if (whiten) add_with_prefix(arrays, "whitening.", whitening_.state());
-    if (judge != "local") add_with_prefix(arrays, "judge.", judge_.state());
+    if (whiten) data::put_under(arrays, "whitening.", whitening_.state());
+    if (judge != "local") data::put_under(arrays, "judge.", judge_.state());
     if (curved) {
       arrays["curve.center"] = to_array(encoding_->curve_center());
       arrays["curve.spread"] = to_array(encoding_->curve_spread());
@@ -157,10 +157,10 @@ class Neighbours final : public Head {
     if (stored_.abs().max().item<float>() > 1e7f) {
       throw InputError("\"rows\" holds values beyond those of scaled tables; the file is damaged");
     }
-    if (whiten) whitening_ = Spectral::restored(with_prefix(arrays, "whitening."), width);
+    if (whiten) whitening_ = Spectral::restored(data::arrays_under(arrays, "whitening."), width);
     index_stored();
     if (judge != "local") {
-      judge_ = ResidualJudge::restored(judge, with_prefix(arrays, "judge."), width);
+      judge_ = ResidualJudge::restored(judge, data::arrays_under(arrays, "judge."), width);
       set_diagonal();
     }
   }

@@ -173,7 +173,7 @@ class Cells {
                   {"directions", to_array(directions_)},
                   {"scatter", to_array(scatter_)},
                   {"rows", to_array(torch::tensor({rows_}, torch::kFloat64))}};
-    add_with_prefix(arrays, "whitening.", covariance_.state());
+    data::put_under(arrays, "whitening.", covariance_.state());
     if (settings_.curved) {
       arrays["curve.center"] = to_array(encoding_.curve_center());
       arrays["curve.spread"] = to_array(encoding_.curve_spread());
@@ -200,7 +200,7 @@ class Cells {
         (scatter_.numel() > 0 && scatter_.min().item<double>() <= 0)) {
       throw InputError("\"ranks\", \"sizes\", \"squares\" and \"scatter\" contradict each other; the file is damaged");
     }
-    covariance_ = Spectral::restored(with_prefix(arrays, "whitening."), width);
+    covariance_ = Spectral::restored(data::arrays_under(arrays, "whitening."), width);
     root_ = covariance_.power(-0.5);
     if (settings_.curved) {
       auto spread = from_arrays(arrays, "curve.spread", data::Dtype::f64, {width});

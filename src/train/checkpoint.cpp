@@ -63,14 +63,6 @@ auto as_input_error(const std::string& name, Function&& function) {
   }
 }
 
-Arrays with_prefix(const Arrays& arrays, const std::string& prefix) {
-  Arrays chosen;
-  for (const auto& [name, array] : arrays) {
-    if (name.starts_with(prefix)) chosen[name.substr(prefix.size())] = array;
-  }
-  return chosen;
-}
-
 // A damaged file must not make us take absurd amounts of memory for a tile.
 void check_geometry(const data::Geometry& geometry, const std::string& name) {
   constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
@@ -130,7 +122,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
 
   const model::Domain domain = checkpoint.geometry_ ? model::image_domain(*checkpoint.geometry_)
                                                     : model::Domain(model::elements_of(checkpoint.schema_));
-  const auto weights = with_prefix(file.arrays, "model.");
+  const auto weights = data::arrays_under(file.arrays, "model.");
   as_input_error(name, [&] {
     const loss::Composition composition(config.loss.terms, domain, config.model->variational());
     check_size(config, {domain, composition.outputs(), matters == "true"}, weights, name);
@@ -145,7 +137,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   }
   as_input_error(name, [&] {
     score::check_judges(*config.score, domain);
-    config.score->restore(with_prefix(file.arrays, "head."), *checkpoint.autoencoder_);
+    config.score->restore(data::arrays_under(file.arrays, "head."), *checkpoint.autoencoder_);
   });
   return checkpoint;
 }

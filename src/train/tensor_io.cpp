@@ -7,15 +7,6 @@
 #include "model/dtypes.hpp"
 
 namespace ae::train {
-namespace {
-
-std::string shape_text(const std::vector<std::int64_t>& shape) {
-  std::vector<std::string> sizes;
-  for (const auto size : shape) sizes.push_back(std::to_string(size));
-  return "[" + ae::join(sizes, ", ", 8) + "]";
-}
-
-}  // namespace
 
 data::NamedArray to_array(const at::Tensor& tensor) {
   const auto dense = tensor.detach().contiguous().cpu();
@@ -48,9 +39,9 @@ void restore_tensors(const std::string& prefix, const model::NamedTensors& tenso
     const auto expected_shape = tensor.sizes().vec();
     if (found->second.shape != expected_shape || found->second.dtype != model::dtype_of(tensor)) {
       throw InputError(file + ": tensor " + ae::quoted(prefix + name) + " is " +
-                       std::string(data::dtype_name(found->second.dtype)) + " " + shape_text(found->second.shape) +
-                       "; this model needs " + std::string(data::dtype_name(model::dtype_of(tensor))) + " " +
-                       shape_text(expected_shape));
+                       std::string(data::dtype_name(found->second.dtype)) + " " +
+                       data::shape_text(found->second.shape) + "; this model needs " +
+                       std::string(data::dtype_name(model::dtype_of(tensor))) + " " + data::shape_text(expected_shape));
     }
     auto target = tensor;
     target.copy_(to_tensor(found->second));

@@ -11,7 +11,7 @@
 
 namespace ae::train {
 
-using Arrays = std::map<std::string, data::NamedArray>;
+using data::Arrays;
 
 data::NamedArray to_array(const at::Tensor& tensor);  // float32, float64, int64 or uint8
 at::Tensor to_tensor(const data::NamedArray& array);  // a copy

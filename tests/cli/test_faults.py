@@ -20,6 +20,9 @@ pytestmark = needs_torch
 HEADER, FIRST, SECOND = WDBC.read_text().splitlines()[:3]
 CONFIG = CONFIGS / "wdbc.json"
 
+# Sanitizers keep freed memory back for a while.
+SANITIZED = os.environ.get("AETOOLS_SANITIZED") == "1"
+
 
 def with_first_cell(text):
     return f"{HEADER}\n{FIRST}\n{text}{SECOND[SECOND.index(','):]}\n"
@@ -318,6 +321,8 @@ def test_existing_outputs_stay_unless_forced(run, trained, tmp_path):
 
 def limited(command, file_bytes, **options):
     """Runs a command that may write no file larger than this: a disk that fills up in the middle."""
+    if os.environ.get("AETOOLS_COVERAGE") == "1":
+        pytest.skip("programs that count their lines write those into files too")
 
     def limit():
         resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
@@ -522,9 +527,7 @@ def test_memory_does_not_grow_with_the_rows(bin_folder, trained):
     assert code == 0
     many, code, _ = peak_memory(command, table(150))
     assert code == 0
-    assert many < few + 20
-    if os.environ.get("AETOOLS_SANITIZED") != "1":
-        assert many < 500
+    assert SANITIZED or many < min(500, few + 20)
 
 
 @pytest.mark.parametrize(
@@ -533,4 +536,4 @@ def test_endless_junk_is_refused_at_once_in_little_memory(bin_folder, trained, j
     piece = junk * (65536 // len(junk))
     megabytes, code, told = peak_memory([bin_folder / "ae-score", trained, "-"], (piece for _ in range(3200)))
     assert code == 4 and told.count(b"\n") == 1, told
-    assert os.environ.get("AETOOLS_SANITIZED") == "1" or megabytes < 500
+    assert SANITIZED or megabytes < 500

@@ -1,9 +1,11 @@
 """ae-score on images from the shell: defects are found where they were planted, and every output tells the same."""
 
+import base64
 import csv
 import io
 import json
 import os
+import re
 import subprocess
 
 import numpy
@@ -230,3 +232,32 @@ def test_a_gallery_shows_the_images(run, inspection, tmp_path):
     for name in PLANTED:
         assert name in page
     assert "http://" not in page.replace("http://www.w3.org", "")
+
+
+def test_a_gallery_shows_what_should_have_been_found(run, inspection, tmp_path):
+    known = dict(PLANTED)
+    unfit = known.popitem()[0]
+    for name, (y, x, height, width) in known.items():
+        mask = numpy.zeros((HEIGHT, WIDTH), numpy.uint8)
+        mask[y : y + height, x : x + width] = 255
+        write_png(tmp_path / "truth" / (name.removeprefix("test/").removesuffix(".png") + "_mask.png"), mask)
+    other = tmp_path / "truth" / (unfit.removeprefix("test/").removesuffix(".png") + "_mask.png")
+    write_png(other, numpy.zeros((3, 5), numpy.uint8))
+    outcome = run("ae-score", inspection / "model", inspection / "boards", "--gallery", "a.html", "--truth", "truth")
+    assert outcome.code == 0
+    assert unfit in outcome.stderr and "not shown" in outcome.stderr
+    page = (tmp_path / "a.html").read_text()
+    records = re.findall(r'class="(item|pictures)">(.*?)</script>', page)  # an image, then its pictures
+    items = [json.loads(text) for kind, text in records if kind == "item"]
+    pictures = [json.loads(text) for kind, text in records if kind == "pictures"]
+    assert len(items) == len(pictures) == len(PLANTED) + 40
+    truths = {item["id"]: shown["truth"] for item, shown in zip(items, pictures) if "truth" in shown}
+    assert sorted(truths) == sorted(known)
+    name = min(known)
+    (tmp_path / "shown.png").write_bytes(base64.b64decode(truths[name]))
+    pixels = read_png(tmp_path / "shown.png")
+    y, x, height, width = known[name]
+    assert (pixels[y : y + height, x : x + width] == 255).all() and int(pixels.sum()) == 255 * height * width
+
+    alone = run("ae-score", inspection / "model", inspection / "boards", "--truth", "truth", "-q")
+    assert alone.code == 2 and "--gallery" in alone.stderr

@@ -1,0 +1,35 @@
+// What ae-score does with a model of images.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <vector>
+
+#include "cli/app.hpp"
+#include "infer/score_images.hpp"
+
+namespace ae::apps {
+
+class ImageScoring {
+ public:
+  void declare(CLI::App& app);
+
+  // UsageError when one of these options was given: a model of tables has no use for them.
+  void refuse() const;
+
+  // `scoring` brings inputs and the rule for flagging. Commits `output`. InputError at the end when images were left
+  // out that the user wants to hear of.
+  infer::ScoreImagesTotals run(infer::ScoreImagesOptions scoring, const train::Checkpoint& checkpoint, Output& output,
+                               cli::Context& context) const;
+
+ private:
+  infer::ScoreImagesOptions limits_;
+  std::string maps_, masks_, reconstructions_, regions_, gallery_, truth_;
+  std::string unreadable_ = "report";
+  std::vector<CLI::Option*> declared_;
+};
+
+// UsageError "--option WHY; leave it out" when one of them was given.
+void refuse_options(const std::vector<CLI::Option*>& options, const std::string& why);
+
+}  // namespace ae::apps
