@@ -43,7 +43,7 @@ class Memberwise final : public Head {
     if (members_.empty()) return head_.state();
     Arrays arrays = combination_.state();
     for (std::size_t m = 0; m < members_.size(); ++m) {
-      add_with_prefix(arrays, std::to_string(m) + ".", members_[m].state());
+      data::put_under(arrays, std::to_string(m) + ".", members_[m].state());
     }
     return arrays;
   }
@@ -53,7 +53,7 @@ class Memberwise final : public Head {
     if (members_.empty()) return head_.restore(arrays, autoencoder);
     combination_.restore(arrays);
     for (std::size_t m = 0; m < members_.size(); ++m) {
-      members_[m].restore(with_prefix(arrays, std::to_string(m) + "."), member(autoencoder, m));
+      members_[m].restore(data::arrays_under(arrays, std::to_string(m) + "."), member(autoencoder, m));
     }
   }
 
