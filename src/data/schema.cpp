@@ -37,9 +37,9 @@ void require_keys(const Json& json, const std::string& pointer, std::span<const 
   }
 }
 
-const Json& member(const Json& json, const std::string& pointer, const char* name) {
+const Json& member(const Json& json, std::string_view pointer, const char* name) {
   const auto found = json.find(name);
-  if (found == json.end()) malformed(pointer + "/" + name, "missing key");
+  if (found == json.end()) malformed(std::string(pointer) + "/" + name, "missing key");
   return *found;
 }
 
@@ -50,10 +50,10 @@ std::string text_value(const Json& json, const std::string& pointer) {
   return text;
 }
 
-const Json& array_member(const Json& json, const std::string& pointer, const char* name) {
+const Json& array_member(const Json& json, std::string_view pointer, const char* name) {
   const Json& array = member(json, pointer, name);
   if (!array.is_array()) {
-    malformed(pointer + "/" + name, "found " + std::string(array.type_name()) + ", expected an array");
+    malformed(std::string(pointer) + "/" + name, "found " + std::string(array.type_name()) + ", expected an array");
   }
   return array;
 }

@@ -62,6 +62,12 @@ double exact_distance(const float* a, const float* a_seen, const float* b, const
   return common > 0 ? sum * (static_cast<double>(width) / common) : kInfinity;
 }
 
+// What squared distances over common coordinates are a product with: sum_j o_j p_j (x_j - y_j)^2 for x observed where o
+// is 1 and y where p is, both 0 elsewhere, is (x^2, o, -2 x) . (p, y^2, y).
+at::Tensor joined(const at::Tensor& points, const at::Tensor& observed) {
+  return torch::cat({observed, points.square(), points}, 1);
+}
+
 }  // namespace
 
 Encoding::Encoding(const std::vector<model::Element>& elements, double alarm) : elements_(elements) {
@@ -159,7 +165,11 @@ at::Tensor Encoding::cells(const at::Tensor& points) const {
 
 NeighbourIndex::NeighbourIndex(at::Tensor points, at::Tensor observed)
     : points_(points.contiguous()), observed_(observed.defined() ? observed.contiguous() : observed) {
-  squares_ = observed_.defined() ? points_.square() : points_.square().sum(1);
+  if (observed_.defined()) {
+    joined_ = joined(points_, observed_);
+  } else {
+    squares_ = points_.square().sum(1);
+  }
 }
 
 std::int64_t NeighbourIndex::Found::count(std::int64_t i) const {
@@ -180,15 +190,16 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
   const auto seen = masked && !all_seen.defined() ? torch::ones_like(queries) : all_seen;
   const auto seen_rows = masked ? seen.contiguous() : seen;
   const auto stored_seen = masked && !observed_.defined() ? torch::ones_like(points_) : observed_;
-  const auto stored_squares = masked && !observed_.defined() ? points_.square() : squares_;
+  const auto stored_joined = masked && !observed_.defined() ? joined(points_, stored_seen) : joined_;
   const float* query_data = queries.data_ptr<float>();
   const float* point_data = points_.data_ptr<float>();
   const float* seen_data = masked ? seen_rows.data_ptr<float>() : nullptr;
   const float* stored_seen_data = masked ? stored_seen.data_ptr<float>() : nullptr;
 
-  // |computed - exact| of a dot product of `width` terms in float32, in units of (|q| + |t|)^2; twice the bound of any
+  // |computed - exact| of a dot product of `terms` terms in float32, in units of (|q| + |t|)^2; twice the bound of any
   // order of summation. A point t nearer than d has |t| <= |q| + sqrt(d).
-  const double rounding = 2.0 * static_cast<double>(width + 4) * 0x1p-24;
+  const std::int64_t terms = masked ? 3 * width : width;
+  const double rounding = 2.0 * static_cast<double>(terms + 4) * 0x1p-24;
 
   const auto search_some = [&](std::int64_t begin, std::int64_t end) {
     const torch::NoGradGuard no_grad;
@@ -196,10 +207,8 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
     at::Tensor table, common;
     if (masked) {
       const auto some_seen = seen_rows.narrow(0, begin, end - begin);
-      table = some.square().mm(stored_seen.t()) + some_seen.mm(stored_squares.t()) - 2 * some.mm(points_.t());
-      common = some_seen.mm(stored_seen.t());  // whole numbers, exact
-      table = torch::where(common > 0, table * (static_cast<float>(width) / common.clamp_min(1)),
-                           torch::full_like(table, std::numeric_limits<float>::infinity()));
+      table = torch::cat({some.square(), some_seen, some * -2}, 1).mm(stored_joined.t());
+      common = some_seen.mm(stored_seen.t()).contiguous();  // whole numbers, exact
     } else {
       table = torch::addmm(squares_, some, points_.t(), 1, -2);  // without |q|^2, the same for all points
     }
@@ -211,6 +220,10 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
       const float* shared = masked ? common.data_ptr<float>() + (i - begin) * stored : nullptr;
       const float* query = query_data + i * width;
       const float* query_seen = masked ? seen_data + i * width : nullptr;
+      for (std::int64_t t = 0; masked && t < stored; ++t) {
+        row[t] =
+            shared[t] > 0 ? row[t] * (static_cast<float>(width) / shared[t]) : std::numeric_limits<float>::infinity();
+      }
       if (!excluded.empty() && excluded[static_cast<std::size_t>(i)] >= 0) {
         row[excluded[static_cast<std::size_t>(i)]] = std::numeric_limits<float>::infinity();
       }
