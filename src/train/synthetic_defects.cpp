@@ -97,6 +97,39 @@ void add_scratch(Region& region, double y, double x, double length, double thick
   }
 }
 
+// The gray that a defect is filled with, which differs from what it covers: that of a random pixel of the image, as
+// missing and surplus material has the grays of the product; on an image without such a pixel, one at least a quarter
+// of the range away.
+std::vector<float> other_gray(const float* image, std::int64_t channels, std::int64_t plane,
+                              const std::vector<std::int64_t>& covered, float lowest, float highest, Random& random) {
+  constexpr int kTries = 8;
+  constexpr double kDifferent = 0.15;  // of the range, in some channel
+  const double range = std::max(0.1, static_cast<double>(highest - lowest));
+  std::vector<double> mean(static_cast<std::size_t>(channels), 0.0);
+  for (std::int64_t c = 0; c < channels; ++c) {
+    for (const auto pixel : covered) mean[static_cast<std::size_t>(c)] += image[c * plane + pixel];
+    mean[static_cast<std::size_t>(c)] /= static_cast<double>(std::max<std::size_t>(1, covered.size()));
+  }
+  std::vector<float> gray(static_cast<std::size_t>(channels));
+  for (int attempt = 0; attempt < kTries; ++attempt) {
+    const auto pixel = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(plane)));
+    bool different = false;
+    for (std::int64_t c = 0; c < channels; ++c) {
+      const auto i = static_cast<std::size_t>(c);
+      gray[i] = image[c * plane + pixel];
+      different = different || std::abs(gray[i] - mean[i]) > kDifferent * range;
+    }
+    if (different) return gray;
+  }
+  for (std::size_t i = 0; i < gray.size(); ++i) {
+    const double away = between(random, 0.25, 1) * range * (random.uniform() < 0.5 ? -1 : 1);
+    double value = mean[i] + away;
+    if (value < lowest || value > highest) value = mean[i] - away;
+    gray[i] = static_cast<float>(std::clamp(value, 0.0, 1.0));
+  }
+  return gray;
+}
+
 class Synthetic final : public Corruption, public SyntheticDefects {
  public:
   double clean = 0.15;
@@ -132,6 +165,7 @@ void SyntheticDefects::fields(config::Fields& f) {
   f.integer("most", most, {1, 100}, "Most defects on one image.");
   f.number("smallest", smallest, {1, 4096}, "Smallest diameter of a defect in pixels of the network's input.");
   f.number("largest", largest, {0, 1, true}, "Largest diameter of a defect as a share of the sample's shorter side.");
+  f.number("translucent", translucent, {0, 1}, "Share of the defects that what they cover shines through.");
 }
 
 void SyntheticDefects::paint(float* image, const float* other, const float* observed, std::int64_t channels,
@@ -160,17 +194,8 @@ void SyntheticDefects::paint(float* image, const float* other, const float* obse
         add_scratch(region, y, x, 2 * diameter, between(random, 1, 3), random);
     }
     const auto fill = random.below(3);
-    const float opacity = static_cast<float>(random.uniform() < 0.5 ? 1.0 : between(random, 0.3, 1.0));
-    // A gray at least a quarter of the range away from what is in the middle.
-    std::vector<float> gray(static_cast<std::size_t>(channels));
-    const auto centre = std::llround(y) * width + std::llround(x);
-    for (std::int64_t c = 0; c < channels; ++c) {
-      const double range = std::max(0.1, static_cast<double>(highest - lowest));
-      const double away = between(random, 0.25, 1) * range * (random.uniform() < 0.5 ? -1 : 1);
-      double value = image[c * plane + centre] + away;
-      if (value < lowest || value > highest) value = image[c * plane + centre] - away;
-      gray[static_cast<std::size_t>(c)] = static_cast<float>(std::clamp(value, 0.0, 1.0));
-    }
+    const float opacity = static_cast<float>(random.uniform() >= translucent ? 1.0 : between(random, 0.3, 1.0));
+    const auto gray = other_gray(image, channels, plane, region.pixels(), lowest, highest, random);
     const auto dy = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(height)));
     const auto dx = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(width)));
     for (const auto pixel : region.pixels()) {

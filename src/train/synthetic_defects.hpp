@@ -18,12 +18,13 @@ struct DefectSample {
 };
 
 // One to `most` defects an image: an ellipse, an irregular blob or a scratch of one to three straight pieces; filled
-// with the inverted image, another gray, or a patch of another image; opaque or translucent.
+// with the inverted image, another gray of the same image, or a patch of another image; opaque or translucent.
 class SyntheticDefects : public config::Section {
  public:
   std::int64_t most = 3;
   double smallest = 2;
   double largest = 0.25;
+  double translucent = 0.5;
   void fields(config::Fields& f) override;
 
   // At least one defect, unless the image leaves none visible (a blank one pasted with itself). Both [channels, height,

@@ -213,6 +213,41 @@ TEST_P(Defects, AreDeterministicAndTheMaskIsWhatChanged) {
 }
 INSTANTIATE_TEST_SUITE_P(Channels, Defects, testing::Values(1, 3));
 
+// Two grays in, two grays out: inverted, of the same image or pasted from one like it.
+TEST(DefectGrays, OpaqueOnesBringNoGrayThatTheImagesLack) {
+  const auto cells = [](std::int64_t seed) {
+    torch::manual_seed(seed);
+    return torch::where(torch::rand({1, 12, 12}) < 0.5, 0.2, 0.7).repeat_interleave(4, 1).repeat_interleave(4, 2);
+  };
+  const auto image = cells(1).to(torch::kFloat32), other = cells(2).to(torch::kFloat32);
+  const auto new_grays = [&](double translucent) {
+    train::SyntheticDefects defects;
+    defects.translucent = translucent;
+    std::int64_t pixels = 0;
+    for (std::uint64_t seed = 0; seed < 100; ++seed) {
+      Random random(seed);
+      const auto made = defects.draw(image, other, random).image;
+      pixels += torch::logical_and((made - 0.2).abs() > 1e-5, (made - 0.7).abs() > 1e-5).sum().item<std::int64_t>();
+    }
+    return pixels;
+  };
+  EXPECT_EQ(new_grays(0), 0);
+  EXPECT_GT(new_grays(1), 1000);
+}
+
+// A blank image has no other gray, and inverting it or pasting it into itself changes nothing: eight tries of a third
+// each leave about one in 400 unchanged, more where a faint gray is translucent.
+TEST(DefectGrays, AreMadeUpForABlankImage) {
+  const auto image = torch::full({1, 32, 32}, 0.5);
+  const train::SyntheticDefects defects;
+  std::int64_t shown = 0;
+  for (std::uint64_t seed = 0; seed < 100; ++seed) {
+    Random random(seed);
+    shown += defects.draw(image, image, random).mask.sum().item<std::int64_t>() > 0 ? 1 : 0;
+  }
+  EXPECT_GE(shown, 95);
+}
+
 TEST(SyntheticCorruption, LeavesTheAskedShareCleanAndTheTargetAlone) {
   config::Variant<train::Corruption> corruption(train::corruptions(), "synthetic");
   config::read_text(*corruption.value(), R"({"clean": 0.3})", "test", ".");
