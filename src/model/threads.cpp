@@ -14,26 +14,28 @@
 #include <mutex>
 #include <thread>
 
-// Present when BLAS is OpenBLAS; LibTorch does not set its threads.
-extern "C" {
-__attribute__((weak)) void openblas_set_num_threads(int threads);
-__attribute__((weak)) int openblas_get_num_threads();
-__attribute__((weak)) char* openblas_get_config();
-}
-
 namespace ae::model {
 namespace {
 
 // Below this a step takes less than a few milliseconds on one core, and waking a second one does not pay.
 constexpr double kWorthAThread = 5e7;
 
+// What OpenBLAS offers, null of another BLAS; LibTorch does not set its threads. Looked up while running: not every
+// linker leaves weak references to a library that is only linked by another one.
+template <typename Function>
+Function* loaded(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_DEFAULT, name));
+}
+const auto openblas_set_num_threads = loaded<void(int)>("openblas_set_num_threads");
+const auto openblas_get_num_threads = loaded<int()>("openblas_get_num_threads");
+const auto openblas_get_config = loaded<char*()>("openblas_get_config");
+
 // libgomp's waiting threads spin for milliseconds, unless the process has more OpenMP threads than processors; then
 // they sleep almost at once. Its setting for that, OMP_WAIT_POLICY, is read before main(), so we make it true: a team
 // of threads that has nothing to do, sleeps and stays. Measured on two cores that others used too: two threads took a
 // sixth of the processor time and a quarter of the time they take while spinning.
 void wait_without_spinning() {
-  using Parallel = void (*)(void (*)(void*), void*, unsigned, unsigned);
-  static const auto parallel = reinterpret_cast<Parallel>(dlsym(RTLD_DEFAULT, "GOMP_parallel"));
+  static const auto parallel = loaded<void(void (*)(void*), void*, unsigned, unsigned)>("GOMP_parallel");
   static const bool done = [] {
     if (parallel == nullptr) return false;  // another OpenMP
     sigset_t all, before;

@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "model/threads.hpp"
 #include "score/makers.hpp"
 #include "score/neighbours.hpp"
 #include "score/residuals.hpp"
@@ -40,6 +41,18 @@ at::Tensor squared_distances(const at::Tensor& a, const at::Tensor& b) {
   return (a.square().sum(1, true) + b.square().sum(1) - 2 * a.mm(b.t())).clamp_min(0);
 }
 
+// The nearest center of each row, in pieces that stay in the cache.
+at::Tensor nearest_centers(const at::Tensor& rows, const at::Tensor& centers) {
+  constexpr std::int64_t kRowsAtOnce = 512;
+  auto nearest = torch::empty({rows.size(0)}, torch::kInt64);
+  model::share_out(rows.size(0), kRowsAtOnce, [&](std::int64_t begin, std::int64_t end) {
+    const torch::NoGradGuard no_grad;
+    nearest.narrow(0, begin, end - begin)
+        .copy_(squared_distances(rows.narrow(0, begin, end - begin), centers).argmin(1));
+  });
+  return nearest;
+}
+
 // k-means by Lloyd's steps from the seeding of Arthur and Vassilvitskii (2007). -> the cell of each row
 at::Tensor k_means(const at::Tensor& rows, std::int64_t cells, Random random) {
   const std::int64_t n = rows.size(0);
@@ -56,12 +69,12 @@ at::Tensor k_means(const at::Tensor& rows, std::int64_t cells, Random random) {
   }
   at::Tensor owner;
   for (int step = 0; step < kLloydSteps; ++step) {
-    owner = squared_distances(rows, centers).argmin(1);
+    owner = nearest_centers(rows, centers);
     const auto counts = torch::bincount(owner, {}, centers.size(0)).to(torch::kFloat64).unsqueeze(1);
     const auto sums = torch::zeros_like(centers).index_add(0, owner, rows);
     centers = torch::where(counts > 0, sums / counts.clamp_min(1), centers);
   }
-  return squared_distances(rows, centers).argmin(1);
+  return nearest_centers(rows, centers);
 }
 
 // What is learned from one set of rows.
