@@ -21,7 +21,7 @@ using Json = nlohmann::ordered_json;
 constexpr const char* kFormat = "aetools autoencoder";
 constexpr const char* kVersion = "1";
 
-const std::string& metadata(const data::Safetensors& file, const std::string& key, const std::string& name) {
+const std::string& metadata(const data::Safetensors& file, const char* key, const std::string& name) {
   const auto found = file.metadata.find(key);
   if (found == file.metadata.end()) {
     throw InputError(name + ": metadata " + ae::quoted(key) + " is missing; expected a model written by ae-train");
@@ -29,7 +29,7 @@ const std::string& metadata(const data::Safetensors& file, const std::string& ke
   return found->second;
 }
 
-Json parse_json(const data::Safetensors& file, const std::string& key, const std::string& name) {
+Json parse_json(const data::Safetensors& file, const char* key, const std::string& name) {
   auto json = Json::parse(metadata(file, key, name), nullptr, false);
   if (json.is_discarded())
     throw InputError(name + ": metadata " + ae::quoted(key) + " is not JSON; the file is damaged");
