@@ -159,8 +159,8 @@ class Outputs {
     }
     for (const auto& [other_option, other] : opened_) {
       if (std::filesystem::path(other).lexically_normal() == std::filesystem::path(path).lexically_normal())
-        throw UsageError(other_option + " and " + option + " both write to " + ae::quoted(path, 200) +
-                         "; choose different names");
+        throw UsageError(ae::join(std::vector<std::string>{other_option, option}, " and ") + " both write to " +
+                         ae::quoted(path, 200) + "; choose different names");
     }
     opened_.emplace_back(option, path);
     stdout_taken_ = stdout_taken_ || path == "-";
