@@ -311,7 +311,9 @@ std::string digest_of(const Safetensors& contents) {
   for (const auto& [tensor, array] : contents.arrays) {
     add(tensor);
     add(dtype_name(array.dtype));
-    add(shape_text(array.shape));
+    std::vector<std::string> extents;
+    for (const std::int64_t extent : array.shape) extents.push_back(std::to_string(extent));
+    add("[" + join(extents, ", ", extents.size()) + "]");
     add(array.bytes);
   }
   return hash.hex();

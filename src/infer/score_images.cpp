@@ -87,6 +87,11 @@ class ImageScorer {
     }
     answer();
     reporter_.progress_done();
+    if (!options_.truth.empty() && truths_ == 0) {
+      reporter_.warning(options_.truth.string() +
+                        ": no mask of these images here (looked for TYPE/NAME_mask.png, NAME.png "
+                        "and the like)");
+    }
     if (totals_.images == 0) throw InputError("none of the " + std::to_string(all) + " images could be read");
     if (options_.fdr) flag_waiting();
     if (regions_file_) regions_file_->commit();
@@ -372,13 +377,14 @@ class ImageScorer {
   }
 
   // "" when it is not known. It changes no score, so one that is of no use is only named.
-  std::string truth_of(const Loaded& loaded) const {
+  std::string truth_of(const Loaded& loaded) {
     const auto file = options_.truth.empty() ? std::nullopt : stats::find_mask_file(options_.truth, loaded.id);
     if (!file) return {};
     try {
       auto known = data::read_defect_mask(*file);
       const data::Size size{known.height, known.width};
       if (size == loaded.size) {
+        ++truths_;
         return mask_thumbnail(torch::from_blob(known.defect.data(), {size.height, size.width}, torch::kUInt8) * 255,
                               kThumbnail);
       }
@@ -406,6 +412,7 @@ class ImageScorer {
   std::unique_ptr<Output> regions_file_;
   std::vector<Loaded> waiting_;
   std::int64_t waiting_pixels_ = 0;
+  std::int64_t truths_ = 0;  // known masks shown
   std::vector<Line> lines_;
   ScoreImagesTotals totals_;
 };

@@ -36,7 +36,9 @@ class Memberwise final : public Head {
     for (std::size_t m = 0; m < members_.size(); ++m) {
       answers.push_back(members_[m].answer(member(autoencoder, m), batch, first_training));
     }
-    return combination_.combine(answers, batch.observed);
+    auto answer = combination_.combine(answers, batch.observed);
+    answer.expected = agreed(answers, autoencoder.elements());
+    return answer;
   }
 
   Arrays state() const override {
@@ -60,6 +62,18 @@ class Memberwise final : public Head {
  private:
   static const loss::Autoencoder& member(const loss::Autoencoder& autoencoder, std::size_t m) {
     return autoencoder.member(static_cast<std::int64_t>(m));
+  }
+  // What members of one kind expect together: the mean of numbers, the code that most of them name of categories.
+  static at::Tensor agreed(const std::vector<Answer>& answers, const std::vector<model::Element>& elements) {
+    std::vector<at::Tensor> expected;
+    for (const auto& answer : answers) expected.push_back(answer.expected);
+    const auto all = at::stack(expected);
+    auto agreed = all.mean(0);
+    for (std::size_t e = 0; e < elements.size(); ++e) {
+      const auto element = static_cast<std::int64_t>(e);
+      if (elements[e].categorical()) agreed.select(1, element).copy_(std::get<0>(all.select(2, element).mode(0)));
+    }
+    return agreed;
   }
   // One head with our options for each of several members.
   void take(const loss::Autoencoder& autoencoder) {

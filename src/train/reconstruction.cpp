@@ -13,8 +13,9 @@ namespace {
 constexpr std::int64_t kValidationRows = 1024;
 constexpr std::int64_t kValidationPixels = 1 << 18;
 
-std::int64_t validation_batch(const model::Domain& domain) {
-  if (!domain.images()) return kValidationRows;
+std::int64_t validation_batch(const loss::Autoencoder& autoencoder) {
+  const auto& domain = autoencoder.domain();
+  if (!domain.images()) return std::max<std::int64_t>(1, kValidationRows / autoencoder.members());
   return std::clamp<std::int64_t>(kValidationPixels / (domain.grid[0] * domain.grid[1]), 1, kValidationRows);
 }
 
@@ -55,7 +56,7 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
   const torch::NoGradGuard no_grad;
   autoencoder.network().set_training(false);
   std::vector<double> losses;
-  const std::int64_t at_once = validation_batch(autoencoder.domain());
+  const std::int64_t at_once = validation_batch(autoencoder);
   for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
     const auto batch = samples.range(begin, std::min(begin + at_once, samples.size())).repeated(autoencoder.members());
     const auto values = autoencoder.loss()
@@ -113,7 +114,7 @@ std::vector<double> ReconstructionObjective::validate() {
   torch::manual_seed(stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption"));
   autoencoder_.network().set_training(false);
   std::vector<double> sums(1 + part_names().size(), 0.0);
-  const std::int64_t at_once = validation_batch(autoencoder_.domain());
+  const std::int64_t at_once = validation_batch(autoencoder_);
   for (std::int64_t begin = 0; begin < held_out_.size(); begin += at_once) {
     const auto end = std::min(begin + at_once, held_out_.size());
     const auto target = held_out_.range(begin, end).repeated(autoencoder_.members());

@@ -259,5 +259,8 @@ def test_a_gallery_shows_what_should_have_been_found(run, inspection, tmp_path):
     y, x, height, width = known[name]
     assert (pixels[y : y + height, x : x + width] == 255).all() and int(pixels.sum()) == 255 * height * width
 
+    other = run("ae-score", inspection / "model", inspection / "boards", "--gallery", "b.html", "--truth", "truht")
+    assert other.code == 0 and "truht: no mask" in other.stderr
+
     alone = run("ae-score", inspection / "model", inspection / "boards", "--truth", "truth", "-q")
     assert alone.code == 2 and "--gallery" in alone.stderr

@@ -191,6 +191,8 @@ TEST_P(EveryNetworkHead, ScoresByTheMeanOfTheMembersScoresOverTheirMedians) {
 
   std::vector<double> expected(30, 0.0);
   auto shares = torch::zeros({30, 4}, torch::kFloat64);
+  auto numbers = torch::zeros({30, 4}, torch::kFloat64);
+  std::vector<at::Tensor> codes;
   for (const auto& single : singles_of(together)) {
     const auto part = head();
     part->fit({*single->autoencoder, training, held_out, 7, reporter});
@@ -199,9 +201,20 @@ TEST_P(EveryNetworkHead, ScoresByTheMeanOfTheMembersScoresOverTheirMedians) {
     const auto own = score::score(*single->autoencoder, *part, batch);
     for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += own.scores[i] / normal[10] / kMembers;
     shares += own.shares / normal[10] / kMembers;
+    numbers += own.expected / kMembers;
+    codes.push_back(own.expected.select(1, 2));
   }
   for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_NEAR(scored.scores[i], expected[i], 1e-5 * expected[i]);
   EXPECT_TRUE(torch::allclose(scored.shares, shares, 1e-5, 1e-7));
+  for (const int e : {0, 1, 3}) {
+    EXPECT_TRUE(torch::allclose(scored.expected.select(1, e), numbers.select(1, e), 1e-4, 1e-5)) << e;
+  }
+  // No other code of the category is expected by more members.
+  const auto votes_for = [&](const at::Tensor& code) { return (torch::stack(codes) == code).sum(0); };
+  for (int code = 0; code < 5; ++code) {
+    const auto others = votes_for(torch::full({30}, code, torch::kFloat64));
+    EXPECT_TRUE((votes_for(scored.expected.select(1, 2)) >= others).all().item<bool>()) << code;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Registry, EveryNetworkHead,
