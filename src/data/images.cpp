@@ -3,6 +3,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <iostream>
 #include <opencv2/core.hpp>
@@ -213,7 +214,7 @@ void weigh_colours(const Image& rgb, Image& gray) {
   };
   for (std::size_t i = 0; i < count; ++i) {
     const double value = 0.299 * at(i) + 0.587 * at(i + count) + 0.114 * at(i + 2 * count);
-    const T pixel = std::is_floating_point_v<T> ? static_cast<T>(value) : static_cast<T>(value + 0.5);
+    const T pixel = std::is_floating_point_v<T> ? static_cast<T>(value) : static_cast<T>(std::lround(value));
     std::memcpy(gray.bytes.data() + i * sizeof(T), &pixel, sizeof(T));
   }
 }

@@ -41,7 +41,8 @@ class Step final : public Schedule {
     f.number("factor", factor_, {0, 1, true}, "What the rate is multiplied by at each reduction.");
   }
   double factor(std::int64_t epoch, std::int64_t, const std::vector<double>&) const override {
-    return std::pow(factor_, static_cast<double>(epoch / every_));
+    const std::int64_t reductions = epoch / every_;
+    return std::pow(factor_, static_cast<double>(reductions));
   }
 
  private:
