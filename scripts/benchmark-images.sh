@@ -26,13 +26,7 @@
 # an image. A figure that cannot be had, as those of pixels without masks, is "-".
 # Exit codes: 0 done, 1 a run failed, 2 usage, 4 the folder's data are not usable.
 set -euo pipefail
-export LC_ALL=C
-source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-
-fail() {  # fail CODE MESSAGE
-  echo "benchmark-images.sh: error: $2" >&2
-  exit "$1"
-}
+source "$(dirname "${BASH_SOURCE[0]}")/benchmark.bash"
 
 config=$source_folder/configs/pcb-inspection.json
 settings=() seeds=0,1,2 group='' boxed='' rules=() alpha=0.05 threads=() output='' keep='' bin='' force='' folder=''
@@ -40,7 +34,7 @@ settings=() seeds=0,1,2 group='' boxed='' rules=() alpha=0.05 threads=() output=
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help)
-      sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+      show_help
       exit 0
       ;;
     --force) force=--force ;;
@@ -71,37 +65,19 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-[ -n "$folder" ] || fail 2 "no folder given; expected benchmark-images.sh [options] DIR"
-[[ $seeds =~ ^[0-9]+(,[0-9]+)*$ ]] || fail 2 "--seeds $seeds: expected numbers with commas between, as 0,1,2"
-if ! [[ $alpha =~ ^(0|[0-9]*\.?[0-9]+)$ ]] || awk "BEGIN { exit $alpha <= 1 }"; then
-  fail 2 "$alpha: --alpha is a number from 0 to 1"
-fi
-[ -r "$config" ] || fail 2 "$config: no such config; give one with --config"
+check_common
+is_share "$alpha" || fail 2 "$alpha: --alpha is a number from 0 to 1"
 [ -d "$folder/test/good" ] || fail 4 "$folder: has no test/good; expected a folder as of MVTec"
 [ -z "$group" ] || [ -r "$folder/manifest.csv" ] || fail 4 "$folder/manifest.csv: no such file; --group-by needs it"
 [ -z "$boxed" ] || [ -d "$boxed/boxes" ] || fail 4 "$boxed: has no folder boxes"
-if [ -n "$output" ] && [ "$output" != - ] && [ -e "$output" ] && [ -z "$force" ]; then
-  fail 2 "$output exists; --force overwrites it"
-fi
-if [ -z "$bin" ]; then
-  if [ -n "${AETOOLS_BIN:-}" ]; then
-    bin=$AETOOLS_BIN
-  elif [ -x "$source_folder/build/release/apps/ae-train" ]; then
-    bin=$source_folder/build/release/apps
-  fi
-fi
-[ -z "$bin" ] || PATH=$(cd "$bin" 2>/dev/null && pwd || echo "$bin"):$PATH
-for program in ae-train ae-score ae-roc; do
-  command -v "$program" >/dev/null ||
-    fail 2 "$program not found${bin:+ in $bin}; build it (scripts/quickstart.sh) or name its folder with --bin"
-done
+check_output
+find_programs
 
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 place=${keep:-$work}
 mkdir -p "$place" || fail 1 "$place: cannot be made"
 
-seconds_since() { awk "BEGIN { printf \"%.3f\", $EPOCHREALTIME - $1 }"; }
 
 # The figures of a summary of ae-roc: a line "GROUP IMAGES AUROC PIXEL_AUROC AP AUPRO" for all images and one for each
 # group, "-" for what is not known. The file is indented by two spaces a level, which tells whose a figure is.
@@ -194,7 +170,7 @@ header+=,train_seconds,images_per_second,boxes_hit,false_regions
 if [ "$output" = - ]; then
   cat "$work/runs.csv"
 else
-  [ -z "$output" ] || { cp "$work/runs.csv" "$output.part" && mv "$output.part" "$output"; }
+  save_runs "$work/runs.csv"
   awk -F, -v alpha="$alpha" '
     NR == 1 { next }
     !($1 in runs) { order[++groups] = $1; if (length($1) > width) width = length($1) }

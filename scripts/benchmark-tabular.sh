@@ -29,14 +29,7 @@
 # that Benjamini-Hochberg at Q flags (FDR).
 # Exit codes: 0 done, 1 a run failed, 2 usage, 4 the folder's data are not usable.
 set -euo pipefail
-export LC_ALL=C
-source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-
-fail() {  # fail CODE MESSAGE
-  echo "benchmark-tabular.sh: error: $2" >&2
-  exit "$1"
-}
-warn() { echo "benchmark-tabular.sh: warning: $1" >&2; }
+source "$(dirname "${BASH_SOURCE[0]}")/benchmark.bash"
 
 config=$source_folder/configs/tabular-anomaly.json
 settings=() seeds=0,1,2 train_seed='' only='' label=label normal=0 baselines='' alpha=0.05 fdr=0.1
@@ -45,7 +38,7 @@ jobs=1 threads=() output='' keep='' bin='' force='' folder=''
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help)
-      sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "${BASH_SOURCE[0]}"
+      show_help
       exit 0
       ;;
     --force) force=--force ;;
@@ -80,38 +73,20 @@ while [ $# -gt 0 ]; do
   shift
 done
 
-number='^(0|[0-9]*\.?[0-9]+)$'
-[ -n "$folder" ] || fail 2 "no folder given; expected benchmark-tabular.sh [options] DIR"
-[[ $seeds =~ ^[0-9]+(,[0-9]+)*$ ]] || fail 2 "--seeds $seeds: expected numbers with commas between, as 0,1,2"
+check_common
 [[ $train_seed =~ ^[0-9]*$ ]] || fail 2 "--train-seed $train_seed: expected a whole number"
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || fail 2 "--jobs $jobs: expected a whole number of at least 1"
 for value in "$alpha" "$fdr"; do
-  if ! [[ $value =~ $number ]] || awk "BEGIN { exit $value <= 1 }"; then
-    fail 2 "$value: --alpha and --fdr are numbers from 0 to 1"
-  fi
+  is_share "$value" || fail 2 "$value: --alpha and --fdr are numbers from 0 to 1"
 done
-[ -r "$config" ] || fail 2 "$config: no such config; give one with --config"
 [ -d "$folder" ] || fail 4 "$folder: no such folder"
 if [ -n "$baselines" ]; then
   [ -r "$baselines" ] || fail 4 "$baselines: no such file"
 elif [ -r "$folder/baselines.csv" ]; then
   baselines=$folder/baselines.csv
 fi
-if [ -n "$output" ] && [ "$output" != - ] && [ -e "$output" ] && [ -z "$force" ]; then
-  fail 2 "$output exists; --force overwrites it"
-fi
-if [ -z "$bin" ]; then
-  if [ -n "${AETOOLS_BIN:-}" ]; then
-    bin=$AETOOLS_BIN
-  elif [ -x "$source_folder/build/release/apps/ae-train" ]; then
-    bin=$source_folder/build/release/apps
-  fi
-fi
-[ -z "$bin" ] || PATH=$(cd "$bin" 2>/dev/null && pwd || echo "$bin"):$PATH
-for program in ae-train ae-score ae-roc; do
-  command -v "$program" >/dev/null ||
-    fail 2 "$program not found${bin:+ in $bin}; build it (scripts/quickstart.sh) or name its folder with --bin"
-done
+check_output
+find_programs
 
 work=$(mktemp -d)
 stop() {  # each run is a process group of its own: its programs end with it
@@ -131,7 +106,6 @@ json_text() {  # a JSON string
   printf '"%s"' "${text//\"/\\\"}"
 }
 absolute() { printf '%s/%s' "$(cd "$(dirname "$1")" && pwd)" "$(basename "$1")"; }
-seconds_since() { awk "BEGIN { printf \"%.3f\", $EPOCHREALTIME - $1 }"; }
 
 # False positives at alpha and false discoveries at q, of scores.csv that end in p_value,label. With p-values sorted,
 # Benjamini-Hochberg flags all up to the last that is at most q rank / count.
@@ -209,7 +183,7 @@ header+=,false_positive_rate,false_discovery_rate
 if [ "$output" = - ]; then
   cat "$work/runs.csv"
 else
-  [ -z "$output" ] || { cp "$work/runs.csv" "$output.part" && mv "$output.part" "$output"; }
+  save_runs "$work/runs.csv"
   awk -F, -v alpha="$alpha" -v fdr="$fdr" -v baselines="$baselines" '
     function place(text) {  # column of the table by name
       if (!(text in order)) { order[text] = ++sets; set[sets] = text }
