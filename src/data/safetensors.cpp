@@ -360,7 +360,7 @@ Arrays arrays_under(const Arrays& arrays, const std::string& prefix) {
   return chosen;
 }
 
-void put_under(Arrays& to, const std::string& prefix, Arrays from) {
+void put_under(Arrays& to, const std::string& prefix, Arrays&& from) {
   for (auto& [name, array] : from) to[prefix + name] = std::move(array);
 }
 

@@ -31,7 +31,7 @@ struct NamedArray {
 using Arrays = std::map<std::string, NamedArray>;
 
 Arrays arrays_under(const Arrays& arrays, const std::string& prefix);  // those whose names begin so, named without it
-void put_under(Arrays& to, const std::string& prefix, Arrays from);    // the way back
+void put_under(Arrays& to, const std::string& prefix, Arrays&& from);  // the way back
 
 std::string shape_text(std::span<const std::int64_t> shape);  // "[3, 4]", for messages; a negative extent is "any"
 

@@ -2,6 +2,7 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
 #include <stdexcept>
 
 namespace ae::model {
@@ -33,6 +34,18 @@ at::ScalarType scalar_type_of(data::Dtype dtype) {
       return torch::kUInt8;
   }
   throw std::logic_error("unknown dtype");
+}
+
+data::NamedArray to_array(const at::Tensor& tensor) {
+  const auto dense = tensor.detach().contiguous().cpu();
+  return {dtype_of(dense), dense.sizes().vec(),
+          std::string(static_cast<const char*>(dense.data_ptr()), dense.nbytes())};
+}
+
+at::Tensor to_tensor(const data::NamedArray& array) {
+  auto tensor = torch::empty(array.shape, scalar_type_of(array.dtype));
+  std::copy(array.bytes.begin(), array.bytes.end(), static_cast<char*>(tensor.data_ptr()));
+  return tensor;
 }
 
 }  // namespace ae::model

@@ -102,12 +102,6 @@ void check_judges(const Head& head, const model::Domain& domain) {
                    ", which the data are; use " + ae::join(fitting, " or "));
 }
 
-data::NamedArray to_array(const at::Tensor& tensor) {
-  const auto dense = tensor.detach().contiguous();
-  return {model::dtype_of(dense), dense.sizes().vec(),
-          std::string(static_cast<const char*>(dense.data_ptr()), dense.nbytes())};
-}
-
 at::Tensor from_arrays(const Arrays& arrays, const std::string& name, data::Dtype dtype,
                        const std::vector<std::int64_t>& shape) {
   const auto found = arrays.find(name);
@@ -122,9 +116,7 @@ at::Tensor from_arrays(const Arrays& arrays, const std::string& name, data::Dtyp
                      data::shape_text(array.shape) + "; this model needs " + std::string(data::dtype_name(dtype)) +
                      " " + data::shape_text(shape));
   }
-  auto tensor = torch::empty(array.shape, model::scalar_type_of(dtype));
-  std::copy(array.bytes.begin(), array.bytes.end(), static_cast<char*>(tensor.data_ptr()));
-  return tensor;
+  return model::to_tensor(array);
 }
 
 double make_sum_exact(double* shares, std::int64_t count) {

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "model/dtypes.hpp"
 #include "score/head.hpp"
 
 namespace ae::score {
@@ -17,8 +18,7 @@ std::unique_ptr<Head> make_prototypes();
 std::unique_ptr<Head> make_fusion();
 
 // --- Arrays of a head's state ---
-// `tensor` as an array (float32, float64, int64 or uint8), copied.
-data::NamedArray to_array(const at::Tensor& tensor);
+using model::to_array;
 // The array `name` as a tensor. InputError unless it is there with this type and shape; -1 stands for any size.
 at::Tensor from_arrays(const Arrays& arrays, const std::string& name, data::Dtype dtype,
                        const std::vector<std::int64_t>& shape);

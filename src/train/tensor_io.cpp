@@ -4,24 +4,8 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "model/dtypes.hpp"
 
 namespace ae::train {
-
-data::NamedArray to_array(const at::Tensor& tensor) {
-  const auto dense = tensor.detach().contiguous().cpu();
-  data::NamedArray array;
-  array.dtype = model::dtype_of(dense);
-  array.shape = dense.sizes().vec();
-  array.bytes.assign(static_cast<const char*>(dense.data_ptr()), dense.nbytes());
-  return array;
-}
-
-at::Tensor to_tensor(const data::NamedArray& array) {
-  auto tensor = torch::empty(array.shape, model::scalar_type_of(array.dtype));
-  std::copy(array.bytes.begin(), array.bytes.end(), static_cast<char*>(tensor.data_ptr()));
-  return tensor;
-}
 
 void save_tensors(const std::string& prefix, const model::NamedTensors& tensors, Arrays& arrays) {
   for (const auto& [name, tensor] : tensors) arrays[prefix + name] = to_array(tensor);

@@ -7,14 +7,15 @@
 #include <string>
 
 #include "data/safetensors.hpp"
+#include "model/dtypes.hpp"
 #include "model/network.hpp"
 
 namespace ae::train {
 
 using data::Arrays;
 
-data::NamedArray to_array(const at::Tensor& tensor);  // float32, float64, int64 or uint8
-at::Tensor to_tensor(const data::NamedArray& array);  // a copy
+using model::to_array;
+using model::to_tensor;
 
 void save_tensors(const std::string& prefix, const model::NamedTensors& tensors, Arrays& arrays);
 // Copies arrays "<prefix><name>" into the tensors in place. InputError "FILE: tensor ..." naming what is missing or has
