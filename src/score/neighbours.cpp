@@ -62,12 +62,6 @@ double exact_distance(const float* a, const float* a_seen, const float* b, const
   return common > 0 ? sum * (static_cast<double>(width) / common) : kInfinity;
 }
 
-// What squared distances over common coordinates are a product with: sum_j o_j p_j (x_j - y_j)^2 for x observed where o
-// is 1 and y where p is, both 0 elsewhere, is (x^2, o, -2 x) . (p, y^2, y).
-at::Tensor joined(const at::Tensor& points, const at::Tensor& observed) {
-  return torch::cat({observed, points.square(), points}, 1);
-}
-
 }  // namespace
 
 Encoding::Encoding(const std::vector<model::Element>& elements, double alarm) : elements_(elements) {
@@ -165,11 +159,7 @@ at::Tensor Encoding::cells(const at::Tensor& points) const {
 
 NeighbourIndex::NeighbourIndex(at::Tensor points, at::Tensor observed)
     : points_(points.contiguous()), observed_(observed.defined() ? observed.contiguous() : observed) {
-  if (observed_.defined()) {
-    joined_ = joined(points_, observed_);
-  } else {
-    squares_ = points_.square().sum(1);
-  }
+  squares_ = observed_.defined() ? points_.square() : points_.square().sum(1);
 }
 
 std::int64_t NeighbourIndex::Found::count(std::int64_t i) const {
@@ -190,7 +180,7 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
   const auto seen = masked && !all_seen.defined() ? torch::ones_like(queries) : all_seen;
   const auto seen_rows = masked ? seen.contiguous() : seen;
   const auto stored_seen = masked && !observed_.defined() ? torch::ones_like(points_) : observed_;
-  const auto stored_joined = masked && !observed_.defined() ? joined(points_, stored_seen) : joined_;
+  const auto stored_squares = masked && !observed_.defined() ? points_.square() : squares_;
   const float* query_data = queries.data_ptr<float>();
   const float* point_data = points_.data_ptr<float>();
   const float* seen_data = masked ? seen_rows.data_ptr<float>() : nullptr;
@@ -207,7 +197,10 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
     at::Tensor table, common;
     if (masked) {
       const auto some_seen = seen_rows.narrow(0, begin, end - begin);
-      table = torch::cat({some.square(), some_seen, some * -2}, 1).mm(stored_joined.t());
+      // sum_j o_j p_j (x_j - y_j)^2, x observed where o is 1 and y where p is, both 0 elsewhere; summed in place.
+      table = some.square().mm(stored_seen.t());
+      table.addmm_(some_seen, stored_squares.t());
+      table.addmm_(some, points_.t(), 1, -2);
       common = some_seen.mm(stored_seen.t()).contiguous();  // whole numbers, exact
     } else {
       table = torch::addmm(squares_, some, points_.t(), 1, -2);  // without |q|^2, the same for all points

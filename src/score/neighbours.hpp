@@ -75,8 +75,7 @@ class NeighbourIndex {
  private:
   at::Tensor points_;    // [rows, width]
   at::Tensor observed_;  // [rows, width] or undefined
-  at::Tensor squares_;   // [rows]: of the points, when all are observed
-  at::Tensor joined_;    // [rows, 3 width], else: see joined() in the .cpp
+  at::Tensor squares_;   // [rows] or, with missing cells, [rows, width]
 };
 
 // The mean of each query's first `k` found rows: [queries, width] float64. With `observed` [rows, width] (may be
