@@ -208,25 +208,6 @@ std::string hash_of(const std::string& input) {
   return std::filesystem::is_regular_file(input, ignored) ? sha256_of_file(input) : std::string();
 }
 
-// One command line that a shell splits into the same arguments again.
-std::string shell_command(const std::vector<std::string>& arguments) {
-  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+.,:/@%";
-  std::string command = "ae-roc";
-  for (std::size_t i = 1; i < arguments.size(); ++i) {
-    const std::string& argument = arguments[i];
-    const bool as_is = !argument.empty() && argument.find_first_not_of(plain) == std::string::npos;
-    command += ' ';
-    if (as_is) {
-      command += argument;
-      continue;
-    }
-    command += '\'';
-    for (const char c : argument) command += c == '\'' ? std::string("'\\''") : std::string(1, c);
-    command += '\'';
-  }
-  return command;
-}
-
 // "ae-roc 0.1.0, git: 0123abc": the first two lines of --version.
 std::string version() {
   std::string text = cli::version_text("ae-roc", {});
@@ -286,7 +267,8 @@ int run(const RocOptions& options, cli::Context& context) {
   if (outputs.page) {
     auto facts = stats::detail_facts(assessment.details);
     facts.emplace_back("Made by", version());
-    outputs.page->write(report::roc_page({assessment, shell_command(context.arguments), std::move(facts)}));
+    outputs.page->write(
+        report::roc_page({assessment, cli::shell_command("ae-roc", context.arguments), std::move(facts)}));
   }
   if (outputs.table) outputs.table->write(stats::summary_table(assessment));
   outputs.commit();

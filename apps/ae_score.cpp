@@ -78,12 +78,7 @@ void declare(CLI::App& app, Options& options) {
 int run_images(const Options& options, const ae::train::Checkpoint& checkpoint, ae::Output& output,
                ae::cli::Context& context) {
   ae::apps::refuse_options(options.for_tables, "is for models of tables, and this is one of images");
-  ae::infer::ScoreImagesOptions scoring;
-  scoring.inputs = options.score.stream.inputs;
-  scoring.threshold = options.score.threshold;
-  scoring.alpha = options.score.alpha;
-  scoring.fdr = options.score.fdr;
-  const auto totals = options.images.run(std::move(scoring), checkpoint, output, context);
+  const auto totals = options.images.run(options.score, checkpoint, output, context);
   return options.fail_on_anomaly && totals.flagged > 0 ? static_cast<int>(ae::ExitCode::anomalies_found) : 0;
 }
 

@@ -2,6 +2,7 @@
 
 #include <limits>
 #include <memory>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -14,10 +15,8 @@ namespace {
 // Scored images as a page.
 class Gallery final : public infer::ImagePage {
  public:
-  Gallery(const std::string& path, const std::string& model, const std::vector<std::string>& arguments, bool overwrite)
-      : model_(model), output_(Output::open(path, overwrite)) {
-    for (const auto& argument : arguments) command_ += (command_.empty() ? "" : " ") + argument;
-  }
+  Gallery(const std::string& path, const std::string& model, std::string command, bool overwrite)
+      : model_(model), command_(std::move(command)), output_(Output::open(path, overwrite)) {}
   void begin(const Setting& setting) override {
     report::GalleryOptions page;
     page.threshold = setting.threshold;
@@ -87,20 +86,20 @@ void ImageScoring::declare(CLI::App& app) {
       ->type_name("DIR")
       ->needs(gallery);
   auto* alpha =
-      add(cli::add_number(app, "--pixel-alpha", limits_.pixel_alpha,
+      add(cli::add_number(app, "--pixel-alpha", scoring_.pixel_alpha,
                           "Regions are where the map is above what this share of held-out good pixels exceeds "
                           "(default 0.01)",
                           0, 1));
-  add(cli::add_number(app, "--pixel-threshold", limits_.pixel_threshold, "Regions are where the map is above this",
+  add(cli::add_number(app, "--pixel-threshold", scoring_.pixel_threshold, "Regions are where the map is above this",
                       -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity()))
       ->excludes(alpha);
-  add(cli::add_number(app, "--region-alpha", limits_.region_alpha,
+  add(cli::add_number(app, "--region-alpha", scoring_.region_alpha,
                       "A region counts only when its peak is above what this share of held-out good images reach "
                       "anywhere; 1 lets every region count (default 0.05, and 1 with --pixel-threshold)",
                       0, 1));
-  add(cli::add_integer(app, "--minimum-area", limits_.minimum_area,
+  add(cli::add_integer(app, "--minimum-area", scoring_.minimum_area,
                        "A region counts only when it has so many pixels (default 1)", 1, 1 << 30));
-  add(cli::add_integer(app, "--opening", limits_.opening,
+  add(cli::add_integer(app, "--opening", scoring_.opening,
                        "Cut off what is narrower than this many pixels from regions before they are counted "
                        "(morphological opening with a square; default 1: nothing)",
                        1, 1 << 10));
@@ -112,13 +111,13 @@ void ImageScoring::declare(CLI::App& app) {
 
 void ImageScoring::refuse() const { refuse_options(declared_, "is for models of images, and this is one of tables"); }
 
-infer::ScoreImagesTotals ImageScoring::run(infer::ScoreImagesOptions scoring, const train::Checkpoint& checkpoint,
+infer::ScoreImagesTotals ImageScoring::run(const infer::ScoreOptions& asked, const train::Checkpoint& checkpoint,
                                            Output& output, cli::Context& context) const {
-  scoring.pixel_alpha = limits_.pixel_alpha;
-  scoring.pixel_threshold = limits_.pixel_threshold;
-  scoring.region_alpha = limits_.region_alpha;
-  scoring.minimum_area = limits_.minimum_area;
-  scoring.opening = limits_.opening;
+  auto scoring = scoring_;
+  scoring.inputs = asked.stream.inputs;
+  scoring.threshold = asked.threshold;
+  scoring.alpha = asked.alpha;
+  scoring.fdr = asked.fdr;
   scoring.maps = maps_;
   scoring.masks = masks_;
   scoring.reconstructions = reconstructions_;
@@ -130,7 +129,8 @@ infer::ScoreImagesTotals ImageScoring::run(infer::ScoreImagesOptions scoring, co
                                                  : infer::Unreadable::report;
   std::unique_ptr<Gallery> gallery;
   if (!gallery_.empty()) {
-    gallery = std::make_unique<Gallery>(gallery_, checkpoint.name(), context.arguments, context.options.force);
+    gallery = std::make_unique<Gallery>(gallery_, checkpoint.name(), cli::shell_command("ae-score", context.arguments),
+                                        context.options.force);
     scoring.page = gallery.get();
   }
   const auto totals = infer::score_images(checkpoint, scoring, output, context.reporter);

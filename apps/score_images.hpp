@@ -7,6 +7,7 @@
 
 #include "cli/app.hpp"
 #include "infer/score_images.hpp"
+#include "infer/score_table.hpp"
 
 namespace ae::apps {
 
@@ -17,13 +18,13 @@ class ImageScoring {
   // UsageError when one of these options was given: a model of tables has no use for them.
   void refuse() const;
 
-  // `scoring` brings inputs and the rule for flagging. Commits `output`. InputError at the end when images were left
-  // out that the user wants to hear of.
-  infer::ScoreImagesTotals run(infer::ScoreImagesOptions scoring, const train::Checkpoint& checkpoint, Output& output,
+  // `asked` brings inputs and the rule for flagging. Commits `output`. InputError at the end when images were left out
+  // that the user wants to hear of.
+  infer::ScoreImagesTotals run(const infer::ScoreOptions& asked, const train::Checkpoint& checkpoint, Output& output,
                                cli::Context& context) const;
 
  private:
-  infer::ScoreImagesOptions limits_;
+  infer::ScoreImagesOptions scoring_;
   std::string maps_, masks_, reconstructions_, regions_, gallery_, truth_;
   std::string unreadable_ = "report";
   std::vector<CLI::Option*> declared_;

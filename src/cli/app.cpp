@@ -272,6 +272,24 @@ CLI::Option* add_integer(CLI::App& app, const std::string& name, std::optional<s
   return add_checked(app, name, value, help, low, high, checked_integer);
 }
 
+std::string shell_command(std::string_view program, const std::vector<std::string>& arguments) {
+  constexpr std::string_view plain = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_=+.,:/@%";
+  std::string command(program);
+  for (std::size_t i = 1; i < arguments.size(); ++i) {
+    const std::string& argument = arguments[i];
+    const bool as_is = !argument.empty() && argument.find_first_not_of(plain) == std::string::npos;
+    command += ' ';
+    if (as_is) {
+      command += argument;
+      continue;
+    }
+    command += '\'';
+    for (const char c : argument) command += c == '\'' ? std::string("'\\''") : std::string(1, c);
+    command += '\'';
+  }
+  return command;
+}
+
 int run_app(const Program& program, int argc, char** argv, const std::function<void(CLI::App&)>& declare,
             const std::function<int(Context&)>& run, const VersionLines& versions) {
   occupy_closed_standard_streams();

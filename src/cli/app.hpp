@@ -42,6 +42,9 @@ class Context {
   std::vector<std::string> arguments;  // argv, for the run manifest
 };
 
+// The command line by the program's name, quoted: a shell splits it into the same arguments again.
+std::string shell_command(std::string_view program, const std::vector<std::string>& arguments);
+
 // Lines that --version prints besides our own (LibTorch, BLAS): programs that link LibTorch pass torch_versions().
 using VersionLines = std::function<std::vector<std::string>()>;
 
