@@ -28,6 +28,7 @@ class Autoencoder {
   // made for another kind of data.
   Autoencoder(const model::Family& family, const TermList& terms, const model::Domain& domain, bool observed_matters,
               std::uint64_t seed);
+  Autoencoder(Autoencoder&&) = default;  // no copies: they would share the weights
 
   model::Network& network() const { return *network_; }
   const Composition& loss() const { return loss_; }
