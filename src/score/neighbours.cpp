@@ -12,6 +12,7 @@ namespace ae::score {
 namespace {
 
 constexpr std::int64_t kQueriesAtOnce = 64;
+constexpr std::int64_t kScanned = 32;  // values compared at once
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
 // The k smallest of a stream of (value, index), smallest first, equal values by index.
@@ -40,6 +41,22 @@ class Smallest {
   Value worst_ = std::numeric_limits<Value>::infinity();  // of k; infinity while there are fewer
   std::vector<std::pair<Value, std::int64_t>> items_;
 };
+
+// Calls visit(t) for every t of values[0, count) that lies in a group with a value of at most limit(), which may fall
+// on the way: a superset of the values sought, in order. Most groups are passed over by one vectorised comparison.
+template <typename Limit, typename Visit>
+void visit_low(const float* values, std::int64_t count, Limit&& limit, Visit&& visit) {
+  for (std::int64_t begin = 0; begin < count; begin += kScanned) {
+    const std::int64_t end = std::min(begin + kScanned, count);
+    const float most = limit();
+    if (end - begin == kScanned) {
+      int low = 0;
+      for (std::int64_t t = 0; t < kScanned; ++t) low |= static_cast<int>(values[begin + t] <= most);
+      if (low == 0) continue;
+    }
+    for (std::int64_t t = begin; t < end; ++t) visit(t);
+  }
+}
 
 // Squared distance over common coordinates in float64, scaled up; null masks = all observed.
 double exact_distance(const float* a, const float* a_seen, const float* b, const float* b_seen, std::int64_t width) {
@@ -228,27 +245,27 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
       };
       // The k nearest by float32 give an upper bound of the k-th distance ...
       nearest.clear();
-      for (std::int64_t t = 0; t < stored; ++t) {
-        if (row[t] < nearest.worst()) nearest.offer(row[t], t);
-      }
+      visit_low(
+          row, stored, [&] { return nearest.worst(); }, [&](std::int64_t t) { nearest.offer(row[t], t); });
       double bound = 0;
       for (const auto& [value, t] : nearest.items()) bound = std::max(bound, distance_to(t));
       if (static_cast<std::int64_t>(nearest.items().size()) < k) bound = std::numeric_limits<float>::max();
       // ... and whatever float32 cannot place beyond it is looked at exactly.
       const double reach = 2 * std::sqrt(square) + std::sqrt(bound);
       const double error = rounding * reach * reach;
-      const double limit = bound + error - (masked ? 0 : square);
+      const double limit = bound + error - square;
+      const auto allowed = [&](std::int64_t t) {
+        return masked ? bound + error * static_cast<double>(width) / static_cast<double>(shared[t]) : limit;
+      };
+      // Of masked points those with one common coordinate are allowed most.
+      const double widest = masked ? bound + error * static_cast<double>(width) : limit;
+      const float scanned = std::nextafter(static_cast<float>(widest), std::numeric_limits<float>::infinity());
       exact.clear();
-      for (std::int64_t t = 0; t < stored; ++t) {
-        double allowed = limit;
-        if (masked) {
-          if (std::isinf(row[t])) continue;
-          allowed = bound + error * static_cast<double>(width) / static_cast<double>(shared[t]);
-        } else if (std::isinf(row[t])) {
-          continue;
-        }
-        if (static_cast<double>(row[t]) <= allowed) exact.offer(distance_to(t), t);
-      }
+      visit_low(
+          row, stored, [&] { return scanned; },
+          [&](std::int64_t t) {
+            if (!std::isinf(row[t]) && static_cast<double>(row[t]) <= allowed(t)) exact.offer(distance_to(t), t);
+          });
       for (std::size_t n = 0; n < exact.items().size(); ++n) {
         found.distance[static_cast<std::size_t>(i * k) + n] = exact.items()[n].first;
         found.index[static_cast<std::size_t>(i * k) + n] = exact.items()[n].second;
