@@ -72,8 +72,8 @@ class TableCopy {
 
 // The mask corruption the model was trained with, as the probability to hide a cell.
 double training_mask_rate(const train::Config& config) {
-  for (std::size_t i = 0; i < config.training.corruption.size(); ++i) {
-    const double rate = config.training.corruption[i]->mask_rate();
+  for (const auto& corruption : config.training.corruption) {
+    const double rate = corruption->mask_rate();
     if (rate > 0) return rate;
   }
   return 0;

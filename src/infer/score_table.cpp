@@ -200,7 +200,7 @@ class TableScorer {
     if (has_label_) line += ",label";
     for (std::size_t k = 1; k <= explained_; ++k) {
       const std::string top = ",top" + std::to_string(k);
-      line += top + "_column" + top + "_share" + top + "_observed" + top + "_expected";
+      for (const auto* what : {"_column", "_share", "_observed", "_expected"}) line.append(top).append(what);
     }
     output_.write(line + "\n");
     header_written_ = true;

@@ -46,7 +46,7 @@ std::int64_t piece_samples(const model::Batch& batch) {
 }
 
 at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {
-  const auto part = all.narrow(0, begin, samples);
+  auto part = all.narrow(0, begin, samples);
   if (samples == piece) return part;
   auto rest = all.sizes().vec();
   rest[0] = piece - samples;

@@ -33,12 +33,12 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
     }
     if (fits && (named || term.columns.empty())) chosen.push_back(static_cast<std::int64_t>(e));
   }
-  for (std::size_t p = 0; p < term.columns.size(); ++p) {
-    const auto matches = [&](const model::Element& element) { return wildcard_match(term.columns[p], element.name); };
+  for (const auto& pattern : term.columns) {
+    const auto matches = [&](const model::Element& element) { return wildcard_match(pattern, element.name); };
     if (std::none_of(elements.begin(), elements.end(), matches)) {
       const auto names = names_of(elements);
-      lines.push_back(pointer + "/columns: no feature column matches " + ae::quoted(term.columns[p]) +
-                      did_you_mean(term.columns[p], names));
+      lines.push_back(pointer + "/columns: no feature column matches " + ae::quoted(pattern) +
+                      did_you_mean(pattern, names));
     }
   }
   return chosen;
@@ -93,7 +93,7 @@ Composition::Composition(const TermList& terms, const model::Domain& domain, boo
     if (!chosen.empty()) declare_use(t, chosen);
   }
   if (variational && !has_kl) {
-    lines.push_back("/loss/terms: a variational model needs a kl term; add {\"type\": \"kl\"}");
+    lines.emplace_back("/loss/terms: a variational model needs a kl term; add {\"type\": \"kl\"}");
   }
   std::vector<std::string> uncovered;
   for (std::size_t e = 0; e < domain_.elements.size(); ++e) {
@@ -154,8 +154,10 @@ at::Tensor Composition::slots(const at::Tensor& prediction, const Head& head) co
   return prediction.narrow(1, head.offset, count * head.width).reshape(shape);
 }
 
-Evaluation Composition::evaluate(const model::Output& output, const model::Batch& target, double epoch) const {
+Evaluation Composition::evaluate(const model::Output& output, const model::Batch& target, double epoch,
+                                 const at::Tensor& emphasis) const {
   const auto observed_count = sum_per_sample(target.observed).clamp_min(1);
+  const auto counted = emphasis.defined() ? target.observed * emphasis : target.observed;
   Evaluation result;
   result.parts.resize(terms_.size());
   for (const Use& use : uses_) {
@@ -166,7 +168,8 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
     const auto values = all ? target.values : target.values.index_select(1, use.element_index);
     const auto observed = all ? target.observed : target.observed.index_select(1, use.element_index);
     const double weight = term.weight * term.ramp(epoch);
-    const auto loss = term.masked_loss(prediction, values, observed) * observed * weight;
+    const auto factor = all ? counted : counted.index_select(1, use.element_index);
+    const auto loss = term.masked_loss(prediction, values, observed) * factor * weight;
     auto& part = result.parts[use.term];
     const auto share = sum_per_sample(loss) / observed_count;
     part = part.defined() ? part + share : share;

@@ -1,9 +1,9 @@
 // The weighted sum of terms over a batch, at three grains of one function:
-//   element  e_ij = observed_ij * sum_t weight_t * loss_t(x_ij, prediction_ij)
+//   element  e_ij = observed_ij * emphasis_ij * sum_t weight_t * loss_t(x_ij, prediction_ij)
 //   sample   s_i  = sum_j e_ij / #observed_i + sum over per-sample terms of weight_t * loss_t(i)
 //   batch    mean of s_i
-// What is not observed never enters. A sample with nothing observed has element mean 0. Of an image, every pixel of
-// every channel is one j; terms are chosen by channel.
+// The emphasis is 1 but where training asks for more. What is not observed never enters. A sample with nothing observed
+// has element mean 0. Of an image, every pixel of every channel is one j; terms are chosen by channel.
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -33,6 +33,8 @@ struct Evaluation {
   at::Tensor samples;             // [samples]
 };
 
+constexpr double kRamped = 1e18;  // an epoch after every ramp
+
 class Composition {
  public:
   // UsageError, with pointers below /loss/terms, when a term selects no element or one it cannot judge, an element is
@@ -43,8 +45,10 @@ class Composition {
   const model::Domain& domain() const { return domain_; }
   const std::vector<std::string>& part_names() const { return part_names_; }  // "mse", "mse_2" for the second one ...
 
-  // `epoch` (fractional) drives ramps; the default is "after every ramp", the value used for validation and scoring.
-  Evaluation evaluate(const model::Output& output, const model::Batch& target, double epoch = 1e18) const;
+  // `epoch` (fractional) drives ramps; the default is after every ramp, the value used for validation and scoring.
+  // `emphasis` is shaped like the batch, >= 0; undefined = 1 everywhere.
+  Evaluation evaluate(const model::Output& output, const model::Batch& target, double epoch = kRamped,
+                      const at::Tensor& emphasis = {}) const;
   at::Tensor expected(const at::Tensor& prediction) const;  // shaped like the batch, network units
 
   // UsageError when a term cannot judge these targets (bce outside [0, 1]), naming term and column.

@@ -205,7 +205,7 @@ class DenseNetwork final : public ModuleNetwork {
     for (std::size_t i = 0; i < layers.hidden.size(); ++i) {
       encoders.emplace_back(Affine(width, layers.hidden[i], members));
       width = layers.hidden[i];
-      encoder_.push_back(
+      encoder_.emplace_back(
           root_.register_module("encoder_" + std::to_string(i), Hidden(encoders.back(), width, layers, members)));
     }
     bottleneck_ = root_.register_module("bottleneck", Affine(width, latent_, members));
@@ -217,7 +217,7 @@ class DenseNetwork final : public ModuleNetwork {
       const std::int64_t out = layers.hidden[i];
       auto affine = mirrored(encoders[i + 1], width, out, layers.tied, members);
       width = out;
-      decoder_.push_back(
+      decoder_.emplace_back(
           root_.register_module("decoder_" + std::to_string(decoder_.size()), Hidden(affine, width, layers, members)));
     }
     output_ =

@@ -37,8 +37,8 @@ StemImpl::StemImpl(const std::vector<Element>& elements, std::int64_t embedding_
   inputs_ = static_cast<std::int64_t>(numeric_.size());
   for (std::size_t c = 0; c < categorical_.size(); ++c) {
     if (embedding_size > 0) {
-      embeddings_.push_back(register_module("embedding_" + std::to_string(categorical_[c]),
-                                            Embedding(codes_[c], embedding_size, members)));
+      embeddings_.emplace_back(register_module("embedding_" + std::to_string(categorical_[c]),
+                                               Embedding(codes_[c], embedding_size, members)));
       inputs_ += embedding_size;
     } else {
       inputs_ += codes_[c] - 1;  // an unseen level is all zeros
@@ -48,7 +48,7 @@ StemImpl::StemImpl(const std::vector<Element>& elements, std::int64_t embedding_
 }
 
 torch::Tensor StemImpl::forward(const Batch& batch) {
-  const auto seen = batch.values * batch.observed;
+  auto seen = batch.values * batch.observed;
   if (all_plain_ && !show_observed_) return seen;
   std::vector<torch::Tensor> parts;
   parts.push_back(all_plain_ ? seen : seen.index_select(1, numeric_index_));

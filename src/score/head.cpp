@@ -56,7 +56,7 @@ std::int64_t samples_at_once(const model::Domain& domain) {
 constexpr std::int64_t kPiece = 256;
 
 at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end) {
-  const auto part = rows.narrow(0, begin, end - begin);
+  auto part = rows.narrow(0, begin, end - begin);
   if (end - begin == kPiece) return part;
   return torch::cat({part, torch::zeros({kPiece - (end - begin), rows.size(1)}, rows.options())});
 }

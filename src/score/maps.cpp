@@ -91,8 +91,8 @@ void add_ssim(const cv::Mat& x, const cv::Mat& y, const cv::Mat& window, const c
 }
 
 // Copies the tile whose first pixel is (y, x); beyond the image the nearest pixel is repeated and not observed.
-void cut_tile(const at::Tensor& image, const data::Placement& at, data::Size size, at::Tensor values,
-              at::Tensor observed) {
+void cut_tile(const at::Tensor& image, const data::Placement& at, data::Size size, const at::Tensor& values,
+              const at::Tensor& observed) {
   const auto height = std::min(size.height, image.size(1) - at.y);
   const auto width = std::min(size.width, image.size(2) - at.x);
   auto part = image.narrow(1, at.y, height).narrow(2, at.x, width);

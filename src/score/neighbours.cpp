@@ -125,7 +125,7 @@ void Encoding::curve(at::Tensor center, at::Tensor spread) {
 }
 
 at::Tensor Encoding::points(const model::Batch& batch) const {
-  const auto points = straight_points(batch);
+  auto points = straight_points(batch);
   if (!center_.defined()) return points;
   const auto bent = ((points.to(torch::kFloat64).asinh() - center_) / spread_).to(torch::kFloat32);
   return (torch::where(curved_ > 0, bent, points) * spread(batch.observed)).contiguous();
@@ -174,7 +174,7 @@ at::Tensor Encoding::cells(const at::Tensor& points) const {
   return cells;
 }
 
-NeighbourIndex::NeighbourIndex(at::Tensor points, at::Tensor observed)
+NeighbourIndex::NeighbourIndex(const at::Tensor& points, const at::Tensor& observed)
     : points_(points.contiguous()), observed_(observed.defined() ? observed.contiguous() : observed) {
   squares_ = observed_.defined() ? points_.square() : points_.square().sum(1);
 }

@@ -55,7 +55,7 @@ class NeighbourIndex {
  public:
   NeighbourIndex() = default;
   // points [rows, width] float32, finite, 0 where not observed; observed the same shape, or undefined when all are.
-  explicit NeighbourIndex(at::Tensor points, at::Tensor observed = {});
+  explicit NeighbourIndex(const at::Tensor& points, const at::Tensor& observed = {});
 
   std::int64_t rows() const { return points_.defined() ? points_.size(0) : 0; }
   const at::Tensor& points() const { return points_; }

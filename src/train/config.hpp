@@ -39,6 +39,7 @@ struct TrainingOptions : config::Section {
   std::optional<double> clip_gradient;
   CorruptionList corruption{corruptions()};
   bool corruption_set = false;  // false: mask cells when the training rows have missing ones, else none
+  double emphasis = 1;
   double trim = 0;
   double validation_fraction = 0.2;
   EarlyStopping early_stopping;

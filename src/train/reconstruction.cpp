@@ -92,13 +92,21 @@ model::Batch ReconstructionObjective::corrupted(model::Batch batch) const {
   return batch;
 }
 
+// By element, as of "emphasized denoising": Vincent et al., Stacked denoising autoencoders, JMLR 11 (2010), section 5.
+at::Tensor ReconstructionObjective::emphasis(const model::Batch& input, const model::Batch& target) const {
+  if (options_.emphasis == 1) return {};
+  const auto changed = input.values.ne(target.values).logical_or(input.observed.ne(target.observed));
+  return 1 + (options_.emphasis - 1) * changed.to(target.values.scalar_type());
+}
+
 std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t>& samples,
                                                   const StepContext& context) {
   torch::manual_seed(context.key);
   autoencoder_.network().set_training(true);
   const auto target = training_.batch(samples).repeated(autoencoder_.members());
-  const auto evaluation =
-      autoencoder_.loss().evaluate(autoencoder_.network().forward(corrupted(target)), target, context.epoch);
+  const auto input = corrupted(target);
+  const auto evaluation = autoencoder_.loss().evaluate(autoencoder_.network().forward(input), target, context.epoch,
+                                                       emphasis(input, target));
   optimizer_->zero_gradients();
   // The sum of the members' losses: each has the gradient that it would have alone.
   (evaluation.samples.mean() * autoencoder_.members()).backward();
@@ -118,7 +126,9 @@ std::vector<double> ReconstructionObjective::validate() {
   for (std::int64_t begin = 0; begin < held_out_.size(); begin += at_once) {
     const auto end = std::min(begin + at_once, held_out_.size());
     const auto target = held_out_.range(begin, end).repeated(autoencoder_.members());
-    const auto losses = means(autoencoder_.loss().evaluate(autoencoder_.network().forward(corrupted(target)), target));
+    const auto input = corrupted(target);
+    const auto losses = means(autoencoder_.loss().evaluate(autoencoder_.network().forward(input), target, loss::kRamped,
+                                                           emphasis(input, target)));
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += losses[i] * static_cast<double>(end - begin);
   }
   for (double& sum : sums) sum /= static_cast<double>(held_out_.size());

@@ -33,6 +33,8 @@ class ReconstructionObjective final : public Objective {
 
  private:
   model::Batch corrupted(model::Batch batch) const;
+  // Weight of each element's loss, shaped like the batch; undefined = 1 everywhere.
+  at::Tensor emphasis(const model::Batch& input, const model::Batch& target) const;
 
   loss::Autoencoder& autoencoder_;
   const model::Samples& training_;

@@ -161,6 +161,17 @@ TEST_P(EveryTerm, SumsToTheSampleLossWithItsWeight) {
     if (list[t]->grain() == Grain::sample) elements = elements + whole.parts[t];
   }
   EXPECT_LT((elements - whole.samples).abs().max().item<double>(), 1e-6);
+  // An emphasis multiplies the elements, and what it multiplies by 0 does not count.
+  const auto emphasis = torch::rand_like(batch.values) * (torch::rand_like(batch.values) < 0.7);
+  const auto stressed = composition.evaluate(output, batch, kRamped, emphasis);
+  EXPECT_LT((stressed.elements - whole.elements * emphasis).abs().max().item<double>(), 1e-9);
+  const auto at_elements =
+      (stressed.elements.flatten(1).sum(1) / batch.observed.flatten(1).sum(1).clamp_min(1)).to(torch::kFloat64);
+  auto in_samples = stressed.samples.clone();
+  for (std::size_t t = 0; t < list.size(); ++t) {
+    if (list[t]->grain() == Grain::sample) in_samples = in_samples - whole.parts[t];
+  }
+  EXPECT_LT((at_elements - in_samples).abs().max().item<double>(), 1e-6);
   // Doubling a weight doubles its part and leaves the others.
   list[0]->weight *= 2;
   const auto doubled = Composition(list, domain_for(GetParam()), variational(GetParam())).evaluate(output, batch);
