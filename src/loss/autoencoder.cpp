@@ -58,9 +58,9 @@ at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t 
 model::Output Autoencoder::output(const model::Batch& batch) const {
   auto output = network_->forward(batch.repeated(members()));
   if (members() == 1) return output;
-  const auto blocks = [&](const at::Tensor& tensor) { return tensor.view({members(), batch.samples(), -1}); };
+  const auto blocks = [&](const at::Tensor& tensor) { return tensor.unflatten(0, {members(), batch.samples()}); };
   const auto side_by_side = [&](const at::Tensor& code) {
-    return code.defined() ? blocks(code).transpose(0, 1).flatten(1) : code;
+    return code.defined() ? blocks(code).transpose(0, 1).flatten(1, 2) : code;
   };
   return {blocks(output.prediction).mean(0),
           {side_by_side(output.code.latent), side_by_side(output.code.mean), side_by_side(output.code.log_variance)}};

@@ -14,7 +14,8 @@ namespace ae::loss {
 
 // elements shaped like the batch: weighted loss per element, 0 where not observed
 // expected shaped like the batch: the reconstruction, in network units
-// latent   [samples, latent], or [samples, channels, height, width]; of several members [samples, members * latent]
+// latent   [samples, latent], or [samples, channels, height, width]; of several members their latents or channels side
+//          by side: [samples, members * latent], [samples, members * channels, height, width]
 struct Reconstruction {
   at::Tensor elements;
   at::Tensor expected;

@@ -289,26 +289,143 @@ class ConvNetwork final : public ModuleNetwork {
   std::vector<Block> decoder_;
 };
 
+// Several of them, each run on its own block of samples: convolutions of one image gain nothing from being stacked.
+class ConvMembers final : public Network {
+ public:
+  ConvMembers(const Options& options, Kind kind, const Interface& interface, std::int64_t members) {
+    for (std::int64_t m = 0; m < members; ++m) {
+      members_.push_back(std::make_shared<ConvNetwork>(options, kind, interface));
+    }
+    stack();
+  }
+
+  Output forward(const Batch& batch) override {
+    return each<Output>(batch.samples(), [&](ConvNetwork& member, std::int64_t begin, std::int64_t count) {
+      return member.forward({batch.values.narrow(0, begin, count), batch.observed.narrow(0, begin, count)});
+    });
+  }
+  Code encode(const Batch& batch) override {
+    return each<Code>(batch.samples(), [&](ConvNetwork& member, std::int64_t begin, std::int64_t count) {
+      return member.encode({batch.values.narrow(0, begin, count), batch.observed.narrow(0, begin, count)});
+    });
+  }
+  torch::Tensor decode(const torch::Tensor& latent) override {
+    return each<torch::Tensor>(latent.size(0), [&](ConvNetwork& member, std::int64_t begin, std::int64_t count) {
+      return member.decode(latent.narrow(0, begin, count));
+    });
+  }
+
+  NamedTensors parameters() const override { return parameters_; }
+  NamedTensors buffers() const override { return buffers_; }
+  void set_training(bool on) override {
+    for (auto& member : members_) member->set_training(on);
+  }
+  void to_double() override {
+    for (auto& member : members_) member->to_double();
+    stack();
+  }
+  std::int64_t latent_size() const override { return members_.front()->latent_size(); }
+  bool variational() const override { return members_.front()->variational(); }
+  bool uses_batch_statistics() const override { return members_.front()->uses_batch_statistics(); }
+  double operations(const Domain& domain) const override {
+    return static_cast<double>(members()) * members_.front()->operations(domain);
+  }
+  std::int64_t members() const override { return std::ssize(members_); }
+  std::shared_ptr<Network> member(std::int64_t m) override { return members_.at(static_cast<std::size_t>(m)); }
+
+ private:
+  static torch::Tensor joined(const std::vector<torch::Tensor>& parts) { return torch::cat(parts); }
+  static Code joined(const std::vector<Code>& parts) {
+    const auto of = [&](torch::Tensor Code::*which) {
+      std::vector<torch::Tensor> tensors;
+      for (const Code& part : parts) tensors.push_back(part.*which);
+      return tensors.front().defined() ? torch::cat(tensors) : torch::Tensor();
+    };
+    return {of(&Code::latent), of(&Code::mean), of(&Code::log_variance)};
+  }
+  static Output joined(const std::vector<Output>& parts) {
+    std::vector<torch::Tensor> predictions;
+    std::vector<Code> codes;
+    for (const Output& part : parts) {
+      predictions.push_back(part.prediction);
+      codes.push_back(part.code);
+    }
+    return {joined(predictions), joined(codes)};
+  }
+  template <typename Answer, typename Ask>
+  Answer each(std::int64_t samples, Ask&& ask) {
+    const std::int64_t count = samples / members();
+    std::vector<Answer> parts;
+    for (std::int64_t m = 0; m < members(); ++m) {
+      parts.push_back(ask(*members_[static_cast<std::size_t>(m)], m * count, count));
+    }
+    return joined(parts);
+  }
+
+  // Stacks the members' weights, and makes theirs, with their gradients, slices of the stacked ones: what is done to
+  // these is done to the members. Slices keep the layout that convolutions are fast with.
+  void stack() {
+    const torch::NoGradGuard no_grad;
+    const auto stacked = [&](NamedTensors (Network::*list)() const, bool trained) {
+      NamedTensors all;
+      std::vector<NamedTensors> own;
+      for (const auto& member : members_) own.push_back(((*member).*list)());
+      for (std::size_t i = 0; i < own.front().size(); ++i) {
+        std::vector<torch::Tensor> slices;
+        for (const auto& one : own) slices.push_back(one[i].second.detach());
+        const bool image_weight = slices.front().dim() == 4;
+        if (image_weight) {
+          for (auto& slice : slices) slice = slice.permute({0, 2, 3, 1}).contiguous();
+        }
+        auto together = torch::stack(slices);
+        if (image_weight) together = together.permute({0, 1, 4, 2, 3});
+        if (trained) {
+          together.set_requires_grad(true);
+          together.mutable_grad() = torch::zeros_like(together);
+        }
+        for (std::size_t m = 0; m < own.size(); ++m) {
+          auto& tensor = own[m][i].second;
+          tensor.set_data(together.detach().select(0, static_cast<std::int64_t>(m)));
+          if (trained) tensor.mutable_grad() = together.grad().select(0, static_cast<std::int64_t>(m));
+        }
+        all.emplace_back(own.front()[i].first, together);
+      }
+      return all;
+    };
+    parameters_ = stacked(&Network::parameters, true);
+    buffers_ = stacked(&Network::buffers, false);
+  }
+
+  std::vector<std::shared_ptr<ConvNetwork>> members_;
+  NamedTensors parameters_;
+  NamedTensors buffers_;
+};
+
 template <Kind kind>
 class ConvFamily final : public Family {
  public:
   ConvFamily() {
     if (kind == Kind::unet) options_.code = 32;
   }
-  void fields(config::Fields& f) override { options_.fields(f); }
+  void fields(config::Fields& f) override {
+    options_.fields(f);
+    members_field(f, members_);
+  }
   std::unique_ptr<Network> build(const Interface& interface) const override {
-    return std::make_unique<ConvNetwork>(options_, kind, interface);
+    if (members_ == 1) return std::make_unique<ConvNetwork>(options_, kind, interface);
+    return std::make_unique<ConvMembers>(options_, kind, interface, members_);
   }
   bool variational() const override { return kind == Kind::variational; }
   bool reads_images() const override { return true; }
   double weights(const Interface& interface) const override {
     double total = 0;
     for (const Layer& layer : plan_of(options_, kind, interface).all()) total += weights_of(layer, options_);
-    return total;
+    return static_cast<double>(members_) * total;
   }
 
  private:
   Options options_;
+  std::int64_t members_ = 1;
 };
 
 }  // namespace

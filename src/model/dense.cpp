@@ -297,11 +297,6 @@ class FullyConnected : public Family {
   }
 
  protected:
-  void members_field(config::Fields& f) {
-    f.integer("members", members_, {1, 1024},
-              "Networks of this shape, trained at once but each from its own first weights and corruption; a row's "
-              "score fuses theirs.");
-  }
   Common common_;
   Layers layers_;
   std::int64_t members_ = 1;
@@ -313,7 +308,7 @@ class DenseFamily final : public FullyConnected {
     layers_.fields(f, true);
     common_.fields(f);
     common_.observed_field(f);
-    members_field(f);
+    members_field(f, members_);
   }
 };
 
@@ -334,7 +329,7 @@ class VariationalFamily final : public FullyConnected {
     layers_.fields(f, false);
     common_.fields(f);
     common_.observed_field(f);
-    members_field(f);
+    members_field(f, members_);
   }
   bool variational() const override { return true; }
 };

@@ -27,6 +27,13 @@ class ModuleNetwork : public Network {
   }
 };
 
+// How many networks a family builds (see model::Network).
+inline void members_field(config::Fields& f, std::int64_t& members) {
+  f.integer("members", members, {1, 1024},
+            "Networks of this shape, trained at once but each from its own first weights and corruption; they answer "
+            "together.");
+}
+
 // Of a parameter, given its shape for one member (see model::Network).
 inline std::vector<std::int64_t> stacked_shape(std::int64_t members, std::vector<std::int64_t> shape) {
   if (members > 1) shape.insert(shape.begin(), members);

@@ -203,6 +203,8 @@ std::vector<at::Tensor> Reconstructor::operator()(std::span<const at::Tensor> im
 void MapHead::fields(config::Fields& f) {
   f.choice("kind", kind, kKinds, "What the error of a pixel is.");
   f.number("sigma", sigma, {0, 64}, "Gaussian smoothing of the maps, in network pixels.");
+  f.number("wide_sigma", wide_sigma, {0, 64},
+           "Smoothing of a second map that is added to the first, for large and faint defects; 0: none.");
   f.number("image_sigma", image_sigma, {0, 64}, "Gaussian smoothing of the map that the image's score is taken from.");
   f.integer("border", border, {0, 4096},
             "Network pixels along the image's border that are 0 in maps and do not count in the score; never more than "
@@ -274,6 +276,10 @@ at::Tensor MapHead::smooth(const at::Tensor& map, double width) const {
   return answer;
 }
 
+at::Tensor MapHead::pixel_errors(const at::Tensor& error) const {
+  return wide_sigma > 0 ? smooth(error, sigma) + smooth(error, wide_sigma) : smooth(error, sigma);
+}
+
 at::Tensor MapHead::normalized(const at::Tensor& map, const Normalizer& normalizer) const {
   auto answer = torch::zeros_like(map);
   const auto edge = border_of(map);
@@ -312,7 +318,7 @@ double MapHead::reduce(const at::Tensor& map) const {
 
 MapHead::Answer MapHead::answer(const at::Tensor& image, const at::Tensor& reconstruction) const {
   const auto error = error_map(chosen_, image, reconstruction);
-  return {normalized(smooth(error, sigma), pixel_), reduce(normalized(smooth(error, image_sigma), image_))};
+  return {normalized(pixel_errors(error), pixel_), reduce(normalized(smooth(error, image_sigma), image_))};
 }
 
 score::Answer MapHead::answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const {
@@ -468,7 +474,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   good.for_each([&](std::int64_t, const Pair& pair) {
     for (auto& candidate : all) {
       const auto error = error_map(candidate.kind, pair.image, pair.reconstruction);
-      candidate.pixel.add(smooth(error, sigma), border_of(error));
+      candidate.pixel.add(pixel_errors(error), border_of(error));
       candidate.image.add(smooth(error, image_sigma), border_of(error));
     }
   });
@@ -506,7 +512,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
       ++next;
       for (std::size_t c = 0; c < all.size(); ++c) {
         const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);
-        const auto pixel = smooth(error, sigma), whole = smooth(error, image_sigma);
+        const auto pixel = pixel_errors(error), whole = smooth(error, image_sigma);
         trials[c].good.push_back(reduce(normalized(whole, without(all[c].image, whole))));
         trials[c].good_pixels.add(values_of(normalized(pixel, without(all[c].pixel, pixel))));
       }
@@ -516,7 +522,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
       if (mask.max().item<float>() <= 0) return;
       for (std::size_t c = 0; c < all.size(); ++c) {
         const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);
-        const auto pixel = smooth(error, sigma), whole = smooth(error, image_sigma);
+        const auto pixel = pixel_errors(error), whole = smooth(error, image_sigma);
         trials[c].bad.push_back(reduce(normalized(whole, without(all[c].image, {}))));
         const auto map = normalized(pixel, without(all[c].pixel, {}));
         trials[c].bad_pixels.add(values_of(map.masked_select(mask > 0)));
@@ -554,7 +560,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   stats::ValueHistogram pixels;
   good.for_each([&](std::int64_t i, const Pair& pair) {
     const auto error = error_map(chosen_, pair.image, pair.reconstruction);
-    const auto pixel = smooth(error, sigma), whole = smooth(error, image_sigma);
+    const auto pixel = pixel_errors(error), whole = smooth(error, image_sigma);
     scores.push_back(reduce(normalized(whole, without(all[best].image, whole))));
     const auto map = normalized(pixel, without(all[best].pixel, pixel));
     const auto original = at_original_size(map, images.original(i));

@@ -4,9 +4,8 @@
 // maps [height, width] float32. Tiles are cut, answered and put together again by Reconstructor; a map is a function of
 // the whole image and its whole reconstruction, so it does not know of tiles.
 //
-//   error      e = mean over channels of |x - y|, (x - y)^2 or 1 - SSIM(x, y), or the sum of the last two, each
-//   relative
-//              to its mean on held-out good images; Gaussian-smoothed
+//   error      e = mean over channels of |x - y|, (x - y)^2 or 1 - SSIM(x, y), or the sum of the last two, each relative
+//              to its mean on held-out good images; Gaussian-smoothed, or the sum of two such smoothings
 //   map        m = (e - mean) / deviation, both of held-out good images at the same place (or of all their pixels)
 //   score      the mean of the largest values of another such map, smoothed less
 // Pixels near the image's border, which the network sees without their surroundings, are 0 in maps and do not count.
@@ -105,12 +104,14 @@ class MapHead final : public Head {
   };
   at::Tensor error_map(Kind kind, const at::Tensor& image, const at::Tensor& reconstruction) const;
   at::Tensor smooth(const at::Tensor& map, double sigma) const;
+  at::Tensor pixel_errors(const at::Tensor& error) const;  // smoothed, as maps show them
   at::Tensor normalized(const at::Tensor& smooth, const Normalizer& normalizer) const;
   double reduce(const at::Tensor& map) const;
   std::int64_t border_of(const at::Tensor& map) const;
 
   std::string kind = "fused";
   double sigma = 1.5;
+  double wide_sigma = 0;
   double image_sigma = 1;
   std::int64_t border = 3;
   std::string normalize = "auto";

@@ -72,7 +72,12 @@ class TorchBacked final : public Optimizer {
   TorchBacked(const model::NamedTensors& parameters, const Options& options)
       : parameters_(parameters), optimizer_(tensors_of(parameters), options) {}
 
-  void zero_gradients() override { optimizer_.zero_grad(); }
+  // In place: a network's members may hold slices of their common gradient (LibTorch 2 would drop it).
+  void zero_gradients() override {
+    for (const auto& [name, parameter] : parameters_) {
+      if (parameter.grad().defined()) parameter.grad().zero_();
+    }
+  }
   void step(double learning_rate) override {
     optimizer_.param_groups()[0].options().set_lr(learning_rate);
     optimizer_.step();

@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/random.hpp"
+#include "model/threads.hpp"
 
 namespace ae::train {
 namespace {
@@ -105,15 +106,46 @@ std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t
   autoencoder_.network().set_training(true);
   const auto target = training_.batch(samples).repeated(autoencoder_.members());
   const auto input = corrupted(target);
-  const auto evaluation = autoencoder_.loss().evaluate(autoencoder_.network().forward(input), target, context.epoch,
-                                                       emphasis(input, target));
   optimizer_->zero_gradients();
-  // The sum of the members' losses: each has the gradient that it would have alone.
-  (evaluation.samples.mean() * autoencoder_.members()).backward();
+  const auto losses = side_by_side() ? backward_side_by_side(input, target, context.epoch)
+                                     : backward(autoencoder_, input, target, context.epoch);
   if (options_.clip_gradient) clip_gradients(parameters_, autoencoder_.members(), *options_.clip_gradient);
   optimizer_->step(context.learning_rate);
+  return losses;
+}
+
+// Adds the gradient of the sum of the members' losses: each has the one that it would have alone. Returns the losses.
+std::vector<double> ReconstructionObjective::backward(const loss::Autoencoder& autoencoder, const model::Batch& input,
+                                                      const model::Batch& target, double epoch) const {
+  const auto evaluation =
+      autoencoder.loss().evaluate(autoencoder.network().forward(input), target, epoch, emphasis(input, target));
+  (evaluation.samples.mean() * autoencoder.members()).backward();
   const torch::NoGradGuard no_grad;
   return means(evaluation);
+}
+
+// Convolutions of a few small images gain little from several threads; whole members on threads of their own gain all.
+// A variational one draws from the generator that all share.
+bool ReconstructionObjective::side_by_side() const {
+  return autoencoder_.members() > 1 && autoencoder_.domain().images() && !autoencoder_.network().variational();
+}
+
+std::vector<double> ReconstructionObjective::backward_side_by_side(const model::Batch& input,
+                                                                   const model::Batch& target, double epoch) const {
+  const std::int64_t members = autoencoder_.members();
+  const std::int64_t count = target.samples() / members;
+  std::vector<std::vector<double>> losses(static_cast<std::size_t>(members));
+  model::share_out(members, 1, [&](std::int64_t m, std::int64_t) {
+    const auto block = [&](const model::Batch& batch) {
+      return model::Batch{batch.values.narrow(0, m * count, count), batch.observed.narrow(0, m * count, count)};
+    };
+    losses[static_cast<std::size_t>(m)] = backward(autoencoder_.member(m), block(input), block(target), epoch);
+  });
+  std::vector<double> mean(losses.front().size(), 0.0);
+  for (const auto& own : losses) {
+    for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += own[i] / static_cast<double>(members);
+  }
+  return mean;
 }
 
 // The held-out rows are corrupted as in training, but by the same draws every time.

@@ -35,6 +35,10 @@ class ReconstructionObjective final : public Objective {
   model::Batch corrupted(model::Batch batch) const;
   // Weight of each element's loss, shaped like the batch; undefined = 1 everywhere.
   at::Tensor emphasis(const model::Batch& input, const model::Batch& target) const;
+  bool side_by_side() const;
+  std::vector<double> backward(const loss::Autoencoder& autoencoder, const model::Batch& input,
+                               const model::Batch& target, double epoch) const;
+  std::vector<double> backward_side_by_side(const model::Batch& input, const model::Batch& target, double epoch) const;
 
   loss::Autoencoder& autoencoder_;
   const model::Samples& training_;

@@ -6,7 +6,9 @@
 #include <cmath>
 
 #include "config/document.hpp"
+#include "data/geometry.hpp"
 #include "loss/autoencoder.hpp"
+#include "model/threads.hpp"
 #include "score/head.hpp"
 #include "train/reconstruction.hpp"
 
@@ -26,6 +28,33 @@ model::Batch mixed_rows(std::int64_t samples, std::uint64_t seed) {
   return {values * observed, observed};
 }
 
+// Images of two channels, some pixels not observed, in memory.
+class Images final : public model::Samples {
+ public:
+  Images(std::int64_t count, std::uint64_t seed) {
+    torch::manual_seed(seed);
+    const auto observed = (torch::rand({count, 2, 12, 16}) > 0.1).to(torch::kFloat32);
+    all_ = {torch::rand({count, 2, 12, 16}) * observed, observed};
+  }
+  std::int64_t size() const override { return all_.samples(); }
+  model::Batch batch(const std::vector<std::int64_t>& indices) const override {
+    const auto index = torch::tensor(indices);
+    return {all_.values.index_select(0, index), all_.observed.index_select(0, index)};
+  }
+  model::Batch range(std::int64_t begin, std::int64_t end) const override {
+    return {all_.values.narrow(0, begin, end - begin), all_.observed.narrow(0, begin, end - begin)};
+  }
+  bool has_missing() const override { return true; }
+
+ private:
+  model::Batch all_;
+};
+
+std::unique_ptr<model::Samples> samples_for(const std::string& type, std::int64_t count, std::uint64_t seed) {
+  if (type == "conv" || type == "conv_variational" || type == "unet") return std::make_unique<Images>(count, seed);
+  return std::make_unique<model::TableSamples>(mixed_rows(count, seed));
+}
+
 // A pair of the given settings, drawn from seed 4.
 struct Pair {
   config::Variant<model::Family> family;
@@ -35,12 +64,18 @@ struct Pair {
       : family(model::families(), type) {
     config::read_text(*family.value(), "{" + settings + R"(, "members": )" + std::to_string(members) + "}", "test",
                       ".");
-    options.resolve(kMixed, family->variational());
-    autoencoder = std::make_unique<loss::Autoencoder>(*family, options.terms, kMixed, true, 4);
+    data::Geometry geometry;
+    geometry.channels = 2;
+    geometry.height = 12;
+    geometry.width = 16;
+    const model::Domain domain = family->reads_images() ? model::image_domain(geometry) : model::Domain(kMixed);
+    options.resolve(domain.elements, family->variational());
+    autoencoder = std::make_unique<loss::Autoencoder>(*family, options.terms, domain, true, 4);
   }
 };
 
 const std::string kPlain = R"("hidden": [8], "latent": 3)";
+const std::string kImages = R"("levels": 2, "width": 4, "code": 3)";
 
 void copy_state(model::Network& from, model::Network& to) {
   const torch::NoGradGuard no_grad;
@@ -70,6 +105,7 @@ struct Recipe {
   std::string name;
   std::string model = kPlain;
   std::string training = "{}";
+  std::string type = "dense";
 };
 std::ostream& operator<<(std::ostream& out, const Recipe& recipe) { return out << recipe.name; }
 
@@ -78,15 +114,15 @@ class EveryRecipe : public testing::TestWithParam<Recipe> {};
 TEST_P(EveryRecipe, TrainsEachMemberAsIfItWereAlone) {
   train::TrainingOptions options;
   config::read_text(options, GetParam().training, "test", ".");
-  const model::TableSamples training(mixed_rows(60, 1)), held_out(mixed_rows(20, 2));
-  Pair together(GetParam().model, kMembers);
+  const auto training = samples_for(GetParam().type, 60, 1), held_out = samples_for(GetParam().type, 20, 2);
+  Pair together(GetParam().model, kMembers, GetParam().type);
   std::vector<std::unique_ptr<Pair>> alone;
   for (std::int64_t m = 0; m < kMembers; ++m) {
-    alone.push_back(std::make_unique<Pair>(GetParam().model, 1));
+    alone.push_back(std::make_unique<Pair>(GetParam().model, 1, GetParam().type));
     copy_state(together.autoencoder->member(m).network(), alone.back()->autoencoder->network());
   }
   const auto steps = [&](loss::Autoencoder& autoencoder) {
-    train::ReconstructionObjective objective(autoencoder, training, held_out, options);
+    train::ReconstructionObjective objective(autoencoder, *training, *held_out, options);
     std::vector<double> losses(2, 0.0);
     for (std::uint64_t step = 0; step < 40; ++step) {
       std::vector<std::int64_t> rows;
@@ -119,12 +155,19 @@ INSTANTIATE_TEST_SUITE_P(
                     Recipe{"embedding", R"("hidden": [8], "latent": 3, "embedding": 5)"},
                     // So short that each member's gradient is cut in every step, each by its own length.
                     Recipe{"clipped", kPlain, R"({"clip_gradient": 0.05, "optimizer": {"type": "sgd"}})"},
-                    Recipe{"adamw", kPlain, R"({"optimizer": {"type": "adamw", "weight_decay": 0.1}})"}),
+                    Recipe{"adamw", kPlain, R"({"optimizer": {"type": "adamw", "weight_decay": 0.1}})"},
+                    Recipe{"images", kImages, "{}", "conv"},
+                    Recipe{"images_clipped", kImages + R"(, "norm": "group")",
+                           R"({"clip_gradient": 0.05, "optimizer": {"type": "sgd"}})", "conv"},
+                    Recipe{"images_batch_norm", kImages + R"(, "norm": "batch", "upsample": "transposed")",
+                           R"({"optimizer": {"type": "sgd"}})", "conv"},
+                    Recipe{"images_restored", kImages, "{}", "unet"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(Ensemble, BeginsWithTheNetworksThatFewerMembersBeginWith) {
-  for (const auto* type : {"dense", "variational"}) {
-    const Pair one(kPlain, 1, type), two(kPlain, 2, type), four(kPlain, 4, type);
+  for (const auto* type : {"dense", "variational", "conv", "conv_variational"}) {
+    const std::string settings = type[0] == 'c' ? kImages : kPlain;
+    const Pair one(settings, 1, type), two(settings, 2, type), four(settings, 4, type);
     EXPECT_EQ(largest_difference(four.autoencoder->member(0).network(), one.autoencoder->network()), 0);
     for (std::int64_t m = 0; m < 2; ++m) {
       EXPECT_EQ(largest_difference(four.autoencoder->member(m).network(), two.autoencoder->member(m).network()), 0);
@@ -143,16 +186,19 @@ TEST(Ensemble, DrawsDropoutCodesAndCorruptionForEachMember) {
   const Draw draws[] = {{"dense", kPlain, "{}", false},
                         {"dense", kPlain + R"(, "dropout": 0.5)", "{}", true},
                         {"variational", kPlain, "{}", true},
-                        {"dense", kPlain, R"({"corruption": [{"type": "gaussian", "sigma": 0.5}]})", true}};
-  const model::TableSamples training(mixed_rows(60, 1)), held_out(mixed_rows(20, 2));
+                        {"dense", kPlain, R"({"corruption": [{"type": "gaussian", "sigma": 0.5}]})", true},
+                        {"conv", kImages, "{}", false},
+                        {"conv_variational", kImages, "{}", true},
+                        {"conv", kImages, R"({"corruption": [{"type": "synthetic"}]})", true}};
   for (const auto& draw : draws) {
+    const auto training = samples_for(draw.type, 60, 1), held_out = samples_for(draw.type, 20, 2);
     const Pair pair(draw.model, 2, draw.type);
     auto& first = pair.autoencoder->member(0).network();
     auto& second = pair.autoencoder->member(1).network();
     copy_state(first, second);
     train::TrainingOptions options;
     config::read_text(options, draw.training, "test", ".");
-    train::ReconstructionObjective objective(*pair.autoencoder, training, held_out, options);
+    train::ReconstructionObjective objective(*pair.autoencoder, *training, *held_out, options);
     objective.step({0, 1, 2, 3, 4, 5, 6, 7}, {1, 0, 0.01});
     if (draw.apart) {
       EXPECT_GT(largest_difference(first, second), 1e-4) << draw.type << draw.model << draw.training;
@@ -240,6 +286,41 @@ TEST(Ensemble, ReconstructsNumbersByTheMeanOfItsMembers) {
   for (const std::int64_t e : {0, 1, 3}) {
     EXPECT_TRUE(torch::allclose(whole.expected.select(1, e), mean.select(1, e), 1e-5, 1e-6)) << e;
   }
+}
+
+TEST(Ensemble, ReconstructsImagesByTheMeanOfItsMembers) {
+  for (const auto* type : {"conv", "unet", "conv_variational"}) {
+    const Pair together(kImages, kMembers, type);
+    const auto batch = Images(9, 3).range(0, 9);
+    const auto whole = together.autoencoder->reconstruct(batch);
+    auto mean = torch::zeros_like(batch.values);
+    std::vector<torch::Tensor> codes;
+    for (std::int64_t m = 0; m < kMembers; ++m) {
+      const Pair single(kImages, 1, type);
+      copy_state(together.autoencoder->member(m).network(), single.autoencoder->network());
+      const auto own = single.autoencoder->reconstruct(batch);
+      mean += own.expected / kMembers;
+      codes.push_back(own.latent);
+    }
+    EXPECT_TRUE(torch::allclose(whole.expected, mean, 1e-5, 1e-6)) << type;
+    EXPECT_TRUE(torch::allclose(whole.latent, torch::cat(codes, 1), 1e-5, 1e-6)) << type;
+    EXPECT_EQ(whole.latent.sizes(), (torch::IntArrayRef{9, 3 * kMembers, 3, 4}));
+  }
+}
+
+// Members share nothing, so which thread trains them is of no consequence.
+TEST(Ensemble, TrainsImagesToTheSameWeightsOnAnyNumberOfThreads) {
+  const Images training(24, 1), held_out(8, 2);
+  train::TrainingOptions options;
+  config::read_text(options, R"({"corruption": [{"type": "synthetic"}], "emphasis": 3})", "test", ".");
+  const Pair one(kImages, 3, "conv"), two(kImages, 3, "conv");
+  for (const auto* pair : {&one, &two}) {
+    model::use_threads(pair == &one ? 1 : 2, 0, model::Pool::openmp);
+    train::ReconstructionObjective objective(*pair->autoencoder, training, held_out, options);
+    for (std::uint64_t step = 0; step < 10; ++step) objective.step({0, 5, 9, 17}, {step, 0, 0.01});
+  }
+  model::use_threads(1, 0, model::Pool::openmp);
+  EXPECT_EQ(largest_difference(one.autoencoder->network(), two.autoencoder->network()), 0);
 }
 
 TEST(Ensemble, DistrustsTheRowsWithTheHighestMeanLoss) {

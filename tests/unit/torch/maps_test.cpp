@@ -167,6 +167,29 @@ TEST(Maps, ScoreIsTheMeanOfTheLargestPixelsAwayFromTheBorder) {
   EXPECT_NEAR(score("top", 1e-4), 0.9, 1e-6);
 }
 
+// A single differing pixel shows the filter itself: the sum of two Gaussians.
+TEST(Maps, MayAddAWiderSmoothing) {
+  constexpr int kSide = 61, kMiddle = 30;
+  auto image = torch::zeros({1, kSide, kSide});
+  image[0][kMiddle][kMiddle] = 1;
+  auto made = head(R"({"kind": "abs", "sigma": 1.5, "wide_sigma": 4, "border": 0, "normalize": "none"})");
+  const auto pair = blur(1, kSide, kSide);
+  const auto g = geometry(kSide, kSide);
+  SilentReporter silent;
+  made->calibrate(Reconstructor(pair, g), GoodImages{}, silent);
+  const auto map = made->answer(image, torch::zeros_like(image)).map;
+  const auto gaussian = [](double distance, double sigma) {
+    double sum = 0;
+    for (int i = -kMiddle; i <= kMiddle; ++i) sum += std::exp(-i * i / (2 * sigma * sigma));
+    return std::exp(-distance * distance / (2 * sigma * sigma)) / (sum * sum);
+  };
+  for (const auto& [y, x] : {std::pair{0, 0}, {1, 0}, {2, 3}, {0, 6}, {5, 5}}) {
+    const double distance = std::hypot(y, x);
+    const double expected = gaussian(distance, 1.5) + gaussian(distance, 4);
+    EXPECT_NEAR(map[kMiddle + y][kMiddle - x].item<float>(), expected, 0.01 * expected) << y << ", " << x;
+  }
+}
+
 TEST(Maps, AreStandardisedByTheOtherImagesAtTheSamePosition) {
   torch::manual_seed(5);
   const auto pair = blur(1, 8, 8);
