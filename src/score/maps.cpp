@@ -205,6 +205,9 @@ void MapHead::fields(config::Fields& f) {
   f.number("sigma", sigma, {0, 64}, "Gaussian smoothing of the maps, in network pixels.");
   f.number("wide_sigma", wide_sigma, {0, 64},
            "Smoothing of a second map that is added to the first, for large and faint defects; 0: none.");
+  f.number("relative", relative, {0, 1e3},
+           "Divides an image's map by 1 plus this times the image's mean error, told in mean errors of held-out good "
+           "images: defects are then those of this image, whatever the product; 0: not at all.");
   f.number("image_sigma", image_sigma, {0, 64}, "Gaussian smoothing of the map that the image's score is taken from.");
   f.integer("border", border, {0, 4096},
             "Network pixels along the image's border that are 0 in maps and do not count in the score; never more than "
@@ -228,8 +231,8 @@ std::string_view MapHead::kind_name() const { return kKinds[1 + static_cast<std:
 
 at::Tensor MapHead::error_map(Kind which, const at::Tensor& image, const at::Tensor& reconstruction) const {
   if (which == Kind::fused) {
-    return error_map(Kind::squared, image, reconstruction) / squared_scale_ +
-           error_map(Kind::ssim, image, reconstruction) / ssim_scale_;
+    return error_map(Kind::squared, image, reconstruction) / good_level(Kind::squared) +
+           error_map(Kind::ssim, image, reconstruction) / good_level(Kind::ssim);
   }
   auto sum = torch::zeros({image.size(1), image.size(2)}, torch::kFloat32);
   auto out = mat_of(sum);
@@ -276,8 +279,23 @@ at::Tensor MapHead::smooth(const at::Tensor& map, double width) const {
   return answer;
 }
 
-at::Tensor MapHead::pixel_errors(const at::Tensor& error) const {
-  return wide_sigma > 0 ? smooth(error, sigma) + smooth(error, wide_sigma) : smooth(error, sigma);
+double MapHead::good_level(Kind kind) const {
+  return kind == Kind::fused ? 2 : levels_[static_cast<std::size_t>(kind)];
+}
+
+double MapHead::mean_inside(const at::Tensor& map) const {
+  const auto edge = border_of(map);
+  return map.narrow(0, edge, map.size(0) - 2 * edge)
+      .narrow(1, edge, map.size(1) - 2 * edge)
+      .mean(torch::kFloat64)
+      .item<double>();
+}
+
+at::Tensor MapHead::pixel_errors(Kind which, const at::Tensor& error) const {
+  auto smoothed = smooth(error, sigma);
+  if (wide_sigma > 0) smoothed += smooth(error, wide_sigma);
+  if (relative > 0) smoothed /= 1 + relative * mean_inside(error) / good_level(which);
+  return smoothed;
 }
 
 at::Tensor MapHead::normalized(const at::Tensor& map, const Normalizer& normalizer) const {
@@ -318,7 +336,7 @@ double MapHead::reduce(const at::Tensor& map) const {
 
 MapHead::Answer MapHead::answer(const at::Tensor& image, const at::Tensor& reconstruction) const {
   const auto error = error_map(chosen_, image, reconstruction);
-  return {normalized(pixel_errors(error), pixel_), reduce(normalized(smooth(error, image_sigma), image_))};
+  return {normalized(pixel_errors(chosen_, error), pixel_), reduce(normalized(smooth(error, image_sigma), image_))};
 }
 
 score::Answer MapHead::answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const {
@@ -441,7 +459,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   tail_values_.clear();
   peaks_.clear();
   trials_.clear();
-  squared_scale_ = ssim_scale_ = 1;
+  levels_ = {1, 1, 1};
   std::vector<Kind> candidates;
   if (kind == "auto") {
     candidates.assign(kEveryKind.begin(), kEveryKind.end());
@@ -462,19 +480,33 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   std::vector<Candidate> all;
   for (const auto candidate : candidates) all.push_back({candidate, {}, {}});
   Pairs good(reconstruct, images.count, images.load);
-  if (std::find(candidates.begin(), candidates.end(), Kind::fused) != candidates.end()) {
-    double squared = 0, ssim = 0;
+  // Levels first: fused and relative errors are told in them.
+  std::vector<Kind> plain;
+  for (const auto candidate : candidates) {
+    if (candidate == Kind::fused) {
+      plain.insert(plain.end(), {Kind::squared, Kind::ssim});
+    } else if (relative > 0) {
+      plain.push_back(candidate);
+    }
+  }
+  std::array<double, 3> sums{};
+  std::sort(plain.begin(), plain.end());
+  plain.erase(std::unique(plain.begin(), plain.end()), plain.end());
+  if (!plain.empty()) {
     good.for_each([&](std::int64_t, const Pair& pair) {
-      squared += error_map(Kind::squared, pair.image, pair.reconstruction).mean().item<double>();
-      ssim += error_map(Kind::ssim, pair.image, pair.reconstruction).mean().item<double>();
+      for (const auto which : plain) {
+        sums[static_cast<std::size_t>(which)] += mean_inside(error_map(which, pair.image, pair.reconstruction));
+      }
     });
-    squared_scale_ = std::max(squared / static_cast<double>(images.count), 1e-12);
-    ssim_scale_ = std::max(ssim / static_cast<double>(images.count), 1e-12);
+  }
+  for (const auto which : plain) {
+    const auto i = static_cast<std::size_t>(which);
+    levels_[i] = std::max(sums[i] / static_cast<double>(images.count), 1e-12);
   }
   good.for_each([&](std::int64_t, const Pair& pair) {
     for (auto& candidate : all) {
       const auto error = error_map(candidate.kind, pair.image, pair.reconstruction);
-      candidate.pixel.add(pixel_errors(error), border_of(error));
+      candidate.pixel.add(pixel_errors(candidate.kind, error), border_of(error));
       candidate.image.add(smooth(error, image_sigma), border_of(error));
     }
   });
@@ -512,7 +544,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
       ++next;
       for (std::size_t c = 0; c < all.size(); ++c) {
         const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);
-        const auto pixel = pixel_errors(error), whole = smooth(error, image_sigma);
+        const auto pixel = pixel_errors(all[c].kind, error), whole = smooth(error, image_sigma);
         trials[c].good.push_back(reduce(normalized(whole, without(all[c].image, whole))));
         trials[c].good_pixels.add(values_of(normalized(pixel, without(all[c].pixel, pixel))));
       }
@@ -522,7 +554,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
       if (mask.max().item<float>() <= 0) return;
       for (std::size_t c = 0; c < all.size(); ++c) {
         const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);
-        const auto pixel = pixel_errors(error), whole = smooth(error, image_sigma);
+        const auto pixel = pixel_errors(all[c].kind, error), whole = smooth(error, image_sigma);
         trials[c].bad.push_back(reduce(normalized(whole, without(all[c].image, {}))));
         const auto map = normalized(pixel, without(all[c].pixel, {}));
         trials[c].bad_pixels.add(values_of(map.masked_select(mask > 0)));
@@ -560,7 +592,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   stats::ValueHistogram pixels;
   good.for_each([&](std::int64_t i, const Pair& pair) {
     const auto error = error_map(chosen_, pair.image, pair.reconstruction);
-    const auto pixel = pixel_errors(error), whole = smooth(error, image_sigma);
+    const auto pixel = pixel_errors(chosen_, error), whole = smooth(error, image_sigma);
     scores.push_back(reduce(normalized(whole, without(all[best].image, whole))));
     const auto map = normalized(pixel, without(all[best].pixel, pixel));
     const auto original = at_original_size(map, images.original(i));
@@ -610,7 +642,7 @@ Arrays MapHead::state() const {
   arrays["kind"] = data::NamedArray::of(data::Dtype::i64, {1}, &which, 1);
   arrays["standard"] =
       array_of(std::vector<double>{pixel_.all_mean, pixel_.all_deviation, image_.all_mean, image_.all_deviation});
-  arrays["scales"] = array_of(std::vector<double>{squared_scale_, ssim_scale_});
+  arrays["levels"] = array_of(std::vector<double>(levels_.begin(), levels_.end()));
   if (by_position()) {
     arrays["pixel_mean"] = array_of(pixel_.mean);
     arrays["pixel_deviation"] = array_of(pixel_.deviation);
@@ -635,10 +667,11 @@ void MapHead::restore(const Arrays& arrays, const loss::Autoencoder&) {
   std::memcpy(&number, which->bytes.data(), sizeof number);
   if (number < 0 || number >= static_cast<std::int64_t>(kEveryKind.size())) throw damaged("kind", "unknown");
   chosen_ = static_cast<Kind>(number);
-  const auto scales = doubles_of(arrays, "scales");
-  if (scales.size() != 2 || scales[0] <= 0 || scales[1] <= 0) throw damaged("scales", "not two positive numbers");
-  squared_scale_ = scales[0];
-  ssim_scale_ = scales[1];
+  const auto levels = doubles_of(arrays, "levels");
+  if (levels.size() != levels_.size() || *std::min_element(levels.begin(), levels.end()) <= 0) {
+    throw damaged("levels", "not three positive numbers");
+  }
+  std::copy(levels.begin(), levels.end(), levels_.begin());
   const auto standard = doubles_of(arrays, "standard");
   if (standard.size() != 4 || standard[1] <= 0 || standard[3] <= 0) {
     throw damaged("standard", "not two means with positive deviations");

@@ -4,15 +4,18 @@
 // maps [height, width] float32. Tiles are cut, answered and put together again by Reconstructor; a map is a function of
 // the whole image and its whole reconstruction, so it does not know of tiles.
 //
-//   error      e = mean over channels of |x - y|, (x - y)^2 or 1 - SSIM(x, y), or the sum of the last two, each relative
+//   error      e = mean over channels of |x - y|, (x - y)^2 or 1 - SSIM(x, y), or the sum of the last two, each
+//   relative
 //              to its mean on held-out good images; Gaussian-smoothed, or the sum of two such smoothings
+//   relative   e / (1 + w * (mean error of this image) / (mean error of held-out good images))
 //   map        m = (e - mean) / deviation, both of held-out good images at the same place (or of all their pixels)
-//   score      the mean of the largest values of another such map, smoothed less
+//   score      the mean of the largest values of another such map, smoothed less, whose errors stay absolute
 // Pixels near the image's border, which the network sees without their surroundings, are 0 in maps and do not count.
 #pragma once
 
 #include <ATen/core/Tensor.h>
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <span>
@@ -104,7 +107,9 @@ class MapHead final : public Head {
   };
   at::Tensor error_map(Kind kind, const at::Tensor& image, const at::Tensor& reconstruction) const;
   at::Tensor smooth(const at::Tensor& map, double sigma) const;
-  at::Tensor pixel_errors(const at::Tensor& error) const;  // smoothed, as maps show them
+  at::Tensor pixel_errors(Kind kind, const at::Tensor& error) const;  // smoothed and relative, as maps show them
+  double mean_inside(const at::Tensor& map) const;                    // away from the border
+  double good_level(Kind kind) const;                                 // mean error of held-out good images
   at::Tensor normalized(const at::Tensor& smooth, const Normalizer& normalizer) const;
   double reduce(const at::Tensor& map) const;
   std::int64_t border_of(const at::Tensor& map) const;
@@ -112,6 +117,7 @@ class MapHead final : public Head {
   std::string kind = "fused";
   double sigma = 1.5;
   double wide_sigma = 0;
+  double relative = 0;
   double image_sigma = 1;
   std::int64_t border = 3;
   std::string normalize = "auto";
@@ -123,8 +129,7 @@ class MapHead final : public Head {
   double c2 = 9e-3;
 
   Kind chosen_ = Kind::squared;
-  double squared_scale_ = 1;  // mean errors of held-out good images, for "fused"
-  double ssim_scale_ = 1;
+  std::array<double, 3> levels_{1, 1, 1};  // mean errors of held-out good images: absolute, squared, ssim
   Normalizer pixel_;
   Normalizer image_;
   std::vector<double> tail_values_;  // map values at the tails of kTails

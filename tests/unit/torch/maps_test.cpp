@@ -190,6 +190,44 @@ TEST(Maps, MayAddAWiderSmoothing) {
   }
 }
 
+TEST(Maps, MayBeRelativeToTheImagesOwnMeanError) {
+  torch::manual_seed(6);
+  const auto pair = blur(1, 16, 16);
+  const auto g = geometry(16, 16);
+  const Reconstructor reconstruct(pair, g);
+  const auto images = noise_images(5, 16, 16);
+  const auto inside = [](const at::Tensor& map) { return map.narrow(0, 2, 12).narrow(1, 2, 12); };
+  SilentReporter silent;
+  for (const std::string kind : {"abs", "squared", "ssim", "fused"}) {
+    const auto made = [&](double relative) {
+      auto map_head = head("{\"kind\": \"" + kind +
+                           "\", \"sigma\": 0, \"image_sigma\": 0, \"border\": 2, \"normalize\": \"none\", "
+                           "\"reduction\": \"mean\", \"relative\": " +
+                           std::to_string(relative) + "}");
+      map_head->calibrate(reconstruct, good_images(images), silent);
+      return map_head;
+    };
+    const auto absolute = made(0), relative = made(0.5);
+    const auto answers = reconstruct(images);
+    double level = 0;
+    for (std::size_t i = 0; i < images.size(); ++i) {
+      level += inside(absolute->answer(images[i], answers[i]).map).mean().item<double>() / 5;
+    }
+    const auto odd = torch::rand({1, 16, 16}).square(), shown = reconstruct(std::span(&odd, 1))[0];
+    const auto map = absolute->answer(odd, shown).map;
+    const double divisor = 1 + 0.5 * inside(map).mean().item<double>() / level;
+    const auto answer = relative->answer(odd, shown);
+    EXPECT_TRUE(torch::allclose(answer.map, map / divisor, 1e-4, 1e-7)) << kind;
+    EXPECT_NEAR(answer.score, absolute->answer(odd, shown).score, 1e-6) << kind;
+    // Restored, it answers the same.
+    auto restored = head("{\"kind\": \"" + kind +
+                         "\", \"sigma\": 0, \"image_sigma\": 0, \"border\": 2, \"normalize\": \"none\", "
+                         "\"reduction\": \"mean\", \"relative\": 0.5}");
+    restored->restore(relative->state(), pair);
+    EXPECT_TRUE(torch::equal(restored->answer(odd, shown).map, answer.map)) << kind;
+  }
+}
+
 TEST(Maps, AreStandardisedByTheOtherImagesAtTheSamePosition) {
   torch::manual_seed(5);
   const auto pair = blur(1, 8, 8);
