@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/error.hpp"
 #include "base/random.hpp"
 
 namespace ae::train {
@@ -77,13 +78,24 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
   return order;
 }
 
+bool uses_dense_engine(const loss::Autoencoder& autoencoder, const TrainingOptions& options) {
+  if (options.engine == "autograd") return false;
+  auto complaints = DenseEngine::complaints(autoencoder, options);
+  if (!complaints.empty() && options.engine == "dense") throw UsageError(std::move(complaints));
+  return complaints.empty();
+}
+
 ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                                                  const model::Samples& held_out, const TrainingOptions& options)
     : autoencoder_(autoencoder),
       training_(training),
       held_out_(held_out),
-      options_(options),
-      optimizer_(options.optimizer->build(autoencoder.network().parameters())) {
+      options_(options) {
+  if (uses_dense_engine(autoencoder, options)) {
+    dense_ = std::make_unique<DenseEngine>(autoencoder, training, held_out, options);
+    return;
+  }
+  optimizer_ = options.optimizer->build(autoencoder.network().parameters());
   for (const auto& [name, tensor] : autoencoder.network().parameters()) parameters_.push_back(tensor);
 }
 
@@ -101,6 +113,7 @@ at::Tensor ReconstructionObjective::emphasis(const model::Batch& input, const mo
 
 std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t>& samples,
                                                   const StepContext& context) {
+  if (dense_) return dense_->step(samples, context);
   torch::manual_seed(context.key);
   autoencoder_.network().set_training(true);
   const auto target = training_.batch(samples).repeated(autoencoder_.members());
@@ -118,6 +131,7 @@ std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t
 
 // The held-out rows are corrupted as in training, but by the same draws every time.
 std::vector<double> ReconstructionObjective::validate() {
+  if (dense_) return dense_->validate();
   const torch::NoGradGuard no_grad;
   torch::manual_seed(stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption"));
   autoencoder_.network().set_training(false);
@@ -133,6 +147,13 @@ std::vector<double> ReconstructionObjective::validate() {
   }
   for (double& sum : sums) sum /= static_cast<double>(held_out_.size());
   return sums;
+}
+
+void ReconstructionObjective::save_optimizer(Arrays& arrays) const {
+  dense_ ? dense_->save_optimizer(arrays) : optimizer_->save("optimizer.", arrays);
+}
+void ReconstructionObjective::restore_optimizer(const Arrays& arrays) {
+  dense_ ? dense_->restore_optimizer(arrays) : optimizer_->restore("optimizer.", arrays);
 }
 
 }  // namespace ae::train

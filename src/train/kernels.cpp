@@ -1,0 +1,218 @@
+#include "train/kernels.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/vector_math.hpp"
+
+extern "C" void sgemm_(const char* transpose_a, const char* transpose_b, const int* m, const int* n, const int* k,
+                       const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
+                       const float* beta, float* c, const int* ldc);
+
+namespace ae::train {
+namespace {
+
+// Sums side by side, which vectors can hold without changing the order of additions.
+template <typename Sum, typename Value>
+AE_INLINE Sum sum_up(std::int64_t count, const Value& value) {
+  constexpr std::int64_t kLanes = 16;
+  Sum sums[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += value(i + lane);
+  }
+  for (; i < count; ++i) sums[0] += value(i);
+  Sum sum = 0;
+  for (const Sum lane : sums) sum += lane;
+  return sum;
+}
+
+}  // namespace
+
+// BLAS knows columns first: to it our matrices are transposed, and C^T = op(B)^T op(A)^T.
+void multiply_matrices(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                       const float* a, const float* b, float beta, float* c) {
+  const float alpha = 1;
+  const int rows = static_cast<int>(n), columns = static_cast<int>(m), inner = static_cast<int>(k);
+  const int lda = static_cast<int>(transpose_a ? m : k), ldb = static_cast<int>(transpose_b ? k : n);
+  sgemm_(transpose_b ? "T" : "N", transpose_a ? "T" : "N", &rows, &columns, &inner, &alpha, b, &ldb, a, &lda, &beta, c,
+         &rows);
+}
+
+AE_VECTORISED void add_bias(const float* __restrict__ bias, std::int64_t rows, std::int64_t columns,
+                            float* __restrict__ matrix) {
+  for (std::int64_t i = 0; i < rows; ++i, matrix += columns) {
+    for (std::int64_t j = 0; j < columns; ++j) matrix[j] += bias[j];
+  }
+}
+
+AE_VECTORISED void sum_columns(const float* __restrict__ matrix, std::int64_t rows, std::int64_t columns,
+                               float* __restrict__ sums) {
+  std::fill(sums, sums + columns, 0.0f);
+  for (std::int64_t i = 0; i < rows; ++i, matrix += columns) {
+    for (std::int64_t j = 0; j < columns; ++j) sums[j] += matrix[j];
+  }
+}
+
+AE_VECTORISED void multiply(const float* __restrict__ factors, std::int64_t count, float* __restrict__ values) {
+  for (std::int64_t i = 0; i < count; ++i) values[i] *= factors[i];
+}
+
+AE_VECTORISED double sum_of_squares(const float* __restrict__ values, std::int64_t count) {
+  return sum_up<double>(count, [values](std::int64_t i) {
+    const double value = values[i];
+    return value * value;
+  });
+}
+
+AE_VECTORISED void drop(const float* __restrict__ draws, float rate, std::int64_t count, float* __restrict__ value,
+                        float* __restrict__ slope) {
+  const float growth = 1 / (1 - rate);
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float factor = draws[i] < rate ? 0.0f : growth;
+    value[i] *= factor;
+    slope[i] *= factor;
+  }
+}
+
+AE_VECTORISED void column_statistics(const float* __restrict__ x, std::int64_t rows, std::int64_t columns,
+                                     float* __restrict__ mean, float* __restrict__ variance) {
+  const float share = 1 / static_cast<float>(rows);
+  std::fill(mean, mean + columns, 0.0f);
+  std::fill(variance, variance + columns, 0.0f);
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) mean[j] += x[i * columns + j];
+  }
+  for (std::int64_t j = 0; j < columns; ++j) mean[j] *= share;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const float deviation = x[i * columns + j] - mean[j];
+      variance[j] += deviation * deviation;
+    }
+  }
+  for (std::int64_t j = 0; j < columns; ++j) variance[j] *= share;
+}
+
+AE_VECTORISED void normalise_columns(const float* __restrict__ mean, const float* __restrict__ inverse_deviation,
+                                     const float* __restrict__ scale, const float* __restrict__ shift,
+                                     std::int64_t rows, std::int64_t columns, float* __restrict__ normalised,
+                                     float* __restrict__ x) {
+  for (std::int64_t i = 0; i < rows; ++i, x += columns, normalised += columns) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      normalised[j] = (x[j] - mean[j]) * inverse_deviation[j];
+      x[j] = normalised[j] * scale[j] + shift[j];
+    }
+  }
+}
+
+namespace {
+
+AE_VECTORISED void scale_and_shift_gradients(const float* __restrict__ normalised, const float* __restrict__ gradient,
+                                             std::int64_t rows, std::int64_t columns, float* __restrict__ of_scale,
+                                             float* __restrict__ of_shift) {
+  std::fill(of_scale, of_scale + columns, 0.0f);
+  std::fill(of_shift, of_shift + columns, 0.0f);
+  for (std::int64_t i = 0; i < rows; ++i, normalised += columns, gradient += columns) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      of_scale[j] += gradient[j] * normalised[j];
+      of_shift[j] += gradient[j];
+    }
+  }
+}
+
+}  // namespace
+
+// Ioffe and Szegedy 2015, section 3.
+AE_VECTORISED void normalise_columns_backward(const float* __restrict__ normalised,
+                                              const float* __restrict__ inverse_deviation,
+                                              const float* __restrict__ scale, std::int64_t rows, std::int64_t columns,
+                                              float* __restrict__ scale_gradient, float* __restrict__ shift_gradient,
+                                              float* __restrict__ gradient) {
+  scale_and_shift_gradients(normalised, gradient, rows, columns, scale_gradient, shift_gradient);
+  const float share = 1 / static_cast<float>(rows);
+  for (std::int64_t i = 0; i < rows; ++i, normalised += columns, gradient += columns) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const float centred = gradient[j] - share * (shift_gradient[j] + normalised[j] * scale_gradient[j]);
+      gradient[j] = centred * scale[j] * inverse_deviation[j];
+    }
+  }
+}
+
+AE_VECTORISED void normalise_rows(const float* __restrict__ scale, const float* __restrict__ shift, std::int64_t rows,
+                                  std::int64_t columns, float epsilon, float* __restrict__ normalised,
+                                  float* __restrict__ inverse_deviation, float* __restrict__ x) {
+  const float share = 1 / static_cast<float>(columns);
+  for (std::int64_t i = 0; i < rows; ++i, x += columns, normalised += columns) {
+    const float mean = share * sum_up<float>(columns, [&](std::int64_t j) { return x[j]; });
+    const float variance =
+        share * sum_up<float>(columns, [&](std::int64_t j) { return (x[j] - mean) * (x[j] - mean); });
+    const float inverse = 1 / std::sqrt(variance + epsilon);
+    inverse_deviation[i] = inverse;
+    for (std::int64_t j = 0; j < columns; ++j) {
+      normalised[j] = (x[j] - mean) * inverse;
+      x[j] = normalised[j] * scale[j] + shift[j];
+    }
+  }
+}
+
+// Ba, Kiros and Hinton 2016.
+AE_VECTORISED void normalise_rows_backward(const float* __restrict__ normalised,
+                                           const float* __restrict__ inverse_deviation,
+                                           const float* __restrict__ scale, std::int64_t rows, std::int64_t columns,
+                                           float* __restrict__ scale_gradient, float* __restrict__ shift_gradient,
+                                           float* __restrict__ gradient) {
+  scale_and_shift_gradients(normalised, gradient, rows, columns, scale_gradient, shift_gradient);
+  const float share = 1 / static_cast<float>(columns);
+  for (std::int64_t i = 0; i < rows; ++i, normalised += columns, gradient += columns) {
+    const float mean = share * sum_up<float>(columns, [&](std::int64_t j) { return gradient[j] * scale[j]; });
+    const float along =
+        share * sum_up<float>(columns, [&](std::int64_t j) { return gradient[j] * scale[j] * normalised[j]; });
+    for (std::int64_t j = 0; j < columns; ++j) {
+      gradient[j] = inverse_deviation[i] * (gradient[j] * scale[j] - mean - normalised[j] * along);
+    }
+  }
+}
+
+AE_VECTORISED void draw_code(const float* __restrict__ mean, const float* __restrict__ noise, float limit,
+                             std::int64_t count, float* __restrict__ log_variance, float* __restrict__ inside,
+                             float* __restrict__ deviation, float* __restrict__ latent) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float raw = log_variance[i];
+    const float below = raw > limit ? limit : raw;
+    const float clamped = below < -limit ? -limit : below;
+    log_variance[i] = clamped;
+    inside[i] = clamped == raw ? 1.0f : 0.0f;
+    deviation[i] = vector_exp(0.5f * clamped);
+    latent[i] = mean[i] + deviation[i] * noise[i];
+  }
+}
+
+AE_VECTORISED void adam_step(const AdamStep& step, std::int64_t count, const float* __restrict__ gradients,
+                             float* __restrict__ means, float* __restrict__ squares, float* __restrict__ values) {
+  const AdamStep s = step;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float weight = values[i];
+    const float gradient = gradients[i] * s.gradient_factor + s.l2 * weight;
+    const float mean = means[i] * s.beta1 + gradient * (1 - s.beta1);
+    const float square = squares[i] * s.beta2 + gradient * gradient * (1 - s.beta2);
+    means[i] = mean;
+    squares[i] = square;
+    const float deviation = std::sqrt(square) * s.root_correction + s.epsilon;
+    values[i] = weight * s.decay - s.step_size * (mean / deviation);
+  }
+}
+
+AE_VECTORISED void sgd_step(const SgdStep& step, std::int64_t count, const float* __restrict__ gradients,
+                            float* __restrict__ momentum, float* __restrict__ values) {
+  const SgdStep s = step;
+  const float ahead = s.nesterov ? 1.0f : 0.0f;
+  const float along = s.nesterov ? s.momentum : 1.0f;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float gradient = gradients[i] * s.gradient_factor + s.l2 * values[i];
+    const float velocity = momentum[i] * s.momentum + gradient;
+    momentum[i] = velocity;
+    values[i] -= s.learning_rate * (ahead * gradient + along * velocity);
+  }
+}
+
+}  // namespace ae::train
