@@ -92,7 +92,7 @@ AE_INLINE float vector_log(float x) {
   return static_cast<float>(n) * 0.693147181f + twice_artanh((m - 1) / (m + 1));
 }
 
-// Density of the standard normal distribution, and its distribution function with an absolute error below 1.5e-7
+// Density of the standard normal distribution, and its distribution function with an absolute error below 3e-7
 // (Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.26).
 struct Normal {
   float density;
