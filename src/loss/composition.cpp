@@ -66,6 +66,11 @@ AE_VECTORISED void add_weighted(const float* __restrict__ values, const float* _
   for (std::int64_t i = 0; i < count; ++i) sums[i] += factor * weights[i] * values[i];
 }
 
+AE_VECTORISED void set_weighted(const float* __restrict__ values, const float* __restrict__ weights, float factor,
+                                std::int64_t count, float* __restrict__ products) {
+  for (std::int64_t i = 0; i < count; ++i) products[i] = factor * weights[i] * values[i];
+}
+
 at::Tensor sum_per_sample(const at::Tensor& values) { return values.flatten(1).sum(1); }
 
 }  // namespace
@@ -225,6 +230,9 @@ void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradie
                         std::vector<float>& scratch) const {
   const auto elements = static_cast<std::int64_t>(domain_.elements.size());
   const double samples = static_cast<double>(batch.samples);
+  const auto fill = [&] { std::fill_n(gradient.prediction, batch.samples * outputs_, 0.0f); };
+  const bool single = uses_.size() == 1;
+  if (!single) fill();
   for (const Use& use : uses_) {
     const Term& term = *terms_[use.term];
     const Head& head = heads_[use.head];
@@ -262,9 +270,10 @@ void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradie
     parts[use.term] += weight / samples * weighted_sum(loss, share, count);
     const auto factor = static_cast<float>(weight / samples);
     if (direct && width == 1) {
-      add_weighted(slope, share, factor, count, gradient.prediction);
+      (single ? set_weighted : add_weighted)(slope, share, factor, count, gradient.prediction);
       continue;
     }
+    if (single) fill();
     for (std::int64_t i = 0, at = 0; i < batch.samples; ++i) {
       float* outputs = gradient.prediction + i * outputs_ + head.offset;
       for (std::int64_t g = 0; g < group; ++g, ++at) {

@@ -55,8 +55,8 @@ class Composition {
   //   prediction [samples, outputs()], target [samples, elements]
   //   share      [samples, elements]: observed * emphasis / #observed of the sample
   //   mean, log_variance [samples, latent]: of variational networks, else null
-  // Adds each term's mean over the samples to parts[term] and the derivatives of their sum to the gradients, which are
-  // shaped like what they belong to. `scratch` is memory that grows to what is needed.
+  // Adds each term's mean over the samples to parts[term] and the derivatives of their sum to the gradients of mean and
+  // log-variance; writes those of the prediction. They are shaped like what they belong to. `scratch` is memory that grows to what is needed.
   struct FusedBatch {
     std::int64_t samples = 0;
     std::int64_t latent = 0;

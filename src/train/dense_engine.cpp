@@ -69,7 +69,7 @@ struct Rows {
 // Memory for one batch of one member; a thread has one. All matrices are [rows, ...].
 struct Workspace {
   struct OfLayer {
-    float* before = nullptr;      // what the activation takes
+    float* before = nullptr;      // what the activation takes, perhaps without the bias
     float* value = nullptr;       // the layer's output; of a layer without activation the same as `before`
     float* slope = nullptr;       // derivative of value by before
     float* normalised = nullptr;  // with a norm only, and the next
@@ -278,8 +278,6 @@ class DenseEngine::Implementation {
     const float* x = w.input;
     for (std::size_t l = 0; l < layers_.size(); ++l) x = forward(w, l, weights, member, x, target.count, training, key);
 
-    const auto& last = layers_.back().affine;
-    std::fill(w.gradient, w.gradient + target.count * last.out, 0.0f);
     loss::Composition::FusedBatch batch{target.count, 0, x, target.values, input.share, nullptr, nullptr};
     loss::Composition::FusedGradient gradient{w.gradient, nullptr, nullptr};
     if (!log_variance_.empty()) {
@@ -361,9 +359,9 @@ class DenseEngine::Implementation {
     }
   }
 
-  static void apply(const Affine& affine, const float* weights, const float* x, std::int64_t rows, float* y) {
+  static void multiply_by_weight(const Affine& affine, const float* weights, const float* x, std::int64_t rows,
+                                 float* y) {
     multiply_matrices(false, !affine.tied, rows, affine.out, affine.in, x, weights + affine.weight, 0, y);
-    add_bias(weights + affine.bias, rows, affine.out, y);
   }
 
   const float* forward(Workspace& w, std::size_t l, const float* weights, std::int64_t member, const float* x,
@@ -371,15 +369,22 @@ class DenseEngine::Implementation {
     const Layer& layer = layers_[l];
     auto& own = w.layers[l];
     const std::int64_t width = layer.affine.out;
-    apply(layer.affine, weights, x, rows, own.before);
-    normalise(w, l, weights, member, rows, training);
-    if (layer.activation) layer.activation(own.before, own.value, own.slope, rows * width);
+    multiply_by_weight(layer.affine, weights, x, rows, own.before);
+    const float* bias = weights + layer.affine.bias;
+    if (layer.activation && layer.norm.kind == model::NormKind::none) {
+      layer.activation(own.before, bias, rows, width, own.value, own.slope);
+    } else {
+      add_bias(bias, rows, width, own.before);
+      normalise(w, l, weights, member, rows, training);
+      if (layer.activation) layer.activation(own.before, nullptr, rows, width, own.value, own.slope);
+    }
     if (training && layer.dropout > 0) {
       fill_uniform(stream_key(key, "dropout", l), {w.draws, static_cast<std::size_t>(rows * width)});
       drop(w.draws, layer.dropout, rows * width, own.value, own.slope);
     }
     if (l != plan_.bottleneck || log_variance_.empty()) return own.value;
-    apply(log_variance_.front(), weights, x, rows, w.log_variance);
+    multiply_by_weight(log_variance_.front(), weights, x, rows, w.log_variance);
+    add_bias(weights + log_variance_.front().bias, rows, width, w.log_variance);
     const auto codes = static_cast<std::size_t>(rows * width);
     std::fill(w.noise, w.noise + codes, 0.0f);
     if (training) fill_normal(stream_key(key, "code"), {w.noise, codes});
@@ -438,12 +443,18 @@ class DenseEngine::Implementation {
           w.gradient[i] += w.mean_gradient[i];
         }
       }
-      if (layer.activation) multiply(own.slope, rows * width, w.gradient);
+      float* bias_gradient = gradients + layer.affine.bias;
+      if (layer.activation) {
+        multiply_and_sum_columns(own.slope, rows, width, w.gradient, bias_gradient);
+      }
       if (layer.norm.kind != model::NormKind::none) {
         const auto normalise_backward =
             layer.norm.kind == model::NormKind::batch ? normalise_columns_backward : normalise_rows_backward;
         normalise_backward(own.normalised, own.inverse_deviation, weights + layer.norm.scale, rows, width,
                            gradients + layer.norm.scale, gradients + layer.norm.shift, w.gradient);
+      }
+      if (!layer.activation || layer.norm.kind != model::NormKind::none) {
+        sum_columns(w.gradient, rows, width, bias_gradient);
       }
       const float* x = l == 0 ? w.input
                               : variational && l == plan_.bottleneck + 1 ? w.latent : w.layers[l - 1].value;
@@ -451,6 +462,7 @@ class DenseEngine::Implementation {
       differentiate(layer.affine, shared_[l], weights, x, w.gradient, rows, gradients,
                     wanted ? w.next_gradient : nullptr, 0);
       if (draws) {
+        sum_columns(w.log_variance_gradient, rows, width, gradients + log_variance_.front().bias);
         differentiate(log_variance_.front(), false, weights, x, w.log_variance_gradient, rows, gradients,
                       wanted ? w.next_gradient : nullptr, 1);
       }
@@ -459,12 +471,11 @@ class DenseEngine::Implementation {
     if (!embeddings_.empty()) leave(w, w.gradient, gradients);
   }
 
-  // Of an affine layer: from its output's gradient those of weight and bias and, times beta the one before, of x.
+  // Of an affine layer: from its output's gradient those of the weight and, plus beta times the one before, of x.
   // The decoder comes first, so the gradient of a weight that it shares is there already.
   static void differentiate(const Affine& affine, bool shared, const float* weights, const float* x,
                             const float* gradient, std::int64_t rows, float* gradients, float* x_gradient,
                             float beta) {
-    sum_columns(gradient, rows, affine.out, gradients + affine.bias);
     float* own = gradients + affine.weight;
     if (affine.tied) {
       multiply_matrices(true, false, affine.in, affine.out, rows, x, gradient, 0, own);

@@ -2,8 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
+#include <vector>
 
 #include "base/vector_math.hpp"
+
+#if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#define AE_HAS_WIDE_PRODUCTS
+#define AE_WIDE __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")))
+#endif
 
 extern "C" void sgemm_(const char* transpose_a, const char* transpose_b, const int* m, const int* n, const int* k,
                        const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
@@ -27,11 +34,100 @@ AE_INLINE Sum sum_up(std::int64_t count, const Value& value) {
   return sum;
 }
 
+#ifdef AE_HAS_WIDE_PRODUCTS
+// Products so small that BLAS spends much of its time on rearranging them. They are read where they are, in tiles that
+// stay in the registers of processors with AVX-512.
+constexpr std::int64_t kSmallProduct = 1 << 21;  // m n k
+
+struct Product {
+  std::int64_t k;
+  const float* a;  // element (i, p) at i * a_row + p * a_inner
+  std::int64_t a_row, a_inner;
+  const float* b;  // [k, n], and c [m, n]
+  std::int64_t n;
+  bool add;
+  float* c;
+};
+
+// kRows x (kVectors * kWidth) numbers of C from row i and column j on.
+template <int kWidth, int kVectors, int kRows>
+AE_WIDE AE_INLINE void multiply_tile(const Product& product, std::int64_t i, std::int64_t j) {
+  typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
+  Vector sums[kRows][kVectors] = {};
+  const float* a = product.a + i * product.a_row;
+  const float* b = product.b + j;
+  for (std::int64_t p = 0; p < product.k; ++p, a += product.a_inner, b += product.n) {
+    Vector columns[kVectors];
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) std::memcpy(&columns[v], b + v * kWidth, sizeof(Vector));
+#pragma GCC unroll 8
+    for (int row = 0; row < kRows; ++row) {
+      const float factor = a[row * product.a_row];
+#pragma GCC unroll 8
+      for (int v = 0; v < kVectors; ++v) sums[row][v] += columns[v] * factor;
+    }
+  }
+  float* c = product.c + i * product.n + j;
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row, c += product.n) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      Vector before = {};
+      if (product.add) std::memcpy(&before, c + v * kWidth, sizeof(Vector));
+      const Vector after = before + sums[row][v];
+      std::memcpy(c + v * kWidth, &after, sizeof(Vector));
+    }
+  }
+}
+
+template <int kWidth, int kVectors, int kRows>
+AE_WIDE AE_INLINE void multiply_columns(const Product& product, std::int64_t m, std::int64_t j) {
+  std::int64_t i = 0;
+  for (; i + kRows <= m; i += kRows) multiply_tile<kWidth, kVectors, kRows>(product, i, j);
+  for (; i < m; ++i) multiply_tile<kWidth, kVectors, 1>(product, i, j);
+}
+
+AE_WIDE void multiply_small(const Product& product, std::int64_t m) {
+  const std::int64_t n = product.n;
+  std::int64_t j = 0;
+  for (; j + 32 <= n; j += 32) multiply_columns<16, 2, 8>(product, m, j);
+  for (; j + 16 <= n; j += 16) multiply_columns<16, 1, 8>(product, m, j);
+  for (; j + 8 <= n; j += 8) multiply_columns<8, 1, 8>(product, m, j);
+  for (; j + 4 <= n; j += 4) multiply_columns<4, 1, 8>(product, m, j);
+  for (; j < n; ++j) multiply_columns<1, 1, 8>(product, m, j);
+}
+
+// b [n, k] -> [k, n]
+AE_WIDE void transpose(const float* __restrict__ b, std::int64_t n, std::int64_t k, float* __restrict__ to) {
+  constexpr std::int64_t kBlock = 16;
+  for (std::int64_t j = 0; j < n; j += kBlock) {
+    const std::int64_t end = std::min(j + kBlock, n);
+    for (std::int64_t p = 0; p < k; ++p) {
+      for (std::int64_t column = j; column < end; ++column) to[p * n + column] = b[column * k + p];
+    }
+  }
+}
+#endif
+
 }  // namespace
 
 // BLAS knows columns first: to it our matrices are transposed, and C^T = op(B)^T op(A)^T.
 void multiply_matrices(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                        const float* a, const float* b, float beta, float* c) {
+#ifdef AE_HAS_WIDE_PRODUCTS
+  static const bool wide = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl") &&
+                           __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+  if (wide && m * n * k <= kSmallProduct && (beta == 0 || beta == 1)) {
+    static thread_local std::vector<float> transposed;
+    if (transpose_b) {
+      transposed.resize(std::max(transposed.size(), static_cast<std::size_t>(n * k)));
+      transpose(b, n, k, transposed.data());
+      b = transposed.data();
+    }
+    multiply_small({k, a, transpose_a ? 1 : k, transpose_a ? m : 1, b, n, beta == 1, c}, m);
+    return;
+  }
+#endif
   const float alpha = 1;
   const int rows = static_cast<int>(n), columns = static_cast<int>(m), inner = static_cast<int>(k);
   const int lda = static_cast<int>(transpose_a ? m : k), ldb = static_cast<int>(transpose_b ? k : n);
@@ -54,8 +150,16 @@ AE_VECTORISED void sum_columns(const float* __restrict__ matrix, std::int64_t ro
   }
 }
 
-AE_VECTORISED void multiply(const float* __restrict__ factors, std::int64_t count, float* __restrict__ values) {
-  for (std::int64_t i = 0; i < count; ++i) values[i] *= factors[i];
+AE_VECTORISED void multiply_and_sum_columns(const float* __restrict__ factors, std::int64_t rows, std::int64_t columns,
+                                            float* __restrict__ matrix, float* __restrict__ sums) {
+  std::fill(sums, sums + columns, 0.0f);
+  for (std::int64_t i = 0; i < rows; ++i, matrix += columns, factors += columns) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const float product = matrix[j] * factors[j];
+      matrix[j] = product;
+      sums[j] += product;
+    }
+  }
 }
 
 AE_VECTORISED double sum_of_squares(const float* __restrict__ values, std::int64_t count) {

@@ -5,14 +5,15 @@
 
 namespace ae::train {
 
-// C [m, n] = op(A) op(B) + beta C by BLAS, on as many threads as it has been given. A is [m, k], or [k, m] transposed; B
+// C [m, n] = op(A) op(B) + beta C: by BLAS, on as many threads as it has been given, unless they are small. A is [m, k], or [k, m] transposed; B
 // is [k, n], or [n, k] transposed.
 void multiply_matrices(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                        const float* a, const float* b, float beta, float* c);
 
 void add_bias(const float* bias, std::int64_t rows, std::int64_t columns, float* matrix);
 void sum_columns(const float* matrix, std::int64_t rows, std::int64_t columns, float* sums);
-void multiply(const float* factors, std::int64_t count, float* values);
+// The matrix by its factors, number by number; `sums` of the products.
+void multiply_and_sum_columns(const float* factors, std::int64_t rows, std::int64_t columns, float* matrix, float* sums);
 double sum_of_squares(const float* values, std::int64_t count);
 
 // Inverted dropout: where the uniform draw is below `rate` value and slope become 0, elsewhere they grow by
