@@ -3,13 +3,10 @@
 #include <benchmark/benchmark.h>
 #include <torch/torch.h>
 
-#include <filesystem>
 #include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
-
-#include <unistd.h>
 
 #include "config/document.hpp"
 #include "loss/autoencoder.hpp"
@@ -135,13 +132,13 @@ const bool registered = [] {
     steps("16-64-4-64-16 batch 256", kSmallWide, 1);
     steps("784-256-64-256-784 batch 256", kLarge, 1);
     steps("8 members 20-64-32-8-32-64-20 batch 32", kMembers, 1);
-    steps("8 members 20-64-32-8-32-64-20 batch 32, 2 threads", kMembers, 2);
+    steps("8 members 20-64-32-8-32-64-20 batch 32 on 2 threads", kMembers, 2);
     for (const auto& [rows, columns] : {std::pair<int, int>{5000, 30}, {20000, 6}}) {
       const auto shape = std::to_string(rows) + " x " + std::to_string(columns);
       for (const bool normed : {false, true}) {
         const Setting setting{columns, rows, 32, normed ? kNormedNetwork : kPlainNetwork, "{}"};
         unit(benchmark::RegisterBenchmark(
-            ("fit/" + shape + (normed ? " batch norm, dropout" : "") + "/" + engine).c_str(),
+            ("fit/" + shape + (normed ? " batch norm and dropout" : "") + "/" + engine).c_str(),
             [=](benchmark::State& state) { fit(state, setting, engine); }));
       }
     }
