@@ -8,6 +8,7 @@
 #include "base/vector_math.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
+#include <immintrin.h>
 #define AE_HAS_WIDE_PRODUCTS
 #define AE_WIDE __attribute__((target("avx512f,avx512vl,avx512dq,avx512bw,avx2,fma")))
 #endif
@@ -49,52 +50,57 @@ struct Product {
   float* c;
 };
 
-// kRows x (kVectors * kWidth) numbers of C from row i and column j on.
-template <int kWidth, int kVectors, int kRows>
-AE_WIDE AE_INLINE void multiply_tile(const Product& product, std::int64_t i, std::int64_t j) {
-  typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
-  Vector sums[kRows][kVectors] = {};
+constexpr std::int64_t kLane = 16;  // numbers of a vector
+
+// kRows x (kVectors * kLane) numbers of C from row i and column j on; of the last vector only what `mask` has.
+template <int kVectors, int kRows>
+AE_WIDE AE_INLINE void multiply_tile(const Product& product, std::int64_t i, std::int64_t j, __mmask16 mask) {
+  const auto mask_of = [mask](int v) { return v + 1 < kVectors ? static_cast<__mmask16>(0xFFFF) : mask; };
+  __m512 sums[kRows][kVectors];
+  float* c = product.c + i * product.n + j;
+#pragma GCC unroll 8
+  for (int row = 0; row < kRows; ++row) {
+#pragma GCC unroll 8
+    for (int v = 0; v < kVectors; ++v) {
+      sums[row][v] = product.add ? _mm512_maskz_loadu_ps(mask_of(v), c + row * product.n + v * kLane)
+                                 : _mm512_setzero_ps();
+    }
+  }
   const float* a = product.a + i * product.a_row;
   const float* b = product.b + j;
   for (std::int64_t p = 0; p < product.k; ++p, a += product.a_inner, b += product.n) {
-    Vector columns[kVectors];
+    __m512 columns[kVectors];
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) std::memcpy(&columns[v], b + v * kWidth, sizeof(Vector));
+    for (int v = 0; v < kVectors; ++v) columns[v] = _mm512_maskz_loadu_ps(mask_of(v), b + v * kLane);
 #pragma GCC unroll 8
     for (int row = 0; row < kRows; ++row) {
-      const float factor = a[row * product.a_row];
+      const __m512 factor = _mm512_set1_ps(a[row * product.a_row]);
 #pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) sums[row][v] += columns[v] * factor;
+      for (int v = 0; v < kVectors; ++v) sums[row][v] = _mm512_fmadd_ps(columns[v], factor, sums[row][v]);
     }
   }
-  float* c = product.c + i * product.n + j;
 #pragma GCC unroll 8
   for (int row = 0; row < kRows; ++row, c += product.n) {
 #pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      Vector before = {};
-      if (product.add) std::memcpy(&before, c + v * kWidth, sizeof(Vector));
-      const Vector after = before + sums[row][v];
-      std::memcpy(c + v * kWidth, &after, sizeof(Vector));
-    }
+    for (int v = 0; v < kVectors; ++v) _mm512_mask_storeu_ps(c + v * kLane, mask_of(v), sums[row][v]);
   }
 }
 
-template <int kWidth, int kVectors, int kRows>
-AE_WIDE AE_INLINE void multiply_columns(const Product& product, std::int64_t m, std::int64_t j) {
+template <int kVectors>
+AE_WIDE AE_INLINE void multiply_columns(const Product& product, std::int64_t m, std::int64_t j, __mmask16 mask) {
   std::int64_t i = 0;
-  for (; i + kRows <= m; i += kRows) multiply_tile<kWidth, kVectors, kRows>(product, i, j);
-  for (; i < m; ++i) multiply_tile<kWidth, kVectors, 1>(product, i, j);
+  for (; i + 8 <= m; i += 8) multiply_tile<kVectors, 8>(product, i, j, mask);
+  for (; i + 4 <= m; i += 4) multiply_tile<kVectors, 4>(product, i, j, mask);
+  for (; i < m; ++i) multiply_tile<kVectors, 1>(product, i, j, mask);
 }
 
 AE_WIDE void multiply_small(const Product& product, std::int64_t m) {
-  const std::int64_t n = product.n;
+  const auto mask_of = [](std::int64_t columns) {
+    return static_cast<__mmask16>(columns >= kLane ? 0xFFFF : (1 << columns) - 1);
+  };
   std::int64_t j = 0;
-  for (; j + 32 <= n; j += 32) multiply_columns<16, 2, 8>(product, m, j);
-  for (; j + 16 <= n; j += 16) multiply_columns<16, 1, 8>(product, m, j);
-  for (; j + 8 <= n; j += 8) multiply_columns<8, 1, 8>(product, m, j);
-  for (; j + 4 <= n; j += 4) multiply_columns<4, 1, 8>(product, m, j);
-  for (; j < n; ++j) multiply_columns<1, 1, 8>(product, m, j);
+  for (; product.n - j > kLane; j += 2 * kLane) multiply_columns<2>(product, m, j, mask_of(product.n - j - kLane));
+  if (j < product.n) multiply_columns<1>(product, m, j, mask_of(product.n - j));
 }
 
 // b [n, k] -> [k, n]
