@@ -5,7 +5,9 @@
 namespace ae {
 namespace {
 
-AE_INLINE float upper(std::uint64_t bits) { return static_cast<float>(static_cast<std::int32_t>(bits >> 40)) * 0x1p-24f; }
+AE_INLINE float upper(std::uint64_t bits) {
+  return static_cast<float>(static_cast<std::int32_t>(bits >> 40)) * 0x1p-24f;
+}
 AE_INLINE float lower(std::uint64_t bits) {
   return static_cast<float>(static_cast<std::int32_t>((bits >> 8) & 0xFFFFFF)) * 0x1p-24f;
 }
@@ -20,6 +22,20 @@ AE_VECTORISED void uniforms(std::uint64_t key, float* __restrict__ first, float*
     const std::uint64_t bits = word(key, i);
     first[i] = upper(bits);
     second[i] = lower(bits);
+  }
+}
+
+AE_VECTORISED void coarse_uniforms(std::uint64_t key, float* __restrict__ first, float* __restrict__ second,
+                                   float* __restrict__ third, float* __restrict__ fourth, std::int64_t count) {
+  const auto part = [](std::uint64_t bits, int shift) {
+    return static_cast<float>(static_cast<std::int32_t>((bits >> shift) & 0xFFFF)) * 0x1p-16f;
+  };
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::uint64_t bits = word(key, i);
+    first[i] = part(bits, 0);
+    second[i] = part(bits, 16);
+    third[i] = part(bits, 32);
+    fourth[i] = part(bits, 48);
   }
 }
 
@@ -41,6 +57,15 @@ void fill_uniform(std::uint64_t key, std::span<float> numbers) {
   const auto half = static_cast<std::int64_t>(numbers.size() / 2);
   uniforms(key, numbers.data(), numbers.data() + half, half);
   if (numbers.size() % 2 == 1) numbers.back() = upper(word(key, half));
+}
+
+void fill_coarse_uniform(std::uint64_t key, std::span<float> numbers) {
+  const auto quarter = static_cast<std::int64_t>(numbers.size() / 4);
+  float* to = numbers.data();
+  coarse_uniforms(key, to, to + quarter, to + 2 * quarter, to + 3 * quarter, quarter);
+  for (std::size_t i = static_cast<std::size_t>(4 * quarter); i < numbers.size(); ++i) {
+    numbers[i] = upper(word(key, static_cast<std::int64_t>(i)));
+  }
 }
 
 void fill_normal(std::uint64_t key, std::span<float> numbers) {

@@ -56,7 +56,8 @@ class Composition {
   //   share      [samples, elements]: observed * emphasis / #observed of the sample
   //   mean, log_variance [samples, latent]: of variational networks, else null
   // Adds each term's mean over the samples to parts[term] and the derivatives of their sum to the gradients of mean and
-  // log-variance; writes those of the prediction. They are shaped like what they belong to. `scratch` is memory that grows to what is needed.
+  // log-variance; writes those of the prediction. They are shaped like what they belong to. `scratch` is memory that
+  // grows to what is needed.
   struct FusedBatch {
     std::int64_t samples = 0;
     std::int64_t latent = 0;
@@ -91,8 +92,8 @@ class Composition {
     std::size_t term = 0;
     std::size_t head = 0;
     std::vector<std::int64_t> elements;
-    at::Tensor element_index;   // into the batch's elements; undefined = all, in order
-    at::Tensor position_index;  // into the head's elements; undefined = all, in order
+    at::Tensor element_index;             // into the batch's elements; undefined = all, in order
+    at::Tensor position_index;            // into the head's elements; undefined = all, in order
     std::vector<std::int64_t> positions;  // the same, never empty
   };
   at::Tensor slots(const at::Tensor& prediction, const Head& head) const;

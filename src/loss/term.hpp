@@ -57,7 +57,8 @@ class Term : public config::Section {
   // --- terms of grain sample ---
   // -> [samples], unweighted, >= 0. `elements` = elements per sample, to bring sums to the scale of element means.
   virtual at::Tensor sample_loss(const model::Code& code, std::int64_t elements) const;
-  // Fused, of one sample: returns its loss and adds `factor` times the derivatives to the gradients. All arrays [latent].
+  // Fused, of one sample: returns its loss and adds `factor` times the derivatives to the gradients. All arrays
+  // [latent].
   virtual double fused_sample_loss(const float* mean, const float* log_variance, std::int64_t latent,
                                    std::int64_t elements, float factor, float* mean_gradient,
                                    float* log_variance_gradient) const;

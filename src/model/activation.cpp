@@ -38,25 +38,24 @@ AE_INLINE Point hyperbolic_tangent(float x) {
   return {value, 1 - value * value};
 }
 
-#define AE_ACTIVATION_KERNEL(function)                                                                          \
-  AE_VECTORISED void function##_kernel(const float* __restrict__ x, const float* __restrict__ bias,             \
-                                       std::int64_t rows, std::int64_t columns, float* __restrict__ value,      \
-                                       float* __restrict__ slope) {                                             \
-    if (bias == nullptr) {                                                                                      \
-      for (std::int64_t i = 0; i < rows * columns; ++i) {                                                       \
-        const Point point = function(x[i]);                                                                     \
-        value[i] = point.value;                                                                                 \
-        slope[i] = point.slope;                                                                                 \
-      }                                                                                                         \
-      return;                                                                                                   \
-    }                                                                                                           \
-    for (std::int64_t i = 0; i < rows; ++i, x += columns, value += columns, slope += columns) {                 \
-      for (std::int64_t j = 0; j < columns; ++j) {                                                              \
-        const Point point = function(x[j] + bias[j]);                                                           \
-        value[j] = point.value;                                                                                 \
-        slope[j] = point.slope;                                                                                 \
-      }                                                                                                         \
-    }                                                                                                           \
+#define AE_ACTIVATION_KERNEL(function)                                                                                 \
+  AE_VECTORISED void function##_kernel(const float* __restrict__ x, const float* __restrict__ bias, std::int64_t rows, \
+                                       std::int64_t columns, float* __restrict__ value, float* __restrict__ slope) {   \
+    if (bias == nullptr) {                                                                                             \
+      for (std::int64_t i = 0; i < rows * columns; ++i) {                                                              \
+        const Point point = function(x[i]);                                                                            \
+        value[i] = point.value;                                                                                        \
+        slope[i] = point.slope;                                                                                        \
+      }                                                                                                                \
+      return;                                                                                                          \
+    }                                                                                                                  \
+    for (std::int64_t i = 0; i < rows; ++i, x += columns, value += columns, slope += columns) {                        \
+      for (std::int64_t j = 0; j < columns; ++j) {                                                                     \
+        const Point point = function(x[j] + bias[j]);                                                                  \
+        value[j] = point.value;                                                                                        \
+        slope[j] = point.slope;                                                                                        \
+      }                                                                                                                \
+    }                                                                                                                  \
   }
 AE_ACTIVATION_KERNEL(relu)
 AE_ACTIVATION_KERNEL(leaky_relu)

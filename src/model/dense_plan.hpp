@@ -20,8 +20,8 @@ struct AffinePlan {
   at::Tensor bias;
 };
 
-constexpr double kNormEpsilon = 1e-5;    // added to variances
-constexpr double kNormMomentum = 0.1;    // weight of a batch in the running statistics
+constexpr double kNormEpsilon = 1e-5;  // added to variances
+constexpr double kNormMomentum = 0.1;  // weight of a batch in the running statistics
 
 // Beyond it a log-variance is no longer worth having in float32: codes are drawn with log-variances clamped to it.
 constexpr double kLogVarianceLimit = 10;
@@ -58,9 +58,9 @@ struct StemPlan {
 struct DensePlan {
   std::int64_t members = 1;
   StemPlan stem;
-  std::vector<LayerPlan> layers;           // encoder, bottleneck, decoder, output
-  std::size_t bottleneck = 0;              // index of the layer that gives the code, or its mean
-  std::vector<AffinePlan> log_variance;    // one of a variational network, beside the bottleneck; else none
+  std::vector<LayerPlan> layers;         // encoder, bottleneck, decoder, output
+  std::size_t bottleneck = 0;            // index of the layer that gives the code, or its mean
+  std::vector<AffinePlan> log_variance;  // one of a variational network, beside the bottleneck; else none
 };
 
 }  // namespace ae::model

@@ -114,8 +114,8 @@ class Swap final : public Corruption {
     std::copy(cells.values, cells.values + size, before);
     for (std::size_t at = 0; at < size; ++at) {
       if (draws[at] >= static_cast<float>(rate) || cells.observed[at] == 0) continue;
-      const auto row = std::min(static_cast<std::int64_t>(others[at] * static_cast<float>(cells.samples)),
-                                cells.samples - 1);
+      const auto row =
+          std::min(static_cast<std::int64_t>(others[at] * static_cast<float>(cells.samples)), cells.samples - 1);
       const auto from = static_cast<std::size_t>(row * cells.elements) + at % static_cast<std::size_t>(cells.elements);
       if (cells.observed[from] != 0) cells.values[at] = before[from];
     }

@@ -320,6 +320,11 @@ class DenseEngine::Implementation {
   // The stem (see model::StemPlan).
   void enter(Workspace& w, const float* weights, const Rows& rows) const {
     const auto& stem = plan_.stem;
+    w.entered = rows;
+    if (std::ssize(stem.numeric) == elements_ && !stem.show_observed) {
+      multiply(rows.values, rows.observed, rows.count * elements_, w.input);
+      return;
+    }
     for (std::int64_t i = 0; i < rows.count; ++i) {
       const float* values = rows.values + i * elements_;
       const float* observed = rows.observed + i * elements_;
@@ -340,7 +345,6 @@ class DenseEngine::Implementation {
       }
       if (stem.show_observed) std::copy(observed, observed + elements_, to);
     }
-    w.entered = rows;
   }
 
   void leave(const Workspace& w, const float* input_gradient, float* gradients) const {
@@ -379,7 +383,7 @@ class DenseEngine::Implementation {
       if (layer.activation) layer.activation(own.before, nullptr, rows, width, own.value, own.slope);
     }
     if (training && layer.dropout > 0) {
-      fill_uniform(stream_key(key, "dropout", l), {w.draws, static_cast<std::size_t>(rows * width)});
+      fill_coarse_uniform(stream_key(key, "dropout", l), {w.draws, static_cast<std::size_t>(rows * width)});
       drop(w.draws, layer.dropout, rows * width, own.value, own.slope);
     }
     if (l != plan_.bottleneck || log_variance_.empty()) return own.value;
@@ -456,8 +460,7 @@ class DenseEngine::Implementation {
       if (!layer.activation || layer.norm.kind != model::NormKind::none) {
         sum_columns(w.gradient, rows, width, bias_gradient);
       }
-      const float* x = l == 0 ? w.input
-                              : variational && l == plan_.bottleneck + 1 ? w.latent : w.layers[l - 1].value;
+      const float* x = l == 0 ? w.input : variational && l == plan_.bottleneck + 1 ? w.latent : w.layers[l - 1].value;
       const bool wanted = l > 0 || !embeddings_.empty();
       differentiate(layer.affine, shared_[l], weights, x, w.gradient, rows, gradients,
                     wanted ? w.next_gradient : nullptr, 0);
@@ -474,8 +477,7 @@ class DenseEngine::Implementation {
   // Of an affine layer: from its output's gradient those of the weight and, plus beta times the one before, of x.
   // The decoder comes first, so the gradient of a weight that it shares is there already.
   static void differentiate(const Affine& affine, bool shared, const float* weights, const float* x,
-                            const float* gradient, std::int64_t rows, float* gradients, float* x_gradient,
-                            float beta) {
+                            const float* gradient, std::int64_t rows, float* gradients, float* x_gradient, float beta) {
     float* own = gradients + affine.weight;
     if (affine.tied) {
       multiply_matrices(true, false, affine.in, affine.out, rows, x, gradient, 0, own);
@@ -540,7 +542,9 @@ std::vector<double> DenseEngine::step(const std::vector<std::int64_t>& samples, 
 }
 std::vector<double> DenseEngine::validate() { return implementation_->validate(); }
 void DenseEngine::save_optimizer(Arrays& arrays) const { implementation_->optimizer().save("optimizer.", arrays); }
-void DenseEngine::restore_optimizer(const Arrays& arrays) { implementation_->optimizer().restore("optimizer.", arrays); }
+void DenseEngine::restore_optimizer(const Arrays& arrays) {
+  implementation_->optimizer().restore("optimizer.", arrays);
+}
 model::NamedTensors DenseEngine::gradients() const { return implementation_->gradients(); }
 
 }  // namespace ae::train

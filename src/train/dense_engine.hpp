@@ -1,10 +1,10 @@
 // Training steps of dense networks without LibTorch: matrix products by BLAS, everything between them in fused loops
 // over memory that is laid out once, one pass of the optimiser over all weights.
 //
-// The network's tensors stay the owners of the weights: they become views of the buffer that the engine trains. Compared
-// with autograd a step has the same loss and gradient up to rounding, but draws of its own for corruption, dropout and
-// codes. Members are trained side by side by as many threads as there are; within one, everything happens on one
-// thread, so that no result depends on how many there are.
+// The network's tensors stay the owners of the weights: they become views of the buffer that the engine trains.
+// Compared with autograd a step has the same loss and gradient up to rounding, but draws of its own for corruption,
+// dropout and codes. Members are trained side by side by as many threads as there are; within one, everything happens
+// on one thread, so that no result depends on how many there are.
 #pragma once
 
 #include <memory>

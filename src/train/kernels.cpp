@@ -62,8 +62,8 @@ AE_WIDE AE_INLINE void multiply_tile(const Product& product, std::int64_t i, std
   for (int row = 0; row < kRows; ++row) {
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
-      sums[row][v] = product.add ? _mm512_maskz_loadu_ps(mask_of(v), c + row * product.n + v * kLane)
-                                 : _mm512_setzero_ps();
+      sums[row][v] =
+          product.add ? _mm512_maskz_loadu_ps(mask_of(v), c + row * product.n + v * kLane) : _mm512_setzero_ps();
     }
   }
   const float* a = product.a + i * product.a_row;
@@ -168,6 +168,11 @@ AE_VECTORISED void multiply_and_sum_columns(const float* __restrict__ factors, s
   }
 }
 
+AE_VECTORISED void multiply(const float* __restrict__ values, const float* __restrict__ factors, std::int64_t count,
+                            float* __restrict__ products) {
+  for (std::int64_t i = 0; i < count; ++i) products[i] = values[i] * factors[i];
+}
+
 AE_VECTORISED double sum_of_squares(const float* __restrict__ values, std::int64_t count) {
   return sum_up<double>(count, [values](std::int64_t i) {
     const double value = values[i];
@@ -267,10 +272,9 @@ AE_VECTORISED void normalise_rows(const float* __restrict__ scale, const float* 
 
 // Ba, Kiros and Hinton 2016.
 AE_VECTORISED void normalise_rows_backward(const float* __restrict__ normalised,
-                                           const float* __restrict__ inverse_deviation,
-                                           const float* __restrict__ scale, std::int64_t rows, std::int64_t columns,
-                                           float* __restrict__ scale_gradient, float* __restrict__ shift_gradient,
-                                           float* __restrict__ gradient) {
+                                           const float* __restrict__ inverse_deviation, const float* __restrict__ scale,
+                                           std::int64_t rows, std::int64_t columns, float* __restrict__ scale_gradient,
+                                           float* __restrict__ shift_gradient, float* __restrict__ gradient) {
   scale_and_shift_gradients(normalised, gradient, rows, columns, scale_gradient, shift_gradient);
   const float share = 1 / static_cast<float>(columns);
   for (std::int64_t i = 0; i < rows; ++i, normalised += columns, gradient += columns) {

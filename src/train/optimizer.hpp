@@ -27,8 +27,8 @@ class FusedOptimizer {
  public:
   virtual ~FusedOptimizer() = default;
   virtual void begin_step(double learning_rate) = 0;
-  // Changes numbers [begin, begin + count) of the buffer by their gradients times `factor`; after begin_step(), different
-  // ranges from any threads.
+  // Changes numbers [begin, begin + count) of the buffer by their gradients times `factor`; after begin_step(),
+  // different ranges from any threads.
   virtual void update(std::int64_t begin, std::int64_t count, const float* gradients, float factor) = 0;
   virtual void save(const std::string& prefix, std::map<std::string, data::NamedArray>& arrays) const = 0;
   virtual void restore(const std::string& prefix, const std::map<std::string, data::NamedArray>& arrays) = 0;

@@ -87,10 +87,7 @@ bool uses_dense_engine(const loss::Autoencoder& autoencoder, const TrainingOptio
 
 ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                                                  const model::Samples& held_out, const TrainingOptions& options)
-    : autoencoder_(autoencoder),
-      training_(training),
-      held_out_(held_out),
-      options_(options) {
+    : autoencoder_(autoencoder), training_(training), held_out_(held_out), options_(options) {
   if (uses_dense_engine(autoencoder, options)) {
     dense_ = std::make_unique<DenseEngine>(autoencoder, training, held_out, options);
     return;

@@ -52,7 +52,8 @@ class Training {
     options_.epochs = epochs;
     options_.checkpoint.seconds = 1e9;
     ae::SilentReporter silent;
-    ae::train::Loop loop(*objective_, options_, "", "", [](const auto&, const auto&, bool) {}, silent);
+    ae::train::Loop loop(
+        *objective_, options_, "", "", [](const auto&, const auto&, bool) {}, silent);
     loop.run();
   }
   // Of the matrix products of a step: one forward, two backward, but no gradient of the input.
@@ -124,9 +125,8 @@ const bool registered = [] {
   const auto unit = [](auto* benchmark) { benchmark->Unit(benchmark::kMicrosecond)->UseRealTime(); };
   for (const std::string engine : {"autograd", "dense"}) {
     const auto steps = [&](const std::string& name, const Setting& setting, int threads) {
-      unit(benchmark::RegisterBenchmark(
-          ("step/" + name + "/" + engine).c_str(),
-          [=](benchmark::State& state) { step(state, setting, engine, threads); }));
+      unit(benchmark::RegisterBenchmark(("step/" + name + "/" + engine).c_str(),
+                                        [=](benchmark::State& state) { step(state, setting, engine, threads); }));
     };
     steps("16-64-4-64-16 batch 32", kSmall, 1);
     steps("16-64-4-64-16 batch 256", kSmallWide, 1);

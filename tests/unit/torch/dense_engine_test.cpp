@@ -19,7 +19,7 @@ namespace ae::train {
 namespace {
 
 const std::vector<model::Element> kNumbers{{"a", 0, false}, {"b", 0, false}, {"c", 0, false}, {"d", 0, false}};
-const std::vector<model::Element> kMixed{{"a", 0, false},      {"colour", 4, false}, {"b", 0, false}, {"fixed", 0, true},
+const std::vector<model::Element> kMixed{{"a", 0, false},     {"colour", 4, false}, {"b", 0, false}, {"fixed", 0, true},
                                          {"shape", 3, false}, {"size", 4, false},   {"c", 0, false}};
 
 model::Batch rows_of(const std::vector<model::Element>& elements, std::int64_t samples, double missing,
@@ -115,8 +115,8 @@ Truth truth_of(const Pair& pair, const model::Samples& samples, const std::vecto
   }
   output.prediction = network.decode(output.code.latent);
   const auto changed = input.values.ne(wanted.values).logical_or(input.observed.ne(wanted.observed));
-  const auto evaluation = pair.autoencoder->loss().evaluate(output, wanted, context.epoch,
-                                                            1 + (options.emphasis - 1) * wide(changed));
+  const auto evaluation =
+      pair.autoencoder->loss().evaluate(output, wanted, context.epoch, 1 + (options.emphasis - 1) * wide(changed));
   (evaluation.samples.mean() * network.members()).backward();
   Truth truth;
   truth.losses.push_back(evaluation.samples.mean().item<double>());
@@ -155,7 +155,8 @@ void expect_agreement(const Case& of, std::int64_t batch = 13) {
   }
   const auto buffers = pair.network().buffers();
   for (std::size_t i = 0; i < buffers.size(); ++i) {
-    EXPECT_TRUE(torch::allclose(buffers[i].second.to(torch::kFloat64), truth.buffers[i].to(torch::kFloat64), 1e-5, 1e-6))
+    EXPECT_TRUE(
+        torch::allclose(buffers[i].second.to(torch::kFloat64), truth.buffers[i].to(torch::kFloat64), 1e-5, 1e-6))
         << buffers[i].first;
   }
 }
@@ -254,7 +255,7 @@ class Training {
   void steps(std::int64_t begin, std::int64_t end) {
     for (std::int64_t step = begin; step < end; ++step) {
       losses_.push_back(objective_.step(rows_of_step(step, 10 + step % 7, samples_.size()),
-                                            {static_cast<std::uint64_t>(step), static_cast<double>(step), 0.01}));
+                                        {static_cast<std::uint64_t>(step), static_cast<double>(step), 0.01}));
     }
   }
   Arrays saved() const {
