@@ -129,7 +129,7 @@ for group in "${groups[@]}"; do
       ;;
     process)
       [ -n "$python" ] || continue
-      rows=5000 columns=30 epochs=20
+      rows=5000 columns=30 epochs=50
       awk -v rows=$rows -v columns=$columns 'BEGIN {
         srand(1)
         for (j = 0; j < columns; j++) printf "x%d%s", j, j + 1 < columns ? "," : "\n"
