@@ -520,7 +520,9 @@ std::vector<std::string> DenseEngine::complaints(const loss::Autoencoder& autoen
   };
   if (!autoencoder.network().dense_plan()) {
     complain("/model/type", "trains fully connected networks of tables only");
-  } else if (autoencoder.network().parameters().front().second.scalar_type() != torch::kFloat32) {
+    return lines;
+  }
+  if (autoencoder.network().parameters().front().second.scalar_type() != torch::kFloat32) {
     complain("/model", "computes in float32 only");
   }
   for (const auto& pointer : autoencoder.loss().not_fused()) complain(pointer, "has no kernel for this loss term");

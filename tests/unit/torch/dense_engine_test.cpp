@@ -461,9 +461,7 @@ TEST(DenseEngine, RefusesWhatItCannotTrain) {
     uses_dense_engine(autoencoder, options);
     FAIL();
   } catch (const UsageError& error) {
-    EXPECT_THAT(error.lines(), testing::ElementsAre(testing::StartsWith("/model/type: the dense engine"),
-                                                    testing::StartsWith("/loss/terms/1: the dense engine"),
-                                                    testing::StartsWith("/training/corruption/1: the dense engine")));
+    EXPECT_THAT(error.lines(), testing::ElementsAre(testing::StartsWith("/model/type: the dense engine")));
   }
   options.engine = "auto";
   EXPECT_FALSE(uses_dense_engine(autoencoder, options));
