@@ -8,6 +8,7 @@
 
 #include "model/activation.hpp"
 #include "model/conv.hpp"
+#include "model/dense_forward.hpp"
 #include "model/module_network.hpp"
 #include "model/network.hpp"
 #include "model/stem.hpp"
@@ -207,7 +208,10 @@ class DenseNetwork final : public ModuleNetwork {
  public:
   DenseNetwork(const Common& common, const Layers& layers, bool variational, const Interface& interface,
                std::int64_t members)
-      : latent_(common.latent), variational_(variational), batch_statistics_(layers.norm == "batch") {
+      : latent_(common.latent),
+        variational_(variational),
+        batch_statistics_(layers.norm == "batch"),
+        elements_(std::ssize(interface.domain.elements)) {
     // Before the stacked weights are made, so that the first members' weights do not depend on how many there are.
     for (std::int64_t m = 0; members > 1 && m < members; ++m) {
       members_.push_back(std::make_shared<DenseNetwork>(common, layers, variational, interface, 1));
@@ -247,6 +251,12 @@ class DenseNetwork final : public ModuleNetwork {
     return variational_code(latent, log_variance_->forward(x), training());
   }
 
+  Output forward(const Batch& batch) override {
+    const bool plain = !torch::GradMode::is_enabled() && !training() && batch.values.scalar_type() == torch::kFloat32 &&
+                       output_->parameters().front().scalar_type() == torch::kFloat32;
+    return plain ? fused(batch) : Network::forward(batch);
+  }
+
   torch::Tensor decode(const torch::Tensor& latent) override {
     auto x = latent;
     for (auto& layer : decoder_) x = layer->forward(x);
@@ -264,6 +274,7 @@ class DenseNetwork final : public ModuleNetwork {
   std::optional<DensePlan> dense_plan() const override {
     DensePlan plan;
     plan.members = members();
+    plan.elements = elements_;
     plan.stem = stem_->plan();
     for (const auto& layer : encoder_) plan.layers.push_back(layer->plan());
     plan.bottleneck = plan.layers.size();
@@ -323,9 +334,38 @@ class DenseNetwork final : public ModuleNetwork {
     }
   }
 
+  // Without gradients and LibTorch's overhead. Members and rows stay apart, as Network says.
+  Output fused(const Batch& batch) const {
+    const auto plan = std::make_shared<const DensePlan>(*dense_plan());
+    const std::int64_t rows = batch.samples() / plan->members;
+    const auto values = batch.values.contiguous(), observed = batch.observed.contiguous();
+    Output output;
+    output.prediction = torch::empty({batch.samples(), plan->layers.back().affine.out});
+    output.code.latent = torch::empty({batch.samples(), latent_});
+    if (variational_) {
+      output.code.mean = output.code.latent;
+      output.code.log_variance = torch::empty({batch.samples(), latent_});
+    }
+    const auto copy = [&](const float* from, const at::Tensor& to, std::int64_t member) {
+      std::copy(from, from + rows * to.size(1), to.data_ptr<float>() + member * rows * to.size(1));
+    };
+    DenseForward::Workspace workspace;
+    for (std::int64_t m = 0; m < plan->members; ++m) {
+      const std::int64_t first = m * rows * plan->elements;
+      const DenseForward network(plan, m);
+      copy(network.run(workspace, {rows, values.data_ptr<float>() + first, observed.data_ptr<float>() + first}, false,
+                       0),
+           output.prediction, m);
+      copy(workspace.layers[plan->bottleneck].value, output.code.latent, m);
+      if (variational_) copy(workspace.log_variance, output.code.log_variance, m);
+    }
+    return output;
+  }
+
   std::int64_t latent_;
   bool variational_;
   bool batch_statistics_;
+  std::int64_t elements_;
   Stem stem_{nullptr};
   std::vector<Hidden> encoder_;
   Affine bottleneck_{nullptr};

@@ -57,6 +57,7 @@ struct StemPlan {
 
 struct DensePlan {
   std::int64_t members = 1;
+  std::int64_t elements = 0;  // of a row
   StemPlan stem;
   std::vector<LayerPlan> layers;         // encoder, bottleneck, decoder, output
   std::size_t bottleneck = 0;            // index of the layer that gives the code, or its mean

@@ -8,7 +8,7 @@
 #include <sstream>
 
 #include "base/error.hpp"
-#include "train/kernels.hpp"
+#include "model/kernels.hpp"
 #include "train/tensor_io.hpp"
 
 namespace ae::train {
@@ -137,10 +137,10 @@ class FusedAdam final : public FusedOptimizer {
     if (decoupled_) kernel_.decay = static_cast<float>(1 - learning_rate * weight_decay_);
   }
   void update(std::int64_t begin, std::int64_t count, const float* gradients, float factor) override {
-    AdamStep step = kernel_;
+    model::AdamStep step = kernel_;
     step.gradient_factor = factor;
-    adam_step(step, count, gradients, means_.data_ptr<float>() + begin, squares_.data_ptr<float>() + begin,
-              values_.data_ptr<float>() + begin);
+    model::adam_step(step, count, gradients, means_.data_ptr<float>() + begin, squares_.data_ptr<float>() + begin,
+                     values_.data_ptr<float>() + begin);
   }
   void save(const std::string& prefix, Arrays& arrays) const override {
     if (steps_ == 0) return;
@@ -167,7 +167,7 @@ class FusedAdam final : public FusedOptimizer {
   at::Tensor values_, means_, squares_;  // [members, size]
   double beta1_, beta2_, weight_decay_;
   bool decoupled_;
-  AdamStep kernel_;
+  model::AdamStep kernel_;
   std::int64_t steps_ = 0;
 };
 
@@ -185,9 +185,9 @@ class FusedSgd final : public FusedOptimizer {
     stepped_ = true;
   }
   void update(std::int64_t begin, std::int64_t count, const float* gradients, float factor) override {
-    SgdStep step = kernel_;
+    model::SgdStep step = kernel_;
     step.gradient_factor = factor;
-    sgd_step(step, count, gradients, momentum_.data_ptr<float>() + begin, values_.data_ptr<float>() + begin);
+    model::sgd_step(step, count, gradients, momentum_.data_ptr<float>() + begin, values_.data_ptr<float>() + begin);
   }
   void save(const std::string& prefix, Arrays& arrays) const override {
     if (!stepped_ || kernel_.momentum == 0) return;
@@ -206,7 +206,7 @@ class FusedSgd final : public FusedOptimizer {
  private:
   model::NamedTensors parameters_;
   at::Tensor values_, momentum_;  // [members, size]
-  SgdStep kernel_;
+  model::SgdStep kernel_;
   bool stepped_ = false;
 };
 

@@ -10,8 +10,8 @@
 
 #include "config/document.hpp"
 #include "loss/autoencoder.hpp"
+#include "model/kernels.hpp"
 #include "model/threads.hpp"
-#include "train/kernels.hpp"
 #include "train/loop.hpp"
 #include "train/reconstruction.hpp"
 
@@ -111,7 +111,7 @@ void sgemm(benchmark::State& state) {
   const auto a = torch::randn({kSide, kSide}), b = torch::randn({kSide, kSide});
   auto c = torch::zeros({kSide, kSide});
   for (auto _ : state) {
-    ae::train::multiply_matrices(false, false, kSide, kSide, kSide, a.data_ptr<float>(), b.data_ptr<float>(), 0,
+    ae::model::multiply_matrices(false, false, kSide, kSide, kSide, a.data_ptr<float>(), b.data_ptr<float>(), 0,
                                  c.data_ptr<float>());
   }
   state.counters["flops"] =

@@ -327,6 +327,41 @@ TEST(DenseEngine, TakesTheStepsOfAutograd) {
   }
 }
 
+// Without gradients a network answers by the engine's kernels, with them by LibTorch.
+TEST(DenseEngine, AnswersAsLibTorchDoes) {
+  for (const auto* type : {"dense", "variational"}) {
+    for (const auto* settings :
+         {R"("hidden": [9, 6], "activation": "gelu")", R"("hidden": [9, 6], "norm": "batch", "embedding": 3)",
+          R"("hidden": [17], "norm": "layer", "dropout": 0.2, "members": 3)", R"("hidden": [], "members": 2)",
+          R"("hidden": [300, 200], "activation": "tanh")"}) {
+      for (const bool show_observed : {false, true}) {
+        Case of;
+        of.type = type;
+        of.model = settings;
+        of.show_observed = show_observed;
+        SCOPED_TRACE(of.type + " {" + of.model + "}");
+        Training trained(of, "dense");
+        trained.steps(0, 5);
+        auto& network = trained.autoencoder().network();
+        network.set_training(false);
+        for (const std::int64_t rows : {1, 40, 300}) {
+          const auto batch = trained.held_out().range(0, rows).repeated(network.members());
+          const auto exact = network.forward(batch);
+          EXPECT_TRUE(exact.prediction.requires_grad());
+          const torch::NoGradGuard no_grad;
+          const auto output = network.forward(batch);
+          EXPECT_TRUE(torch::allclose(output.prediction, exact.prediction, 1e-5, 1e-5));
+          EXPECT_TRUE(torch::allclose(output.code.latent, exact.code.latent, 1e-5, 1e-5));
+          ASSERT_EQ(output.code.mean.defined(), exact.code.mean.defined());
+          if (!output.code.mean.defined()) continue;
+          EXPECT_TRUE(torch::allclose(output.code.mean, exact.code.mean, 1e-5, 1e-5));
+          EXPECT_TRUE(torch::allclose(output.code.log_variance, exact.code.log_variance, 1e-5, 1e-5));
+        }
+      }
+    }
+  }
+}
+
 // Nothing is computed in LibTorch's tensors but by LibTorch, and yet they are up to date.
 TEST(DenseEngine, LeavesTheWeightsToTheNetwork) {
   for (const auto* settings :

@@ -1,11 +1,11 @@
-#include "train/kernels.hpp"
+#include "model/kernels.hpp"
 
 #include <gtest/gtest.h>
 #include <torch/torch.h>
 
 #include "model/threads.hpp"
 
-namespace ae::train {
+namespace ae::model {
 namespace {
 
 // Numbers around the matrices must stay as they are, whatever the shape.
@@ -67,4 +67,4 @@ TEST(Kernels, StepAdamFromAnyState) {
 }
 
 }  // namespace
-}  // namespace ae::train
+}  // namespace ae::model

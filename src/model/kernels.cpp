@@ -1,4 +1,4 @@
-#include "train/kernels.hpp"
+#include "model/kernels.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -17,7 +17,7 @@ extern "C" void sgemm_(const char* transpose_a, const char* transpose_b, const i
                        const float* alpha, const float* a, const int* lda, const float* b, const int* ldb,
                        const float* beta, float* c, const int* ldc);
 
-namespace ae::train {
+namespace ae::model {
 namespace {
 
 // Sums side by side, which vectors can hold without changing the order of additions.
@@ -388,4 +388,4 @@ AE_VECTORISED void sgd_step(const SgdStep& step, std::int64_t count, const float
   }
 }
 
-}  // namespace ae::train
+}  // namespace ae::model

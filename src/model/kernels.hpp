@@ -1,9 +1,9 @@
-// The loops of the dense engine over plain arrays: matrices are [rows, columns], row after row.
+// The loops of dense networks and their training over plain arrays: matrices are [rows, columns], row after row.
 #pragma once
 
 #include <cstdint>
 
-namespace ae::train {
+namespace ae::model {
 
 // C [m, n] = op(A) op(B) + beta C: by BLAS, on as many threads as it has been given, unless they are small. A is [m,
 // k], or [k, m] transposed; B is [k, n], or [n, k] transposed.
@@ -62,4 +62,4 @@ struct SgdStep {
 };
 void sgd_step(const SgdStep& step, std::int64_t count, const float* gradients, float* momentum, float* values);
 
-}  // namespace ae::train
+}  // namespace ae::model
