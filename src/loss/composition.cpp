@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "base/vector_math.hpp"
 
 namespace ae::loss {
 namespace {
@@ -42,6 +43,32 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
     }
   }
   return chosen;
+}
+
+AE_VECTORISED double weighted_sum(const float* __restrict__ values, const float* __restrict__ weights,
+                                  std::int64_t count) {
+  constexpr std::int64_t kLanes = 16;  // sums side by side, in a fixed order on every processor
+  double sums[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      sums[lane] += static_cast<double>(values[i + lane]) * static_cast<double>(weights[i + lane]);
+    }
+  }
+  for (; i < count; ++i) sums[0] += static_cast<double>(values[i]) * static_cast<double>(weights[i]);
+  double sum = 0;
+  for (const double lane : sums) sum += lane;
+  return sum;
+}
+
+AE_VECTORISED void add_weighted(const float* __restrict__ values, const float* __restrict__ weights, float factor,
+                                std::int64_t count, float* __restrict__ sums) {
+  for (std::int64_t i = 0; i < count; ++i) sums[i] += factor * weights[i] * values[i];
+}
+
+AE_VECTORISED void set_weighted(const float* __restrict__ values, const float* __restrict__ weights, float factor,
+                                std::int64_t count, float* __restrict__ products) {
+  for (std::int64_t i = 0; i < count; ++i) products[i] = factor * weights[i] * values[i];
 }
 
 at::Tensor sum_per_sample(const at::Tensor& values) { return values.flatten(1).sum(1); }
@@ -124,7 +151,7 @@ void Composition::declare_use(std::size_t t, const std::vector<std::int64_t>& ch
     std::set_union(found->elements.begin(), found->elements.end(), group.begin(), group.end(),
                    std::back_inserter(merged));
     found->elements = std::move(merged);
-    uses_.push_back({t, static_cast<std::size_t>(found - heads_.begin()), std::move(group), {}, {}});
+    uses_.push_back({t, static_cast<std::size_t>(found - heads_.begin()), std::move(group), {}, {}, {}});
   }
 }
 
@@ -137,12 +164,10 @@ void Composition::place_heads() {
   for (auto& use : uses_) {
     const Head& head = heads_[use.head];
     if (use.elements.size() != domain_.elements.size()) use.element_index = torch::tensor(use.elements, torch::kInt64);
-    if (use.elements == head.elements) continue;
-    std::vector<std::int64_t> positions;
     for (const auto e : use.elements) {
-      positions.push_back(std::lower_bound(head.elements.begin(), head.elements.end(), e) - head.elements.begin());
+      use.positions.push_back(std::lower_bound(head.elements.begin(), head.elements.end(), e) - head.elements.begin());
     }
-    use.position_index = torch::tensor(positions, torch::kInt64);
+    if (use.elements != head.elements) use.position_index = torch::tensor(use.positions, torch::kInt64);
   }
 }
 
@@ -191,6 +216,83 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
     result.samples = result.samples.defined() ? result.samples + part : part;
   }
   return result;
+}
+
+std::vector<std::string> Composition::not_fused() const {
+  std::vector<std::string> pointers;
+  for (std::size_t t = 0; t < terms_.size(); ++t) {
+    if (!terms_[t]->fused()) pointers.push_back("/loss/terms/" + std::to_string(t));
+  }
+  return pointers;
+}
+
+void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradient& gradient, double* parts,
+                        std::vector<float>& scratch) const {
+  const auto elements = static_cast<std::int64_t>(domain_.elements.size());
+  const double samples = static_cast<double>(batch.samples);
+  const auto fill = [&] { std::fill_n(gradient.prediction, batch.samples * outputs_, 0.0f); };
+  const bool single = uses_.size() == 1;
+  if (!single) fill();
+  for (const Use& use : uses_) {
+    const Term& term = *terms_[use.term];
+    const Head& head = heads_[use.head];
+    const double weight = term.weight * term.ramp(epoch);
+    const auto group = static_cast<std::int64_t>(use.elements.size());
+    const std::int64_t width = head.width;
+    const std::int64_t count = batch.samples * group;
+    // What lies as the term wants it, is taken from where it is.
+    const bool direct = group == elements && group * width == outputs_;
+    scratch.resize(std::max(scratch.size(), static_cast<std::size_t>(count * (3 + 2 * width))));
+    float* loss = scratch.data();
+    float* slope = loss + count;
+    const float* prediction = batch.prediction;
+    const float* target = batch.target;
+    const float* share = batch.share;
+    if (!direct) {
+      float* own_prediction = slope + count * width;
+      float* own_target = own_prediction + count * width;
+      float* own_share = own_target + count;
+      for (std::int64_t i = 0, at = 0; i < batch.samples; ++i) {
+        const float* outputs = batch.prediction + i * outputs_ + head.offset;
+        for (std::int64_t g = 0; g < group; ++g, ++at) {
+          const std::int64_t cell = i * elements + use.elements[static_cast<std::size_t>(g)];
+          own_target[at] = batch.target[cell];
+          own_share[at] = batch.share[cell];
+          const float* from = outputs + use.positions[static_cast<std::size_t>(g)] * width;
+          std::copy(from, from + width, own_prediction + at * width);
+        }
+      }
+      prediction = own_prediction;
+      target = own_target;
+      share = own_share;
+    }
+    term.fused_loss(prediction, target, count, width, loss, slope);
+    parts[use.term] += weight / samples * weighted_sum(loss, share, count);
+    const auto factor = static_cast<float>(weight / samples);
+    if (direct && width == 1) {
+      (single ? set_weighted : add_weighted)(slope, share, factor, count, gradient.prediction);
+      continue;
+    }
+    if (single) fill();
+    for (std::int64_t i = 0, at = 0; i < batch.samples; ++i) {
+      float* outputs = gradient.prediction + i * outputs_ + head.offset;
+      for (std::int64_t g = 0; g < group; ++g, ++at) {
+        float* to = outputs + use.positions[static_cast<std::size_t>(g)] * width;
+        for (std::int64_t k = 0; k < width; ++k) to[k] += factor * share[at] * slope[at * width + k];
+      }
+    }
+  }
+  for (std::size_t t = 0; t < terms_.size(); ++t) {
+    if (terms_[t]->grain() != Grain::sample) continue;
+    const double weight = terms_[t]->weight * terms_[t]->ramp(epoch);
+    for (std::int64_t i = 0; i < batch.samples; ++i) {
+      const std::int64_t at = i * batch.latent;
+      parts[t] += weight / samples *
+                  terms_[t]->fused_sample_loss(batch.mean + at, batch.log_variance + at, batch.latent, elements,
+                                               static_cast<float>(weight / samples), gradient.mean + at,
+                                               gradient.log_variance + at);
+    }
+  }
 }
 
 at::Tensor Composition::expected(const at::Tensor& prediction) const {

@@ -51,6 +51,32 @@ class Composition {
                       const at::Tensor& emphasis = {}) const;
   at::Tensor expected(const at::Tensor& prediction) const;  // shaped like the batch, network units
 
+  // evaluate() of one network's batch over plain arrays, with its gradient, for terms that are all fused().
+  //   prediction [samples, outputs()], target [samples, elements]
+  //   share      [samples, elements]: observed * emphasis / #observed of the sample
+  //   mean, log_variance [samples, latent]: of variational networks, else null
+  // Adds each term's mean over the samples to parts[term] and the derivatives of their sum to the gradients of mean and
+  // log-variance; writes those of the prediction. They are shaped like what they belong to. `scratch` is memory that
+  // grows to what is needed.
+  struct FusedBatch {
+    std::int64_t samples = 0;
+    std::int64_t latent = 0;
+    const float* prediction = nullptr;
+    const float* target = nullptr;
+    const float* share = nullptr;
+    const float* mean = nullptr;
+    const float* log_variance = nullptr;
+  };
+  struct FusedGradient {
+    float* prediction = nullptr;
+    float* mean = nullptr;
+    float* log_variance = nullptr;
+  };
+  void fused(const FusedBatch& batch, double epoch, const FusedGradient& gradient, double* parts,
+             std::vector<float>& scratch) const;
+  // Pointers to the terms that are not, as "/loss/terms/0".
+  std::vector<std::string> not_fused() const;
+
   // UsageError when a term cannot judge these targets (bce outside [0, 1]), naming term and column.
   void check_targets(const model::Batch& batch) const;
 
@@ -66,8 +92,9 @@ class Composition {
     std::size_t term = 0;
     std::size_t head = 0;
     std::vector<std::int64_t> elements;
-    at::Tensor element_index;   // into the batch's elements; undefined = all, in order
-    at::Tensor position_index;  // into the head's elements; undefined = all, in order
+    at::Tensor element_index;             // into the batch's elements; undefined = all, in order
+    at::Tensor position_index;            // into the head's elements; undefined = all, in order
+    std::vector<std::int64_t> positions;  // the same, never empty
   };
   at::Tensor slots(const at::Tensor& prediction, const Head& head) const;
   void declare_use(std::size_t term, const std::vector<std::int64_t>& elements);

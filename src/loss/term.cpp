@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <limits>
 
+#include "base/vector_math.hpp"
 #include "loss/image_terms.hpp"
 
 namespace ae::loss {
@@ -27,13 +29,80 @@ at::Tensor Term::sample_loss(const model::Code&, std::int64_t) const {
   throw std::logic_error("this loss term has no sample grain");
 }
 double Term::ramp(double) const { return 1; }
+void Term::fused_loss(const float*, const float*, std::int64_t, std::int64_t, float*, float*) const {
+  throw std::logic_error("this loss term has no fused element loss");
+}
+double Term::fused_sample_loss(const float*, const float*, std::int64_t, std::int64_t, float, float*, float*) const {
+  throw std::logic_error("this loss term has no fused sample loss");
+}
 
 namespace {
+
+AE_VECTORISED void squared_errors(const float* __restrict__ prediction, const float* __restrict__ target,
+                                  std::int64_t count, float* __restrict__ loss, float* __restrict__ gradient) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float error = prediction[i] - target[i];
+    loss[i] = error * error;
+    gradient[i] = 2 * error;
+  }
+}
+
+AE_VECTORISED void absolute_errors(const float* __restrict__ prediction, const float* __restrict__ target,
+                                   std::int64_t count, float* __restrict__ loss, float* __restrict__ gradient) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float error = prediction[i] - target[i];
+    loss[i] = error < 0 ? -error : error;
+    gradient[i] = static_cast<float>(error > 0) - static_cast<float>(error < 0);
+  }
+}
+
+AE_VECTORISED void huber_errors(const float* __restrict__ prediction, const float* __restrict__ target,
+                                std::int64_t count, float delta, float* __restrict__ loss,
+                                float* __restrict__ gradient) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float error = prediction[i] - target[i];
+    const float size = error < 0 ? -error : error;
+    const float sign = error < 0 ? -1.0f : 1.0f;
+    loss[i] = size < delta ? 0.5f * error * error : delta * (size - 0.5f * delta);
+    gradient[i] = size < delta ? error : delta * sign;
+  }
+}
+
+// max(x, 0) - x t + log(1 + e^-|x|), and its derivative logistic(x) - t.
+AE_VECTORISED void binary_cross_entropies(const float* __restrict__ prediction, const float* __restrict__ target,
+                                          std::int64_t count, float* __restrict__ loss, float* __restrict__ gradient) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float x = prediction[i];
+    float t = target[i];
+    t = t < 0 ? 0.0f : t;
+    t = t > 1 ? 1.0f : t;
+    const float e = vector_exp(x < 0 ? x : -x);
+    const float share = e / (1 + e);
+    loss[i] = (x < 0 ? 0.0f : x) - x * t + vector_log1p(e);
+    gradient[i] = (x < 0 ? share : 1 - share) - t;
+  }
+}
+
+// `codes` logits; returns log of their summed exponentials and leaves softmax in `share`.
+AE_VECTORISED float softmax(const float* __restrict__ logits, std::int64_t codes, float* __restrict__ share) {
+  float largest = logits[0];
+  for (std::int64_t k = 1; k < codes; ++k) largest = logits[k] > largest ? logits[k] : largest;
+  for (std::int64_t k = 0; k < codes; ++k) share[k] = vector_exp(logits[k] - largest);
+  float sum = 0;
+  for (std::int64_t k = 0; k < codes; ++k) sum += share[k];
+  for (std::int64_t k = 0; k < codes; ++k) share[k] /= sum;
+  return largest + std::log(sum);
+}
 
 class SquaredError final : public Term {
  public:
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     return (prediction.squeeze(2) - target).square();
+  }
+  bool fused() const override { return true; }
+  void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t, float* loss,
+                  float* gradient) const override {
+    squared_errors(prediction, target, count, loss, gradient);
   }
 };
 
@@ -41,6 +110,11 @@ class AbsoluteError final : public Term {
  public:
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     return (prediction.squeeze(2) - target).abs();
+  }
+  bool fused() const override { return true; }
+  void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t, float* loss,
+                  float* gradient) const override {
+    absolute_errors(prediction, target, count, loss, gradient);
   }
 };
 
@@ -56,6 +130,11 @@ class Huber final : public Term {
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     return torch::huber_loss(prediction.squeeze(2), target, at::Reduction::None, delta);
   }
+  bool fused() const override { return true; }
+  void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t, float* loss,
+                  float* gradient) const override {
+    huber_errors(prediction, target, count, static_cast<float>(delta), loss, gradient);
+  }
 };
 
 // -t log p - (1 - t) log(1 - p) with p = logistic(output), for values in [0, 1].
@@ -65,6 +144,11 @@ class BinaryCrossEntropy final : public Term {
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     return torch::binary_cross_entropy_with_logits(prediction.squeeze(2), target.clamp(0, 1), {}, {},
                                                    at::Reduction::None);
+  }
+  bool fused() const override { return true; }
+  void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t, float* loss,
+                  float* gradient) const override {
+    binary_cross_entropies(prediction, target, count, loss, gradient);
   }
   at::Tensor expected(const at::Tensor& prediction) const override { return torch::sigmoid(prediction.squeeze(2)); }
   std::string complaint(const at::Tensor& target) const override {
@@ -87,6 +171,17 @@ class CrossEntropy final : public Term {
     const auto code = target.to(torch::kInt64).clamp(0, prediction.size(2) - 1).unsqueeze(2);
     return -torch::log_softmax(prediction, 2).gather(2, code).squeeze(2);
   }
+  bool fused() const override { return true; }
+  void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t codes, float* loss,
+                  float* gradient) const override {
+    for (std::int64_t i = 0; i < count; ++i) {
+      const float* logits = prediction + i * codes;
+      float* share = gradient + i * codes;
+      const auto code = std::clamp<std::int64_t>(static_cast<std::int64_t>(target[i]), 0, codes - 1);
+      loss[i] = softmax(logits, codes, share) - logits[code];
+      share[code] -= 1;
+    }
+  }
   at::Tensor expected(const at::Tensor& prediction) const override {
     return prediction.argmax(2).to(prediction.scalar_type());
   }
@@ -108,6 +203,19 @@ class KullbackLeibler final : public Term {
     // expm1(v) - v >= 0 keeps the sum non-negative in floating point too.
     const auto excess = torch::expm1(code.log_variance) - code.log_variance;
     return 0.5 * (code.mean.square() + excess).flatten(1).sum(1) / static_cast<double>(elements);
+  }
+  bool fused() const override { return true; }
+  double fused_sample_loss(const float* mean, const float* log_variance, std::int64_t latent, std::int64_t elements,
+                           float factor, float* mean_gradient, float* log_variance_gradient) const override {
+    const float share = factor / static_cast<float>(elements);
+    double sum = 0;
+    for (std::int64_t i = 0; i < latent; ++i) {
+      const float growth = vector_expm1(log_variance[i]);
+      sum += mean[i] * mean[i] + (growth - log_variance[i]);
+      mean_gradient[i] += share * mean[i];
+      log_variance_gradient[i] += 0.5f * share * growth;
+    }
+    return 0.5 * sum / static_cast<double>(elements);
   }
   double ramp(double epoch) const override { return warm_up > 0 ? std::min(1.0, epoch / warm_up) : 1.0; }
 };

@@ -48,9 +48,20 @@ class Term : public config::Section {
   // only
   virtual std::string complaint(const at::Tensor& target) const;
 
+  // Fused value and gradient, by which the dense engine trains; a term without one is trained by autograd. Plain
+  // arrays: prediction [count, outputs], target [count] -> loss [count] and gradient [count, outputs], its derivative.
+  virtual bool fused() const { return false; }
+  virtual void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t outputs,
+                          float* loss, float* gradient) const;
+
   // --- terms of grain sample ---
   // -> [samples], unweighted, >= 0. `elements` = elements per sample, to bring sums to the scale of element means.
   virtual at::Tensor sample_loss(const model::Code& code, std::int64_t elements) const;
+  // Fused, of one sample: returns its loss and adds `factor` times the derivatives to the gradients. All arrays
+  // [latent].
+  virtual double fused_sample_loss(const float* mean, const float* log_variance, std::int64_t latent,
+                                   std::int64_t elements, float factor, float* mean_gradient,
+                                   float* log_variance_gradient) const;
   virtual bool needs_variational() const { return false; }
   // Multiplies the weight while training; `epoch` is fractional, 0 at the start.
   virtual double ramp(double epoch) const;

@@ -8,6 +8,7 @@
 
 #include "model/activation.hpp"
 #include "model/conv.hpp"
+#include "model/dense_forward.hpp"
 #include "model/module_network.hpp"
 #include "model/network.hpp"
 #include "model/stem.hpp"
@@ -110,6 +111,10 @@ class AffineImpl : public torch::nn::Module {
     return torch::baddbmm(bias_.unsqueeze(1), blocks, weight.transpose(1, 2)).flatten(0, 1);
   }
   std::int64_t in() const { return weight_.size(-1); }
+  AffinePlan plan() const {
+    const auto& weight = tied_ ? tied_->weight_ : weight_;
+    return {weight.size(tied_ ? -2 : -1), bias_.size(-1), tied_ != nullptr, weight, bias_};
+  }
 
  private:
   std::int64_t members_;
@@ -136,14 +141,18 @@ class NormImpl : public torch::nn::Module {
     namespace F = torch::nn::functional;
     const std::int64_t width = x.size(1);
     if (!running_mean_.defined()) {
-      F::LayerNormFuncOptions options({width});
+      auto options = F::LayerNormFuncOptions({width}).eps(kNormEpsilon);
       if (members_ == 1) return F::layer_norm(x, options.weight(weight_).bias(bias_));
       const auto blocks = F::layer_norm(x, options).view({members_, -1, width});
       return torch::addcmul(bias_.unsqueeze(1), blocks, weight_.unsqueeze(1)).flatten(0, 1);
     }
     if (is_training()) batches_ += 1;
-    const auto options =
-        F::BatchNormFuncOptions().weight(weight_.flatten()).bias(bias_.flatten()).training(is_training());
+    const auto options = F::BatchNormFuncOptions()
+                             .weight(weight_.flatten())
+                             .bias(bias_.flatten())
+                             .training(is_training())
+                             .eps(kNormEpsilon)
+                             .momentum(kNormMomentum);
     const auto normalised = [&](const torch::Tensor& columns) {
       return F::batch_norm(columns, running_mean_.flatten(), running_var_.flatten(), options);
     };
@@ -151,6 +160,10 @@ class NormImpl : public torch::nn::Module {
     // The members' columns side by side: [samples of a block, members * width].
     const auto columns = x.view({members_, -1, width}).transpose(0, 1).flatten(1);
     return normalised(columns).view({-1, members_, width}).transpose(0, 1).flatten(0, 1);
+  }
+  NormPlan plan() const {
+    const auto kind = running_mean_.defined() ? NormKind::batch : NormKind::layer;
+    return {kind, weight_, bias_, running_mean_, running_var_, batches_};
   }
 
  private:
@@ -178,7 +191,9 @@ class HiddenImpl : public torch::nn::Module {
     x = activate(activation_, x);
     return dropout_ ? dropout_->forward(x) : x;
   }
-  Affine& affine() { return affine_; }
+  LayerPlan plan() const {
+    return {affine_->plan(), norm_ ? norm_->plan() : NormPlan{}, activation_, dropout_ ? dropout_->options.p() : 0.0};
+  }
 
  private:
   std::string activation_;
@@ -193,7 +208,10 @@ class DenseNetwork final : public ModuleNetwork {
  public:
   DenseNetwork(const Common& common, const Layers& layers, bool variational, const Interface& interface,
                std::int64_t members)
-      : latent_(common.latent), variational_(variational), batch_statistics_(layers.norm == "batch") {
+      : latent_(common.latent),
+        variational_(variational),
+        batch_statistics_(layers.norm == "batch"),
+        elements_(std::ssize(interface.domain.elements)) {
     // Before the stacked weights are made, so that the first members' weights do not depend on how many there are.
     for (std::int64_t m = 0; members > 1 && m < members; ++m) {
       members_.push_back(std::make_shared<DenseNetwork>(common, layers, variational, interface, 1));
@@ -233,6 +251,12 @@ class DenseNetwork final : public ModuleNetwork {
     return variational_code(latent, log_variance_->forward(x), training());
   }
 
+  Output forward(const Batch& batch) override {
+    const bool plain = !torch::GradMode::is_enabled() && !training() && batch.values.scalar_type() == torch::kFloat32 &&
+                       output_->parameters().front().scalar_type() == torch::kFloat32;
+    return plain ? fused(batch) : Network::forward(batch);
+  }
+
   torch::Tensor decode(const torch::Tensor& latent) override {
     auto x = latent;
     for (auto& layer : decoder_) x = layer->forward(x);
@@ -247,7 +271,43 @@ class DenseNetwork final : public ModuleNetwork {
   std::shared_ptr<Network> member(std::int64_t m) override {
     return members_.empty() ? nullptr : members_.at(static_cast<std::size_t>(m));
   }
+  std::optional<DensePlan> dense_plan() const override {
+    DensePlan plan;
+    plan.members = members();
+    plan.elements = elements_;
+    plan.stem = stem_->plan();
+    for (const auto& layer : encoder_) plan.layers.push_back(layer->plan());
+    plan.bottleneck = plan.layers.size();
+    plan.layers.push_back({bottleneck_->plan(), {}, "", 0});
+    if (variational_) plan.log_variance.push_back(log_variance_->plan());
+    for (const auto& layer : decoder_) plan.layers.push_back(layer->plan());
+    plan.layers.push_back({output_->plan(), {}, "", 0});
+    return plan;
+  }
+  at::Tensor gather_parameters() override {
+    if (gathered_.defined()) return gathered_;
+    const torch::NoGradGuard no_grad;
+    const auto padded = [](std::int64_t count) {
+      return (count + kParameterAlignment - 1) / kParameterAlignment * kParameterAlignment;
+    };
+    std::int64_t size = 0;
+    for (const auto& [name, tensor] : parameters()) size += padded(tensor.numel() / members());
+    gathered_ = torch::zeros({members(), size}, parameters().front().second.options().requires_grad(false));
+    std::int64_t offset = 0;
+    for (const auto& [name, tensor] : parameters()) {
+      auto strides = tensor.strides().vec();
+      if (members() > 1) strides[0] = size;
+      auto parameter = tensor;
+      const auto view = gathered_.as_strided(tensor.sizes(), strides, offset);
+      view.copy_(parameter);
+      parameter.set_data(view);
+      offset += padded(tensor.numel() / members());
+    }
+    stack();
+    return gathered_;
+  }
   void to_double() override {
+    gathered_ = at::Tensor();
     for (auto& member : members_) member->to_double();
     ModuleNetwork::to_double();
     stack();
@@ -274,9 +334,38 @@ class DenseNetwork final : public ModuleNetwork {
     }
   }
 
+  // Without gradients and LibTorch's overhead. Members and rows stay apart, as Network says.
+  Output fused(const Batch& batch) const {
+    const auto plan = std::make_shared<const DensePlan>(*dense_plan());
+    const std::int64_t rows = batch.samples() / plan->members;
+    const auto values = batch.values.contiguous(), observed = batch.observed.contiguous();
+    Output output;
+    output.prediction = torch::empty({batch.samples(), plan->layers.back().affine.out});
+    output.code.latent = torch::empty({batch.samples(), latent_});
+    if (variational_) {
+      output.code.mean = output.code.latent;
+      output.code.log_variance = torch::empty({batch.samples(), latent_});
+    }
+    const auto copy = [&](const float* from, const at::Tensor& to, std::int64_t member) {
+      std::copy(from, from + rows * to.size(1), to.data_ptr<float>() + member * rows * to.size(1));
+    };
+    DenseForward::Workspace workspace;
+    for (std::int64_t m = 0; m < plan->members; ++m) {
+      const std::int64_t first = m * rows * plan->elements;
+      const DenseForward network(plan, m);
+      copy(network.run(workspace, {rows, values.data_ptr<float>() + first, observed.data_ptr<float>() + first}, false,
+                       0),
+           output.prediction, m);
+      copy(workspace.layers[plan->bottleneck].value, output.code.latent, m);
+      if (variational_) copy(workspace.log_variance, output.code.log_variance, m);
+    }
+    return output;
+  }
+
   std::int64_t latent_;
   bool variational_;
   bool batch_statistics_;
+  std::int64_t elements_;
   Stem stem_{nullptr};
   std::vector<Hidden> encoder_;
   Affine bottleneck_{nullptr};
@@ -284,6 +373,7 @@ class DenseNetwork final : public ModuleNetwork {
   std::vector<Hidden> decoder_;
   Affine output_{nullptr};
   std::vector<std::shared_ptr<DenseNetwork>> members_;  // none of a single network
+  at::Tensor gathered_;                                 // undefined until gather_parameters()
 };
 
 // Fully connected families: they differ in what users may choose.
@@ -361,6 +451,8 @@ Output Network::forward(const Batch& batch) {
   auto prediction = decode(code.latent);
   return {std::move(prediction), std::move(code)};
 }
+
+at::Tensor Network::gather_parameters() { throw std::logic_error("not a dense network"); }
 
 NamedTensors Network::state() const {
   NamedTensors all = parameters();

@@ -40,9 +40,9 @@ inline std::vector<std::int64_t> stacked_shape(std::int64_t members, std::vector
   return shape;
 }
 
-// z ~ N(mean, variance) while training, else the mean. Beyond +-10 a log-variance is no longer worth having in float32.
+// z ~ N(mean, variance) while training, else the mean.
 inline Code variational_code(const torch::Tensor& mean, const torch::Tensor& log_variance, bool draw) {
-  Code code{mean, mean, log_variance.clamp(-10, 10)};
+  Code code{mean, mean, log_variance.clamp(-kLogVarianceLimit, kLogVarianceLimit)};
   if (draw) code.latent = mean + torch::exp(0.5 * code.log_variance) * torch::randn_like(mean);
   return code;
 }

@@ -5,12 +5,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "config/fields.hpp"
 #include "model/batch.hpp"
+#include "model/dense_plan.hpp"
 
 namespace ae::model {
 
@@ -30,6 +32,8 @@ struct Output {
   at::Tensor prediction;
   Code code;
 };
+
+constexpr std::int64_t kParameterAlignment = 16;  // in numbers
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
@@ -57,6 +61,12 @@ class Network {
   virtual std::int64_t members() const { return 1; }
   // Member m of several as a network of its own: always with the weights that it has here. Null of a single one.
   virtual std::shared_ptr<Network> member(std::int64_t) { return nullptr; }
+
+  // How to compute the network without LibTorch; nothing when it is not dense.
+  virtual std::optional<DensePlan> dense_plan() const { return std::nullopt; }
+  // Moves the parameters into one buffer [members, size], of which they are views from then on: those of a member lie
+  // together, each at a multiple of kParameterAlignment, zeros between them. Only of networks with a dense_plan().
+  virtual at::Tensor gather_parameters();
 
   NamedTensors state() const;  // parameters and buffers
   std::int64_t parameter_count() const;

@@ -63,4 +63,10 @@ torch::Tensor StemImpl::forward(const Batch& batch) {
   return torch::cat(parts, 1);
 }
 
+StemPlan StemImpl::plan() const {
+  StemPlan plan{numeric_, categorical_, codes_, {}, show_observed_, inputs_};
+  for (const auto& embedding : embeddings_) plan.embeddings.push_back(embedding->weight());
+  return plan;
+}
+
 }  // namespace ae::model

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "model/batch.hpp"
+#include "model/dense_plan.hpp"
 
 namespace ae::model {
 
@@ -14,6 +15,7 @@ class EmbeddingImpl : public torch::nn::Module {
  public:
   EmbeddingImpl(std::int64_t codes, std::int64_t size, std::int64_t members);
   torch::Tensor forward(const torch::Tensor& code);  // [samples] -> [samples, size]
+  const torch::Tensor& weight() const { return weight_; }
 
  private:
   std::int64_t members_;
@@ -29,6 +31,7 @@ class StemImpl : public torch::nn::Module {
   StemImpl(const std::vector<Element>& elements, std::int64_t embedding_size, bool show_observed, std::int64_t members);
   torch::Tensor forward(const Batch& batch);
   std::int64_t inputs() const { return inputs_; }
+  StemPlan plan() const;
 
  private:
   std::vector<std::int64_t> numeric_;

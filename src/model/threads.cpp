@@ -73,7 +73,7 @@ void share_out(std::int64_t count, std::int64_t grain, const std::function<void(
   const int blas = openblas_get_num_threads != nullptr ? openblas_get_num_threads() : 1;
   const int openmp = at::get_num_threads();
   const std::int64_t pieces = (count + grain - 1) / grain;
-  const auto threads = std::min<std::int64_t>(std::max(blas, openmp), pieces);
+  const auto threads = std::min<std::int64_t>(threads_in_use(), pieces);
   std::atomic<std::int64_t> next{0};
   std::exception_ptr failure;
   std::mutex failure_guard;
@@ -104,6 +104,89 @@ void share_out(std::int64_t count, std::int64_t grain, const std::function<void(
     if (blas > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(blas);
   }
   if (failure) std::rethrow_exception(failure);
+}
+
+int threads_in_use() {
+  return std::max(openblas_get_num_threads != nullptr ? openblas_get_num_threads() : 1, at::get_num_threads());
+}
+
+SerialBlas::SerialBlas() {
+  if (openblas_get_num_threads != nullptr) before_ = openblas_get_num_threads();
+  if (before_ > 1) openblas_set_num_threads(1);
+}
+SerialBlas::~SerialBlas() {
+  if (before_ > 1) openblas_set_num_threads(before_);
+}
+
+Crew::Crew(int threads) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the calling thread
+  for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { help(i); });
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}
+
+Crew::~Crew() {
+  {
+    const std::lock_guard lock(guard_);
+    over_ = true;
+    ++round_;
+  }
+  begun_.notify_all();
+  for (auto& helper : helpers_) helper.join();
+}
+
+void Crew::take(int thread) {
+  try {
+    for (std::int64_t item; (item = next_++) < count_;) (*work_)(item, thread);
+  } catch (...) {
+    const std::lock_guard lock(guard_);
+    if (!failure_) failure_ = std::current_exception();
+    next_ = count_;
+  }
+}
+
+void Crew::help(int thread) {
+  at::set_num_threads(1);  // counts for this thread only
+  // The next round mostly begins a few microseconds after the last: sooner than a sleeping thread wakes.
+  constexpr int kLooks = 20000;
+  for (std::uint64_t seen = 0;;) {
+    for (int look = 0; look < kLooks && round_.load(std::memory_order_acquire) == seen; ++look) {
+      std::atomic_signal_fence(std::memory_order_seq_cst);
+    }
+    std::unique_lock lock(guard_);
+    begun_.wait(lock, [&] { return round_ != seen; });
+    seen = round_;
+    if (over_) return;
+    if (!open_) continue;
+    ++active_;
+    lock.unlock();
+    take(thread);
+    lock.lock();
+    if (--active_ == 0) done_.notify_one();
+  }
+}
+
+void Crew::share_out(std::int64_t count, const std::function<void(std::int64_t, int)>& work) {
+  if (helpers_.empty() || count == 1) {
+    for (std::int64_t item = 0; item < count; ++item) work(item, 0);
+    return;
+  }
+  {
+    const std::lock_guard lock(guard_);
+    count_ = count;
+    next_ = 0;
+    work_ = &work;
+    failure_ = nullptr;
+    open_ = true;
+    ++round_;
+  }
+  begun_.notify_all();
+  take(0);
+  std::unique_lock lock(guard_);
+  open_ = false;
+  done_.wait(lock, [&] { return active_ == 0; });
+  if (failure_) std::rethrow_exception(failure_);
 }
 
 std::vector<std::string> library_versions() {

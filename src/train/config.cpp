@@ -11,9 +11,10 @@ namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
 
-constexpr std::array<config::Choice, 2> kEngines{{
-    {"auto", "the fastest engine that can train this model"},
-    {"autograd", "LibTorch's automatic differentiation"},
+constexpr std::array<config::Choice, 3> kEngines{{
+    {"auto", "dense where it can train the model, else autograd"},
+    {"autograd", "LibTorch's automatic differentiation, for every model"},
+    {"dense", "fused kernels for fully connected networks, many times faster; refused for what they cannot train"},
 }};
 
 }  // namespace

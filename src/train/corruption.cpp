@@ -5,6 +5,7 @@
 #include <array>
 #include <limits>
 
+#include "base/random.hpp"
 #include "train/synthetic_defects.hpp"
 
 namespace ae::train {
@@ -40,6 +41,19 @@ class Mask final : public Corruption {
     }
     return {batch.values, batch.observed * kept};
   }
+  bool fused() const override { return true; }
+  void corrupt(const Cells& cells, std::uint64_t key) const override {
+    const std::span draws(cells.scratch, static_cast<std::size_t>(cells.size()));
+    const std::span rates(cells.scratch + cells.size(), static_cast<std::size_t>(cells.samples));
+    fill_uniform(key, draws);
+    if (varied) fill_uniform(mix64(key), rates);
+    for (std::int64_t i = 0; i < cells.samples; ++i) {
+      const float probability = static_cast<float>(rate) * (varied ? 2 * rates[static_cast<std::size_t>(i)] : 1.0f);
+      const float* draw = cells.scratch + i * cells.elements;
+      float* observed = cells.observed + i * cells.elements;
+      for (std::int64_t e = 0; e < cells.elements; ++e) observed[e] = draw[e] >= probability ? observed[e] : 0.0f;
+    }
+  }
   std::string complaint(const model::Domain& domain) const override {
     if (domain.images() || cell == 1) return "";
     return "\"cell\" is the size of hidden squares of images; table cells are hidden one by one: leave it out";
@@ -64,6 +78,16 @@ class Gaussian final : public Corruption {
     const auto scale = torch::tensor(numeric).to(batch.values.scalar_type()).view(per_element) * sigma;
     return {batch.values + torch::randn_like(batch.values) * scale * batch.observed, batch.observed};
   }
+  bool fused() const override { return true; }
+  void corrupt(const Cells& cells, std::uint64_t key) const override {
+    fill_normal(key, {cells.scratch, static_cast<std::size_t>(cells.size())});
+    for (std::int64_t i = 0, at = 0; i < cells.samples; ++i) {
+      for (std::int64_t e = 0; e < cells.elements; ++e, ++at) {
+        if ((*cells.categorical)[static_cast<std::size_t>(e)]) continue;
+        cells.values[at] += cells.scratch[at] * static_cast<float>(sigma) * cells.observed[at];
+      }
+    }
+  }
 };
 
 // Replaces observed cells by the same column's cell of another row of the batch, where that is observed.
@@ -78,6 +102,23 @@ class Swap final : public Corruption {
     const auto usable = batch.observed.gather(0, other) * batch.observed;
     const auto chosen = (torch::rand_like(batch.observed) < rate).logical_and(usable > 0);
     return {torch::where(chosen, batch.values.gather(0, other), batch.values), batch.observed};
+  }
+  bool fused() const override { return true; }
+  void corrupt(const Cells& cells, std::uint64_t key) const override {
+    const auto size = static_cast<std::size_t>(cells.size());
+    float* draws = cells.scratch;
+    float* others = draws + size;
+    float* before = others + size;
+    fill_uniform(key, {draws, size});
+    fill_uniform(mix64(key), {others, size});
+    std::copy(cells.values, cells.values + size, before);
+    for (std::size_t at = 0; at < size; ++at) {
+      if (draws[at] >= static_cast<float>(rate) || cells.observed[at] == 0) continue;
+      const auto row =
+          std::min(static_cast<std::int64_t>(others[at] * static_cast<float>(cells.samples)), cells.samples - 1);
+      const auto from = static_cast<std::size_t>(row * cells.elements) + at % static_cast<std::size_t>(cells.elements);
+      if (cells.observed[from] != 0) cells.values[at] = before[from];
+    }
   }
 };
 
@@ -95,6 +136,8 @@ constexpr std::array<config::Entry<Corruption>, 4> kCorruptions{{
 }};
 
 }  // namespace
+
+void Corruption::corrupt(const Cells&, std::uint64_t) const { throw std::logic_error("not a fused corruption"); }
 
 std::span<const config::Entry<Corruption>> corruptions() { return kCorruptions; }
 

@@ -3,10 +3,12 @@
 #include <torch/torch.h>
 
 #include <array>
+#include <cmath>
 #include <limits>
 #include <sstream>
 
 #include "base/error.hpp"
+#include "model/kernels.hpp"
 #include "train/tensor_io.hpp"
 
 namespace ae::train {
@@ -110,6 +112,109 @@ class TorchBacked final : public Optimizer {
   TorchOptimizer optimizer_;
 };
 
+// The part of a buffer that belongs to a parameter, which is a view of another buffer laid out alike.
+at::Tensor part_of(const at::Tensor& buffer, const at::Tensor& parameter) {
+  return buffer.as_strided(parameter.sizes(), parameter.strides(), parameter.storage_offset());
+}
+
+class FusedAdam final : public FusedOptimizer {
+ public:
+  FusedAdam(const model::NamedTensors& parameters, const at::Tensor& buffer, double beta1, double beta2, double epsilon,
+            double weight_decay, bool decoupled)
+      : parameters_(parameters),
+        values_(buffer),
+        means_(torch::zeros_like(buffer)),
+        squares_(torch::zeros_like(buffer)),
+        beta1_(beta1),
+        beta2_(beta2),
+        weight_decay_(weight_decay),
+        decoupled_(decoupled) {
+    kernel_.beta1 = static_cast<float>(beta1);
+    kernel_.beta2 = static_cast<float>(beta2);
+    kernel_.epsilon = static_cast<float>(epsilon);
+    if (!decoupled) kernel_.l2 = static_cast<float>(weight_decay);
+  }
+  void begin_step(double learning_rate) override {
+    ++steps_;
+    const auto count = static_cast<double>(steps_);
+    kernel_.step_size = static_cast<float>(learning_rate / (1 - std::pow(beta1_, count)));
+    kernel_.root_correction = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2_, count)));
+    if (decoupled_) kernel_.decay = static_cast<float>(1 - learning_rate * weight_decay_);
+  }
+  void update(std::int64_t begin, std::int64_t count, const float* gradients, float factor) override {
+    model::AdamStep step = kernel_;
+    step.gradient_factor = factor;
+    model::adam_step(step, count, gradients, means_.data_ptr<float>() + begin, squares_.data_ptr<float>() + begin,
+                     values_.data_ptr<float>() + begin);
+  }
+  void save(const std::string& prefix, Arrays& arrays) const override {
+    if (steps_ == 0) return;
+    for (const auto& [name, parameter] : parameters_) {
+      arrays[prefix + name + ".step"] = to_array(torch::tensor({steps_}, torch::kInt64));
+      arrays[prefix + name + ".mean"] = to_array(part_of(means_, parameter));
+      arrays[prefix + name + ".square"] = to_array(part_of(squares_, parameter));
+    }
+  }
+  void restore(const std::string& prefix, const Arrays& arrays) override {
+    for (const auto& [name, parameter] : parameters_) {
+      if (!arrays.contains(prefix + name + ".step")) continue;
+      auto step = torch::zeros({1}, torch::kInt64);
+      restore_tensors(
+          prefix + name,
+          {{".step", step}, {".mean", part_of(means_, parameter)}, {".square", part_of(squares_, parameter)}}, arrays,
+          "training state");
+      steps_ = step.item<std::int64_t>();
+    }
+  }
+
+ private:
+  model::NamedTensors parameters_;
+  at::Tensor values_, means_, squares_;  // [members, size]
+  double beta1_, beta2_, weight_decay_;
+  bool decoupled_;
+  model::AdamStep kernel_;
+  std::int64_t steps_ = 0;
+};
+
+class FusedSgd final : public FusedOptimizer {
+ public:
+  FusedSgd(const model::NamedTensors& parameters, const at::Tensor& buffer, double momentum, bool nesterov,
+           double weight_decay)
+      : parameters_(parameters), values_(buffer), momentum_(torch::zeros_like(buffer)) {
+    kernel_.momentum = static_cast<float>(momentum);
+    kernel_.nesterov = nesterov;
+    kernel_.l2 = static_cast<float>(weight_decay);
+  }
+  void begin_step(double learning_rate) override {
+    kernel_.learning_rate = static_cast<float>(learning_rate);
+    stepped_ = true;
+  }
+  void update(std::int64_t begin, std::int64_t count, const float* gradients, float factor) override {
+    model::SgdStep step = kernel_;
+    step.gradient_factor = factor;
+    model::sgd_step(step, count, gradients, momentum_.data_ptr<float>() + begin, values_.data_ptr<float>() + begin);
+  }
+  void save(const std::string& prefix, Arrays& arrays) const override {
+    if (!stepped_ || kernel_.momentum == 0) return;
+    for (const auto& [name, parameter] : parameters_) {
+      arrays[prefix + name + ".momentum"] = to_array(part_of(momentum_, parameter));
+    }
+  }
+  void restore(const std::string& prefix, const Arrays& arrays) override {
+    for (const auto& [name, parameter] : parameters_) {
+      if (!arrays.contains(prefix + name + ".momentum")) continue;
+      restore_tensors(prefix + name, {{".momentum", part_of(momentum_, parameter)}}, arrays, "training state");
+      stepped_ = true;
+    }
+  }
+
+ private:
+  model::NamedTensors parameters_;
+  at::Tensor values_, momentum_;  // [members, size]
+  model::SgdStep kernel_;
+  bool stepped_ = false;
+};
+
 class AdamOptions final : public OptimizerOptions {
  public:
   explicit AdamOptions(bool decoupled) : decoupled_(decoupled), weight_decay_(decoupled ? 0.01 : 0.0) {}
@@ -128,6 +233,11 @@ class AdamOptions final : public OptimizerOptions {
     }
     auto options = torch::optim::AdamOptions().betas({beta1_, beta2_}).eps(epsilon_).weight_decay(weight_decay_);
     return std::make_unique<TorchBacked<Adam, torch::optim::AdamOptions, AdamParamState>>(parameters, options);
+  }
+  bool fused() const override { return true; }
+  std::unique_ptr<FusedOptimizer> build_fused(const model::NamedTensors& parameters,
+                                              const at::Tensor& buffer) const override {
+    return std::make_unique<FusedAdam>(parameters, buffer, beta1_, beta2_, epsilon_, weight_decay_, decoupled_);
   }
 
  private:
@@ -153,6 +263,11 @@ class SgdOptions final : public OptimizerOptions {
     auto options = torch::optim::SGDOptions(0.1).momentum(momentum_).nesterov(nesterov_).weight_decay(weight_decay_);
     return std::make_unique<TorchBacked<torch::optim::SGD, torch::optim::SGDOptions, torch::optim::SGDParamState>>(
         parameters, options);
+  }
+  bool fused() const override { return true; }
+  std::unique_ptr<FusedOptimizer> build_fused(const model::NamedTensors& parameters,
+                                              const at::Tensor& buffer) const override {
+    return std::make_unique<FusedSgd>(parameters, buffer, momentum_, nesterov_, weight_decay_);
   }
 
  private:

@@ -21,8 +21,26 @@ class Optimizer {
   virtual void restore(const std::string& prefix, const std::map<std::string, data::NamedArray>& arrays) = 0;
 };
 
+// The dense engine's twin: over parameters that are views of one buffer (model::Network::gather_parameters), with the
+// same stored state.
+class FusedOptimizer {
+ public:
+  virtual ~FusedOptimizer() = default;
+  virtual void begin_step(double learning_rate) = 0;
+  // Changes numbers [begin, begin + count) of the buffer by their gradients times `factor`; after begin_step(),
+  // different ranges from any threads.
+  virtual void update(std::int64_t begin, std::int64_t count, const float* gradients, float factor) = 0;
+  virtual void save(const std::string& prefix, std::map<std::string, data::NamedArray>& arrays) const = 0;
+  virtual void restore(const std::string& prefix, const std::map<std::string, data::NamedArray>& arrays) = 0;
+};
+
 class OptimizerOptions : public config::Section {
  public:
+  // Null: none; such an optimiser is left to autograd. `buffer` [members, size].
+  virtual std::unique_ptr<FusedOptimizer> build_fused(const model::NamedTensors&, const at::Tensor&) const {
+    return nullptr;
+  }
+  virtual bool fused() const { return false; }
   virtual std::unique_ptr<Optimizer> build(const model::NamedTensors& parameters) const = 0;
 };
 

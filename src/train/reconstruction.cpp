@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/error.hpp"
 #include "base/random.hpp"
-#include "model/threads.hpp"
 
 namespace ae::train {
 namespace {
@@ -78,13 +78,21 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
   return order;
 }
 
+bool uses_dense_engine(const loss::Autoencoder& autoencoder, const TrainingOptions& options) {
+  if (options.engine == "autograd") return false;
+  auto complaints = DenseEngine::complaints(autoencoder, options);
+  if (!complaints.empty() && options.engine == "dense") throw UsageError(std::move(complaints));
+  return complaints.empty();
+}
+
 ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                                                  const model::Samples& held_out, const TrainingOptions& options)
-    : autoencoder_(autoencoder),
-      training_(training),
-      held_out_(held_out),
-      options_(options),
-      optimizer_(options.optimizer->build(autoencoder.network().parameters())) {
+    : autoencoder_(autoencoder), training_(training), held_out_(held_out), options_(options) {
+  if (uses_dense_engine(autoencoder, options)) {
+    dense_ = std::make_unique<DenseEngine>(autoencoder, training, held_out, options);
+    return;
+  }
+  optimizer_ = options.optimizer->build(autoencoder.network().parameters());
   for (const auto& [name, tensor] : autoencoder.network().parameters()) parameters_.push_back(tensor);
 }
 
@@ -102,6 +110,7 @@ at::Tensor ReconstructionObjective::emphasis(const model::Batch& input, const mo
 
 std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t>& samples,
                                                   const StepContext& context) {
+  if (dense_) return dense_->step(samples, context);
   torch::manual_seed(context.key);
   autoencoder_.network().set_training(true);
   const auto target = training_.batch(samples).repeated(autoencoder_.members());
@@ -131,16 +140,23 @@ bool ReconstructionObjective::side_by_side() const {
 }
 
 std::vector<double> ReconstructionObjective::backward_side_by_side(const model::Batch& input,
-                                                                   const model::Batch& target, double epoch) const {
+                                                                   const model::Batch& target, double epoch) {
   const std::int64_t members = autoencoder_.members();
   const std::int64_t count = target.samples() / members;
   std::vector<std::vector<double>> losses(static_cast<std::size_t>(members));
-  model::share_out(members, 1, [&](std::int64_t m, std::int64_t) {
+  if (!crew_) {
+    const auto useful = std::min<std::int64_t>(members, model::threads_in_use());
+    crew_ = std::make_unique<model::Crew>(static_cast<int>(useful));
+  }
+  const int threads = at::get_num_threads();
+  at::set_num_threads(1);  // of the calling thread; the crew's others have one each
+  crew_->share_out(members, [&](std::int64_t m, int) {
     const auto block = [&](const model::Batch& batch) {
       return model::Batch{batch.values.narrow(0, m * count, count), batch.observed.narrow(0, m * count, count)};
     };
     losses[static_cast<std::size_t>(m)] = backward(autoencoder_.member(m), block(input), block(target), epoch);
   });
+  at::set_num_threads(threads);
   std::vector<double> mean(losses.front().size(), 0.0);
   for (const auto& own : losses) {
     for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += own[i] / static_cast<double>(members);
@@ -150,6 +166,7 @@ std::vector<double> ReconstructionObjective::backward_side_by_side(const model::
 
 // The held-out rows are corrupted as in training, but by the same draws every time.
 std::vector<double> ReconstructionObjective::validate() {
+  if (dense_) return dense_->validate();
   const torch::NoGradGuard no_grad;
   torch::manual_seed(stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption"));
   autoencoder_.network().set_training(false);
@@ -165,6 +182,13 @@ std::vector<double> ReconstructionObjective::validate() {
   }
   for (double& sum : sums) sum /= static_cast<double>(held_out_.size());
   return sums;
+}
+
+void ReconstructionObjective::save_optimizer(Arrays& arrays) const {
+  dense_ ? dense_->save_optimizer(arrays) : optimizer_->save("optimizer.", arrays);
+}
+void ReconstructionObjective::restore_optimizer(const Arrays& arrays) {
+  dense_ ? dense_->restore_optimizer(arrays) : optimizer_->restore("optimizer.", arrays);
 }
 
 }  // namespace ae::train

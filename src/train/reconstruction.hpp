@@ -4,7 +4,9 @@
 #include <memory>
 
 #include "loss/autoencoder.hpp"
+#include "model/threads.hpp"
 #include "train/config.hpp"
+#include "train/dense_engine.hpp"
 #include "train/objective.hpp"
 
 namespace ae::train {
@@ -14,9 +16,12 @@ namespace ae::train {
 std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, const model::Samples& samples,
                                          double share);
 
+// Whether options.engine makes the dense engine train the pair. UsageError when it must but cannot.
+bool uses_dense_engine(const loss::Autoencoder& autoencoder, const TrainingOptions& options);
+
 class ReconstructionObjective final : public Objective {
  public:
-  // Everything referred to must outlive the objective. `held_out` may be empty.
+  // Everything referred to must outlive the objective. `held_out` may be empty. Errors: see uses_dense_engine().
   ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                           const model::Samples& held_out, const TrainingOptions& options);
 
@@ -28,8 +33,8 @@ class ReconstructionObjective final : public Objective {
   bool has_validation() const override { return held_out_.size() > 0; }
   std::vector<double> validate() override;
   model::NamedTensors weights() const override { return autoencoder_.network().state(); }
-  void save_optimizer(Arrays& arrays) const override { optimizer_->save("optimizer.", arrays); }
-  void restore_optimizer(const Arrays& arrays) override { optimizer_->restore("optimizer.", arrays); }
+  void save_optimizer(Arrays& arrays) const override;
+  void restore_optimizer(const Arrays& arrays) override;
 
  private:
   model::Batch corrupted(model::Batch batch) const;
@@ -38,14 +43,16 @@ class ReconstructionObjective final : public Objective {
   bool side_by_side() const;
   std::vector<double> backward(const loss::Autoencoder& autoencoder, const model::Batch& input,
                                const model::Batch& target, double epoch) const;
-  std::vector<double> backward_side_by_side(const model::Batch& input, const model::Batch& target, double epoch) const;
+  std::vector<double> backward_side_by_side(const model::Batch& input, const model::Batch& target, double epoch);
 
   loss::Autoencoder& autoencoder_;
   const model::Samples& training_;
   const model::Samples& held_out_;
   const TrainingOptions& options_;
-  std::unique_ptr<Optimizer> optimizer_;
+  std::unique_ptr<DenseEngine> dense_;    // does the steps; null: autograd does,
+  std::unique_ptr<Optimizer> optimizer_;  // with this
   std::vector<at::Tensor> parameters_;
+  std::unique_ptr<model::Crew> crew_;  // for members side by side
 };
 
 }  // namespace ae::train

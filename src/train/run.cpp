@@ -192,6 +192,8 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   // A step is a forward pass and about twice as much for the gradients.
   double step_operations =
       3 * autoencoder.network().operations(data.domain) * static_cast<double>(config.training.batch_size);
+  // The dense engine hands over whole members, which pays much sooner; a network alone it keeps on one thread.
+  if (uses_dense_engine(autoencoder, config.training) && autoencoder.members() > 1) step_operations *= 20;
   // A head that does not ask the network is most of the work, and shares it out itself.
   const bool by_head = !config.score->asks_network();
   if (by_head) step_operations = std::max(step_operations, 1e9);

@@ -163,6 +163,7 @@ def test_what_cannot_be_trained_on_is_one_clear_line(run, boards, tmp_path):
     assert skipped.code == 0 and "001.png" in skipped.stderr
     (tmp_path / "boards/train/good/001.png").write_bytes(good)
     fails(2, "/model/type", "conv", more=["--set", '/model={"type": "dense"}'])
+    fails(2, "/model/type", "dense engine", "autograd", more=["--set", "/training/engine=dense"])
     fails(2, "/data/tile/stride", more=["--set", "/data/tile/stride=60"])
     rate = train(run, boards, "diverged", "--set", "/training/learning_rate=1e6", "--set", "/training/optimizer/type=sgd")
     assert rate.code == 1 and "epoch 1" in rate.stderr

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from support import CONFIGS, FAST, WDBC, needs_torch, one_error, read_safetensors, rows_of, wait_for
+from support import CONFIGS, FAST, WDBC, needs_torch, one_error, read_safetensors, rows_of, split_safetensors, wait_for
 
 pytestmark = needs_torch
 
@@ -115,7 +115,7 @@ class Sitting:
         return self.process.returncode, told.decode()
 
 
-# Long enough to be interrupted; the slower engine gives the time for it.
+# Long enough to be interrupted; the slower engine gives the time for it, or wide layers do.
 LONG = ["--set", "/training/epochs=300", "--set", "/training/early_stopping/patience=0", "--set",
         "/training/engine=autograd"]
 
@@ -193,6 +193,55 @@ def test_kill_9_at_ten_moments_ends_with_the_same_bytes(bin_folder, run, tmp_pat
     assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted(*settings)
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
         "config.json", "metrics.csv", "model.safetensors", "run.json"]
+
+
+DENSE = ("--set", "/training/engine=dense", "--set", "/model/hidden=[384, 128]", "--set", "/model/norm=batch", "--set",
+         "/model/dropout=0.1", "--set", "/model/members=2", "--set", "/training/corruption=[{\"type\": \"mask\"}]")
+
+
+def test_the_dense_engine_killed_at_six_moments_ends_with_the_same_bytes(bin_folder, run, tmp_path, uninterrupted):
+    settings = (*DENSE, "--set", "/training/checkpoint/seconds=0.02")
+    chance = random.Random(6)
+    state = tmp_path / "run/state.safetensors"
+    hits = 0
+    for _ in range(6):
+        before = state.stat().st_mtime_ns if state.exists() else None
+        sitting = Sitting(bin_folder, tmp_path, *settings)
+        wait_for(lambda: (state.exists() and state.stat().st_mtime_ns != before) or sitting.process.poll() is not None)
+        time.sleep(chance.uniform(0, 0.03))
+        hits += sitting.end(signal.SIGKILL)[0] == -signal.SIGKILL
+    assert hits >= 4
+    assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings).code == 0
+    assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted(*settings)
+
+
+def test_the_dense_engine_answers_alike_on_any_number_of_threads(run, tmp_path):
+    weights = []
+    for threads in ("1", "2"):
+        done = run("ae-train", CONFIG, "--out", threads, *FEW, *DENSE, "--threads", threads)
+        assert (done.code, done.stderr) == (0, "")
+        header, tensors = split_safetensors((tmp_path / threads / "model.safetensors").read_bytes())
+        weights.append({name: tensors[slice(*entry["data_offsets"])]
+                        for name, entry in header.items() if name.startswith("model.")})
+    assert weights[0] == weights[1]
+
+
+def test_engines_learn_alike(run, tmp_path):
+    losses = {}
+    for engine in ("auto", "dense", "autograd"):
+        done = run("ae-train", CONFIG, "--out", engine, "-q", "--set", f"/training/engine={engine}", "--set",
+                   "/training/epochs=40", "--set", "/training/corruption=[]")
+        assert (done.code, done.stderr) == (0, "")
+        losses[engine] = [float(row["validation_loss"]) for row in rows_of((tmp_path / engine / "metrics.csv").read_text())]
+    assert losses["auto"] == losses["dense"]
+    assert losses["dense"] == pytest.approx(losses["autograd"], rel=1e-3)
+    assert losses["dense"] != losses["autograd"]  # or there would be nothing to compare
+
+
+def test_the_dense_engine_tells_that_training_diverged(run):
+    told = run("ae-train", CONFIG, "--out", "run", "-q", "--set", "/training/engine=dense", "--set",
+               "/training/learning_rate=1e6", "--set", '/training/optimizer={"type": "sgd"}')
+    one_error(told, 1, "training diverged", "learning_rate")
 
 
 def test_checkpoints_every_few_epochs_survive_kill_9(bin_folder, run, tmp_path, uninterrupted):

@@ -1,0 +1,355 @@
+#include "train/dense_engine.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/random.hpp"
+#include "model/dense_forward.hpp"
+#include "model/kernels.hpp"
+#include "model/threads.hpp"
+
+namespace ae::train {
+namespace {
+
+constexpr std::int64_t kValidationRows = 256;
+
+using model::DenseForward;
+using model::PlainRows;
+
+// Rows and what each cell counts: observed / #observed of the row.
+struct Rows : PlainRows {
+  const float* share = nullptr;
+};
+
+// Memory for one batch of one member; a thread has one.
+struct Workspace {
+  std::int64_t rows = 0;  // room for so many
+  DenseForward::Workspace forward;
+  model::Arena arena;
+  float *values = nullptr, *observed = nullptr, *share = nullptr, *cell_scratch = nullptr;
+  float *gradient = nullptr, *next_gradient = nullptr;
+  float *mean_gradient = nullptr, *log_variance_gradient = nullptr;
+  std::vector<float> loss_scratch;
+};
+
+void share_of_cells(const float* observed, std::int64_t rows, std::int64_t elements, float* share) {
+  for (std::int64_t i = 0; i < rows; ++i, observed += elements, share += elements) {
+    float count = 0;
+    for (std::int64_t e = 0; e < elements; ++e) count += observed[e];
+    const float each = 1 / std::max(count, 1.0f);
+    for (std::int64_t e = 0; e < elements; ++e) share[e] = observed[e] * each;
+  }
+}
+
+model::Batch all_of(const model::Samples& samples) {
+  if (samples.size() == 0) return {};
+  const auto all = samples.range(0, samples.size());
+  return {all.values.contiguous(), all.observed.contiguous()};
+}
+
+}  // namespace
+
+class DenseEngine::Implementation {
+ public:
+  Implementation(loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
+                 const TrainingOptions& options)
+      : loss_(autoencoder.loss()),
+        options_(options),
+        parameters_(autoencoder.network().parameters()),
+        weights_(autoencoder.network().gather_parameters()),
+        gradients_(torch::zeros_like(weights_)),
+        optimizer_(options.optimizer->build_fused(parameters_, weights_)),
+        plan_(std::make_shared<const model::DensePlan>(*autoencoder.network().dense_plan())),
+        training_(all_of(training)),
+        held_out_(all_of(held_out)),
+        elements_(static_cast<std::int64_t>(autoencoder.elements().size())),
+        member_size_(weights_.size(1)),
+        crew_(static_cast<int>(std::min<std::int64_t>(plan_->members, model::threads_in_use()))),
+        workspaces_(static_cast<std::size_t>(crew_.size())) {
+    for (const auto& element : autoencoder.elements()) categorical_.push_back(element.categorical());
+    for (std::int64_t m = 0; m < plan_->members; ++m) members_.emplace_back(plan_, m);
+    const auto& layers = members_.front().layers();
+    for (const auto& layer : layers) {
+      const auto shares = [&](const DenseForward::Layer& other) {
+        return !layer.affine.tied && other.affine.tied && other.affine.weight == layer.affine.weight;
+      };
+      shared_.push_back(std::any_of(layers.begin(), layers.end(), shares));
+    }
+  }
+
+  std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) {
+    const model::SerialBlas serial;
+    const Rows rows = gather(samples);
+    optimizer_->begin_step(context.learning_rate);
+    const std::size_t parts = loss_.part_names().size();
+    member_parts_.assign(static_cast<std::size_t>(plan_->members) * parts, 0.0);
+    crew_.share_out(plan_->members, [&](std::int64_t member, int thread) {
+      auto& workspace = workspaces_[static_cast<std::size_t>(thread)];
+      double* own_parts = member_parts_.data() + static_cast<std::size_t>(member) * parts;
+      const auto key = stream_key(context.key, "member", static_cast<std::uint64_t>(member));
+      evaluate(workspace, member, rows, true, key, context.epoch, own_parts);
+      backward(workspace, member, rows.count);
+      float* gradients = gradients_.data_ptr<float>() + member * member_size_;
+      float factor = 1;
+      if (options_.clip_gradient) {
+        const double norm = std::sqrt(model::sum_of_squares(gradients, member_size_));
+        factor = static_cast<float>(std::min(1.0, *options_.clip_gradient / (norm + 1e-6)));
+      }
+      optimizer_->update(member * member_size_, member_size_, gradients, factor);
+    });
+    return totals(member_parts_, static_cast<double>(plan_->members));
+  }
+
+  // Corrupted as in training, but by the same draws every time.
+  std::vector<double> validate() {
+    const model::SerialBlas serial;
+    const std::size_t parts = loss_.part_names().size();
+    const std::int64_t rows = held_out_.samples();
+    const std::int64_t pieces = (rows + kValidationRows - 1) / kValidationRows;
+    std::vector<double> sums(static_cast<std::size_t>(pieces * plan_->members) * parts, 0.0);
+    const auto key = stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption");
+    crew_.share_out(pieces * plan_->members, [&](std::int64_t task, int thread) {
+      auto& workspace = workspaces_[static_cast<std::size_t>(thread)];
+      const std::int64_t member = task / pieces, begin = task % pieces * kValidationRows;
+      const std::int64_t count = std::min(kValidationRows, rows - begin);
+      reserve(workspace, count);
+      const float* observed = held_out_.observed.data_ptr<float>() + begin * elements_;
+      share_of_cells(observed, count, elements_, workspace.share);
+      double* own_parts = sums.data() + static_cast<std::size_t>(task) * parts;
+      const Rows target{{count, held_out_.values.data_ptr<float>() + begin * elements_, observed}, workspace.share};
+      evaluate(workspace, member, target, false,
+               stream_key(key, "piece", static_cast<std::uint64_t>(member), static_cast<std::uint64_t>(begin)),
+               loss::kRamped, own_parts);
+      for (std::size_t p = 0; p < parts; ++p) own_parts[p] *= static_cast<double>(count);
+    });
+    return totals(sums, static_cast<double>(rows * plan_->members));
+  }
+
+  model::NamedTensors gradients() const {
+    model::NamedTensors views;
+    for (const auto& [name, parameter] : parameters_) {
+      views.emplace_back(name,
+                         gradients_.as_strided(parameter.sizes(), parameter.strides(), parameter.storage_offset()));
+    }
+    return views;
+  }
+
+  FusedOptimizer& optimizer() { return *optimizer_; }
+
+ private:
+  // [total, parts...] of sums that come part by part.
+  std::vector<double> totals(const std::vector<double>& sums, double divisor) const {
+    const std::size_t parts = loss_.part_names().size();
+    std::vector<double> losses(1 + parts, 0.0);
+    for (std::size_t i = 0; i < sums.size(); ++i) losses[1 + i % parts] += sums[i];
+    for (std::size_t p = 1; p <= parts; ++p) losses[0] += losses[p] /= divisor;
+    return losses;
+  }
+
+  Rows gather(const std::vector<std::int64_t>& samples) {
+    const auto count = static_cast<std::int64_t>(samples.size());
+    const auto size = static_cast<std::size_t>(count * elements_);
+    if (target_.size() < 3 * size) target_.resize(3 * size);
+    float* values = target_.data();
+    float* observed = values + size;
+    const float* all_values = training_.values.data_ptr<float>();
+    const float* all_observed = training_.observed.data_ptr<float>();
+    for (std::int64_t i = 0; i < count; ++i) {
+      const std::int64_t from = samples[static_cast<std::size_t>(i)] * elements_;
+      std::copy(all_values + from, all_values + from + elements_, values + i * elements_);
+      std::copy(all_observed + from, all_observed + from + elements_, observed + i * elements_);
+    }
+    share_of_cells(observed, count, elements_, observed + size);
+    return {{count, values, observed}, observed + size};
+  }
+
+  // Lays the workspace out anew when the batch is larger than any before.
+  void reserve(Workspace& w, std::int64_t rows) const {
+    if (rows <= w.rows) return;
+    w.rows = rows;
+    const std::int64_t cells = rows * elements_, widest = members_.front().widest();
+    const std::int64_t codes = members_.front().variational() ? rows * members_.front().log_variance().out : 0;
+    w.arena.lay_out([&](const auto& take) {
+      for (auto* array : {&w.values, &w.observed, &w.share}) *array = take(cells);
+      w.cell_scratch = take(3 * cells);
+      for (auto* array : {&w.gradient, &w.next_gradient}) *array = take(rows * widest);
+      for (auto* array : {&w.mean_gradient, &w.log_variance_gradient}) *array = take(codes);
+    });
+  }
+
+  // Forward pass and loss: adds to parts[term] its mean over the rows; leaves in the workspace what backward() needs.
+  void evaluate(Workspace& w, std::int64_t member, const Rows& target, bool training, std::uint64_t key, double epoch,
+                double* parts) const {
+    reserve(w, target.count);
+    const DenseForward& network = members_[static_cast<std::size_t>(member)];
+    const Rows input = corrupted(w, target, key);
+    const float* prediction = network.run(w.forward, input, training, key);
+    loss::Composition::FusedBatch batch{target.count, 0, prediction, target.values, input.share, nullptr, nullptr};
+    loss::Composition::FusedGradient gradient{w.gradient, nullptr, nullptr};
+    if (network.variational()) {
+      batch.latent = network.log_variance().out;
+      batch.mean = w.forward.layers[plan_->bottleneck].value;
+      batch.log_variance = w.forward.log_variance;
+      gradient.mean = w.mean_gradient;
+      gradient.log_variance = w.log_variance_gradient;
+      std::fill(w.mean_gradient, w.mean_gradient + target.count * batch.latent, 0.0f);
+      std::fill(w.log_variance_gradient, w.log_variance_gradient + target.count * batch.latent, 0.0f);
+    }
+    loss_.fused(batch, epoch, gradient, parts, w.loss_scratch);
+  }
+
+  // What the network sees of the rows; `share` is that of the loss.
+  Rows corrupted(Workspace& w, const Rows& target, std::uint64_t key) const {
+    if (options_.corruption.empty()) return target;
+    const std::int64_t cells = target.count * elements_;
+    std::copy(target.values, target.values + cells, w.values);
+    std::copy(target.observed, target.observed + cells, w.observed);
+    std::uint64_t order = 0;
+    for (const auto& corruption : options_.corruption) {
+      corruption->corrupt({target.count, elements_, w.values, w.observed, &categorical_, w.cell_scratch},
+                          stream_key(key, "corruption", order++));
+    }
+    if (options_.emphasis == 1) return {{target.count, w.values, w.observed}, target.share};
+    const auto emphasis = static_cast<float>(options_.emphasis);
+    for (std::int64_t i = 0; i < cells; ++i) {
+      const bool changed = w.values[i] != target.values[i] || w.observed[i] != target.observed[i];
+      w.share[i] = target.share[i] * (changed ? emphasis : 1.0f);
+    }
+    return {{target.count, w.values, w.observed}, w.share};
+  }
+
+  // Where the gradient of a parameter goes.
+  float* gradient_of(const float* parameter) {
+    return gradients_.data_ptr<float>() + (parameter - weights_.data_ptr<float>());
+  }
+
+  // Gradients of the weights, from the gradient of the outputs in w.gradient. A weight that two layers share adds up.
+  void backward(Workspace& w, std::int64_t member, std::int64_t rows) {
+    const DenseForward& network = members_[static_cast<std::size_t>(member)];
+    const auto& layers = network.layers();
+    for (std::size_t l = layers.size(); l-- > 0;) {
+      const auto& layer = layers[l];
+      const auto& own = w.forward.layers[l];
+      const std::int64_t width = layer.affine.out;
+      const bool draws = network.variational() && l == plan_->bottleneck;
+      if (draws) {  // w.gradient is that of the code drawn
+        for (std::int64_t i = 0; i < rows * width; ++i) {
+          const float of_code = w.gradient[i] * w.forward.noise[i] * 0.5f * w.forward.deviation[i];
+          w.log_variance_gradient[i] = (w.log_variance_gradient[i] + of_code) * w.forward.inside[i];
+          w.gradient[i] += w.mean_gradient[i];
+        }
+      }
+      float* bias_gradient = gradient_of(layer.affine.bias);
+      if (layer.activation) model::multiply_and_sum_columns(own.slope, rows, width, w.gradient, bias_gradient);
+      if (layer.norm != model::NormKind::none) {
+        const auto normalise_backward =
+            layer.norm == model::NormKind::batch ? model::normalise_columns_backward : model::normalise_rows_backward;
+        normalise_backward(own.normalised, own.inverse_deviation, layer.scale, rows, width, gradient_of(layer.scale),
+                           gradient_of(layer.shift), w.gradient);
+      }
+      if (!layer.activation || layer.norm != model::NormKind::none) {
+        model::sum_columns(w.gradient, rows, width, bias_gradient);
+      }
+      const float* x = network.input_of(w.forward, l);
+      float* x_gradient = l > 0 || !network.embeddings().empty() ? w.next_gradient : nullptr;
+      differentiate(layer.affine, shared_[l], x, w.gradient, rows, x_gradient, 0);
+      if (draws) {
+        model::sum_columns(w.log_variance_gradient, rows, width, gradient_of(network.log_variance().bias));
+        differentiate(network.log_variance(), false, x, w.log_variance_gradient, rows, x_gradient, 1);
+      }
+      std::swap(w.gradient, w.next_gradient);
+    }
+    leave(network, w.forward.entered, w.gradient);
+  }
+
+  // Of an affine layer: from its output's gradient those of the weight and, plus beta times the one before, of x. The
+  // decoder comes first, so the gradient of a weight that it shares is there already.
+  void differentiate(const DenseForward::Affine& affine, bool shared, const float* x, const float* gradient,
+                     std::int64_t rows, float* x_gradient, float beta) {
+    float* own = gradient_of(affine.weight);
+    if (affine.tied) {
+      model::multiply_matrices(true, false, affine.in, affine.out, rows, x, gradient, 0, own);
+    } else {
+      model::multiply_matrices(true, false, affine.out, affine.in, rows, gradient, x, shared ? 1.0f : 0.0f, own);
+    }
+    if (x_gradient == nullptr) return;
+    model::multiply_matrices(false, affine.tied, rows, affine.in, affine.out, gradient, affine.weight, beta,
+                             x_gradient);
+  }
+
+  // The embeddings, from the gradient of the input.
+  void leave(const DenseForward& network, const PlainRows& entered, const float* input_gradient) {
+    const auto& stem = plan_->stem;
+    std::int64_t first = std::ssize(stem.numeric);
+    for (std::size_t c = 0; c < network.embeddings().size(); ++c) {
+      const auto size = stem.embeddings[c].size(-1);
+      float* own = gradient_of(network.embeddings()[c]);
+      std::fill(own, own + stem.codes[c] * size, 0.0f);
+      for (std::int64_t i = 0; i < entered.count; ++i) {
+        const float seen = entered.observed[i * elements_ + stem.categorical[c]];
+        const float* from = input_gradient + i * stem.inputs + first;
+        float* to = own + network.code_of(entered, i, c) * size;
+        for (std::int64_t k = 0; k < size; ++k) to[k] += from[k] * seen;
+      }
+      first += size;
+    }
+  }
+
+  const loss::Composition& loss_;
+  const TrainingOptions& options_;
+  model::NamedTensors parameters_;
+  at::Tensor weights_;    // [members, member_size_]
+  at::Tensor gradients_;  // likewise
+  std::unique_ptr<FusedOptimizer> optimizer_;
+  std::shared_ptr<const model::DensePlan> plan_;
+  model::Batch training_, held_out_;
+  std::int64_t elements_;
+  std::int64_t member_size_;
+  model::Crew crew_;
+  std::vector<Workspace> workspaces_;  // one per thread
+  std::vector<bool> categorical_;
+  std::vector<DenseForward> members_;
+  std::vector<bool> shared_;   // of each layer: its weight is also a tied layer's
+  std::vector<float> target_;  // values, observed, share of the batch
+  std::vector<double> member_parts_;
+};
+
+std::vector<std::string> DenseEngine::complaints(const loss::Autoencoder& autoencoder, const TrainingOptions& options) {
+  std::vector<std::string> lines;
+  const auto complain = [&](const std::string& pointer, const std::string& what) {
+    lines.push_back(pointer + ": the dense engine " + what + "; use \"auto\" or \"autograd\"");
+  };
+  if (!autoencoder.network().dense_plan()) {
+    complain("/model/type", "trains fully connected networks of tables only");
+    return lines;
+  }
+  if (autoencoder.network().parameters().front().second.scalar_type() != torch::kFloat32) {
+    complain("/model", "computes in float32 only");
+  }
+  for (const auto& pointer : autoencoder.loss().not_fused()) complain(pointer, "has no kernel for this loss term");
+  for (std::size_t i = 0; i < options.corruption.size(); ++i) {
+    if (options.corruption[i]->fused()) continue;
+    complain("/training/corruption/" + std::to_string(i), "has no kernel for this corruption");
+  }
+  if (!options.optimizer->fused()) complain("/training/optimizer", "has no kernel for this optimiser");
+  return lines;
+}
+
+DenseEngine::DenseEngine(loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
+                         const TrainingOptions& options)
+    : implementation_(std::make_unique<Implementation>(autoencoder, training, held_out, options)) {}
+DenseEngine::~DenseEngine() = default;
+
+std::vector<double> DenseEngine::step(const std::vector<std::int64_t>& samples, const StepContext& context) {
+  return implementation_->step(samples, context);
+}
+std::vector<double> DenseEngine::validate() { return implementation_->validate(); }
+void DenseEngine::save_optimizer(Arrays& arrays) const { implementation_->optimizer().save("optimizer.", arrays); }
+void DenseEngine::restore_optimizer(const Arrays& arrays) {
+  implementation_->optimizer().restore("optimizer.", arrays);
+}
+model::NamedTensors DenseEngine::gradients() const { return implementation_->gradients(); }
+
+}  // namespace ae::train
