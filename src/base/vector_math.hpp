@@ -21,6 +21,9 @@
 
 namespace ae {
 
+// 1.5 * 2^23: adding it rounds to a whole number, whose two's complement the low bits of the sum then hold.
+constexpr float kRoundingShift = 12582912.0f;
+
 // e^x as 2^n (1 + p) with |x - n ln 2| <= ln(2) / 2.
 struct SplitExponential {
   float scale;  // 2^n
@@ -30,9 +33,8 @@ struct SplitExponential {
 AE_INLINE SplitExponential split_exponential(float x) {
   x = x < -87.0f ? -87.0f : x;
   x = x > 88.0f ? 88.0f : x;
-  constexpr float kShift = 12582912.0f;  // 1.5 * 2^23: adding it rounds to a whole number, kept in the low bits
-  const float shifted = x * 1.44269504f + kShift;
-  const float n = shifted - kShift;
+  const float shifted = x * 1.44269504f + kRoundingShift;
+  const float n = shifted - kRoundingShift;
   // ln 2 in two parts, the first with few digits, so that n times it is exact.
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   // Taylor series; the next term is below 1e-8 of the first.
@@ -118,8 +120,9 @@ struct Circle {
 };
 AE_INLINE Circle circle(float u) {
   // A quarter turn around the nearest multiple of it: |a| <= pi / 4.
-  const auto quarter = static_cast<std::int32_t>(4 * u + 0.5f);
-  const float a = (u - 0.25f * static_cast<float>(quarter)) * 6.28318531f;
+  const float shifted = 4 * u + kRoundingShift;
+  const auto quarter = std::bit_cast<std::int32_t>(shifted);
+  const float a = (u - 0.25f * (shifted - kRoundingShift)) * 6.28318531f;
   const float z = a * a;
   const float c = 1 + z * (-1.0f / 2 + z * (1.0f / 24 + z * (-1.0f / 720 + z * (1.0f / 40320))));
   const float s = a * (1 + z * (-1.0f / 6 + z * (1.0f / 120 + z * (-1.0f / 5040))));

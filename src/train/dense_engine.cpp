@@ -66,6 +66,8 @@ class DenseEngine::Implementation {
         held_out_(all_of(held_out)),
         elements_(static_cast<std::int64_t>(autoencoder.elements().size())),
         member_size_(weights_.size(1)),
+        weight_data_(weights_.data_ptr<float>()),
+        gradient_data_(gradients_.data_ptr<float>()),
         crew_(static_cast<int>(std::min<std::int64_t>(plan_->members, model::threads_in_use()))),
         workspaces_(static_cast<std::size_t>(crew_.size())) {
     for (const auto& element : autoencoder.elements()) categorical_.push_back(element.categorical());
@@ -91,7 +93,7 @@ class DenseEngine::Implementation {
       const auto key = stream_key(context.key, "member", static_cast<std::uint64_t>(member));
       evaluate(workspace, member, rows, true, key, context.epoch, own_parts);
       backward(workspace, member, rows.count);
-      float* gradients = gradients_.data_ptr<float>() + member * member_size_;
+      float* gradients = gradient_data_ + member * member_size_;
       float factor = 1;
       if (options_.clip_gradient) {
         const double norm = std::sqrt(model::sum_of_squares(gradients, member_size_));
@@ -221,9 +223,7 @@ class DenseEngine::Implementation {
   }
 
   // Where the gradient of a parameter goes.
-  float* gradient_of(const float* parameter) {
-    return gradients_.data_ptr<float>() + (parameter - weights_.data_ptr<float>());
-  }
+  float* gradient_of(const float* parameter) { return gradient_data_ + (parameter - weight_data_); }
 
   // Gradients of the weights, from the gradient of the outputs in w.gradient. A weight that two layers share adds up.
   void backward(Workspace& w, std::int64_t member, std::int64_t rows) {
@@ -307,6 +307,8 @@ class DenseEngine::Implementation {
   model::Batch training_, held_out_;
   std::int64_t elements_;
   std::int64_t member_size_;
+  const float* weight_data_;  // of weights_
+  float* gradient_data_;      // of gradients_
   model::Crew crew_;
   std::vector<Workspace> workspaces_;  // one per thread
   std::vector<bool> categorical_;
