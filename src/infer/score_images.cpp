@@ -205,6 +205,7 @@ class ImageScorer {
   }
   std::string threshold_rule() const {
     if (options_.threshold) return "given";
+    if (options_.fdr) return "the false discovery rate decides by all images together";
     return "p-value of at most " + number_text(options_.alpha.value_or(0.01)) + " against " +
            std::to_string(checkpoint_.calibration().size()) + " held-out good images";
   }
