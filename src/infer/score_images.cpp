@@ -149,7 +149,7 @@ class ImageScorer {
         options_.pixel_threshold ? *options_.pixel_threshold : head_.pixel_threshold(options_.pixel_alpha);
     rule_.peak = rule_.threshold;
     if (head_.calibrated()) {
-      const double region_alpha = options_.region_alpha.value_or(options_.pixel_threshold ? 1 : 0.06);
+      const double region_alpha = options_.region_alpha.value_or(options_.pixel_threshold ? 1 : 0.05);
       rule_.peak = std::max(rule_.peak, head_.peak_threshold(region_alpha));
     }
     rule_.minimum_area = options_.minimum_area;
