@@ -12,7 +12,7 @@
 #include "base/text.hpp"
 
 #ifdef USE_C10D_GLOO
-#include <arpa/inet.h>
+#include <dlfcn.h>
 #include <netdb.h>
 #include <sys/socket.h>
 #include <torch/torch.h>
@@ -122,11 +122,20 @@ using std::chrono::milliseconds;
 // LibTorch's messages without what is for its developers.
 std::string first_line(const std::exception& error) {
   const auto* own = dynamic_cast<const c10::Error*>(&error);
-  const std::string text = own != nullptr ? own->what_without_backtrace() : error.what();
-  return text.substr(0, text.find('\n'));
+  std::string text = own != nullptr ? own->what_without_backtrace() : error.what();
+  text.resize(std::min(text.size(), text.find('\n')));
+  if (text.starts_with("[./") || text.starts_with("[/")) text.erase(0, text.find("] ") + 2);  // place in the source
+  while (text.ends_with('.')) text.pop_back();
+  return text;
 }
 
 std::string seconds_text(milliseconds time) { return number_text(static_cast<double>(time.count()) / 1000) + " s"; }
+
+// LibTorch logs what it also throws. Where its log is glog, this is the level of --minloglevel.
+void quieten() {
+  constexpr int kFatal = 3;
+  if (void* level = dlsym(RTLD_DEFAULT, "_ZN3fLI17FLAGS_minloglevelE")) *static_cast<int*>(level) = kFatal;
+}
 
 // The address by which this machine reaches rank 0, and so the one by which the others reach it.
 std::string own_address(const World& world) {
@@ -152,7 +161,8 @@ std::string own_address(const World& world) {
     ::close(descriptor);
     if (told) return text;
   }
-  throw RunError("rank " + std::to_string(world.rank) + ": no network leads to MASTER_ADDR " + ae::quoted(world.address));
+  throw RunError("rank " + std::to_string(world.rank) + ": no network leads to MASTER_ADDR " +
+                 ae::quoted(world.address));
 }
 
 class Gloo final : public c10d::ProcessGroupGloo {
@@ -208,6 +218,7 @@ struct RollCall {
 class GlooGroup final : public Group {
  public:
   GlooGroup(const World& world, milliseconds timeout) : Group(world), timeout_(timeout) {
+    quieten();
     const std::string place = ae::quoted(world.address) + " port " + std::to_string(world.port);
     const std::string rank = "rank " + std::to_string(world.rank);
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");  // as in PyTorch
@@ -329,8 +340,7 @@ class GlooGroup final : public Group {
     const std::string who = names.empty()       ? "the connection to another rank"
                             : names.size() == 1 ? "rank " + names.front()
                                                 : "ranks " + ae::join(names);
-    throw RunError("rank " + std::to_string(world().rank) + " lost " + who + ", after at most " +
-                   seconds_text(timeout_) + " of silence (" + cause +
+    throw RunError("rank " + std::to_string(world().rank) + " lost " + who + " (" + cause +
                    "); what was saved last is intact, continue with --resume");
   }
 
