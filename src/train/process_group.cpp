@@ -224,19 +224,21 @@ class GlooGroup final : public Group {
     const char* interface = std::getenv("GLOO_SOCKET_IFNAME");  // as in PyTorch
     const bool named = interface != nullptr && *interface != '\0';
     const std::string own = named ? interface : own_address(world);
+    const std::string advice = "; check that all " + std::to_string(world.size) +
+                               " ranks run, that MASTER_ADDR and MASTER_PORT are the same for all, and that the port "
+                               "is free";
     try {
       c10d::TCPStoreOptions options;
       options.port = static_cast<std::uint16_t>(world.port);
       options.isServer = world.leader();
-      options.numWorkers = static_cast<std::size_t>(world.size);
+      options.waitWorkers = false;
       options.timeout = timeout;
       store_ = c10::make_intrusive<c10d::TCPStore>(world.address, options);
     } catch (const std::exception& error) {
-      throw RunError(rank + ": " + (world.leader() ? "the other ranks did not come to " : "rank 0 is not at ") + place +
-                     " within " + seconds_text(timeout) + " (" + first_line(error) + "); check that all " +
-                     std::to_string(world.size) +
-                     " ranks run, that MASTER_ADDR and MASTER_PORT are the same for all, and that the port is free");
+      throw RunError(rank + (world.leader() ? ": cannot listen at " : ": found no rank 0 at ") + place + " (" +
+                     first_line(error) + ")" + advice);
     }
+    await_all(rank, advice);
     try {
       auto options = Gloo::Options::create(timeout);
       options->devices.push_back(named ? Gloo::createDeviceForInterface(own) : Gloo::createDeviceForHostname(own));
@@ -300,6 +302,29 @@ class GlooGroup final : public Group {
     };
     return std::make_unique<Sum>(*this,
                                  torch::from_blob(numbers.data(), {static_cast<std::int64_t>(numbers.size())}, type));
+  }
+
+  void await_all(const std::string& rank, const std::string& advice) {
+    const auto key = [](int of) { return "here/" + std::to_string(of); };
+    std::vector<std::string> all, absent;
+    for (int of = 0; of < size(); ++of) all.push_back(key(of));
+    std::string cause;
+    try {
+      store_->set(key(world().rank), std::vector<std::uint8_t>{1});
+      store_->wait(all, timeout_);
+      return;
+    } catch (const std::exception& error) {
+      cause = first_line(error);
+    }
+    try {
+      for (int of = 0; of < size(); ++of) {
+        if (!store_->check({key(of)})) absent.push_back(std::to_string(of));
+      }
+    } catch (const std::exception&) {
+      absent = {"0"};
+    }
+    throw RunError(rank + ": waited " + seconds_text(timeout_) + " in vain for rank" +
+                   (absent.size() == 1 ? " " : "s ") + ae::join(absent) + " (" + cause + ")" + advice);
   }
 
   // Whoever hangs up before the others have all that it sent, is lost to them.
