@@ -1,13 +1,21 @@
 // ae-score: how strange is each sample, and where?
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
 #include <limits>
+#include <optional>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/world.hpp"
 #include "infer/score_table.hpp"
 #include "model_program.hpp"
 #include "score_images.hpp"
 
 namespace {
+
+namespace fs = std::filesystem;
 
 const ae::cli::Program kProgram{
     "ae-score",
@@ -40,7 +48,11 @@ void declare(CLI::App& app, Options& options) {
                  "Tables to score (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec "
                  "roots, patterns, .txt lists, files, IDX, NPY")
       ->required();
-  app.add_option("-o,--output", options.output, "Where the scores go (default: standard output)")->type_name("FILE");
+  app.add_option(
+         "-o,--output", options.output,
+         "Where the scores go (default: standard output); of several processes that a cluster's launcher started, "
+         "a folder for part-00000.csv and so on, and _SUCCESS when all are there")
+      ->type_name("FILE");
   auto* threshold =
       ae::cli::add_number(app, "--threshold", options.score.threshold, "Flag rows with this score or more",
                           -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::infinity());
@@ -82,6 +94,67 @@ int run_images(const Options& options, const ae::train::Checkpoint& checkpoint, 
   return options.fail_on_anomaly && totals.flagged > 0 ? static_cast<int>(ae::ExitCode::anomalies_found) : 0;
 }
 
+// A folder that several processes write parts of one output to. They share nothing but the folder: whoever finds that
+// all parts are there says so by the file _SUCCESS.
+class Parts {
+ public:
+  Parts(const Options& options, const ae::World& world, bool overwrite) : folder_(options.output), world_(world) {
+    const std::string started = std::to_string(world.size) + " processes were started together (by " + world.launcher +
+                                "'s environment variables)";
+    if (options.output == "-") throw ae::UsageError(started + "; name a folder for their parts with -o DIR");
+    if (options.score.fdr) {
+      throw ae::UsageError("--fdr needs all rows, and " + started + "; use --alpha, or start one process");
+    }
+    const auto& inputs = options.score.stream.inputs;
+    if (std::find(inputs.begin(), inputs.end(), "-") != inputs.end()) {
+      throw ae::UsageError("standard input (-) cannot be shared, and " + started + "; name a file");
+    }
+    std::error_code error;
+    fs::create_directories(folder_, error);
+    if (error) throw ae::RunError(folder_.string() + ": cannot create the folder: " + error.message());
+    for (const auto& name : names()) {
+      if (name == kSuccess && !overwrite) {
+        throw ae::UsageError((folder_ / name).string() +
+                             ": exists; use --force to replace it or choose another folder");
+      }
+      if (name.starts_with("part-") && name > part(world.size - 1)) {
+        throw ae::UsageError((folder_ / name).string() + ": belongs to a run of more processes; choose another folder");
+      }
+    }
+    fs::remove(folder_ / kSuccess, error);
+    if (overwrite) fs::remove(own(), error);
+  }
+  fs::path own() const { return folder_ / part(world_.rank); }
+  void finish() const {
+    const auto present = names();
+    for (int rank = 0; rank < world_.size; ++rank) {
+      if (!present.contains(part(rank))) return;
+    }
+    ae::write_file(folder_ / kSuccess, "");
+  }
+
+ private:
+  static constexpr const char* kSuccess = "_SUCCESS";
+  static std::string part(int rank) {
+    char name[24];
+    std::snprintf(name, sizeof name, "part-%05d.csv", rank);
+    return name;
+  }
+  // By reading the folder, which asks a network's file server anew; asking for a file may not.
+  std::set<std::string> names() const {
+    std::set<std::string> names;
+    std::error_code error;
+    for (fs::directory_iterator at(folder_, error), end; !error && at != end; at.increment(error)) {
+      names.insert(at->path().filename().string());
+    }
+    if (error) throw ae::RunError(folder_.string() + ": cannot read the folder: " + error.message());
+    return names;
+  }
+
+  fs::path folder_;
+  ae::World world_;
+};
+
 int run(Options& options, ae::cli::Context& context) {
   const bool flags = options.score.threshold || options.score.alpha || options.score.fdr || !options.summary.empty();
   if (options.fail_on_anomaly && !flags) {
@@ -93,13 +166,24 @@ int run(Options& options, ae::cli::Context& context) {
   options.score.watch_drift = options.fail_on_drift;
   options.score.exclude_rows = options.exclude_rows;
   options.score.only_rows = options.only_rows;
-  auto output = ae::Output::open(options.output, context.options.force);
+  options.score.world = ae::world_of_environment();
+  std::optional<Parts> parts;
+  if (options.score.world.size > 1) {
+    options.images.refuse_parts();
+    parts.emplace(options, options.score.world, context.options.force);
+  }
+  auto output = ae::Output::open(parts ? parts->own() : fs::path(options.output), context.options.force);
   if (!options.summary.empty()) options.score.threshold = ae::infer::threshold_of_summary(options.summary);
   const auto checkpoint = ae::apps::open_model(options.model, context);
-  if (checkpoint.images()) return run_images(options, checkpoint, output, context);
+  if (checkpoint.images()) {
+    const int code = run_images(options, checkpoint, output, context);
+    if (parts) parts->finish();
+    return code;
+  }
   options.images.refuse();
   const auto totals = ae::infer::score_table(checkpoint, options.score, output, context.reporter);
   output.commit();
+  if (parts) parts->finish();
   context.reporter.info(std::to_string(totals.rows) + " rows scored" +
                         (flags ? ", " + std::to_string(totals.flagged) + " flagged" : ""));
   const bool alarmed = (options.fail_on_anomaly && totals.flagged > 0) || (options.fail_on_drift && totals.drifted);

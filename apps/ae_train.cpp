@@ -1,8 +1,10 @@
 // ae-train: learns what normal looks like.
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/world.hpp"
 #include "config/document.hpp"
 #include "model_program.hpp"
 #include "train/run.hpp"
@@ -22,6 +24,7 @@ struct Options {
   std::string folder;
   std::vector<std::string> set;
   std::string data;
+  double peer_timeout = ae::train::kPeerTimeoutSeconds;
   bool resume = false;
   bool print_config = false;
   bool print_schema = false;
@@ -38,6 +41,9 @@ void declare(CLI::App& app, Options& options) {
       ->take_all();
   app.add_option("--data", options.data, "Training data; the same as --set /data/path=PATH")->type_name("PATH");
   app.add_flag("--resume", options.resume, "Continue an interrupted run in DIR, to the same bytes");
+  ae::cli::add_number(
+      app, "--peer-timeout", options.peer_timeout,
+      "Of several processes: seconds that a silent one is waited for before the others end (default 60)", 0.1, 1e6);
   app.add_flag("--print-config", options.print_config, "Print the whole resolved config and exit");
   app.add_flag("--print-schema", options.print_schema, "Print the JSON Schema of config files and exit");
   app.add_flag("--print-settings", options.print_settings,
@@ -71,7 +77,8 @@ int run(Options& options, ae::cli::Context& context) {
   }
   if (options.folder.empty()) throw ae::UsageError("no output folder given; add --out DIR");
   ae::train::run(config,
-                 {options.folder, options.resume, context.options.force, context.options.threads, context.arguments},
+                 {options.folder, options.resume, context.options.force, context.options.threads, context.arguments,
+                  ae::world_of_environment(), options.peer_timeout},
                  context.reporter);
   return 0;
 }

@@ -111,6 +111,16 @@ void ImageScoring::declare(CLI::App& app) {
 
 void ImageScoring::refuse() const { refuse_options(declared_, "is for models of images, and this is one of tables"); }
 
+void ImageScoring::refuse_parts() const {
+  for (const auto& [option, value] : {std::pair("--regions", &regions_), std::pair("--gallery", &gallery_)}) {
+    if (!value->empty()) {
+      throw UsageError(std::string(option) +
+                       " is one file of all images, and several processes score parts of them; "
+                       "leave it out, or start one process");
+    }
+  }
+}
+
 infer::ScoreImagesTotals ImageScoring::run(const infer::ScoreOptions& asked, const train::Checkpoint& checkpoint,
                                            Output& output, cli::Context& context) const {
   auto scoring = scoring_;
@@ -123,7 +133,9 @@ infer::ScoreImagesTotals ImageScoring::run(const infer::ScoreOptions& asked, con
   scoring.reconstructions = reconstructions_;
   scoring.regions = regions_;
   scoring.truth = truth_;
-  scoring.overwrite = context.options.force;
+  scoring.world = asked.world;
+  // Of several processes, the others write into the same folders.
+  scoring.overwrite = context.options.force || asked.world.size > 1;
   scoring.unreadable = unreadable_ == "stop"     ? infer::Unreadable::stop
                        : unreadable_ == "ignore" ? infer::Unreadable::ignore
                                                  : infer::Unreadable::report;

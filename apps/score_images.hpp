@@ -18,6 +18,9 @@ class ImageScoring {
   // UsageError when one of these options was given: a model of tables has no use for them.
   void refuse() const;
 
+  // UsageError when an option was given that several processes cannot serve.
+  void refuse_parts() const;
+
   // `asked` brings inputs and the rule for flagging. Commits `output`. InputError at the end when images were left out
   // that the user wants to hear of.
   infer::ScoreImagesTotals run(const infer::ScoreOptions& asked, const train::Checkpoint& checkpoint, Output& output,

@@ -8,6 +8,7 @@
 #   members   steps of eight networks at once, on one thread and on two
 #   fit       an epoch by the dense engine and by an eager PyTorch loop with a DataLoader
 #   process   the whole of ae-train and of a Python program that does the same
+#   gloo      an epoch of 784-256-64-256-784 by one process with one thread, and by two of them over Gloo on this machine
 #
 #   --repeats N    of each measurement (default: 5)
 #   --build DIR    a build with -DAETOOLS_BUILD_BENCHMARKS=ON (default: build/release)
@@ -38,15 +39,15 @@ while [ $# -gt 0 ]; do
       esac
       shift
       ;;
-    step | members | fit | process) groups+=("$1") ;;
+    step | members | fit | process | gloo) groups+=("$1") ;;
     *) fail 2 "unknown option or group $1; --help lists them" ;;
   esac
   shift
 done
-[ ${#groups[@]} -gt 0 ] || groups=(step members fit process)
+[ ${#groups[@]} -gt 0 ] || groups=(step members fit process gloo)
 [[ $repeats =~ ^[1-9][0-9]*$ ]] || fail 2 "--repeats $repeats: expected a whole number of at least 1"
 bench=$build/tests/bench/engine_bench
-[ -x "$bench" ] || fail 2 "$bench not found; build it: cmake --preset release -DAETOOLS_BUILD_BENCHMARKS=ON && cmake --build --preset release"
+[ -x "$bench" ] || [ "${groups[*]}" = gloo ] || fail 2 "$bench not found; build it: cmake --preset release -DAETOOLS_BUILD_BENCHMARKS=ON && cmake --build --preset release"
 [ -x "$build/apps/ae-train" ] || fail 2 "$build/apps/ae-train not found; build it"
 peer=$source_folder/tests/bench/eager_training.py
 if ! "$python" -c 'import numpy, torch' 2>/dev/null; then
@@ -147,6 +148,32 @@ for group in "${groups[@]}"; do
       done
       head_line "the whole process: read, train, write; one thread" ae-train Python times
       report "$rows x $columns, hidden 64, latent 4, $epochs epochs" process/ours process/theirs
+      ;;
+    gloo)
+      rows=4096 columns=784 epochs=12
+      awk -v rows=$rows -v columns=$columns 'BEGIN {
+        srand(1)
+        for (j = 0; j < columns; j++) printf "x%d%s", j, j + 1 < columns ? "," : "\n"
+        for (i = 0; i < rows; i++) for (j = 0; j < columns; j++) printf "%.3f%s", rand(), j + 1 < columns ? "," : "\n"
+      }' >"$work/wide.csv"
+      printf '{"model": {"hidden": [256], "latent": 64},
+        "training": {"epochs": %d, "batch_size": 256, "early_stopping": {"patience": 0}}}' $epochs >"$work/wide.json"
+      for ((i = 0; i < repeats; i++)); do
+        for size in 1 2; do
+          ranks=()
+          for ((rank = 0; rank < size; rank++)); do
+            RANK=$rank WORLD_SIZE=$size LOCAL_WORLD_SIZE=$size MASTER_PORT=$((20000 + $$ % 20000)) \
+              "$build/apps/ae-train" "$work/wide.json" --data "$work/wide.csv" --out "$work/wide" --threads 1 --force -q &
+            ranks+=($!)
+          done
+          for rank in "${ranks[@]}"; do wait "$rank"; done
+          # Without the first epoch, in which memory is touched for the first time.
+          awk -F, -v size=$size 'NR == 2 { first = $4 } END { print "gloo/" size "," ($4 - first) / (NR - 2) }' \
+            "$work/wide/metrics.csv" >>"$measurements"
+        done
+      done
+      head_line "an epoch of batches of 256, validation included" "two processes" one times
+      report "$rows x $columns, hidden 256, latent 64" gloo/2 gloo/1
       ;;
   esac
 done

@@ -1,16 +1,16 @@
 #!/usr/bin/env bash
 # Installs the Debian 12 packages that aetools is built from. Needs root (or sudo).
 #   scripts/setup.sh              what the programs need
-#   scripts/setup.sh --tests      also what the tests compare with (scikit-learn, jsonschema, Chromium)
+#   scripts/setup.sh --tests      also what the tests compare with (scikit-learn, jsonschema, Chromium, mpirun, parallel)
 #   scripts/setup.sh --coverage   also gcovr
 #   scripts/setup.sh --fuzz       also Clang with its sanitizers
 #   scripts/setup.sh --tidy       also clang-tidy
 set -euo pipefail
 
-packages=(g++ cmake ninja-build pkg-config git libtorch-dev libopenblas-dev libcli11-dev nlohmann-json3-dev
+packages=(g++ cmake ninja-build pkg-config git libtorch-dev libgloo-dev libopenblas-dev libcli11-dev nlohmann-json3-dev
   libspdlog-dev libopencv-dev zlib1g-dev libpng-dev libzstd-dev libssl-dev)
 test_packages=(libgtest-dev libgmock-dev python3 python3-pytest python3-numpy python3-scipy python3-sklearn
-  python3-jsonschema chromium)
+  python3-jsonschema chromium openmpi-bin parallel iproute2)
 
 for argument in "$@"; do
   case "$argument" in

@@ -77,12 +77,17 @@ class ImageScorer {
     cv::setNumThreads(at::get_num_threads());
     std::int64_t done = 0, all = 0;
     for (const auto& source : sources_) all += source->size();
+    const auto [first, last] = options_.world.share_of(all);
+    std::int64_t before = 0;  // images of earlier sources
     for (const auto& source : sources_) {
-      for (std::int64_t i = 0; i < source->size(); ++i) {
+      const std::int64_t begin = std::clamp<std::int64_t>(first - before, 0, source->size());
+      const std::int64_t end = std::clamp<std::int64_t>(last - before, 0, source->size());
+      before += source->size();
+      for (std::int64_t i = begin; i < end; ++i) {
         throw_if_stopped("scoring");
         load(*source, i);
         if (full()) answer();
-        reporter_.progress("images", static_cast<std::uint64_t>(++done), static_cast<std::uint64_t>(all));
+        reporter_.progress("images", static_cast<std::uint64_t>(++done), static_cast<std::uint64_t>(last - first));
       }
     }
     answer();
@@ -92,7 +97,9 @@ class ImageScorer {
                         ": no mask of these images here (looked for TYPE/NAME_mask.png, NAME.png "
                         "and the like)");
     }
-    if (totals_.images == 0) throw InputError("none of the " + std::to_string(all) + " images could be read");
+    if (totals_.images == 0 && last > first) {
+      throw InputError("none of the " + std::to_string(last - first) + " images could be read");
+    }
     if (options_.fdr) flag_waiting();
     if (regions_file_) regions_file_->commit();
     return totals_;

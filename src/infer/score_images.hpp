@@ -9,6 +9,7 @@
 
 #include "base/files.hpp"
 #include "base/reporter.hpp"
+#include "base/world.hpp"
 #include "data/geometry.hpp"
 #include "infer/regions.hpp"
 #include "train/checkpoint.hpp"
@@ -75,6 +76,7 @@ struct ScoreImagesOptions {
   std::int64_t minimum_area = 1;  // original pixels
   std::int64_t opening = 1;       // side of a square, original pixels
   ImagePage* page = nullptr;      // told of every image
+  World world;                    // of several processes, each scores its share of the images (see ScoreOptions)
 };
 
 struct ScoreImagesTotals {

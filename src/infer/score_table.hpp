@@ -9,6 +9,7 @@
 
 #include "base/files.hpp"
 #include "base/reporter.hpp"
+#include "base/world.hpp"
 #include "infer/table_stream.hpp"
 #include "train/checkpoint.hpp"
 
@@ -25,6 +26,9 @@ struct ScoreOptions {
   // Row numbers to leave out or to keep (sorted); empty path = all.
   std::filesystem::path exclude_rows;
   std::filesystem::path only_rows;
+  // Of several processes, each scores its share of the rows, in the order of ranks; their outputs one after another,
+  // without the headers of the later ones, are what one process would write. `fdr` needs one process.
+  World world;
 };
 
 struct ScoreTotals {

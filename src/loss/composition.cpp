@@ -229,7 +229,7 @@ std::vector<std::string> Composition::not_fused() const {
 void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradient& gradient, double* parts,
                         std::vector<float>& scratch) const {
   const auto elements = static_cast<std::int64_t>(domain_.elements.size());
-  const double samples = static_cast<double>(batch.samples);
+  const double samples = static_cast<double>(batch.whole);
   const auto fill = [&] { std::fill_n(gradient.prediction, batch.samples * outputs_, 0.0f); };
   const bool single = uses_.size() == 1;
   if (!single) fill();

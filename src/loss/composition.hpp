@@ -56,10 +56,12 @@ class Composition {
   //   share      [samples, elements]: observed * emphasis / #observed of the sample
   //   mean, log_variance [samples, latent]: of variational networks, else null
   // Adds each term's mean over the samples to parts[term] and the derivatives of their sum to the gradients of mean and
-  // log-variance; writes those of the prediction. They are shaped like what they belong to. `scratch` is memory that
-  // grows to what is needed.
+  // log-variance; of a part of a batch, its share of the mean over the whole one, which has `whole` samples; writes
+  // those of the prediction. They are shaped like what they belong to. `scratch` is memory that grows to what is
+  // needed.
   struct FusedBatch {
     std::int64_t samples = 0;
+    std::int64_t whole = 0;
     std::int64_t latent = 0;
     const float* prediction = nullptr;
     const float* target = nullptr;

@@ -180,26 +180,25 @@ TORCH_MODULE(Norm);
 class HiddenImpl : public torch::nn::Module {
  public:
   HiddenImpl(Affine affine, std::int64_t width, const Layers& layers, std::int64_t members)
-      : activation_(layers.activation) {
+      : activation_(layers.activation), dropout_(layers.dropout) {
     affine_ = register_module("affine", std::move(affine));
     if (layers.norm != "none") norm_ = register_module("norm", Norm(layers.norm == "batch", width, members));
-    if (layers.dropout > 0) dropout_ = register_module("dropout", torch::nn::Dropout(layers.dropout));
   }
   torch::Tensor forward(torch::Tensor x) {
     x = affine_->forward(x);
     if (norm_) x = norm_->forward(x);
     x = activate(activation_, x);
-    return dropout_ ? dropout_->forward(x) : x;
+    if (dropout_ == 0 || !is_training()) return x;
+    const double kept = 1 - dropout_;
+    return x * BatchPart::draw(x, [&](at::Tensor& factors) { factors.bernoulli_(kept).div_(kept); });
   }
-  LayerPlan plan() const {
-    return {affine_->plan(), norm_ ? norm_->plan() : NormPlan{}, activation_, dropout_ ? dropout_->options.p() : 0.0};
-  }
+  LayerPlan plan() const { return {affine_->plan(), norm_ ? norm_->plan() : NormPlan{}, activation_, dropout_}; }
 
  private:
   std::string activation_;
   Affine affine_{nullptr};
   Norm norm_{nullptr};
-  torch::nn::Dropout dropout_{nullptr};
+  double dropout_;
 };
 TORCH_MODULE(Hidden);
 

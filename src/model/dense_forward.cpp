@@ -67,9 +67,10 @@ const float* DenseForward::input_of(const Workspace& workspace, std::size_t laye
   return workspace.layers[layer - 1].value;
 }
 
-void DenseForward::reserve(Workspace& w, std::int64_t rows) const {
-  if (rows <= w.rows) return;
-  w.rows = rows;
+void DenseForward::reserve(Workspace& w, const PlainRows& for_rows) const {
+  if (for_rows.count <= w.rows && for_rows.whole <= w.whole) return;
+  const std::int64_t rows = w.rows = std::max(w.rows, for_rows.count);
+  w.whole = std::max(w.whole, for_rows.whole);
   w.layers.resize(layers_.size());
   w.arena.lay_out([&](const auto& take) {
     w.input = take(rows * plan_->stem.inputs);
@@ -85,17 +86,17 @@ void DenseForward::reserve(Workspace& w, std::int64_t rows) const {
     }
     w.mean = take(widest());
     w.variance = take(widest());
-    w.draws = take(rows * widest());
+    w.draws = take(w.whole * widest());
     const std::int64_t codes = variational() ? rows * log_variance().out : 0;
     for (auto* array : {&w.log_variance, &w.inside, &w.deviation, &w.noise, &w.latent}) *array = take(codes);
   });
 }
 
 const float* DenseForward::run(Workspace& workspace, const PlainRows& rows, bool training, std::uint64_t key) const {
-  reserve(workspace, rows.count);
+  reserve(workspace, rows);
   enter(workspace, rows);
   const float* x = workspace.input;
-  for (std::size_t l = 0; l < layers_.size(); ++l) x = forward(workspace, l, x, rows.count, training, key);
+  for (std::size_t l = 0; l < layers_.size(); ++l) x = forward(workspace, l, x, training, key);
   return x;
 }
 
@@ -130,8 +131,9 @@ void DenseForward::enter(Workspace& w, const PlainRows& rows) const {
   }
 }
 
-const float* DenseForward::forward(Workspace& w, std::size_t l, const float* x, std::int64_t rows, bool training,
+const float* DenseForward::forward(Workspace& w, std::size_t l, const float* x, bool training,
                                    std::uint64_t key) const {
+  const std::int64_t rows = w.entered.count;
   const Layer& layer = layers_[l];
   auto& own = w.layers[l];
   const std::int64_t width = layer.affine.out;
@@ -144,15 +146,18 @@ const float* DenseForward::forward(Workspace& w, std::size_t l, const float* x, 
     if (layer.activation) layer.activation(own.before, nullptr, rows, width, own.value, own.slope);
   }
   if (training && layer.dropout > 0) {
-    fill_coarse_uniform(stream_key(key, "dropout", l), {w.draws, static_cast<std::size_t>(rows * width)});
-    drop(w.draws, layer.dropout, rows * width, own.value, own.slope);
+    fill_coarse_uniform(stream_key(key, "dropout", l), {w.draws, static_cast<std::size_t>(w.entered.whole * width)});
+    drop(w.draws + w.entered.first * width, layer.dropout, rows * width, own.value, own.slope);
   }
   if (l != plan_->bottleneck || !variational()) return own.value;
   multiply_by_weight(log_variance(), x, rows, w.log_variance);
   add_bias(log_variance().bias, rows, width, w.log_variance);
-  const auto codes = static_cast<std::size_t>(rows * width);
-  std::fill(w.noise, w.noise + codes, 0.0f);
-  if (training) fill_normal(stream_key(key, "code"), {w.noise, codes});
+  std::fill(w.noise, w.noise + rows * width, 0.0f);
+  if (training) {
+    fill_normal(stream_key(key, "code"), {w.draws, static_cast<std::size_t>(w.entered.whole * width)});
+    const float* own = w.draws + w.entered.first * width;
+    std::copy(own, own + rows * width, w.noise);
+  }
   draw_code(own.value, w.noise, static_cast<float>(kLogVarianceLimit), rows * width, w.log_variance, w.inside,
             w.deviation, w.latent);
   return w.latent;

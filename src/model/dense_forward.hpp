@@ -37,10 +37,13 @@ class Arena {
   std::vector<float> memory_;
 };
 
+// Rows that are part of a batch. What is drawn for them is what the whole batch would draw for them.
 struct PlainRows {
   std::int64_t count = 0;
   const float* values = nullptr;  // [count, elements], and the next; see model::Batch
   const float* observed = nullptr;
+  std::int64_t first = 0;  // position in the batch, which has `whole` rows
+  std::int64_t whole = 0;
 };
 
 // One member of a network. Refers to the tensors of the plan, which must outlive it and stay where they are.
@@ -73,7 +76,8 @@ class DenseForward {
       float* normalised = nullptr;  // with a norm only, and the next
       float* inverse_deviation = nullptr;
     };
-    std::int64_t rows = 0;  // room for so many
+    std::int64_t rows = 0;   // room for so many
+    std::int64_t whole = 0;  // and for the draws of so many
     Arena arena;
     PlainRows entered;
     float* input = nullptr;
@@ -101,10 +105,9 @@ class DenseForward {
   const float* input_of(const Workspace& workspace, std::size_t layer) const;
 
  private:
-  void reserve(Workspace& w, std::int64_t rows) const;
+  void reserve(Workspace& w, const PlainRows& rows) const;
   void enter(Workspace& w, const PlainRows& rows) const;
-  const float* forward(Workspace& w, std::size_t l, const float* x, std::int64_t rows, bool training,
-                       std::uint64_t key) const;
+  const float* forward(Workspace& w, std::size_t l, const float* x, bool training, std::uint64_t key) const;
   void normalise(Workspace& w, std::size_t l, std::int64_t rows, bool training) const;
 
   std::shared_ptr<const DensePlan> plan_;

@@ -3,6 +3,7 @@
 
 #include <torch/torch.h>
 
+#include "model/batch_part.hpp"
 #include "model/network.hpp"
 
 namespace ae::model {
@@ -43,7 +44,10 @@ inline std::vector<std::int64_t> stacked_shape(std::int64_t members, std::vector
 // z ~ N(mean, variance) while training, else the mean.
 inline Code variational_code(const torch::Tensor& mean, const torch::Tensor& log_variance, bool draw) {
   Code code{mean, mean, log_variance.clamp(-kLogVarianceLimit, kLogVarianceLimit)};
-  if (draw) code.latent = mean + torch::exp(0.5 * code.log_variance) * torch::randn_like(mean);
+  if (draw) {
+    const auto noise = BatchPart::draw(mean, [](at::Tensor& numbers) { numbers.normal_(); });
+    code.latent = mean + torch::exp(0.5 * code.log_variance) * noise;
+  }
   return code;
 }
 

@@ -19,8 +19,9 @@ namespace ae::model {
 enum class Pool { blas, openmp };
 
 // `requested` 0: chosen by the work: `operations` floating-point operations per call of the largest unit of work. Small
-// work runs on one thread, where handing it over would cost more than it saves. Returns the number in use.
-int use_threads(int requested, double operations, Pool pool);
+// work runs on one thread, where handing it over would cost more than it saves. `processes` like this one share the
+// machine. Returns the number in use.
+int use_threads(int requested, double operations, Pool pool, int processes = 1);
 
 // Calls work(begin, end) for pieces of at most `grain` that cover [0, count), on as many threads as use_threads() gave
 // the larger pool. Meanwhile BLAS and LibTorch stay on the calling thread of each piece, and so does a share_out within

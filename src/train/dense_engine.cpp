@@ -4,11 +4,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/random.hpp"
 #include "model/dense_forward.hpp"
 #include "model/kernels.hpp"
 #include "model/threads.hpp"
+#include "train/gradient_exchange.hpp"
 
 namespace ae::train {
 namespace {
@@ -25,7 +27,8 @@ struct Rows : PlainRows {
 
 // Memory for one batch of one member; a thread has one.
 struct Workspace {
-  std::int64_t rows = 0;  // room for so many
+  std::int64_t rows = 0;   // room for so many
+  std::int64_t whole = 0;  // and for corrupting so many
   DenseForward::Workspace forward;
   model::Arena arena;
   float *values = nullptr, *observed = nullptr, *share = nullptr, *cell_scratch = nullptr;
@@ -54,9 +57,10 @@ model::Batch all_of(const model::Samples& samples) {
 class DenseEngine::Implementation {
  public:
   Implementation(loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
-                 const TrainingOptions& options)
+                 const TrainingOptions& options, Group& group)
       : loss_(autoencoder.loss()),
         options_(options),
+        group_(group),
         parameters_(autoencoder.network().parameters()),
         weights_(autoencoder.network().gather_parameters()),
         gradients_(torch::zeros_like(weights_)),
@@ -79,12 +83,14 @@ class DenseEngine::Implementation {
       };
       shared_.push_back(std::any_of(layers.begin(), layers.end(), shares));
     }
+    place_buckets();
   }
 
   std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) {
     const model::SerialBlas serial;
     const Rows rows = gather(samples);
     optimizer_->begin_step(context.learning_rate);
+    exchange_->begin();
     const std::size_t parts = loss_.part_names().size();
     member_parts_.assign(static_cast<std::size_t>(plan_->members) * parts, 0.0);
     crew_.share_out(plan_->members, [&](std::int64_t member, int thread) {
@@ -93,14 +99,10 @@ class DenseEngine::Implementation {
       const auto key = stream_key(context.key, "member", static_cast<std::uint64_t>(member));
       evaluate(workspace, member, rows, true, key, context.epoch, own_parts);
       backward(workspace, member, rows.count);
-      float* gradients = gradient_data_ + member * member_size_;
-      float factor = 1;
-      if (options_.clip_gradient) {
-        const double norm = std::sqrt(model::sum_of_squares(gradients, member_size_));
-        factor = static_cast<float>(std::min(1.0, *options_.clip_gradient / (norm + 1e-6)));
-      }
-      optimizer_->update(member * member_size_, member_size_, gradients, factor);
+      if (group_.size() == 1) update(member);
     });
+    // Not before all members are on their way: waiting for one would keep a thread from the next.
+    if (group_.size() > 1) crew_.share_out(plan_->members, [&](std::int64_t member, int) { update(member); });
     return totals(member_parts_, static_cast<double>(plan_->members));
   }
 
@@ -113,19 +115,22 @@ class DenseEngine::Implementation {
     std::vector<double> sums(static_cast<std::size_t>(pieces * plan_->members) * parts, 0.0);
     const auto key = stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption");
     crew_.share_out(pieces * plan_->members, [&](std::int64_t task, int thread) {
+      if (task % group_.size() != group_.world().rank) return;
       auto& workspace = workspaces_[static_cast<std::size_t>(thread)];
       const std::int64_t member = task / pieces, begin = task % pieces * kValidationRows;
       const std::int64_t count = std::min(kValidationRows, rows - begin);
-      reserve(workspace, count);
+      reserve(workspace, count, count);
       const float* observed = held_out_.observed.data_ptr<float>() + begin * elements_;
       share_of_cells(observed, count, elements_, workspace.share);
       double* own_parts = sums.data() + static_cast<std::size_t>(task) * parts;
-      const Rows target{{count, held_out_.values.data_ptr<float>() + begin * elements_, observed}, workspace.share};
+      const Rows target{{count, held_out_.values.data_ptr<float>() + begin * elements_, observed, 0, count},
+                        workspace.share};
       evaluate(workspace, member, target, false,
                stream_key(key, "piece", static_cast<std::uint64_t>(member), static_cast<std::uint64_t>(begin)),
                loss::kRamped, own_parts);
       for (std::size_t p = 0; p < parts; ++p) own_parts[p] *= static_cast<double>(count);
     });
+    group_.sum(sums);
     return totals(sums, static_cast<double>(rows * plan_->members));
   }
 
@@ -150,8 +155,12 @@ class DenseEngine::Implementation {
     return losses;
   }
 
+  // This process's part of a batch. Around it lies the rest, where corruption draws for the whole batch.
   Rows gather(const std::vector<std::int64_t>& samples) {
-    const auto count = static_cast<std::int64_t>(samples.size());
+    const auto whole = static_cast<std::int64_t>(samples.size());
+    const auto [first, last] = group_.world().share_of(whole);
+    const bool alone = options_.corruption.empty();
+    const std::int64_t begin = alone ? first : 0, count = alone ? last - first : whole;
     const auto size = static_cast<std::size_t>(count * elements_);
     if (target_.size() < 3 * size) target_.resize(3 * size);
     float* values = target_.data();
@@ -159,19 +168,22 @@ class DenseEngine::Implementation {
     const float* all_values = training_.values.data_ptr<float>();
     const float* all_observed = training_.observed.data_ptr<float>();
     for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t from = samples[static_cast<std::size_t>(i)] * elements_;
+      const std::int64_t from = samples[static_cast<std::size_t>(begin + i)] * elements_;
       std::copy(all_values + from, all_values + from + elements_, values + i * elements_);
       std::copy(all_observed + from, all_observed + from + elements_, observed + i * elements_);
     }
-    share_of_cells(observed, count, elements_, observed + size);
-    return {{count, values, observed}, observed + size};
+    const std::int64_t own = (first - begin) * elements_;
+    float* share = observed + size;
+    share_of_cells(observed + own, last - first, elements_, share + own);
+    return {{last - first, values + own, observed + own, first, whole}, share + own};
   }
 
   // Lays the workspace out anew when the batch is larger than any before.
-  void reserve(Workspace& w, std::int64_t rows) const {
-    if (rows <= w.rows) return;
-    w.rows = rows;
-    const std::int64_t cells = rows * elements_, widest = members_.front().widest();
+  void reserve(Workspace& w, std::int64_t rows, std::int64_t whole) const {
+    if (rows <= w.rows && whole <= w.whole) return;
+    rows = w.rows = std::max(w.rows, rows);
+    w.whole = std::max(w.whole, whole);
+    const std::int64_t cells = w.whole * elements_, widest = members_.front().widest();
     const std::int64_t codes = members_.front().variational() ? rows * members_.front().log_variance().out : 0;
     w.arena.lay_out([&](const auto& take) {
       for (auto* array : {&w.values, &w.observed, &w.share}) *array = take(cells);
@@ -184,11 +196,13 @@ class DenseEngine::Implementation {
   // Forward pass and loss: adds to parts[term] its mean over the rows; leaves in the workspace what backward() needs.
   void evaluate(Workspace& w, std::int64_t member, const Rows& target, bool training, std::uint64_t key, double epoch,
                 double* parts) const {
-    reserve(w, target.count);
+    if (target.count == 0) return;
+    reserve(w, target.count, target.whole);
     const DenseForward& network = members_[static_cast<std::size_t>(member)];
     const Rows input = corrupted(w, target, key);
     const float* prediction = network.run(w.forward, input, training, key);
-    loss::Composition::FusedBatch batch{target.count, 0, prediction, target.values, input.share, nullptr, nullptr};
+    loss::Composition::FusedBatch batch{target.count,  target.whole, 0,       prediction,
+                                        target.values, input.share,  nullptr, nullptr};
     loss::Composition::FusedGradient gradient{w.gradient, nullptr, nullptr};
     if (network.variational()) {
       batch.latent = network.log_variance().out;
@@ -205,21 +219,25 @@ class DenseEngine::Implementation {
   // What the network sees of the rows; `share` is that of the loss.
   Rows corrupted(Workspace& w, const Rows& target, std::uint64_t key) const {
     if (options_.corruption.empty()) return target;
-    const std::int64_t cells = target.count * elements_;
-    std::copy(target.values, target.values + cells, w.values);
-    std::copy(target.observed, target.observed + cells, w.observed);
+    const std::int64_t before = target.first * elements_, whole = target.whole * elements_;
+    std::copy(target.values - before, target.values - before + whole, w.values);
+    std::copy(target.observed - before, target.observed - before + whole, w.observed);
     std::uint64_t order = 0;
     for (const auto& corruption : options_.corruption) {
-      corruption->corrupt({target.count, elements_, w.values, w.observed, &categorical_, w.cell_scratch},
+      corruption->corrupt({target.whole, elements_, w.values, w.observed, &categorical_, w.cell_scratch},
                           stream_key(key, "corruption", order++));
     }
-    if (options_.emphasis == 1) return {{target.count, w.values, w.observed}, target.share};
-    const auto emphasis = static_cast<float>(options_.emphasis);
-    for (std::int64_t i = 0; i < cells; ++i) {
-      const bool changed = w.values[i] != target.values[i] || w.observed[i] != target.observed[i];
-      w.share[i] = target.share[i] * (changed ? emphasis : 1.0f);
+    const float *values = w.values + before, *observed = w.observed + before;
+    const float* share = target.share;
+    if (options_.emphasis != 1) {
+      const auto emphasis = static_cast<float>(options_.emphasis);
+      for (std::int64_t i = 0; i < target.count * elements_; ++i) {
+        const bool changed = values[i] != target.values[i] || observed[i] != target.observed[i];
+        w.share[i] = target.share[i] * (changed ? emphasis : 1.0f);
+      }
+      share = w.share;
     }
-    return {{target.count, w.values, w.observed}, w.share};
+    return {{target.count, values, observed, target.first, target.whole}, share};
   }
 
   // Where the gradient of a parameter goes.
@@ -229,6 +247,11 @@ class DenseEngine::Implementation {
   void backward(Workspace& w, std::int64_t member, std::int64_t rows) {
     const DenseForward& network = members_[static_cast<std::size_t>(member)];
     const auto& layers = network.layers();
+    if (rows == 0) {  // a batch smaller than the group
+      std::fill_n(gradient_data_ + member * member_size_, member_size_, 0.0f);
+      for (std::size_t l = layers.size(); l-- > 0;) complete(member, l);
+      return;
+    }
     for (std::size_t l = layers.size(); l-- > 0;) {
       const auto& layer = layers[l];
       const auto& own = w.forward.layers[l];
@@ -260,8 +283,74 @@ class DenseEngine::Implementation {
         differentiate(network.log_variance(), false, x, w.log_variance_gradient, rows, x_gradient, 1);
       }
       std::swap(w.gradient, w.next_gradient);
+      if (l > 0) complete(member, l);
     }
     leave(network, w.forward.entered, w.gradient);
+    complete(member, 0);
+  }
+
+  // Part of a member's gradient, complete when the backward pass has done a layer (and all above it).
+  struct Bucket {
+    std::int64_t begin = 0, end = 0;
+    std::size_t layer = 0;
+  };
+
+  // Backward passes go through the buffer from its end, but where a layer shares the weight of one before.
+  void place_buckets() {
+    std::map<std::int64_t, std::size_t> done_after;  // layer, by where a parameter begins
+    const auto note = [&](const float* parameter, std::size_t layer) {
+      const auto [at, added] = done_after.emplace(parameter - weight_data_, layer);
+      if (!added) at->second = std::min(at->second, layer);
+    };
+    const DenseForward& network = members_.front();
+    for (std::size_t l = 0; l < network.layers().size(); ++l) {
+      const auto& layer = network.layers()[l];
+      for (const float* parameter : {layer.affine.weight, layer.affine.bias}) note(parameter, l);
+      if (layer.norm == model::NormKind::none) continue;
+      for (const float* parameter : {layer.scale, layer.shift}) note(parameter, l);
+    }
+    if (network.variational()) {
+      for (const float* parameter : {network.log_variance().weight, network.log_variance().bias}) {
+        note(parameter, plan_->bottleneck);
+      }
+    }
+    for (const float* embedding : network.embeddings()) note(embedding, 0);
+    Bucket bucket{member_size_, member_size_, network.layers().size()};
+    for (auto parameter = done_after.rbegin(); parameter != done_after.rend(); ++parameter) {
+      bucket.begin = std::next(parameter) == done_after.rend() ? 0 : parameter->first;
+      bucket.layer = std::min(bucket.layer, parameter->second);
+      if (bucket.end - bucket.begin < kBucketNumbers && bucket.begin > 0) continue;
+      buckets_.push_back(bucket);
+      bucket = {bucket.begin, bucket.begin, network.layers().size()};
+    }
+    std::vector<std::span<float>> places;
+    for (std::int64_t member = 0; member < plan_->members; ++member) {
+      for (const auto& part : buckets_) {
+        places.emplace_back(gradient_data_ + member * member_size_ + part.begin,
+                            static_cast<std::size_t>(part.end - part.begin));
+      }
+    }
+    exchange_ = std::make_unique<GradientExchange>(group_, std::move(places));
+  }
+
+  std::size_t first_bucket(std::int64_t member) const { return static_cast<std::size_t>(member) * buckets_.size(); }
+
+  void complete(std::int64_t member, std::size_t layer) {
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+      if (buckets_[b].layer == layer) exchange_->ready(first_bucket(member) + b);
+    }
+  }
+
+  // By the gradient of the whole batch.
+  void update(std::int64_t member) {
+    for (std::size_t b = 0; b < buckets_.size(); ++b) exchange_->wait(first_bucket(member) + b);
+    float* gradients = gradient_data_ + member * member_size_;
+    float factor = 1;
+    if (options_.clip_gradient) {
+      const double norm = std::sqrt(model::sum_of_squares(gradients, member_size_));
+      factor = static_cast<float>(std::min(1.0, *options_.clip_gradient / (norm + 1e-6)));
+    }
+    optimizer_->update(member * member_size_, member_size_, gradients, factor);
   }
 
   // Of an affine layer: from its output's gradient those of the weight and, plus beta times the one before, of x. The
@@ -299,6 +388,7 @@ class DenseEngine::Implementation {
 
   const loss::Composition& loss_;
   const TrainingOptions& options_;
+  Group& group_;
   model::NamedTensors parameters_;
   at::Tensor weights_;    // [members, member_size_]
   at::Tensor gradients_;  // likewise
@@ -316,6 +406,8 @@ class DenseEngine::Implementation {
   std::vector<bool> shared_;   // of each layer: its weight is also a tied layer's
   std::vector<float> target_;  // values, observed, share of the batch
   std::vector<double> member_parts_;
+  std::vector<Bucket> buckets_;  // of each member
+  std::unique_ptr<GradientExchange> exchange_;
 };
 
 std::vector<std::string> DenseEngine::complaints(const loss::Autoencoder& autoencoder, const TrainingOptions& options) {
@@ -340,8 +432,8 @@ std::vector<std::string> DenseEngine::complaints(const loss::Autoencoder& autoen
 }
 
 DenseEngine::DenseEngine(loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
-                         const TrainingOptions& options)
-    : implementation_(std::make_unique<Implementation>(autoencoder, training, held_out, options)) {}
+                         const TrainingOptions& options, Group& group)
+    : implementation_(std::make_unique<Implementation>(autoencoder, training, held_out, options, group)) {}
 DenseEngine::~DenseEngine() = default;
 
 std::vector<double> DenseEngine::step(const std::vector<std::int64_t>& samples, const StepContext& context) {

@@ -14,6 +14,7 @@
 #include "loss/autoencoder.hpp"
 #include "train/config.hpp"
 #include "train/objective.hpp"
+#include "train/process_group.hpp"
 
 namespace ae::train {
 
@@ -25,7 +26,7 @@ class DenseEngine {
   // For a pair without complaints. Everything referred to must outlive the engine. Uses as many threads as
   // model::threads_in_use() says now.
   DenseEngine(loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
-              const TrainingOptions& options);
+              const TrainingOptions& options, Group& group = Group::alone());
   ~DenseEngine();
   DenseEngine(const DenseEngine&) = delete;
   DenseEngine& operator=(const DenseEngine&) = delete;

@@ -3,7 +3,9 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 
@@ -76,19 +78,21 @@ std::int64_t best_epoch(const std::vector<EpochRecord>& history) {
 }
 
 Loop::Loop(Objective& objective, const TrainingOptions& options, std::string state_file, std::string fingerprint,
-           Publish publish, Reporter& reporter)
+           Publish publish, Reporter& reporter, Group& group)
     : objective_(objective),
       options_(options),
       state_file_(std::move(state_file)),
       fingerprint_(std::move(fingerprint)),
       publish_(std::move(publish)),
       reporter_(reporter),
+      group_(group),
       sums_(1 + objective.part_names().size(), 0.0) {}
 
 double Loop::elapsed() const { return seconds_before_ + seconds_since(started_); }
 
 void Loop::run() {
   started_ = saved_ = Clock::now();
+  take_over_state();
   while (epoch_ < options_.epochs && !stops_early()) {
     run_epoch();
     finish_epoch();
@@ -122,24 +126,39 @@ void Loop::run_epoch() {
     const StepContext context{
         stream_key(seed, "step", static_cast<std::uint64_t>(epoch_), static_cast<std::uint64_t>(step_)),
         static_cast<double>(epoch_) + static_cast<double>(begin) / static_cast<double>(samples), rate};
-    const auto losses = objective_.step({order.begin() + begin, order.begin() + end}, context);
+    auto losses = objective_.step({order.begin() + begin, order.begin() + end}, context);
+    const auto [signal, due] = agree(losses);
     if (!std::isfinite(losses.front())) diverged("the loss became " + number_text(losses.front()));
     for (std::size_t i = 0; i < sums_.size(); ++i) sums_[i] += losses[i] * static_cast<double>(end - begin);
     summed_ += end - begin;
     ++step_;
     reporter_.progress("steps", static_cast<std::uint64_t>(epoch_ * steps + step_),
                        static_cast<std::uint64_t>(options_.epochs * steps), status);
-    if (const int signal = stop_signal(); signal != 0) {
+    if (signal != 0) {
       save_state();
       throw Interrupted(signal, std::string("stopped by ") + signal_name(signal) + " in epoch " +
                                     std::to_string(epoch_ + 1) + "; everything is saved, continue with --resume");
     }
-    if (due_by_time()) save_state();
+    if (due) save_state();
   }
   EpochRecord record;
   record.learning_rate = rate;
   for (const double sum : sums_) record.training.push_back(sum / static_cast<double>(summed_));
   history_.push_back(std::move(record));
+}
+
+std::pair<int, bool> Loop::agree(std::vector<double>& losses) {
+  constexpr std::array<int, 3> kStopSignals{SIGINT, SIGTERM, SIGHUP};
+  const auto count = static_cast<std::ptrdiff_t>(losses.size());
+  for (const int signal : kStopSignals) losses.push_back(stop_signal() == signal ? 1 : 0);
+  losses.push_back(group_.leader() && due_by_time() ? 1 : 0);
+  group_.sum(losses);
+  std::pair<int, bool> agreed{0, losses.back() > 0};
+  for (std::size_t i = 0; i < kStopSignals.size() && agreed.first == 0; ++i) {
+    if (losses[static_cast<std::size_t>(count) + i] > 0) agreed.first = kStopSignals[i];
+  }
+  losses.erase(losses.begin() + count, losses.end());
+  return agreed;
 }
 
 void Loop::finish_epoch() {
@@ -193,11 +212,12 @@ bool Loop::weights_are_finite() const {
 }
 
 void Loop::publish(bool finished) {
-  if (!best_.empty()) publish_(best_, history_, finished);
+  group_.together([&] {
+    if (group_.leader() && !best_.empty()) publish_(best_, history_, finished);
+  });
 }
 
-void Loop::save_state() {
-  if (!weights_are_finite()) diverged("the weights are no longer numbers");
+data::Safetensors Loop::state() const {
   data::Safetensors state;
   state.metadata = {{"format", kFormat}, {"version", kVersion}, {"fingerprint", fingerprint_}};
   save_tensors("weights.", objective_.weights(), state.arrays);
@@ -217,13 +237,28 @@ void Loop::save_state() {
   }
   state.arrays["loop.history"] = doubles(flat);
   data::seal(state);
-  write_file(state_file_, data::to_bytes(state));
+  return state;
+}
+
+void Loop::save_state() {
+  if (!weights_are_finite()) diverged("the weights are no longer numbers");
+  group_.together([&] {
+    if (group_.leader()) write_file(state_file_, data::to_bytes(state()));
+  });
   publish(false);
   saved_ = Clock::now();
 }
 
-void Loop::resume() {
-  const auto state = data::read_safetensors(state_file_);
+void Loop::take_over_state() {
+  if (group_.size() == 1) return;
+  std::string bytes = group_.leader() ? data::to_bytes(state()) : "";
+  group_.broadcast(bytes, 0);
+  if (!group_.leader()) restore(data::parse_safetensors(bytes, "the state that rank 0 sent"));
+}
+
+void Loop::resume() { restore(data::read_safetensors(state_file_)); }
+
+void Loop::restore(const data::Safetensors& state) {
   const auto text = [&](const std::string& key) {
     const auto found = state.metadata.find(key);
     return found == state.metadata.end() ? std::string() : found->second;

@@ -3,17 +3,22 @@
 //
 // Every random number is a function of (seed, epoch, step), so a run that was interrupted anywhere and continued
 // from its last saved state ends with the same bytes as one that never stopped.
+//
+// Of a group of processes, all run the loop; rank 0 alone saves, publishes and reports. All begin with its state, and
+// what they decide by is the same for all: losses summed over the group, its clock, the stop signals of everyone.
 #pragma once
 
 #include <chrono>
 #include <functional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/reporter.hpp"
 #include "train/config.hpp"
 #include "train/objective.hpp"
+#include "train/process_group.hpp"
 
 namespace ae::train {
 
@@ -42,9 +47,10 @@ class Loop {
   // `state_file`: where the resumable state is kept while training. `fingerprint`: config and data of the run; a state
   // with another one is refused.
   Loop(Objective& objective, const TrainingOptions& options, std::string state_file, std::string fingerprint,
-       Publish publish, Reporter& reporter);
+       Publish publish, Reporter& reporter, Group& group = Group::alone());
 
-  // Continues from the state file. InputError when it is damaged, UsageError when it belongs to another run.
+  // Continues from the state file; of a group, called by rank 0 alone. InputError when it is damaged, UsageError when
+  // it belongs to another run.
   void resume();
 
   // Trains to the end; publishes. Interrupted after saving when a stop signal arrives; RunError when the loss
@@ -58,7 +64,12 @@ class Loop {
   void finish_epoch();
   bool stops_early() const;
   bool due_by_time() const;
+  data::Safetensors state() const;
+  void restore(const data::Safetensors& state);
+  void take_over_state();
   void save_state();
+  // Sums the losses over the group. Returns the stop signal that some process got (0: none) and whether to save.
+  std::pair<int, bool> agree(std::vector<double>& losses);
   void publish(bool finished);
   [[noreturn]] void diverged(const std::string& what);
   bool weights_are_finite() const;
@@ -70,6 +81,7 @@ class Loop {
   std::string fingerprint_;
   Publish publish_;
   Reporter& reporter_;
+  Group& group_;
 
   std::int64_t epoch_ = 0;              // the one running, 0-based
   std::int64_t step_ = 0;               // next step in it

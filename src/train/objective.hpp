@@ -16,6 +16,9 @@ struct StepContext {
 };
 
 // Losses: the total first, then its parts in the order of part_names(); means over samples.
+//
+// Of an objective that several processes train together (see Group), all call the same functions at the same time, with
+// the same arguments.
 class Objective {
  public:
   virtual ~Objective() = default;
@@ -24,6 +27,7 @@ class Objective {
   virtual std::int64_t smallest_batch() const { return 1; }
   // Training samples, ascending, that the coming epoch should leave out, by the weights as they are now.
   virtual std::vector<std::int64_t> distrusted() { return {}; }
+  // Returns this process's share of the losses: those of the batch are the sums over the processes.
   virtual std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) = 0;
   virtual bool has_validation() const = 0;
   virtual std::vector<double> validate() = 0;  // the same numbers whenever the weights are the same

@@ -1,5 +1,7 @@
 #include "train/reconstruction.hpp"
 
+#include <torch/csrc/autograd/function_hook.h>
+#include <torch/csrc/autograd/variable.h>
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -7,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "model/batch_part.hpp"
 
 namespace ae::train {
 namespace {
@@ -27,6 +30,17 @@ std::vector<double> means(const loss::Evaluation& evaluation) {
   const auto stacked = torch::stack(all).to(torch::kFloat64).contiguous();
   const double* data = stacked.data_ptr<double>();
   return {data, data + stacked.numel()};
+}
+
+// Samples [first, first + count) of each of so many blocks.
+model::Batch part_of_each(const model::Batch& batch, std::int64_t blocks, std::int64_t first, std::int64_t count) {
+  const auto part = [&](const at::Tensor& all) {
+    auto shape = all.sizes().vec();
+    shape[0] /= blocks;
+    shape.insert(shape.begin(), blocks);
+    return all.reshape(shape).narrow(1, first, count).flatten(0, 1);
+  };
+  return {part(batch.values), part(batch.observed)};
 }
 
 // Scales the gradients of each member so that their norm is at most `largest`.
@@ -51,14 +65,15 @@ void clip_gradients(const std::vector<at::Tensor>& parameters, std::int64_t memb
 }  // namespace
 
 std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, const model::Samples& samples,
-                                         double share) {
+                                         double share, Group& group) {
   const auto count = static_cast<std::int64_t>(share * static_cast<double>(samples.size()));
   if (count <= 0) return {};
   const torch::NoGradGuard no_grad;
   autoencoder.network().set_training(false);
-  std::vector<double> losses;
+  std::vector<double> losses(static_cast<std::size_t>(samples.size()), 0.0);
   const std::int64_t at_once = validation_batch(autoencoder);
   for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    if (begin / at_once % group.size() != group.world().rank) continue;
     const auto batch = samples.range(begin, std::min(begin + at_once, samples.size())).repeated(autoencoder.members());
     const auto values = autoencoder.loss()
                             .evaluate(autoencoder.network().forward(batch), batch)
@@ -66,8 +81,9 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
                             .view({autoencoder.members(), -1})
                             .mean(0)
                             .contiguous();
-    losses.insert(losses.end(), values.data_ptr<double>(), values.data_ptr<double>() + values.numel());
+    std::copy_n(values.data_ptr<double>(), values.numel(), losses.begin() + begin);
   }
+  group.sum(losses);
   std::vector<std::int64_t> order(losses.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) {
@@ -85,15 +101,110 @@ bool uses_dense_engine(const loss::Autoencoder& autoencoder, const TrainingOptio
   return complaints.empty();
 }
 
+// The gradients that autograd leaves, gathered into buckets. Of a network whose members are trained side by side, they
+// are gathered after the backward pass: the members' gradients are the same memory, but other tensors.
+class ReconstructionObjective::Buckets {
+ public:
+  Buckets(Group& group, const std::vector<at::Tensor>& parameters) {
+    std::int64_t size = 0;
+    for (const auto& parameter : parameters) size += parameter.numel();
+    memory_ = torch::zeros({size});
+    for (std::size_t i = parameters.size(); i-- > 0;) {
+      if (buckets_.empty() || buckets_.back().size >= kBucketNumbers) buckets_.emplace_back();
+      buckets_.back().parts.push_back({parameters[i], {}});
+      buckets_.back().size += parameters[i].numel();
+    }
+    std::vector<std::span<float>> places;
+    std::int64_t offset = 0;
+    for (auto& bucket : buckets_) {
+      places.emplace_back(memory_.data_ptr<float>() + offset, static_cast<std::size_t>(bucket.size));
+      for (auto& [parameter, slot] : bucket.parts) {
+        slot = memory_.narrow(0, offset, parameter.numel()).view(parameter.sizes());
+        offset += parameter.numel();
+      }
+    }
+    exchange_ = std::make_unique<GradientExchange>(group, std::move(places));
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+      for (const auto& [parameter, slot] : buckets_[b].parts) {
+        accumulators_.push_back(torch::autograd::impl::grad_accumulator(parameter));
+        accumulators_.back()->add_post_hook(std::make_unique<Hook>(*this, b));
+      }
+    }
+  }
+
+  void begin() {
+    for (auto& bucket : buckets_) bucket.left = bucket.parts.size();
+    exchange_->begin();
+  }
+
+  // After the backward pass: sends what no hook has sent, and puts the sums in the gradients' place.
+  void finish() {
+    const torch::NoGradGuard no_grad;
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+      if (buckets_[b].left > 0) send(b);
+    }
+    for (std::size_t b = 0; b < buckets_.size(); ++b) {
+      exchange_->wait(b);
+      for (auto& [parameter, slot] : buckets_[b].parts) {
+        if (!parameter.grad().defined()) parameter.mutable_grad() = torch::zeros_like(parameter);
+        parameter.mutable_grad().copy_(slot);
+      }
+    }
+  }
+
+ private:
+  struct Part {
+    at::Tensor parameter;
+    at::Tensor slot;  // in the bucket
+  };
+  struct Bucket {
+    std::vector<Part> parts;
+    std::int64_t size = 0;
+    std::size_t left = 0;  // parts without a gradient so far
+  };
+  struct Hook final : torch::autograd::FunctionPostHook {
+    Buckets& buckets;
+    std::size_t bucket;
+    Hook(Buckets& of, std::size_t index) : buckets(of), bucket(index) {}
+    torch::autograd::variable_list operator()(const torch::autograd::variable_list& outputs,
+                                              const torch::autograd::variable_list&) override {
+      if (--buckets.buckets_[bucket].left == 0) buckets.send(bucket);
+      return outputs;
+    }
+  };
+
+  void send(std::size_t b) {
+    const torch::NoGradGuard no_grad;
+    for (auto& [parameter, slot] : buckets_[b].parts) {
+      if (parameter.grad().defined()) {
+        slot.copy_(parameter.grad());
+      } else {
+        slot.zero_();
+      }
+    }
+    buckets_[b].left = 0;
+    exchange_->ready(b);
+  }
+
+  at::Tensor memory_;
+  std::vector<Bucket> buckets_;  // the last parameters first, as backward passes go
+  std::unique_ptr<GradientExchange> exchange_;
+  std::vector<std::shared_ptr<torch::autograd::Node>> accumulators_;  // which their hooks live in
+};
+
+ReconstructionObjective::~ReconstructionObjective() = default;
+
 ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
-                                                 const model::Samples& held_out, const TrainingOptions& options)
-    : autoencoder_(autoencoder), training_(training), held_out_(held_out), options_(options) {
+                                                 const model::Samples& held_out, const TrainingOptions& options,
+                                                 Group& group)
+    : autoencoder_(autoencoder), training_(training), held_out_(held_out), options_(options), group_(group) {
   if (uses_dense_engine(autoencoder, options)) {
-    dense_ = std::make_unique<DenseEngine>(autoencoder, training, held_out, options);
+    dense_ = std::make_unique<DenseEngine>(autoencoder, training, held_out, options, group);
     return;
   }
   optimizer_ = options.optimizer->build(autoencoder.network().parameters());
   for (const auto& [name, tensor] : autoencoder.network().parameters()) parameters_.push_back(tensor);
+  if (group.size() > 1) buckets_ = std::make_unique<Buckets>(group, parameters_);
 }
 
 model::Batch ReconstructionObjective::corrupted(model::Batch batch) const {
@@ -113,24 +224,42 @@ std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t
   if (dense_) return dense_->step(samples, context);
   torch::manual_seed(context.key);
   autoencoder_.network().set_training(true);
-  const auto target = training_.batch(samples).repeated(autoencoder_.members());
-  const auto input = corrupted(target);
+  auto target = training_.batch(samples).repeated(autoencoder_.members());
+  auto input = corrupted(target);
+  // What is drawn, augmentation and corruption too, is drawn for the whole batch, so that it does not depend on who
+  // takes which part.
+  const auto whole = static_cast<std::int64_t>(samples.size());
+  const auto [first, last] = group_.world().share_of(whole);
+  const std::int64_t count = last - first;
+  const model::BatchPart part(first, count, whole);
+  if (count < whole) {
+    for (auto* batch : {&target, &input}) *batch = part_of_each(*batch, autoencoder_.members(), first, count);
+  }
   optimizer_->zero_gradients();
-  const auto losses = side_by_side() ? backward_side_by_side(input, target, context.epoch)
-                                     : backward(autoencoder_, input, target, context.epoch);
+  if (buckets_) buckets_->begin();
+  std::vector<double> losses(1 + part_names().size(), 0.0);
+  if (count > 0) {
+    const double share = static_cast<double>(count) / static_cast<double>(whole);
+    losses = side_by_side() ? backward_side_by_side(input, target, context.epoch, share)
+                            : backward(autoencoder_, input, target, context.epoch, share);
+  }
+  if (buckets_) buckets_->finish();
   if (options_.clip_gradient) clip_gradients(parameters_, autoencoder_.members(), *options_.clip_gradient);
   optimizer_->step(context.learning_rate);
   return losses;
 }
 
 // Adds the gradient of the sum of the members' losses: each has the one that it would have alone. Returns the losses.
+// Both are the share's part of those of the whole batch.
 std::vector<double> ReconstructionObjective::backward(const loss::Autoencoder& autoencoder, const model::Batch& input,
-                                                      const model::Batch& target, double epoch) const {
+                                                      const model::Batch& target, double epoch, double share) const {
   const auto evaluation =
       autoencoder.loss().evaluate(autoencoder.network().forward(input), target, epoch, emphasis(input, target));
-  (evaluation.samples.mean() * autoencoder.members()).backward();
+  (evaluation.samples.mean() * (share * static_cast<double>(autoencoder.members()))).backward();
   const torch::NoGradGuard no_grad;
-  return means(evaluation);
+  auto losses = means(evaluation);
+  for (double& loss : losses) loss *= share;
+  return losses;
 }
 
 // Convolutions of a few small images gain little from several threads; whole members on threads of their own gain all.
@@ -140,7 +269,8 @@ bool ReconstructionObjective::side_by_side() const {
 }
 
 std::vector<double> ReconstructionObjective::backward_side_by_side(const model::Batch& input,
-                                                                   const model::Batch& target, double epoch) {
+                                                                   const model::Batch& target, double epoch,
+                                                                   double share) {
   const std::int64_t members = autoencoder_.members();
   const std::int64_t count = target.samples() / members;
   std::vector<std::vector<double>> losses(static_cast<std::size_t>(members));
@@ -154,7 +284,7 @@ std::vector<double> ReconstructionObjective::backward_side_by_side(const model::
     const auto block = [&](const model::Batch& batch) {
       return model::Batch{batch.values.narrow(0, m * count, count), batch.observed.narrow(0, m * count, count)};
     };
-    losses[static_cast<std::size_t>(m)] = backward(autoencoder_.member(m), block(input), block(target), epoch);
+    losses[static_cast<std::size_t>(m)] = backward(autoencoder_.member(m), block(input), block(target), epoch, share);
   });
   at::set_num_threads(threads);
   std::vector<double> mean(losses.front().size(), 0.0);
@@ -168,11 +298,13 @@ std::vector<double> ReconstructionObjective::backward_side_by_side(const model::
 std::vector<double> ReconstructionObjective::validate() {
   if (dense_) return dense_->validate();
   const torch::NoGradGuard no_grad;
-  torch::manual_seed(stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption"));
   autoencoder_.network().set_training(false);
   std::vector<double> sums(1 + part_names().size(), 0.0);
   const std::int64_t at_once = validation_batch(autoencoder_);
   for (std::int64_t begin = 0; begin < held_out_.size(); begin += at_once) {
+    if (begin / at_once % group_.size() != group_.world().rank) continue;
+    torch::manual_seed(stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption",
+                                  static_cast<std::uint64_t>(begin)));
     const auto end = std::min(begin + at_once, held_out_.size());
     const auto target = held_out_.range(begin, end).repeated(autoencoder_.members());
     const auto input = corrupted(target);
@@ -180,6 +312,7 @@ std::vector<double> ReconstructionObjective::validate() {
                                                            emphasis(input, target)));
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += losses[i] * static_cast<double>(end - begin);
   }
+  group_.sum(sums);
   for (double& sum : sums) sum /= static_cast<double>(held_out_.size());
   return sums;
 }

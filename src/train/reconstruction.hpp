@@ -7,14 +7,16 @@
 #include "model/threads.hpp"
 #include "train/config.hpp"
 #include "train/dense_engine.hpp"
+#include "train/gradient_exchange.hpp"
 #include "train/objective.hpp"
+#include "train/process_group.hpp"
 
 namespace ae::train {
 
 // The share of samples that the pair as it is reconstructs worst, ascending; of equal losses the earlier ones. Fewer
-// than all.
+// than all. The processes of a group share the work.
 std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, const model::Samples& samples,
-                                         double share);
+                                         double share, Group& group = Group::alone());
 
 // Whether options.engine makes the dense engine train the pair. UsageError when it must but cannot.
 bool uses_dense_engine(const loss::Autoencoder& autoencoder, const TrainingOptions& options);
@@ -23,12 +25,16 @@ class ReconstructionObjective final : public Objective {
  public:
   // Everything referred to must outlive the objective. `held_out` may be empty. Errors: see uses_dense_engine().
   ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
-                          const model::Samples& held_out, const TrainingOptions& options);
+                          const model::Samples& held_out, const TrainingOptions& options,
+                          Group& group = Group::alone());
+  ~ReconstructionObjective() override;
 
   std::vector<std::string> part_names() const override { return autoencoder_.loss().part_names(); }
   std::int64_t training_samples() const override { return training_.size(); }
   std::int64_t smallest_batch() const override { return autoencoder_.network().uses_batch_statistics() ? 2 : 1; }
-  std::vector<std::int64_t> distrusted() override { return highest_losses(autoencoder_, training_, options_.trim); }
+  std::vector<std::int64_t> distrusted() override {
+    return highest_losses(autoencoder_, training_, options_.trim, group_);
+  }
   std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) override;
   bool has_validation() const override { return held_out_.size() > 0; }
   std::vector<double> validate() override;
@@ -41,18 +47,23 @@ class ReconstructionObjective final : public Objective {
   // Weight of each element's loss, shaped like the batch; undefined = 1 everywhere.
   at::Tensor emphasis(const model::Batch& input, const model::Batch& target) const;
   bool side_by_side() const;
+  // `share`: of the batch's samples, those that are given.
   std::vector<double> backward(const loss::Autoencoder& autoencoder, const model::Batch& input,
-                               const model::Batch& target, double epoch) const;
-  std::vector<double> backward_side_by_side(const model::Batch& input, const model::Batch& target, double epoch);
+                               const model::Batch& target, double epoch, double share) const;
+  std::vector<double> backward_side_by_side(const model::Batch& input, const model::Batch& target, double epoch,
+                                            double share);
 
   loss::Autoencoder& autoencoder_;
   const model::Samples& training_;
   const model::Samples& held_out_;
   const TrainingOptions& options_;
+  Group& group_;
   std::unique_ptr<DenseEngine> dense_;    // does the steps; null: autograd does,
   std::unique_ptr<Optimizer> optimizer_;  // with this
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<model::Crew> crew_;  // for members side by side
+  class Buckets;
+  std::unique_ptr<Buckets> buckets_;  // of a group
 };
 
 }  // namespace ae::train

@@ -11,6 +11,7 @@
 #include <cstring>
 #include <ctime>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -31,24 +32,27 @@ namespace {
 using Json = nlohmann::ordered_json;
 namespace fs = std::filesystem;
 
-// The folder of one run, locked while we write to it.
+// The folder of one run; once open, it exists and is locked while we write to it.
 class RunFolder {
  public:
-  explicit RunFolder(const fs::path& path) : path_(path) {
+  explicit RunFolder(const fs::path& path) : path_(path) {}
+  ~RunFolder() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+  }
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
+
+  void open() {
     std::error_code error;
-    fs::create_directories(path, error);
-    if (error) throw RunError(path.string() + ": cannot create the folder: " + error.message());
-    descriptor_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor_ < 0) throw RunError(path.string() + ": cannot open the folder: " + std::strerror(errno));
+    fs::create_directories(path_, error);
+    if (error) throw RunError(path_.string() + ": cannot create the folder: " + error.message());
+    descriptor_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ < 0) throw RunError(path_.string() + ": cannot open the folder: " + std::strerror(errno));
     if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-      ::close(descriptor_);
-      throw UsageError(path.string() +
+      throw UsageError(path_.string() +
                        ": another ae-train is writing to this folder; wait for it or choose another --out");
     }
   }
-  ~RunFolder() { ::close(descriptor_); }
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
 
   fs::path model() const { return path_ / "model.safetensors"; }
   fs::path state() const { return path_ / "state.safetensors"; }
@@ -166,16 +170,27 @@ std::string samples_line(const Dataset& data) {
 
 }  // namespace
 
-void run(Config& config, const RunOptions& options, Reporter& reporter) {
+void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
   if (config.data->path.empty()) {
     throw UsageError("/data/path: not set; name the training data in the config file or with --data");
   }
-  check_folder(options);
   const std::string started = utc_now();
   const auto clock = std::chrono::steady_clock::now();
+  const bool leader = options.world.leader();
+  SilentReporter silent;
+  Reporter& reporter = leader ? given_reporter : silent;
+  const auto timeout = std::chrono::duration<double>(options.peer_timeout);
+  const auto group = Group::join(options.world, std::chrono::ceil<std::chrono::milliseconds>(timeout));
+  group->together([&] {
+    if (leader) check_folder(options);
+  });
 
   const auto seed = static_cast<std::uint64_t>(config.training.seed);
-  const Dataset data = load_dataset(*config.data, reporter, {config.training.validation_fraction, seed});
+  std::optional<Dataset> loaded;
+  group->together([&] {
+    loaded.emplace(load_dataset(*config.data, reporter, {config.training.validation_fraction, seed}));
+  });
+  const Dataset& data = *loaded;
   const model::Samples& training = *data.training;
   const model::Samples& held_out = *data.held_out;
 
@@ -198,21 +213,38 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   const bool by_head = !config.score->asks_network();
   if (by_head) step_operations = std::max(step_operations, 1e9);
   const int threads = model::use_threads(options.threads, step_operations,
-                                         data.domain.images() || by_head ? model::Pool::openmp : model::Pool::blas);
+                                         data.domain.images() || by_head ? model::Pool::openmp : model::Pool::blas,
+                                         options.world.local_size);
 
+  // Neither threads nor processes are part of it: a run may continue on another machine, or on several.
   const std::string resolved = config::to_json(config, config::Paths::as_written);
-  const std::string fingerprint = sha256_of(resolved + data.data_sha256 + "threads " + std::to_string(threads));
-  const RunFolder folder(options.folder);
-  const Start start = decide(folder, options, fingerprint);
-  if (start == Start::nothing_to_do) {
+  const std::string fingerprint = sha256_of(resolved + data.data_sha256);
+  std::string common = fingerprint;
+  group->broadcast(common, 0);
+  RunFolder folder(options.folder);
+  Start start = Start::fresh;
+  group->together([&] {
+    if (common != fingerprint) throw UsageError("the config or the data are not the same as those of rank 0");
+    if (!leader) return;
+    folder.open();
+    start = decide(folder, options, fingerprint);
+  });
+  std::string decision(1, static_cast<char>(start));
+  group->broadcast(decision, 0);
+  if (static_cast<Start>(decision.front()) == Start::nothing_to_do) {
     reporter.info(folder.model().string() + ": training is already complete");
     return;
   }
   if (autoencoder.network().uses_batch_statistics() && training.size() < 2) {
     throw UsageError("/model/norm: batch normalisation needs at least two training rows; use \"layer\" or \"none\"");
   }
+  if (autoencoder.network().uses_batch_statistics() && group->size() > 1) {
+    throw UsageError(
+        "/model/norm: batch normalisation would normalise each process's part of a batch by itself; use "
+        "another norm, or one process");
+  }
 
-  ReconstructionObjective objective(autoencoder, training, held_out, config.training);
+  ReconstructionObjective objective(autoencoder, training, held_out, config.training, *group);
   std::vector<std::int64_t> distrusted;  // training samples, by the published model
   const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history, bool last) {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
@@ -224,7 +256,6 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
       // A model on the way is calibrated on few images, so that training goes on soon.
       constexpr std::int64_t kImagesOnTheWay = 50;
       const auto& images = dynamic_cast<const model::ImageSamples&>(held_out);
-      SilentReporter silent;
       calibration = calibrate_map_head(*maps, finished, *data.geometry, images,
                                        last ? images.images() : std::min(images.images(), kImagesOnTheWay),
                                        config.training.corruption, seed, last ? reporter : silent);
@@ -241,45 +272,52 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
     }
     write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
   };
-  Loop loop(objective, config.training, folder.state().string(), fingerprint, publish, reporter);
-  if (start == Start::resume) {
-    loop.resume();
-    reporter.info("continuing after epoch " + std::to_string(loop.history().size()));
-  } else {
-    for (const auto& path : {folder.manifest(), folder.state(), folder.model()}) fs::remove(path);
-  }
-  write_file(folder.config(), config::to_json(config, config::Paths::resolved));
-  reporter.info(samples_line(data) + ", " + number_text(weights) + " weights");
+  Loop loop(objective, config.training, folder.state().string(), fingerprint, publish, reporter, *group);
+  group->together([&] {
+    if (!leader) return;
+    if (start == Start::resume) {
+      loop.resume();
+      reporter.info("continuing after epoch " + std::to_string(loop.history().size()));
+    } else {
+      for (const auto& path : {folder.manifest(), folder.state(), folder.model()}) fs::remove(path);
+    }
+    write_file(folder.config(), config::to_json(config, config::Paths::resolved));
+  });
+  reporter.info(samples_line(data) + ", " + number_text(weights) + " weights" +
+                (group->size() > 1 ? ", " + std::to_string(group->size()) + " processes" : ""));
   loop.run();
-
-  const auto& history = loop.history();
-  Json manifest{
-      {"program", "ae-train"},
-      {"arguments", options.arguments},
-      {"fingerprint", fingerprint},
-      {"config_sha256", sha256_of(resolved)},
-      {"data_sha256", data.data_sha256},
-      {"model_sha256", sha256_of_file(folder.model())},
-      {"seed", config.training.seed},
-      {"threads", threads},
-      {"versions", {{"aetools", version()}, {"git", git_hash()}, {"libtorch", TORCH_VERSION}}},
-      {"started", started},
-      {"finished", utc_now()},
-      {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count()},
-      {"training", Json::parse(training_summary(history, data))},
-  };
-  if (config.training.trim > 0 && !data.domain.images()) {
-    manifest["distrusted"] = {{"rows", distrusted.size()}, {"file", folder.distrusted().filename().string()}};
-    reporter.info(folder.distrusted().string() + ": the " + std::to_string(distrusted.size()) +
-                  " training rows with the highest loss, which the model does not count as normal");
-  }
-  write_file(folder.manifest(), manifest.dump(2) + "\n");
-  fs::remove(folder.state());
-  const auto best = best_epoch(history);
-  const EpochRecord& record = history[static_cast<std::size_t>(best)];
-  reporter.info(folder.model().string() + ": weights of epoch " + std::to_string(best + 1) + " of " +
-                std::to_string(history.size()) + ", training loss " + number_text(record.training.front()) +
-                (record.validation.empty() ? "" : ", held-out loss " + number_text(record.validation.front())));
+  group->together([&] {
+    if (!leader) return;
+    const auto& history = loop.history();
+    Json manifest{
+        {"program", "ae-train"},
+        {"arguments", options.arguments},
+        {"fingerprint", fingerprint},
+        {"config_sha256", sha256_of(resolved)},
+        {"data_sha256", data.data_sha256},
+        {"model_sha256", sha256_of_file(folder.model())},
+        {"seed", config.training.seed},
+        {"threads", threads},
+        {"processes", group->size()},
+        {"versions", {{"aetools", version()}, {"git", git_hash()}, {"libtorch", TORCH_VERSION}}},
+        {"started", started},
+        {"finished", utc_now()},
+        {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count()},
+        {"training", Json::parse(training_summary(history, data))},
+    };
+    if (config.training.trim > 0 && !data.domain.images()) {
+      manifest["distrusted"] = {{"rows", distrusted.size()}, {"file", folder.distrusted().filename().string()}};
+      reporter.info(folder.distrusted().string() + ": the " + std::to_string(distrusted.size()) +
+                    " training rows with the highest loss, which the model does not count as normal");
+    }
+    write_file(folder.manifest(), manifest.dump(2) + "\n");
+    fs::remove(folder.state());
+    const auto best = best_epoch(history);
+    const EpochRecord& record = history[static_cast<std::size_t>(best)];
+    reporter.info(folder.model().string() + ": weights of epoch " + std::to_string(best + 1) + " of " +
+                  std::to_string(history.size()) + ", training loss " + number_text(record.training.front()) +
+                  (record.validation.empty() ? "" : ", held-out loss " + number_text(record.validation.front())));
+  });
 }
 
 }  // namespace ae::train

@@ -6,7 +6,9 @@
 #include <vector>
 
 #include "base/reporter.hpp"
+#include "base/world.hpp"
 #include "train/config.hpp"
+#include "train/process_group.hpp"
 
 namespace ae::train {
 
@@ -16,6 +18,8 @@ struct RunOptions {
   bool force = false;                  // start over although the folder holds a model or an interrupted run
   int threads = 0;                     // 0 = by the size of the work
   std::vector<std::string> arguments;  // for the manifest
+  World world;                         // all of it trains together; rank 0 writes and reports
+  double peer_timeout = kPeerTimeoutSeconds;
 };
 
 // Refusals (existing output, another run's state) come before any long work. See Loop for how it can end.

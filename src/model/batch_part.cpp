@@ -1,0 +1,31 @@
+#include "model/batch_part.hpp"
+
+#include <torch/torch.h>
+
+namespace ae::model {
+
+thread_local const BatchPart::Range* BatchPart::seen = nullptr;
+
+BatchPart::BatchPart(std::int64_t first, std::int64_t count, std::int64_t whole)
+    : range_{first, count, whole}, before_(seen) {
+  seen = &range_;
+}
+BatchPart::~BatchPart() { seen = before_; }
+
+at::Tensor BatchPart::draw(const at::Tensor& like, const std::function<void(at::Tensor&)>& fill) {
+  const torch::NoGradGuard no_grad;
+  if (seen == nullptr) {
+    auto drawn = torch::empty_like(like);
+    fill(drawn);
+    return drawn;
+  }
+  auto shape = like.sizes().vec();
+  shape[0] = shape[0] / seen->count * seen->whole;
+  auto drawn = torch::empty(shape, like.options());
+  fill(drawn);
+  shape[0] = seen->whole;
+  shape.insert(shape.begin(), -1);
+  return drawn.view(shape).narrow(1, seen->first, seen->count).reshape(like.sizes());
+}
+
+}  // namespace ae::model
