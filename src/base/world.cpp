@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <string_view>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -68,6 +69,10 @@ World world_of_environment() {
   }
   for (const auto& launcher : kLaunchers) {
     if (variable(launcher.rank) == nullptr || variable(launcher.size) == nullptr) continue;
+    // A batch script itself is no task of its job: srun starts these, as a step.
+    if (launcher.rank == std::string_view("SLURM_PROCID") && variable("SLURM_JOB_ID") && !variable("SLURM_STEP_ID")) {
+      continue;
+    }
     const std::string fix = std::string("it comes from ") + launcher.name + ", unset it for one process alone";
     world.launcher = launcher.name;
     world.size = number(launcher.size, 1, kLargest, fix);

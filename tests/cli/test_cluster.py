@@ -369,7 +369,7 @@ def test_the_job_files_for_slurm(alone, together, bin_folder, trained, tmp_path,
     (stand_ins / "scontrol").write_text("#!/bin/sh\necho 127.0.0.1\n")
     (stand_ins / "srun").write_text(
         "#!/bin/sh\nwhile [ \"${1#--}\" != \"$1\" ]; do shift; done\n"
-        "SLURM_PROCID=1 \"$@\" & SLURM_PROCID=0 \"$@\" || exit; wait $!\n"
+        "export SLURM_STEP_ID=0\nSLURM_PROCID=1 \"$@\" & SLURM_PROCID=0 \"$@\" || exit; wait $!\n"
     )
     for path in stand_ins.iterdir():
         path.chmod(0o755)

@@ -18,7 +18,8 @@ World world_with(const std::vector<std::pair<std::string, std::string>>& variabl
   for (const char* name :
        {"RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT", "OMPI_COMM_WORLD_RANK",
         "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_SIZE", "SLURM_PROCID", "SLURM_NTASKS", "SLURM_JOB_NUM_NODES",
-        "SLURM_STEP_NUM_NODES", "SLURM_TASKS_PER_NODE", "SLURM_STEP_TASKS_PER_NODE", "TORCHELASTIC_USE_AGENT_STORE"}) {
+        "SLURM_STEP_NUM_NODES", "SLURM_TASKS_PER_NODE", "SLURM_STEP_TASKS_PER_NODE", "SLURM_JOB_ID", "SLURM_STEP_ID",
+        "TORCHELASTIC_USE_AGENT_STORE"}) {
     unsetenv(name);
   }
   for (const auto& [name, value] : variables) setenv(name.c_str(), value.c_str(), 1);
@@ -31,6 +32,10 @@ TEST(World, IsAloneWithoutALauncher) {
   EXPECT_EQ(world.size, 1);
   EXPECT_TRUE(world.leader());
   EXPECT_EQ(world_with({{"SLURM_NTASKS", "8"}}).size, 1);  // a shell within an allocation
+  EXPECT_EQ(world_with({{"SLURM_JOB_ID", "7"}, {"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}}).size, 1);  // its script
+  EXPECT_EQ(
+      world_with({{"SLURM_JOB_ID", "7"}, {"SLURM_STEP_ID", "0"}, {"SLURM_PROCID", "0"}, {"SLURM_NTASKS", "8"}}).size,
+      8);
   EXPECT_EQ(world_with({{"RANK", "0"}, {"WORLD_SIZE", "1"}}).launcher, "");
 }
 
