@@ -91,6 +91,7 @@ int run(Options& options, ae::cli::Context& context) {
     throw ae::UsageError("--rows and --exclude-rows name rows of one table; give one input");
   }
   options.score.watch_drift = options.fail_on_drift;
+  options.score.stream.threads = context.options.threads;
   options.score.exclude_rows = options.exclude_rows;
   options.score.only_rows = options.only_rows;
   auto output = ae::Output::open(options.output, context.options.force);
