@@ -200,6 +200,8 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   const int threads = model::use_threads(options.threads, step_operations,
                                          data.domain.images() || by_head ? model::Pool::openmp : model::Pool::blas);
 
+  const std::string for_the_folder = config::to_json(config, config::Paths::resolved);
+  config.data->cache = {};  // where the data wait is no part of the model, and a resumed run may have them elsewhere
   const std::string resolved = config::to_json(config, config::Paths::as_written);
   const std::string fingerprint = sha256_of(resolved + data.data_sha256 + "threads " + std::to_string(threads));
   const RunFolder folder(options.folder);
@@ -248,7 +250,7 @@ void run(Config& config, const RunOptions& options, Reporter& reporter) {
   } else {
     for (const auto& path : {folder.manifest(), folder.state(), folder.model()}) fs::remove(path);
   }
-  write_file(folder.config(), config::to_json(config, config::Paths::resolved));
+  write_file(folder.config(), for_the_folder);
   reporter.info(samples_line(data) + ", " + number_text(weights) + " weights");
   loop.run();
 
