@@ -133,7 +133,7 @@ std::size_t ConformalCalibration::below(double score) const {
   std::size_t left = sorted_.size();
   while (left > 1) {
     const std::size_t half = left / 2;
-    from = from[half - 1] < score ? from + half : from;
+    from += half * static_cast<std::size_t>(from[half - 1] < score);
     left -= half;
   }
   return static_cast<std::size_t>(from - sorted_.data()) + (left == 1 && *from < score ? 1 : 0);
