@@ -300,7 +300,9 @@ void Output::write(std::string_view bytes) {
   if (state_->buffer.size() >= capacity) state_->drain();
 }
 
-void Output::write_at(std::uint64_t offset, std::string_view bytes) { write_all_at(state_->fd, state_->name, offset, bytes); }
+void Output::write_at(std::uint64_t offset, std::string_view bytes) {
+  write_all_at(state_->fd, state_->name, offset, bytes);
+}
 
 void Output::flush() { state_->flush(); }
 void Output::commit() {

@@ -13,7 +13,6 @@ const char* signal_name(int signal_number) noexcept;  // "SIGTERM" ...
 void throw_if_stopped(
     const char* what);  // Interrupted("<what> stopped by SIGTERM") when the flag is set; for loops with nothing to save
 
-
 // A thread to which no signal is delivered: they are for the thread that works.
 std::thread signal_free_thread(std::function<void()> work);
 // From now on throw_if_stopped() on this thread also throws when `abandoned` becomes true: nobody waits for its work.

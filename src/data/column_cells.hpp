@@ -19,7 +19,8 @@ struct CellRoom {
   // In a file, as many cells a piece as the pieces of all columns may take of memory.
   static CellRoom on_disk(ScratchFile& scratch, std::size_t columns) {
     constexpr std::size_t kBytes = std::size_t{16} << 20;
-    return {&scratch, std::clamp<std::size_t>(kBytes / (sizeof(double) * std::max<std::size_t>(columns, 1)), 64, 1 << 16)};
+    return {&scratch,
+            std::clamp<std::size_t>(kBytes / (sizeof(double) * std::max<std::size_t>(columns, 1)), 64, 1 << 16)};
   }
 };
 

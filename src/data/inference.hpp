@@ -71,7 +71,7 @@ class ColumnCollector {
   ColumnCells<std::int32_t> codes_{room_};  // of the selected cells; -1 not observed
   ColumnCells<double> values_{room_};       // or their numbers; NaN not observed
   std::vector<float> level_of_;             // network units of each text, when fitted
-  std::int64_t observed_ = 0;        // cells of the whole file
+  std::int64_t observed_ = 0;               // cells of the whole file
   std::int64_t numbers_ = 0;
   Place first_text_;
   Place first_infinite_;

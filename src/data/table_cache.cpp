@@ -44,8 +44,16 @@ struct Header {
 };
 static_assert(sizeof(Header) <= kHeaderBytes && std::is_trivially_copyable_v<Header>);
 
-enum Section { training_values, training_observed, held_out_values, held_out_observed, training_numbers,
-               held_out_numbers, description, section_count };
+enum Section {
+  training_values,
+  training_observed,
+  held_out_values,
+  held_out_observed,
+  training_numbers,
+  held_out_numbers,
+  description,
+  section_count
+};
 
 struct Extent {
   std::uint64_t begin = 0;
@@ -59,11 +67,17 @@ std::optional<Layout> layout_of(const Header& header) {
   for (const auto count : {header.elements, header.training, header.held_out, header.description})
     if (count < 0 || count > kMost) return std::nullopt;
   if (header.elements > kMost / std::max<std::int64_t>({header.training, header.held_out, 1})) return std::nullopt;
-  const auto cells = [&](std::int64_t rows) { return static_cast<std::uint64_t>(rows * header.elements) * sizeof(float); };
+  const auto cells = [&](std::int64_t rows) {
+    return static_cast<std::uint64_t>(rows * header.elements) * sizeof(float);
+  };
   const auto numbers = [](std::int64_t rows) { return static_cast<std::uint64_t>(rows) * sizeof(std::int64_t); };
-  const std::array<std::uint64_t, section_count> sizes{
-      cells(header.training),   cells(header.training),   cells(header.held_out), cells(header.held_out),
-      numbers(header.training), numbers(header.held_out), static_cast<std::uint64_t>(header.description)};
+  const std::array<std::uint64_t, section_count> sizes{cells(header.training),
+                                                       cells(header.training),
+                                                       cells(header.held_out),
+                                                       cells(header.held_out),
+                                                       numbers(header.training),
+                                                       numbers(header.held_out),
+                                                       static_cast<std::uint64_t>(header.description)};
   Layout layout;
   std::uint64_t end = kHeaderBytes;
   for (std::size_t s = 0; s < section_count; ++s) {
@@ -233,11 +247,12 @@ Opened open_file(const std::shared_ptr<const MappedFile>& file, const std::strin
 }
 
 // Everything that decides what is in the file.
-std::string key_of(const TableOptions& options, const fs::path& path, const std::string& data_sha256, HoldOut hold_out) {
+std::string key_of(const TableOptions& options, const fs::path& path, const std::string& data_sha256,
+                   HoldOut hold_out) {
   TableOptions meaning = options;
   meaning.cache = meaning.path = meaning.rows = {};
-  std::string text = "aetools table cache " + std::to_string(kVersion) + '\n' + data_sha256 + '\n' + path.string() + '\n' +
-                     config::to_json(meaning, config::Paths::as_written) + '\n';
+  std::string text = "aetools table cache " + std::to_string(kVersion) + '\n' + data_sha256 + '\n' + path.string() +
+                     '\n' + config::to_json(meaning, config::Paths::as_written) + '\n';
   if (!options.rows.empty()) text += sha256_of_file(file_of(options.rows));
   text += '\n' + number_text(hold_out.fraction) + '\n' + std::to_string(hold_out.seed);
   return sha256_of(text);

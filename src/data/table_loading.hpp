@@ -20,9 +20,9 @@ class RowTaker {
   virtual void take(const Block& block, std::int64_t row, bool trains) = 0;
 };
 
-// load_table() with a free hand: `scratch`, if given, keeps the cells while they are read, so that memory grows by about
-// 20 bytes a row however many columns there are, and blocks then have neither ids nor labels. Returns the rows in the
-// file.
+// load_table() with a free hand: `scratch`, if given, keeps the cells while they are read, so that memory grows by
+// about 20 bytes a row however many columns there are, and blocks then have neither ids nor labels. Returns the rows in
+// the file.
 std::int64_t load_rows(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out,
                        ScratchFile* scratch, RowTaker& taker);
 

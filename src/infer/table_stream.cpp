@@ -40,7 +40,8 @@ TableStream::TableStream(const train::Checkpoint& checkpoint, StreamOptions opti
 }
 
 void TableStream::for_each(const Visit& visit) {
-  const auto threads = options_.threads > 0 ? static_cast<unsigned>(options_.threads) : std::thread::hardware_concurrency();
+  const auto threads =
+      options_.threads > 0 ? static_cast<unsigned>(options_.threads) : std::thread::hardware_concurrency();
   std::int64_t first_row = 0;
   Read read;
   for (const auto& input : options_.inputs) {

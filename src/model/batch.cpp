@@ -46,7 +46,8 @@ Batch to_batch(const data::Block& block) {
 Batch mapped_batch(const float* values, const float* observed, std::int64_t rows, std::int64_t elements,
                    std::shared_ptr<const void> owner) {
   const auto tensor = [&](const float* from) {
-    return torch::from_blob(const_cast<float*>(from), {rows, elements}, [owner](void*) {}, torch::kFloat32);
+    return torch::from_blob(
+        const_cast<float*>(from), {rows, elements}, [owner](void*) {}, torch::kFloat32);
   };
   return {tensor(values), tensor(observed)};
 }

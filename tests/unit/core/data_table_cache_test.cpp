@@ -51,7 +51,8 @@ class TableCache : public testing::Test {
   }
   std::vector<std::filesystem::path> caches() const {
     std::vector<std::filesystem::path> found;
-    for (const auto& entry : std::filesystem::directory_iterator(options_.cache.resolved)) found.push_back(entry.path());
+    for (const auto& entry : std::filesystem::directory_iterator(options_.cache.resolved))
+      found.push_back(entry.path());
     return found;
   }
   CachedTable open() { return open_cached_table(options_, reporter_, kHoldOut); }
