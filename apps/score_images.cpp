@@ -95,7 +95,7 @@ void ImageScoring::declare(CLI::App& app) {
       ->excludes(alpha);
   add(cli::add_number(app, "--region-alpha", scoring_.region_alpha,
                       "A region counts only when its peak is above what this share of held-out good images reach "
-                      "anywhere; 1 lets every region count (default 0.05, and 1 with --pixel-threshold)",
+                      "anywhere; 1 lets every region count (default 0.06, and 1 with --pixel-threshold)",
                       0, 1));
   add(cli::add_integer(app, "--minimum-area", scoring_.minimum_area,
                        "A region counts only when it has so many pixels (default 1)", 1, 1 << 30));

@@ -149,7 +149,7 @@ class ImageScorer {
         options_.pixel_threshold ? *options_.pixel_threshold : head_.pixel_threshold(options_.pixel_alpha);
     rule_.peak = rule_.threshold;
     if (head_.calibrated()) {
-      const double region_alpha = options_.region_alpha.value_or(options_.pixel_threshold ? 1 : 0.05);
+      const double region_alpha = options_.region_alpha.value_or(options_.pixel_threshold ? 1 : 0.06);
       rule_.peak = std::max(rule_.peak, head_.peak_threshold(region_alpha));
     }
     rule_.minimum_area = options_.minimum_area;
@@ -205,6 +205,7 @@ class ImageScorer {
   }
   std::string threshold_rule() const {
     if (options_.threshold) return "given";
+    if (options_.fdr) return "the false discovery rate decides by all images together";
     return "p-value of at most " + number_text(options_.alpha.value_or(0.01)) + " against " +
            std::to_string(checkpoint_.calibration().size()) + " held-out good images";
   }

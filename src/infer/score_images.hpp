@@ -69,7 +69,7 @@ struct ScoreImagesOptions {
 
   double pixel_alpha = 0.01;              // share of held-out good pixels above the pixel threshold
   std::optional<double> pixel_threshold;  // instead
-  // A region's peak must be above what this share of held-out good images reach; by default 0.05, and 1 (any peak will
+  // A region's peak must be above what this share of held-out good images reach; by default 0.06, and 1 (any peak will
   // do) with a pixel threshold of the user's.
   std::optional<double> region_alpha;
   std::int64_t minimum_area = 1;  // original pixels

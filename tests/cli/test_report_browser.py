@@ -217,7 +217,7 @@ class ReportInBrowser(unittest.TestCase):
         self.assertFalse(page.evaluate('document.getElementById("viewer").open'))
 
     def test_gallery_of_other_kinds(self):
-        for name, images in (("unlabelled_gallery", 12), ("hostile_gallery", 3), ("empty_gallery", 0), ("many_gallery", 100)):
+        for name, images in (("unlabelled_gallery", 12), ("undecided_gallery", 12), ("hostile_gallery", 3), ("empty_gallery", 0), ("many_gallery", 100)):
             page = self.open(name + ".html", width=500)
             self.assertEqual(len(self.rows_shown(page)), images, name)
             self.assertTrue(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), name)

@@ -90,6 +90,10 @@ int main(int argc, char** argv) {
   write_gallery(folder, "unlabelled_gallery", 12, {}, false);
   write_gallery(folder, "hostile_gallery", 3, options);
   write_gallery(folder, "empty_gallery", 0, options);
+  GalleryOptions undecided = options;
+  undecided.threshold = std::nullopt;
+  undecided.threshold_rule = "p-value of at most 0.01 against 10 held-out good images";
+  write_gallery(folder, "undecided_gallery", 12, undecided);
   options.most_pictures = 10;
   write_gallery(folder, "many_gallery", 100, options);
   const auto better = hard_sample(300, 700, 1.5);

@@ -428,7 +428,7 @@
     bar.style.background = `linear-gradient(90deg, ${data.scale.colours.map((c) => `rgb(${c.join(" ")})`).join(", ")})`;
   }
   const facts = [...data.facts];
-  if (data.rule) facts.unshift(["Threshold", `${number(data.threshold, 6)}, ${data.rule}`]);
+  if (data.rule) facts.unshift(["Threshold", `${data.threshold === null ? "none" : number(data.threshold, 6)}, ${data.rule}`]);
   if (data.pictured < data.items) facts.push(["Pictures", `of ${count(data.pictured)} of ${count(data.items)} images; the others are counted in the histogram`]);
   for (const [name, value] of facts) {
     add(byId("facts"), "dt", {}, name);
