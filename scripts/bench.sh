@@ -141,6 +141,14 @@ times() {
   head -1 "$work/rows.csv"
   for ((k = 0; k < $1; k++)); do tail -n +2 "$work/rows.csv"; done
 }
+# without_loading GROUP MANY ONE: GROUP/ours/... as the times of GROUP/MANY/... less those of GROUP/ONE/..., measured right
+# after them: what the loading of libraries takes is left out, as it is of the peer.
+without_loading() {
+  awk -F, -v many="$1/$2/" -v one="$1/$3/" -v group="$1" '
+    index($1, many) == 1 { name = group "/ours/" substr($1, length(many) + 1); whole = $2 }
+    index($1, one) == 1 { print name "," whole - $2 }' "$measurements" >"$work/net"
+  cat "$work/net" >>"$measurements"
+}
 head_line() { printf '\n%-58s %14s %14s %7s\n' "$1" "$2" "$3" "$4"; }
 
 echo "load at the start: $(cut -d' ' -f1-3 /proc/loadavg), $(nproc) processors, medians of $repeats"
@@ -204,10 +212,7 @@ for group in "${groups[@]}"; do
             told score/theirs/$threads "$python" "$peers/eager_scoring.py" "$work/million.csv" "$work/other.csv" $threads
         done
       done
-      # What is not counted on either side: the loading of libraries, as long as ae-score of one row takes.
-      awk -F, '$1 ~ /^score\/million/ { name = $1; sub("million", "ours", name); whole = $2 }
-               $1 ~ /^score\/row/ { print name "," whole - $2 }' "$measurements" >"$work/net"
-      cat "$work/net" >>"$measurements"
+      without_loading score million row
       head_line "CSV to CSV, 1,000,000 x 20, 20-64-32-64-20, without imports" ae-score Python times
       report "two threads" score/ours/2 score/theirs/2
       report "two threads, Python on one" score/ours/2 score/theirs/1
@@ -241,7 +246,9 @@ for group in "${groups[@]}"; do
 grid = numpy.mgrid[0:64, 0:64]
 chance = numpy.random.default_rng(1)
 waves = [numpy.sin(chance.uniform(0.1, 0.5) * grid[0] + chance.uniform(0.1, 0.5) * grid[1]) for _ in range(2000)]
-numpy.save(sys.argv[1], (128 + 100 * numpy.array(waves)).astype(numpy.uint8))' "$work/images.npy"
+waves = (128 + 100 * numpy.array(waves)).astype(numpy.uint8)
+numpy.save(sys.argv[1], waves)
+numpy.save(sys.argv[2], waves[:1])' "$work/images.npy" "$work/image.npy"
       printf '{"data": {"type": "images", "path": "images.npy"}, "model": {"type": "conv"}, "training": {"epochs": %d,
                "batch_size": 32, "validation_fraction": 0.1, "early_stopping": {"patience": 0}}}' $epochs >"$work/conv.json"
       for threads in 1 2; do
@@ -250,15 +257,18 @@ numpy.save(sys.argv[1], (128 + 100 * numpy.array(waves)).astype(numpy.uint8))' "
           "$work/conv/metrics.csv" >>"$measurements"
         told conv/train/theirs/$threads "$python" "$peers/eager_conv.py" train "$work/images.npy" $repeats $threads
         for ((i = 0; i < repeats; i++)); do
-          seconds conv/score/ours/$threads "$build/apps/ae-score" "$work/conv" "$work/images.npy" -o "$work/scores.csv" \
-            --threads $threads --force -q
+          for images in images image; do
+            seconds conv/score/$images/$threads "$build/apps/ae-score" "$work/conv" "$work/$images.npy" \
+              -o "$work/scores.csv" --threads $threads --force -q
+          done
           told conv/score/theirs/$threads "$python" "$peers/eager_conv.py" score "$work/images.npy" "$work/other.csv" $threads
         done
       done
+      without_loading conv/score images image
       head_line "2,000 images of 64 x 64, convolutional network, default size" aetools PyTorch times
       for threads in 1 2; do
         report "an epoch of batches of 32, threads: $threads" conv/train/ours/$threads conv/train/theirs/$threads
-        report "scores, PyTorch's import not counted, threads: $threads" conv/score/ours/$threads conv/score/theirs/$threads
+        report "scores, without imports, threads: $threads" conv/score/ours/$threads conv/score/theirs/$threads
       done
       ;;
   esac
