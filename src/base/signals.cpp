@@ -14,8 +14,8 @@ namespace {
 
 // Process-wide by nature: a signal handler reaches nothing else.
 std::atomic<int> received{0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
-thread_local const std::atomic<bool>* abandoned_here =
-    nullptr;  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+thread_local const std::atomic<bool>* abandoned_here = nullptr;
 static_assert(std::atomic<int>::is_always_lock_free, "the signal handler needs a lock-free flag");
 
 // The first signal asks for an orderly stop; whoever sends a second one does not want to wait for it.
