@@ -47,6 +47,7 @@ void declare(CLI::App& app, Options& options) {
 
 int run(Options& options, ae::cli::Context& context) {
   options.impute.stream.inputs = {options.input};
+  options.impute.stream.threads = context.options.threads;
   options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
   auto output = ae::Output::open(options.output, context.options.force);
   const auto checkpoint = ae::apps::open_model(options.model, context);

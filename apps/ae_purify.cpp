@@ -29,6 +29,7 @@ void declare(CLI::App& app, Options& options) {
 
 int run(Options& options, ae::cli::Context& context) {
   options.purify.stream.inputs = {options.input};
+  options.purify.stream.threads = context.options.threads;
   auto output = ae::Output::open(options.output, context.options.force);
   const auto checkpoint = ae::apps::open_model(options.model, context);
   const auto rows = ae::infer::purify_table(checkpoint, options.purify, output, context.reporter);

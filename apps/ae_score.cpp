@@ -164,6 +164,7 @@ int run(Options& options, ae::cli::Context& context) {
     throw ae::UsageError("--rows and --exclude-rows name rows of one table; give one input");
   }
   options.score.watch_drift = options.fail_on_drift;
+  options.score.stream.threads = context.options.threads;
   options.score.exclude_rows = options.exclude_rows;
   options.score.only_rows = options.only_rows;
   options.score.world = ae::world_of_environment();

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Measures how fast dense networks are trained, and prints ratios: medians over repeats, with the smallest and largest.
+# Measures speed and memory against peers in the same run, and prints and writes a table of ratios: medians over repeats,
+# with the smallest and largest.
 #
 #   scripts/bench.sh [options] [GROUP ...]
 #
@@ -9,10 +10,15 @@
 #   fit       an epoch by the dense engine and by an eager PyTorch loop with a DataLoader
 #   process   the whole of ae-train and of a Python program that does the same
 #   gloo      an epoch of 784-256-64-256-784 by one process with one thread, and by two of them over Gloo on this machine
+#   score     ae-score from CSV to CSV, and pandas, an eager forward pass and to_csv, both on two threads
+#   csv       reading numbers from CSV, and pandas' C reader; processor time
+#   memory    resident memory of ae-score over 10 million rows, and over 100 thousand
+#   conv      epochs and scores of a convolutional network of 64 x 64 images, and the same network eager in PyTorch
 #
 #   --repeats N    of each measurement (default: 5)
 #   --build DIR    a build with -DAETOOLS_BUILD_BENCHMARKS=ON (default: build/release)
 #   --python PATH  a Python with PyTorch (default: /usr/bin/python3); without one its rows are left out
+#   --output FILE  where the table goes as CSV (default: bench.csv in the build)
 #
 # Figures are only good on a machine that has nothing else to do; its load is printed.
 set -euo pipefail
@@ -23,35 +29,40 @@ fail() {
   exit "$1"
 }
 
-repeats=5 build=$source_folder/build/release python=/usr/bin/python3 groups=()
+repeats=5 build=$source_folder/build/release python=/usr/bin/python3 output='' groups=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help)
       sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"
       exit 0
       ;;
-    --repeats | --build | --python)
+    --repeats | --build | --python | --output)
       [ $# -gt 1 ] || fail 2 "$1 needs a value"
       case "$1" in
         --repeats) repeats=$2 ;;
         --build) build=$2 ;;
         --python) python=$2 ;;
+        --output) output=$2 ;;
       esac
       shift
       ;;
-    step | members | fit | process | gloo) groups+=("$1") ;;
+    step | members | fit | process | gloo | score | csv | memory | conv) groups+=("$1") ;;
     *) fail 2 "unknown option or group $1; --help lists them" ;;
   esac
   shift
 done
-[ ${#groups[@]} -gt 0 ] || groups=(step members fit process gloo)
+[ ${#groups[@]} -gt 0 ] || groups=(step members fit process gloo score csv memory conv)
 [[ $repeats =~ ^[1-9][0-9]*$ ]] || fail 2 "--repeats $repeats: expected a whole number of at least 1"
 bench=$build/tests/bench/engine_bench
 [ -x "$bench" ] || [ "${groups[*]}" = gloo ] || fail 2 "$bench not found; build it: cmake --preset release -DAETOOLS_BUILD_BENCHMARKS=ON && cmake --build --preset release"
-[ -x "$build/apps/ae-train" ] || fail 2 "$build/apps/ae-train not found; build it"
-peer=$source_folder/tests/bench/eager_training.py
-if ! "$python" -c 'import numpy, torch' 2>/dev/null; then
-  echo "bench.sh: $python has no PyTorch; what is compared with it is left out" >&2
+for program in ae-train ae-score; do
+  [ -x "$build/apps/$program" ] || fail 2 "$build/apps/$program not found; build it"
+done
+output=${output:-$build/bench.csv}
+peers=$source_folder/tests/bench
+peer=$peers/eager_training.py
+if ! "$python" -c 'import numpy, pandas, torch' 2>/dev/null; then
+  echo "bench.sh: $python has no PyTorch or no pandas; what is compared with it is left out" >&2
   python=''
 fi
 
@@ -59,39 +70,85 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 measurements=$work/measurements.csv  # name,value: a line per repeat; values are seconds or operations per second
 : >"$measurements"
+echo "group,what,ours,theirs,ratio,lowest,highest" >"$output" || fail 1 "$output: cannot be written"
 
-# Google Benchmark's measurements whose names match, in seconds; and <name>/flops.
+# Google Benchmark's measurements whose names match, in seconds of the clock, or of the processor with "cpu"; and
+# <name>/flops.
 measure() {
-  "$bench" --benchmark_filter="$1" --benchmark_repetitions="$repeats" --benchmark_min_time=0.2 \
+  "${3:-$bench}" --benchmark_filter="$1" --benchmark_repetitions="$repeats" --benchmark_min_time=0.2 \
     --benchmark_enable_random_interleaving=true --benchmark_format=csv 2>/dev/null |
-    awk -F, '
+    awk -F, -v clock="${2:-real}" '
+      BEGIN { per_second["ns"] = 1e9; per_second["us"] = 1e6; per_second["ms"] = 1e3; per_second["s"] = 1 }
       /^name,/ { for (i = 1; i <= NF; i++) { gsub(/"/, "", $i); column[$i] = i } next }
       column["real_time"] && !/_(mean|median|stddev|cv)"/ {
-        gsub(/"/, "", $1); sub(/\/real_time.*/, "", $1)
-        print $1 "," $column["real_time"] / 1e6
+        gsub(/"/, "", $1); by_hand = $1 ~ /manual_time/; sub(/\/(real_time|iterations|manual_time).*/, "", $1)
+        print $1 "," $column[by_hand ? "real_time" : clock "_time"] / per_second[$column["time_unit"]]
         if (column["flops"] && $column["flops"] != "") print $1 "/flops," $column["flops"]
       }' >>"$measurements"
 }
 
-# report TITLE OURS THEIRS [more]: how many times shorter ours is; "more": how many times larger. A factor may follow the
-# name of ours as NAME*FACTOR.
+# report TITLE OURS THEIRS [flops|bytes]: how many times shorter ours is; of flops and bytes, how many times larger. A
+# factor may follow the name of ours as NAME*FACTOR.
 report() {
-  awk -F, -v title="$1" -v ours="$2" -v theirs="$3" -v more="${4:-}" '
+  awk -F, -v title="$1" -v ours="$2" -v theirs="$3" -v unit="${4:-}" -v csv="$output" -v group="$group" '
     function sort(a, n,   i, j, t) {
       for (i = 2; i <= n; i++) for (j = i; j > 1 && a[j] < a[j - 1]; j--) { t = a[j]; a[j] = a[j - 1]; a[j - 1] = t }
     }
     function median(a, n) { return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2 }
-    function text(x) { return more ? sprintf("%.1f GFLOP/s", x / 1e9) : x < 1e-3 ? sprintf("%.1f us", x * 1e6) : x < 1 ? sprintf("%.2f ms", x * 1e3) : sprintf("%.2f s", x) }
+    function text(x) { return unit == "flops" ? sprintf("%.1f GFLOP/s", x / 1e9) : unit == "bytes" ? sprintf("%.0f MB", x / 1e6) : x < 1e-3 ? sprintf("%.1f us", x * 1e6) : x < 1 ? sprintf("%.2f ms", x * 1e3) : sprintf("%.2f s", x) }
     BEGIN { factor = 1; if (split(ours, parts, "*") == 2) { ours = parts[1]; factor = parts[2] } }
     $1 == ours { a[++n] = $2 * factor }
     $1 == theirs { b[++m] = $2 + 0 }
     END {
       if (!n || !m) exit
       sort(a, n); sort(b, m)
-      ratio = more ? median(a, n) / median(b, m) : median(b, m) / median(a, n)
-      low = more ? a[1] / b[m] : b[1] / a[n]; high = more ? a[n] / b[1] : b[m] / a[1]
+      ratio = unit ? median(a, n) / median(b, m) : median(b, m) / median(a, n)
+      low = unit ? a[1] / b[m] : b[1] / a[n]; high = unit ? a[n] / b[1] : b[m] / a[1]
       printf "%-58s %14s %14s %7.2f  (%.2f to %.2f)\n", title, text(median(a, n)), text(median(b, m)), ratio, low, high
+      printf "%s,\"%s\",%.6g,%.6g,%.4g,%.4g,%.4g\n", group, title, median(a, n), median(b, m), ratio, low, high >>csv
     }' "$measurements"
+}
+# seconds NAME COMMAND...: measures how long it takes.
+seconds() {
+  local name=$1 started=$EPOCHREALTIME
+  shift
+  "$@"
+  awk "BEGIN { print \"$name,\" $EPOCHREALTIME - $started }" >>"$measurements"
+}
+# told NAME COMMAND...: takes the seconds that it prints.
+told() {
+  local name=$1
+  shift
+  "$@" | sed "s|^|$name,|" >>"$measurements"
+}
+# table ROWS COLUMNS: random numbers with a header.
+table() {
+  awk -v rows="$1" -v columns="$2" 'BEGIN {
+    srand(1)
+    for (j = 0; j < columns; j++) printf "x%d%s", j, j + 1 < columns ? "," : "\n"
+    for (i = 0; i < rows; i++) for (j = 0; j < columns; j++) printf "%.6g%s", rand() + rand(), j + 1 < columns ? "," : "\n"
+  }'
+}
+# The network 20-64-32-64-20 in $work/scorer and rows for it in $work/rows.csv, once.
+make_scorer() {
+  [ ! -d "$work/scorer" ] || return 0
+  table 100000 20 >"$work/rows.csv"
+  printf '{"data": {"path": "rows.csv"}, "model": {"hidden": [64], "latent": 32}, "score": {"type": "loss"},
+           "training": {"epochs": 1, "validation_fraction": 0.02}}' >"$work/scorer.json"
+  "$build/apps/ae-train" "$work/scorer.json" --out "$work/scorer" -q
+}
+# times N: the header and N times the other rows of $work/rows.csv.
+times() {
+  head -1 "$work/rows.csv"
+  for ((k = 0; k < $1; k++)); do tail -n +2 "$work/rows.csv"; done
+}
+# without_loading GROUP MANY ONE: GROUP/ours/... as the times of GROUP/MANY/... less those of GROUP/ONE/..., measured right
+# after them: what the loading of libraries takes is left out, as it is of the peer.
+without_loading() {
+  awk -F, -v many="$1/$2/" -v one="$1/$3/" -v group="$1" '
+    index($1, many) == 1 { name = group "/ours/" substr($1, length(many) + 1); whole = $2 }
+    index($1, one) == 1 { print name "," whole - $2 }' "$measurements" >"$work/net"
+  cat "$work/net" >>"$measurements"
 }
 head_line() { printf '\n%-58s %14s %14s %7s\n' "$1" "$2" "$3" "$4"; }
 
@@ -105,7 +162,7 @@ for group in "${groups[@]}"; do
         report "$name" "step/$name/dense" "step/$name/autograd"
       done
       head_line "share of the matrix product 2048 x 2048 x 2048" dense sgemm share
-      report "784-256-64-256-784 batch 256" "step/784-256-64-256-784 batch 256/dense/flops" "sgemm/2048/flops" more
+      report "784-256-64-256-784 batch 256" "step/784-256-64-256-784 batch 256/dense/flops" "sgemm/2048/flops" flops
       ;;
     members)
       measure '^step/8 members'
@@ -131,20 +188,13 @@ for group in "${groups[@]}"; do
     process)
       [ -n "$python" ] || continue
       rows=5000 columns=30 epochs=50
-      awk -v rows=$rows -v columns=$columns 'BEGIN {
-        srand(1)
-        for (j = 0; j < columns; j++) printf "x%d%s", j, j + 1 < columns ? "," : "\n"
-        for (i = 0; i < rows; i++) for (j = 0; j < columns; j++) printf "%.6g%s", rand() + rand(), j + 1 < columns ? "," : "\n"
-      }' >"$work/table.csv"
+      table $rows $columns >"$work/table.csv"
       printf '{"model": {"hidden": [64], "latent": 4}, "training": {"epochs": %d, "early_stopping": {"patience": 0}}}' \
         $epochs >"$work/config.json"
       for ((i = 0; i < repeats; i++)); do
-        started=$EPOCHREALTIME
-        "$build/apps/ae-train" "$work/config.json" --data "$work/table.csv" --out "$work/run" --threads 1 --force -q
-        awk "BEGIN { print \"process/ours,\" $EPOCHREALTIME - $started }" >>"$measurements"
-        started=$EPOCHREALTIME
-        "$python" "$peer" process "$work/table.csv" $epochs "$work/weights.pt"
-        awk "BEGIN { print \"process/theirs,\" $EPOCHREALTIME - $started }" >>"$measurements"
+        seconds process/ours "$build/apps/ae-train" "$work/config.json" --data "$work/table.csv" --out "$work/run" \
+          --threads 1 --force -q
+        seconds process/theirs "$python" "$peer" process "$work/table.csv" $epochs "$work/weights.pt"
       done
       head_line "the whole process: read, train, write; one thread" ae-train Python times
       report "$rows x $columns, hidden 64, latent 4, $epochs epochs" process/ours process/theirs
@@ -174,6 +224,79 @@ for group in "${groups[@]}"; do
       done
       head_line "an epoch of batches of 256, validation included" "two processes" one times
       report "$rows x $columns, hidden 256, latent 64" gloo/2 gloo/1
+      ;;
+    score)
+      make_scorer
+      times 10 >"$work/million.csv"
+      head -2 "$work/rows.csv" >"$work/row.csv"
+      for ((i = 0; i < repeats; i++)); do
+        for threads in 1 2; do
+          for rows in million row; do
+            seconds score/$rows/$threads "$build/apps/ae-score" "$work/scorer" "$work/$rows.csv" -o "$work/scores.csv" \
+              --threads $threads --force -q
+          done
+          [ -z "$python" ] ||
+            told score/theirs/$threads "$python" "$peers/eager_scoring.py" "$work/million.csv" "$work/other.csv" $threads
+        done
+      done
+      without_loading score million row
+      head_line "CSV to CSV, 1,000,000 x 20, 20-64-32-64-20, without imports" ae-score Python times
+      report "two threads" score/ours/2 score/theirs/2
+      report "two threads, Python on one" score/ours/2 score/theirs/1
+      report "one thread" score/ours/1 score/theirs/1
+      report "two threads, Python on one; the whole of ae-score" score/million/2 score/theirs/1
+      head_line "" "two threads" "one thread" times
+      report "ae-score" score/ours/2 score/ours/1
+      rm -f "$work/million.csv"
+      ;;
+    csv)
+      measure '^(TokeniseAndParseNumbers|PandasReadCsv)' cpu "$build/tests/bench/csv_bench"
+      head_line "CSV of numbers, 20 columns, 128 MiB" aetools pandas times
+      report "processor time, one thread" TokeniseAndParseNumbers PandasReadCsv
+      ;;
+    memory)
+      [ -x /usr/bin/time ] || { echo "bench.sh: /usr/bin/time not found; memory is left out" >&2; continue; }
+      make_scorer
+      for ((i = 0; i < repeats; i++)); do
+        for size in 1 100; do
+          times $size | /usr/bin/time -o "$work/resident" -f %M "$build/apps/ae-score" "$work/scorer" - --threads 2 -q >/dev/null
+          echo "memory/$size,$(($(cat "$work/resident") * 1024))" >>"$measurements"
+        done
+      done
+      head_line "largest resident memory of ae-score, 20 columns" "10,000,000" "100,000" times
+      report "two threads, from a pipe" memory/100 memory/1 bytes
+      ;;
+    conv)
+      [ -n "$python" ] || continue
+      epochs=$((repeats + 1))
+      "$python" -c 'import numpy, sys
+grid = numpy.mgrid[0:64, 0:64]
+chance = numpy.random.default_rng(1)
+waves = [numpy.sin(chance.uniform(0.1, 0.5) * grid[0] + chance.uniform(0.1, 0.5) * grid[1]) for _ in range(2000)]
+waves = (128 + 100 * numpy.array(waves)).astype(numpy.uint8)
+numpy.save(sys.argv[1], waves)
+numpy.save(sys.argv[2], waves[:1])' "$work/images.npy" "$work/image.npy"
+      printf '{"data": {"type": "images", "path": "images.npy"}, "model": {"type": "conv"}, "training": {"epochs": %d,
+               "batch_size": 32, "validation_fraction": 0.1, "early_stopping": {"patience": 0}}}' $epochs >"$work/conv.json"
+      for threads in 1 2; do
+        "$build/apps/ae-train" "$work/conv.json" --out "$work/conv" --threads $threads --force -q
+        awk -F, -v name=conv/train/ours/$threads 'NR > 2 { print name "," $4 - before } { before = $4 }' \
+          "$work/conv/metrics.csv" >>"$measurements"
+        told conv/train/theirs/$threads "$python" "$peers/eager_conv.py" train "$work/images.npy" $repeats $threads
+        for ((i = 0; i < repeats; i++)); do
+          for images in images image; do
+            seconds conv/score/$images/$threads "$build/apps/ae-score" "$work/conv" "$work/$images.npy" \
+              -o "$work/scores.csv" --threads $threads --force -q
+          done
+          told conv/score/theirs/$threads "$python" "$peers/eager_conv.py" score "$work/images.npy" "$work/other.csv" $threads
+        done
+      done
+      without_loading conv/score images image
+      head_line "2,000 images of 64 x 64, convolutional network, default size" aetools PyTorch times
+      for threads in 1 2; do
+        report "an epoch of batches of 32, threads: $threads" conv/train/ours/$threads conv/train/theirs/$threads
+        report "scores, without imports, threads: $threads" conv/score/ours/$threads conv/score/theirs/$threads
+      done
       ;;
   esac
 done

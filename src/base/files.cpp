@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -79,6 +80,16 @@ std::optional<int> named_descriptor(const fs::path& path) {
 
 [[noreturn]] void throw_exists(const fs::path& path) {
   throw UsageError(path.string() + " exists; use --force to overwrite it");
+}
+
+void write_all_at(int fd, const std::string& name, std::uint64_t offset, std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::pwrite(fd, bytes.data(), bytes.size(), static_cast<off_t>(offset));
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) throw_write_error(name, "write", errno);
+    bytes.remove_prefix(static_cast<std::size_t>(written));
+    offset += static_cast<std::uint64_t>(written);
+  }
 }
 
 FileDescriptor open_unnamed(const fs::path& folder) {
@@ -289,12 +300,56 @@ void Output::write(std::string_view bytes) {
   if (state_->buffer.size() >= capacity) state_->drain();
 }
 
+void Output::write_at(std::uint64_t offset, std::string_view bytes) {
+  write_all_at(state_->fd, state_->name, offset, bytes);
+}
+
 void Output::flush() { state_->flush(); }
 void Output::commit() {
   if (!state_->committed) state_->commit();
 }
 bool Output::is_stdout() const noexcept { return state_->standard_output; }
 const fs::path& Output::path() const noexcept { return state_->path; }
+
+std::shared_ptr<const MappedFile> MappedFile::open(const fs::path& path) {
+  const FileDescriptor fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.valid() && errno == ENOENT) return nullptr;
+  struct stat status {};
+  if (!fd.valid() || ::fstat(fd.get(), &status) != 0) throw_write_error(path.string(), "read", errno);
+  const auto size = static_cast<std::size_t>(status.st_size);
+  void* begin = nullptr;
+  if (size > 0) begin = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
+  if (begin == MAP_FAILED) throw_write_error(path.string(), "map", errno);
+  return std::shared_ptr<const MappedFile>(new MappedFile(begin, size));
+}
+MappedFile::~MappedFile() {
+  if (begin_ != nullptr) ::munmap(begin_, size_);
+}
+
+ScratchFile::ScratchFile(const fs::path& folder) : name_("temporary file in " + quoted(folder.native(), 200)) {
+  std::string path = (folder / ".ae-XXXXXX").string();
+  fd_ = ::mkostemp(path.data(), O_CLOEXEC);
+  if (fd_ < 0) throw_write_error(name_, "create", errno);
+  ::unlink(path.c_str());
+}
+ScratchFile::~ScratchFile() { ::close(fd_); }
+
+std::uint64_t ScratchFile::append(const void* bytes, std::size_t size) {
+  write_all_at(fd_, name_, end_, {static_cast<const char*>(bytes), size});
+  return std::exchange(end_, end_ + size);
+}
+
+void ScratchFile::read(std::uint64_t at, void* bytes, std::size_t size) const {
+  auto* to = static_cast<char*>(bytes);
+  while (size > 0) {
+    const ssize_t count = ::pread(fd_, to, size, static_cast<off_t>(at));
+    if (count < 0 && errno == EINTR) continue;
+    if (count <= 0) throw_write_error(name_, "read", count < 0 ? errno : EIO);
+    to += count;
+    at += static_cast<std::uint64_t>(count);
+    size -= static_cast<std::size_t>(count);
+  }
+}
 
 void write_file(const fs::path& path, std::string_view bytes) {
   Output output = Output::open(path, true);

@@ -24,6 +24,8 @@ class Output {
   ~Output();
 
   void write(std::string_view bytes);
+  // Of a file that is not written in order: at once, at `offset`. Not together with write().
+  void write_at(std::uint64_t offset, std::string_view bytes);
   void flush();   // hands everything written so far to the operating system
   void commit();  // flush, fsync, rename over the final name, fsync the folder. Standard output: flush only.
   bool is_stdout() const noexcept;
@@ -47,6 +49,38 @@ std::string read_file(const std::filesystem::path& path, FileKind kind, std::uin
 // (config: usage, data: bad_input). Never returns.
 [[noreturn]] void throw_file_error(const std::filesystem::path& path, FileKind kind, std::string_view action,
                                    int error_number);
+
+// A file's bytes as memory that the system may take back at any time: read only, whatever happens to the name.
+class MappedFile {
+ public:
+  // Null when there is no such file. RunError for any other reason why it cannot be mapped.
+  static std::shared_ptr<const MappedFile> open(const std::filesystem::path& path);
+  ~MappedFile();
+  MappedFile(const MappedFile&) = delete;
+  MappedFile& operator=(const MappedFile&) = delete;
+  std::string_view bytes() const { return {static_cast<const char*>(begin_), size_}; }
+
+ private:
+  MappedFile(void* begin, std::size_t size) : begin_(begin), size_(size) {}
+  void* begin_;
+  std::size_t size_;
+};
+
+// Unordered bytes in an unnamed file that vanishes with its owner. RunError, also when the disk is full.
+class ScratchFile {
+ public:
+  explicit ScratchFile(const std::filesystem::path& folder);
+  ~ScratchFile();
+  ScratchFile(const ScratchFile&) = delete;
+  ScratchFile& operator=(const ScratchFile&) = delete;
+  std::uint64_t append(const void* bytes, std::size_t size);  // returns where they are
+  void read(std::uint64_t at, void* bytes, std::size_t size) const;
+
+ private:
+  std::string name_;
+  int fd_;
+  std::uint64_t end_ = 0;
+};
 
 // SHA-256 as 64 lower-case hex digits.
 class Sha256 {

@@ -1,8 +1,11 @@
 #include "base/signals.hpp"
 
+#include <pthread.h>
+
 #include <atomic>
 #include <csignal>
 #include <string>
+#include <utility>
 
 #include "base/error.hpp"
 
@@ -11,6 +14,8 @@ namespace {
 
 // Process-wide by nature: a signal handler reaches nothing else.
 std::atomic<int> received{0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+// NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
+thread_local const std::atomic<bool>* abandoned_here = nullptr;
 static_assert(std::atomic<int>::is_always_lock_free, "the signal handler needs a lock-free flag");
 
 // The first signal asks for an orderly stop; whoever sends a second one does not want to wait for it.
@@ -57,9 +62,21 @@ const char* signal_name(int signal_number) noexcept {
 int stop_signal() noexcept { return received.load(std::memory_order_relaxed); }
 
 void throw_if_stopped(const char* what) {
+  if (abandoned_here != nullptr && *abandoned_here) throw Interrupted(0, std::string(what) + " is no longer wanted");
   const int signal_number = stop_signal();
   if (signal_number == 0) return;
   throw Interrupted(signal_number, std::string(what) + " stopped by " + signal_name(signal_number));
 }
+
+std::thread signal_free_thread(std::function<void()> work) {
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);  // inherited by the new thread
+  std::thread thread(std::move(work));
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return thread;
+}
+
+void abandon_waits_of_this_thread(const std::atomic<bool>& abandoned) noexcept { abandoned_here = &abandoned; }
 
 }  // namespace ae

@@ -1,6 +1,10 @@
 // SIGINT, SIGTERM and SIGHUP set a flag; every long loop looks at it, saves what it has and throws Interrupted.
 #pragma once
 
+#include <atomic>
+#include <functional>
+#include <thread>
+
 namespace ae {
 
 void install_stop_signals();  // idempotent; also ignores SIGPIPE so that a closed pipe is a write error
@@ -8,5 +12,10 @@ int stop_signal() noexcept;   // 0, or the first stop signal received
 const char* signal_name(int signal_number) noexcept;  // "SIGTERM" ...
 void throw_if_stopped(
     const char* what);  // Interrupted("<what> stopped by SIGTERM") when the flag is set; for loops with nothing to save
+
+// A thread to which no signal is delivered: they are for the thread that works.
+std::thread signal_free_thread(std::function<void()> work);
+// From now on throw_if_stopped() on this thread also throws when `abandoned` becomes true: nobody waits for its work.
+void abandon_waits_of_this_thread(const std::atomic<bool>& abandoned) noexcept;
 
 }  // namespace ae

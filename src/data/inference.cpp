@@ -103,13 +103,14 @@ std::vector<std::optional<Role>> declared_roles(const TableOptions& options, con
 }
 
 ColumnCollector::ColumnCollector(std::string name, std::size_t index, std::optional<Role> declared,
-                                 std::int64_t max_levels, const CellReader& reader)
+                                 std::int64_t max_levels, const CellReader& reader, CellRoom room)
     : name_(std::move(name)),
       index_(index),
       declared_(declared),
       max_texts_(declared == Role::categorical ? kMostLevels : static_cast<std::size_t>(max_levels)),
       reader_(reader),
-      as_codes_(declared != Role::numeric) {
+      as_codes_(declared != Role::numeric),
+      room_(room) {
   if (!as_codes_) return;
   for (const auto& text : reader.missing()) codes_by_text_.emplace(text, -1);
 }
@@ -144,12 +145,11 @@ std::int32_t ColumnCollector::code_of(std::string_view text, const RowSource& so
 }
 
 void ColumnCollector::keep_numbers() {
-  values_.reserve(codes_.size());
-  for (const std::int32_t code : codes_) {
+  codes_.for_each([&](std::size_t, std::int32_t code) {
     const Cell cell = code < 0 ? Cell{} : texts_[static_cast<std::size_t>(code)].cell;
     values_.push_back(cell.kind == CellKind::number ? cell.value : kNotObserved);
-  }
-  codes_ = {};
+  });
+  codes_ = ColumnCells<std::int32_t>(room_);
   texts_ = {};
   codes_by_text_ = {};
   as_codes_ = false;
@@ -213,10 +213,10 @@ std::optional<std::string> ColumnCollector::problem() const {
 }
 
 bool ColumnCollector::observed_any(const std::vector<bool>& fits) const {
-  for (std::size_t row = 0; row < fits.size(); ++row) {
-    if (fits[row] && (as_codes_ ? codes_[row] >= 0 : !std::isnan(values_[row]))) return true;
-  }
-  return false;
+  bool any = false;
+  codes_.for_each([&](std::size_t row, std::int32_t code) { any = any || (fits[row] && code >= 0); });
+  values_.for_each([&](std::size_t row, double value) { any = any || (fits[row] && !std::isnan(value)); });
+  return any;
 }
 
 Column ColumnCollector::fit(const std::string& scaling, const std::vector<bool>& fits) {
@@ -224,45 +224,53 @@ Column ColumnCollector::fit(const std::string& scaling, const std::vector<bool>&
   column.name = name_;
   if (numeric()) {
     if (as_codes_) keep_numbers();
+    std::size_t count = 0;
+    values_.for_each([&](std::size_t row, double value) { count += fits[row] && !std::isnan(value) ? 1 : 0; });
     std::vector<double> observed;
-    observed.reserve(values_.size());
-    for (std::size_t row = 0; row < values_.size(); ++row)
-      if (fits[row] && !std::isnan(values_[row])) observed.push_back(values_[row]);
+    observed.reserve(count);
+    values_.for_each([&](std::size_t row, double value) {
+      if (fits[row] && !std::isnan(value)) observed.push_back(value);
+    });
     column.scaler = Scaler::fit(scaling, std::move(observed));
     return column;
   }
   column.role = Role::categorical;
   std::vector<bool> used(texts_.size());
-  for (std::size_t row = 0; row < codes_.size(); ++row)
-    if (fits[row] && codes_[row] >= 0) used[static_cast<std::size_t>(codes_[row])] = true;
+  codes_.for_each([&](std::size_t row, std::int32_t code) {
+    if (fits[row] && code >= 0) used[static_cast<std::size_t>(code)] = true;
+  });
   for (std::size_t i = 0; i < texts_.size(); ++i)
     if (used[i]) column.levels.push_back(texts_[i].text);
   std::ranges::sort(column.levels);
+  for (const Text& text : texts_) {
+    // A level that only rows outside the fit have is as unseen as it will be when scoring.
+    const auto level = std::ranges::lower_bound(column.levels, text.text);
+    const bool seen = level != column.levels.end() && *level == text.text;
+    level_of_.push_back(static_cast<float>(seen ? level - column.levels.begin() : column.unseen_code()));
+  }
   return column;
 }
 
-void ColumnCollector::write(const Column& column, Block& block, std::int64_t element) {
-  const auto put = [&](std::size_t row, double value) {
-    const std::size_t at = row * static_cast<std::size_t>(block.elements) + static_cast<std::size_t>(element);
-    block.values[at] = static_cast<float>(value);
-    block.observed[at] = 1;
+void ColumnCollector::write(const Column& column, std::size_t piece, Block& block, std::int64_t element) {
+  auto at = static_cast<std::size_t>(element);
+  const auto put = [&](bool observed, auto value) {
+    if (observed) {
+      block.values[at] = static_cast<float>(value());
+      block.observed[at] = 1;
+    }
+    at += static_cast<std::size_t>(block.elements);
   };
   if (column.role == Role::numeric) {
-    for (std::size_t row = 0; row < values_.size(); ++row)
-      if (!std::isnan(values_[row])) put(row, column.scaler.scale(values_[row]));
+    std::vector<double> buffer;
+    for (const double value : values_.piece(piece, buffer))
+      put(!std::isnan(value), [&] { return column.scaler.scale(value); });
+    values_.release(piece);
   } else {
-    std::vector<double> level_of(texts_.size());
-    for (std::size_t i = 0; i < texts_.size(); ++i) {
-      // A level that only rows outside the fit have is as unseen as it will be when scoring.
-      const auto level = std::ranges::lower_bound(column.levels, texts_[i].text);
-      const bool seen = level != column.levels.end() && *level == texts_[i].text;
-      level_of[i] = static_cast<double>(seen ? level - column.levels.begin() : column.unseen_code());
-    }
-    for (std::size_t row = 0; row < codes_.size(); ++row)
-      if (codes_[row] >= 0) put(row, level_of[static_cast<std::size_t>(codes_[row])]);
+    std::vector<std::int32_t> buffer;
+    for (const std::int32_t code : codes_.piece(piece, buffer))
+      put(code >= 0, [&] { return level_of_[static_cast<std::size_t>(code)]; });
+    codes_.release(piece);
   }
-  values_ = {};
-  codes_ = {};
 }
 
 }  // namespace ae::data

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "data/cells.hpp"
+#include "data/column_cells.hpp"
 #include "data/rows.hpp"
 #include "data/schema.hpp"
 
@@ -25,7 +26,7 @@ class ColumnCollector {
  public:
   // `declared`: numeric, categorical or nullopt (infer).
   ColumnCollector(std::string name, std::size_t index, std::optional<Role> declared, std::int64_t max_levels,
-                  const CellReader& reader);
+                  const CellReader& reader, CellRoom room = {});
 
   // The cell in the source's current row. InputError when it contradicts the declared role.
   void add(const RowSource& source, bool selected);
@@ -36,8 +37,9 @@ class ColumnCollector {
   Column fit(const std::string& scaling, const std::vector<bool>& fits);
   // Whether any of those cells was observed.
   bool observed_any(const std::vector<bool>& fits) const;
-  // Writes the selected cells in network units as element `element` of `block` and releases them.
-  void write(const Column& column, Block& block, std::int64_t element);
+  // Writes piece `piece` of the selected cells (see ColumnCells) in network units as element `element` of `block`,
+  // whose cells are not observed yet, and releases it. `column`: as fit() gave it.
+  void write(const Column& column, std::size_t piece, Block& block, std::int64_t element);
 
  private:
   struct Place {
@@ -65,9 +67,11 @@ class ColumnCollector {
   bool as_codes_;
   TextCodes codes_by_text_;
   std::vector<Text> texts_;
-  std::vector<std::int32_t> codes_;  // of the selected cells; -1 not observed
-  std::vector<double> values_;       // or their numbers; NaN not observed
-  std::int64_t observed_ = 0;        // cells of the whole file
+  CellRoom room_;
+  ColumnCells<std::int32_t> codes_{room_};  // of the selected cells; -1 not observed
+  ColumnCells<double> values_{room_};       // or their numbers; NaN not observed
+  std::vector<float> level_of_;             // network units of each text, when fitted
+  std::int64_t observed_ = 0;               // cells of the whole file
   std::int64_t numbers_ = 0;
   Place first_text_;
   Place first_infinite_;

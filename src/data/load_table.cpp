@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
@@ -12,6 +13,7 @@
 #include "data/inference.hpp"
 #include "data/row_selection.hpp"
 #include "data/schema.hpp"
+#include "data/table_loading.hpp"
 
 namespace ae::data {
 
@@ -21,11 +23,15 @@ constexpr std::int64_t kRowsBetweenChecks = 4096;
 
 class TableLoader {
  public:
-  TableLoader(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out)
+  TableLoader(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out,
+              ScratchFile* scratch, RowTaker& taker)
       : source_(source),
         options_(options),
         reporter_(reporter),
         hold_out_(hold_out),
+        taker_(taker),
+        keeps_names_(scratch == nullptr),
+        room_(scratch == nullptr ? CellRoom{} : CellRoom::on_disk(*scratch, source.columns().size())),
         cells_(options.missing),
         roles_(declared_roles(options, source)),
         label_(find(Role::label)),
@@ -34,7 +40,7 @@ class TableLoader {
     check_names();
     for (std::size_t i = 0; i < roles_.size(); ++i) {
       if (roles_[i] && *roles_[i] != Role::numeric && *roles_[i] != Role::categorical) continue;
-      collectors_.emplace_back(source.columns()[i], i, roles_[i], options.max_levels, cells_);
+      collectors_.emplace_back(source.columns()[i], i, roles_[i], options.max_levels, cells_, room_);
       collected_.push_back(i);
     }
     if (collectors_.empty()) {
@@ -43,17 +49,15 @@ class TableLoader {
     }
   }
 
-  Table load() {
+  std::int64_t load() {
     read_rows();
     selection_.finish(source_, rows_, reporter_);
     check_cells();
-    table_.rows_in_file = rows_;
     choose_training_rows();
     fit();
-    write();
-    split();
+    hand_out();
     tell();
-    return std::move(table_);
+    return rows_;
   }
 
  private:
@@ -77,8 +81,8 @@ class TableLoader {
       const bool selected = selection_.take(source_);
       if (selected) {
         selected_.row_numbers.push_back(source_.row());
-        if (id_) selected_.ids.emplace_back(source_.text(*id_));
-        if (label_) selected_.labels.emplace_back(source_.text(*label_));
+        if (id_ && keeps_names_) selected_.ids.emplace_back(source_.text(*id_));
+        if (label_ && keeps_names_) selected_.labels.emplace_back(source_.text(*label_));
       }
       for (auto& collector : collectors_) collector.add(source_, selected);
       if (++rows_ % kRowsBetweenChecks == 0) {
@@ -102,12 +106,13 @@ class TableLoader {
     const auto held = std::clamp<std::int64_t>(wanted, 0, count - 1);
     const auto order = permutation(count, Random(stream_key(hold_out_.seed, "held-out rows")));
     trains_.assign(static_cast<std::size_t>(count), true);
+    held_out_rows_ = held;
     for (std::int64_t i = 0; i < held; ++i)
       trains_[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = false;
   }
 
   void fit() {
-    Schema& schema = table_.schema;
+    Schema& schema = schema_;
     schema.missing = options_.missing;
     schema.normal = options_.normal;
     for (std::size_t i = 0; i < roles_.size(); ++i) {
@@ -122,29 +127,39 @@ class TableLoader {
     }
   }
 
-  void write() {
-    Block& block = selected_;
-    block.rows = selection_.taken();
-    block.elements = static_cast<std::int64_t>(collectors_.size());
-    const std::size_t cells = static_cast<std::size_t>(block.rows) * collectors_.size();
-    block.values.assign(cells, 0.0f);
-    block.observed.assign(cells, 0);
-    for (std::size_t i = 0; i < collectors_.size(); ++i) {
+  // Piece by piece, so that the table is never there twice.
+  void hand_out() {
+    const auto count = static_cast<std::size_t>(selection_.taken());
+    taker_.begin(schema_, selection_.taken() - held_out_rows_, held_out_rows_);
+    Block block;
+    for (std::size_t begin = 0, piece = 0; begin < count; begin += room_.piece, ++piece) {
       throw_if_stopped("reading the table");
-      collectors_[i].write(table_.schema.columns[collected_[i]], block, static_cast<std::int64_t>(i));
-    }
-  }
-
-  void split() {
-    for (Block* part : {&table_.training, &table_.held_out}) part->elements = selected_.elements;
-    for (std::int64_t row = 0; row < selected_.rows; ++row) {
-      (trains_[static_cast<std::size_t>(row)] ? table_.training : table_.held_out).append_row(selected_, row);
+      const std::size_t rows = std::min(room_.piece, count - begin);
+      block.clear();
+      block.rows = static_cast<std::int64_t>(rows);
+      block.elements = static_cast<std::int64_t>(collectors_.size());
+      block.values.assign(rows * collectors_.size(), 0.0f);
+      block.observed.assign(rows * collectors_.size(), 0);
+      for (std::size_t i = 0; i < collectors_.size(); ++i)
+        collectors_[i].write(schema_.columns[collected_[i]], piece, block, static_cast<std::int64_t>(i));
+      move_part(selected_.row_numbers, begin, rows, block.row_numbers);
+      move_part(selected_.ids, begin, rows, block.ids);
+      move_part(selected_.labels, begin, rows, block.labels);
+      for (std::size_t row = 0; row < rows; ++row)
+        taker_.take(block, static_cast<std::int64_t>(row), trains_[begin + row]);
     }
     selected_ = {};
   }
 
+  template <typename T>
+  static void move_part(std::vector<T>& from, std::size_t begin, std::size_t count, std::vector<T>& to) {
+    if (from.empty()) return;
+    const auto first = from.begin() + static_cast<std::ptrdiff_t>(begin);
+    to.assign(std::move_iterator(first), std::move_iterator(first + static_cast<std::ptrdiff_t>(count)));
+  }
+
   std::string count_of(Role role) const {
-    return std::to_string(std::ranges::count(table_.schema.columns, role, &Column::role)) + " " +
+    return std::to_string(std::ranges::count(schema_.columns, role, &Column::role)) + " " +
            std::string(role_name(role));
   }
 
@@ -165,6 +180,9 @@ class TableLoader {
   const TableOptions& options_;
   Reporter& reporter_;
   HoldOut hold_out_;
+  RowTaker& taker_;
+  bool keeps_names_;
+  CellRoom room_;
   CellReader cells_;
   std::vector<std::optional<Role>> roles_;
   std::optional<std::size_t> label_;
@@ -175,14 +193,45 @@ class TableLoader {
   std::vector<std::string> never_observed_;
   std::int64_t rows_ = 0;
   std::vector<bool> trains_;  // one per selected row; the others are held out
-  Block selected_;
-  Table table_;
+  std::int64_t held_out_rows_ = 0;
+  Block selected_;  // row numbers, ids and labels
+  Schema schema_;
+};
+
+class IntoMemory final : public RowTaker {
+ public:
+  explicit IntoMemory(Table& table) : table_(table) {}
+  void begin(const Schema& schema, std::int64_t training, std::int64_t held_out) override {
+    table_.schema = schema;
+    const auto reserve = [&](Block& block, std::int64_t rows) {
+      block.elements = static_cast<std::int64_t>(schema.features().size());
+      block.values.reserve(static_cast<std::size_t>(rows * block.elements));
+      block.observed.reserve(static_cast<std::size_t>(rows * block.elements));
+      block.row_numbers.reserve(static_cast<std::size_t>(rows));
+    };
+    reserve(table_.training, training);
+    reserve(table_.held_out, held_out);
+  }
+  void take(const Block& block, std::int64_t row, bool trains) override {
+    (trains ? table_.training : table_.held_out).append_row(block, row);
+  }
+
+ private:
+  Table& table_;
 };
 
 }  // namespace
 
+std::int64_t load_rows(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out,
+                       ScratchFile* scratch, RowTaker& taker) {
+  return TableLoader(source, options, reporter, hold_out, scratch, taker).load();
+}
+
 Table load_table(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out) {
-  return TableLoader(source, options, reporter, hold_out).load();
+  Table table;
+  IntoMemory taker(table);
+  table.rows_in_file = load_rows(source, options, reporter, hold_out, nullptr, taker);
+  return table;
 }
 
 Table load_table(const TableOptions& options, Reporter& reporter, HoldOut hold_out) {

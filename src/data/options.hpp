@@ -8,6 +8,7 @@ namespace ae::data {
 class DataOptions : public config::Section {
  public:
   config::Path path;
+  config::Path cache;  // a folder where the prepared data are kept, or empty: in memory. Changes no result.
 };
 
 // Which of the selected samples are kept out of fitting (scalers, levels, weights) to judge it.

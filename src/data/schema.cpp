@@ -169,6 +169,8 @@ void Block::clear() {
   row_numbers.clear();
   ids.clear();
   labels.clear();
+  raw_bytes.clear();
+  raw_ends.clear();
 }
 
 void Block::append_row(const Block& from, std::int64_t row) {

@@ -81,7 +81,15 @@ struct Block {
   std::vector<std::int64_t> row_numbers;  // 0-based row number in the input
   std::vector<std::string> ids;           // one per row, or empty when there is no id column
   std::vector<std::string> labels;        // one per row, or empty when there is no label column
+  std::string raw_bytes;                  // of all cells of the file's rows, one after the other, if they were kept
+  std::vector<std::size_t> raw_ends;      // where each ends in raw_bytes
   void clear();
+  // The exact bytes of a cell of a row of this block.
+  std::string_view raw(std::int64_t row, std::size_t file_column) const {
+    const std::size_t cell = static_cast<std::size_t>(row) * (raw_ends.size() / row_numbers.size()) + file_column;
+    const std::size_t begin = cell == 0 ? 0 : raw_ends[cell - 1];
+    return std::string_view(raw_bytes).substr(begin, raw_ends[cell] - begin);
+  }
   void append_row(const Block& from, std::int64_t row);  // of the same elements
 };
 
@@ -116,9 +124,8 @@ class TableReader {
   TableReader(std::unique_ptr<RowSource> source, const Schema& schema, Reporter& reporter);
   ~TableReader();
   // Up to `max_rows` rows; fewer when the input would make us wait and at least one row is there. False at the end.
-  // `keep_raw`: also keep the exact bytes of every cell of the block for raw().
+  // `keep_raw`: also keep the exact bytes of every cell for Block::raw().
   bool next(std::int64_t max_rows, Block& block, bool keep_raw = false);
-  std::string_view raw(std::int64_t row_in_block, std::size_t file_column) const;
   const RowSource& source() const;
   // For a file column: the element it feeds, or -1.
   std::int64_t element_of(std::size_t file_column) const;

@@ -33,25 +33,6 @@ std::unordered_map<std::string_view, std::size_t> places_of(const std::vector<st
   return places;
 }
 
-// The exact bytes of a block's cells, one after the other.
-struct RawCells {
-  std::string bytes;
-  std::vector<std::size_t> ends;
-
-  void clear() {
-    bytes.clear();
-    ends.clear();
-  }
-  void append(std::string_view cell) {
-    bytes += cell;
-    ends.push_back(bytes.size());
-  }
-  std::string_view at(std::size_t index) const {
-    const std::size_t begin = index == 0 ? 0 : ends[index - 1];
-    return std::string_view(bytes).substr(begin, ends[index] - begin);
-  }
-};
-
 TextCodes codes_of(const Column& column, const std::vector<std::string>& missing) {
   TextCodes codes;
   for (const auto& text : missing) codes.emplace(text, -1);
@@ -69,7 +50,6 @@ struct TableReader::State {
   std::vector<std::int64_t> elements;  // per file column
   std::size_t id = kNone;
   std::size_t label = kNone;
-  RawCells raw;
   bool has_numbers = source->has_numbers();
 
   State(std::unique_ptr<RowSource> rows, const Schema& schema, Reporter& reporter)
@@ -165,8 +145,12 @@ struct TableReader::State {
     block.row_numbers.push_back(source->row());
     if (id != kNone) block.ids.emplace_back(source->text(id));
     if (label != kNone) block.labels.emplace_back(source->text(label));
-    if (keep_raw)
-      for (std::size_t i = 0; i < elements.size(); ++i) raw.append(source->raw(i));
+    if (keep_raw) {
+      for (std::size_t i = 0; i < elements.size(); ++i) {
+        block.raw_bytes += source->raw(i);
+        block.raw_ends.push_back(block.raw_bytes.size());
+      }
+    }
     ++block.rows;
   }
 
@@ -224,7 +208,6 @@ bool TableReader::next(std::int64_t max_rows, Block& block, bool keep_raw) {
   State& state = *state_;
   block.clear();
   block.elements = static_cast<std::int64_t>(state.features.size());
-  state.raw.clear();
   while (block.rows < max_rows) {
     if (block.rows > 0 && !state.source->ready()) break;
     if (!state.source->next()) break;
@@ -232,10 +215,6 @@ bool TableReader::next(std::int64_t max_rows, Block& block, bool keep_raw) {
     if (block.rows % kRowsBetweenChecks == 0) throw_if_stopped("reading the table");
   }
   return block.rows > 0;
-}
-
-std::string_view TableReader::raw(std::int64_t row_in_block, std::size_t file_column) const {
-  return state_->raw.at(static_cast<std::size_t>(row_in_block) * state_->elements.size() + file_column);
 }
 
 const RowSource& TableReader::source() const { return *state_->source; }

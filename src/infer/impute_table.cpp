@@ -39,12 +39,12 @@ class TableCopy {
   // One row of the block. `replaced(element, bytes)` appends the bytes of a feature cell and returns true, or returns
   // false for the cell's own; other cells keep theirs. `extra` holds one number for each extra column.
   template <typename Replaced>
-  void row(const data::TableReader& reader, std::int64_t row_in_block, Replaced&& replaced,
+  void row(const data::TableReader& reader, const data::Block& block, std::int64_t row_in_block, Replaced&& replaced,
            std::initializer_list<double> extra = {}) {
     for (std::size_t column = 0; column < columns_; ++column) {
       if (column > 0) text_ += delimiter_;
       const auto element = reader.element_of(column);
-      if (element < 0 || !replaced(static_cast<std::size_t>(element), text_)) text_ += reader.raw(row_in_block, column);
+      if (element < 0 || !replaced(static_cast<std::size_t>(element), text_)) text_ += block.raw(row_in_block, column);
     }
     for (const double number : extra) {
       text_ += delimiter_;
@@ -195,7 +195,7 @@ ImputeTotals impute_table(const train::Checkpoint& checkpoint, const ImputeOptio
     const double* values = expected.data_ptr<double>();
     for (std::int64_t i = 0; i < block.rows; ++i) {
       const auto first = static_cast<std::size_t>(i * block.elements);
-      copy.row(reader, i, [&](std::size_t e, std::string& text) {
+      copy.row(reader, block, i, [&](std::size_t e, std::string& text) {
         const bool observed = block.observed[first + e] != 0;
         if (observed && !options.all_cells) return false;
         totals.filled += observed ? 0 : 1;
@@ -298,7 +298,7 @@ std::int64_t purify_table(const train::Checkpoint& checkpoint, const PurifyOptio
     for (std::int64_t i = 0; i < block.rows; ++i) {
       const auto first = static_cast<std::size_t>(i * block.elements);
       const auto row = static_cast<std::size_t>(i);
-      copy.row(reader, i,
+      copy.row(reader, block, i,
                [&](std::size_t e, std::string& text) {
                  append_csv_field(text, value_text(*columns[e], values[first + e]), copy.delimiter());
                  return true;

@@ -255,7 +255,7 @@ class TableScorer {
         after += ',';
         if (!block.labels.empty()) append_csv_field(after, block.labels[row]);
       }
-      if (explained_ > 0) explain(after, reader, block, scored, i, file_columns);
+      if (explained_ > 0) explain(after, block, scored, i, file_columns);
       after += '\n';
       if (spool_) {
         ++p_values_[p_value];
@@ -288,8 +288,8 @@ class TableScorer {
   }
 
   // The columns with the largest shares, largest first; equal shares in column order.
-  void explain(std::string& text, const data::TableReader& reader, const data::Block& block,
-               const score::Scored& scored, std::int64_t row, const std::vector<std::size_t>& file_columns) {
+  void explain(std::string& text, const data::Block& block, const score::Scored& scored, std::int64_t row,
+               const std::vector<std::size_t>& file_columns) {
     const auto elements = static_cast<std::int64_t>(columns_.size());
     const double* shares = scored.shares.data_ptr<double>() + row * elements;
     const double* expected = scored.expected.data_ptr<double>() + row * elements;
@@ -307,7 +307,7 @@ class TableScorer {
       append_number(text, shares[e]);
       text += ',';
       if (block.observed[static_cast<std::size_t>(row * elements + e)] != 0) {
-        append_csv_field(text, cell_text(reader.raw(row, file_columns[element])));
+        append_csv_field(text, cell_text(block.raw(row, file_columns[element])));
       }
       text += ',';
       append_csv_field(text, value_text(*columns_[element], expected[e]));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/ahead.hpp"
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
@@ -12,6 +13,13 @@ namespace ae::infer {
 namespace {
 
 constexpr std::int64_t kBlockRows = 4096;
+constexpr std::size_t kBlocksAhead = 2;
+
+// A block, and how far in its input it ends.
+struct Read {
+  data::Block block;
+  std::uint64_t position = 0;
+};
 
 std::string_view trimmed(std::string_view text) {
   const auto begin = text.find_first_not_of(" \t");
@@ -32,17 +40,26 @@ TableStream::TableStream(const train::Checkpoint& checkpoint, StreamOptions opti
 }
 
 void TableStream::for_each(const Visit& visit) {
+  const auto threads =
+      options_.threads > 0 ? static_cast<unsigned>(options_.threads) : std::thread::hardware_concurrency();
   std::int64_t first_row = 0;
-  data::Block block;
+  Read read;
   for (const auto& input : options_.inputs) {
     data::TableReader reader(data::open_rows(input, options_.format), checkpoint_.schema(), reporter_);
     std::int64_t rows = 0;
-    while (reader.next(kBlockRows, block, options_.keep_raw)) {
-      throw_if_stopped("reading");
-      for (auto& number : block.row_numbers) number += first_row;
-      rows += block.rows;
-      visit(reader, block);
-      reporter_.progress("bytes", reader.source().position(), reader.source().size());
+    {
+      Ahead<Read> blocks(threads > 1 ? kBlocksAhead : 0, [&](Read& next) {
+        if (!reader.next(kBlockRows, next.block, options_.keep_raw)) return false;
+        next.position = reader.source().position();
+        return true;
+      });
+      while (blocks.next(read)) {
+        throw_if_stopped("reading");
+        for (auto& number : read.block.row_numbers) number += first_row;
+        rows += read.block.rows;
+        visit(reader, read.block);
+        reporter_.progress("bytes", read.position, reader.source().size());
+      }
     }
     reporter_.progress_done();
     if (rows == 0) throw InputError(reader.source().name() + ": has no rows; expected at least one below the header");

@@ -16,6 +16,7 @@ struct StreamOptions {
   std::vector<std::string> inputs;  // files; "-" is standard input
   data::TableFormat format;
   bool keep_raw = false;  // keep the exact bytes of the cells
+  int threads = 0;        // 0 = as many as there are; with more than one, blocks are read while others are visited
 };
 
 class TableStream {
@@ -24,7 +25,8 @@ class TableStream {
 
   TableStream(const train::Checkpoint& checkpoint, StreamOptions options, Reporter& reporter);
 
-  // Calls `visit` for every block, in order; row numbers count on from file to file. A block ends early when the input
+  // Calls `visit` on this thread for every block, in order; meanwhile `reader` may be asked for nothing but what does
+  // not depend on the row it is at. Row numbers count on from file to file. A block ends early when the input
   // would make us wait, so that what is there can be answered at once. InputError when an input has no rows. Stop
   // signals end it by Interrupted.
   void for_each(const Visit& visit);

@@ -43,6 +43,15 @@ Batch to_batch(const data::Block& block) {
   return {std::move(values), std::move(observed)};
 }
 
+Batch mapped_batch(const float* values, const float* observed, std::int64_t rows, std::int64_t elements,
+                   std::shared_ptr<const void> owner) {
+  const auto tensor = [&](const float* from) {
+    return torch::from_blob(
+        const_cast<float*>(from), {rows, elements}, [owner](void*) {}, torch::kFloat32);
+  };
+  return {tensor(values), tensor(observed)};
+}
+
 TableSamples::TableSamples(Batch all)
     : all_(std::move(all)), has_missing_(all_.observed.numel() > 0 && all_.observed.min().item<float>() < 1) {}
 

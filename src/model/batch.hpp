@@ -4,6 +4,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -49,6 +50,10 @@ struct Batch {
 // Copies a block into tensors.
 Batch to_batch(const data::Block& block);
 
+// Rows that lie elsewhere and are only read, [rows, elements] each; `owner` keeps them there.
+Batch mapped_batch(const float* values, const float* observed, std::int64_t rows, std::int64_t elements,
+                   std::shared_ptr<const void> owner);
+
 // Samples that can be drawn in any order: a training set.
 class Samples {
  public:
@@ -60,7 +65,7 @@ class Samples {
   virtual bool has_missing() const = 0;                                 // some element of some sample is not observed
 };
 
-// A table's rows, in memory.
+// A table's rows, in memory or mapped.
 class TableSamples final : public Samples {
  public:
   explicit TableSamples(const data::Block& block) : TableSamples(to_batch(block)) {}

@@ -124,9 +124,13 @@ double make_sum_exact(double* shares, std::int64_t count) {
   for (std::int64_t j = 0; j < count; ++j) magnitude += std::abs(shares[j]);
   if (magnitude == 0 || !std::isfinite(magnitude)) return magnitude;
   const double quantum = std::ldexp(1.0, std::max(std::ilogb(magnitude) - 51, -1074));
+  // No quotient reaches 2^52, from where on doubles are whole numbers: adding it rounds as std::nearbyint() does.
+  constexpr double kWhole = 0x1p52;
   double sum = 0;
   for (std::int64_t j = 0; j < count; ++j) {
-    shares[j] = std::nearbyint(shares[j] / quantum) * quantum;
+    const double quotient = shares[j] / quantum;
+    const double whole = (std::abs(quotient) + kWhole) - kWhole;
+    shares[j] = std::copysign(whole, quotient) * quantum;
     sum += shares[j];
   }
   return sum;

@@ -29,6 +29,7 @@ class ConformalCalibration {
   ConformalCalibration() = default;
   explicit ConformalCalibration(std::vector<double> scores);  // honest normal scores, any order, finite
   double p_value(double score) const;                         // 1 when empty
+  std::size_t below(double score) const;                      // how many calibration scores are smaller
   double smallest() const;                                    // 1 / (n + 1): alphas below can never be reached
   std::size_t size() const { return sorted_.size(); }
   const std::vector<double>& sorted() const { return sorted_; }
@@ -67,6 +68,7 @@ class DriftMonitor {
   double p_value() const;     // 1 with fewer than 2 calibration scores or no rows
 
  private:
+  const ConformalCalibration& calibration_;
   const std::vector<double>& sorted_;
   std::size_t half_ = 0;             // calibration scores at or below the median
   std::vector<std::int64_t> count_;  // [2 i]: between scores i - 1 and i; [2 i + 1]: equal to score i

@@ -10,6 +10,7 @@
 #include "base/signals.hpp"
 #include "data/images.hpp"
 #include "data/row_selection.hpp"
+#include "data/table_cache.hpp"
 #include "model/image_samples.hpp"
 
 namespace ae::train {
@@ -119,6 +120,31 @@ class ImageLoader {
   Sha256 hash_;
 };
 
+void check_enough(const data::TableOptions& options, std::int64_t training, std::int64_t held_out) {
+  if (training >= 2) return;
+  const auto rows = training + held_out;
+  const auto found = rows == 1 ? "only one row" : "only one of " + std::to_string(rows) + " rows";
+  throw InputError(options.path.written + ": " + found +
+                   " to train on; at least two are needed to tell what varies among normal rows: give more rows" +
+                   (rows > 1 ? ", or lower /training/validation_fraction" : ""));
+}
+
+Dataset cached(const data::TableOptions& options, Reporter& reporter, data::HoldOut hold_out) {
+  data::CachedTable table = data::open_cached_table(options, reporter, hold_out);
+  check_enough(options, table.training.rows, table.held_out.rows);
+  const auto samples = [&](const data::MappedRows& rows) {
+    return std::make_unique<model::TableSamples>(
+        model::mapped_batch(rows.values, rows.observed, rows.rows, table.elements, table.file));
+  };
+  return {model::elements_of(table.schema),
+          samples(table.training),
+          samples(table.held_out),
+          std::move(table.schema),
+          std::nullopt,
+          {table.training.row_numbers, table.training.row_numbers + table.training.rows},
+          table.data_sha256};
+}
+
 }  // namespace
 
 std::span<const config::Entry<data::DataOptions>> data_kinds() { return kDataKinds; }
@@ -128,14 +154,9 @@ Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data:
     return ImageLoader(*images, reporter, hold_out).load();
   }
   const auto& table_options = dynamic_cast<const data::TableOptions&>(options);
+  if (!table_options.cache.empty()) return cached(table_options, reporter, hold_out);
   data::Table table = data::load_table(table_options, reporter, hold_out);
-  if (table.training.rows < 2) {
-    const auto rows = table.training.rows + table.held_out.rows;
-    const auto found = rows == 1 ? "only one row" : "only one of " + std::to_string(rows) + " rows";
-    throw InputError(table_options.path.written + ": " + found +
-                     " to train on; at least two are needed to tell what varies among normal rows: give more rows" +
-                     (rows > 1 ? ", or lower /training/validation_fraction" : ""));
-  }
+  check_enough(table_options, table.training.rows, table.held_out.rows);
   return {model::elements_of(table.schema),
           std::make_unique<model::TableSamples>(table.training),
           std::make_unique<model::TableSamples>(table.held_out),

@@ -216,6 +216,8 @@ void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
                                          data.domain.images() || by_head ? model::Pool::openmp : model::Pool::blas,
                                          options.world.local_size);
 
+  const std::string for_the_folder = config::to_json(config, config::Paths::resolved);
+  config.data->cache = {};  // where the data wait is no part of the model, and a resumed run may have them elsewhere
   // Neither threads nor processes are part of it: a run may continue on another machine, or on several.
   const std::string resolved = config::to_json(config, config::Paths::as_written);
   const std::string fingerprint = sha256_of(resolved + data.data_sha256);
@@ -281,7 +283,7 @@ void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
     } else {
       for (const auto& path : {folder.manifest(), folder.state(), folder.model()}) fs::remove(path);
     }
-    write_file(folder.config(), config::to_json(config, config::Paths::resolved));
+    write_file(folder.config(), for_the_folder);
   });
   reporter.info(samples_line(data) + ", " + number_text(weights) + " weights" +
                 (group->size() > 1 ? ", " + std::to_string(group->size()) + " processes" : ""));

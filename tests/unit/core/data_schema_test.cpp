@@ -185,7 +185,7 @@ TEST_F(Options, HaveASentenceForEveryField) {
   const auto schema = Json::parse(config::json_schema(options, "data"));
   auto fields = schema["properties"];
   fields.erase("$schema");
-  ASSERT_EQ(fields.size(), 13u);
+  ASSERT_EQ(fields.size(), 14u);
   for (const auto& [name, field] : fields.items()) {
     const auto description = field.value("description", "");
     const auto sentence = description.substr(0, description.find('\n'));  // before the list of choices

@@ -201,12 +201,12 @@ TEST_F(Reading, KeepsTheExactBytesOfEveryCellWhenAsked) {
   const auto blocks = reader(columns, rows);
   Block block;
   ASSERT_TRUE(blocks->next(2, block, true));
-  EXPECT_EQ(blocks->raw(0, 0), "r0");
-  EXPECT_EQ(blocks->raw(1, 1), " 2.00 ");
-  EXPECT_EQ(blocks->raw(1, 5), "NA");
+  EXPECT_EQ(block.raw(0, 0), "r0");
+  EXPECT_EQ(block.raw(1, 1), " 2.00 ");
+  EXPECT_EQ(block.raw(1, 5), "NA");
   ASSERT_TRUE(blocks->next(2, block, true));
-  EXPECT_EQ(blocks->raw(0, 0), "");
-  EXPECT_EQ(blocks->raw(1, 2), "?");
+  EXPECT_EQ(block.raw(0, 0), "");
+  EXPECT_EQ(block.raw(1, 2), "?");
 }
 
 TEST_F(Reading, ANumberSourceIsReadAsNumbers) {

@@ -1,0 +1,125 @@
+"""ae-score on streams: reading, scoring and writing overlap, and nobody can tell from outside."""
+
+import os
+import signal
+import subprocess
+import time
+
+import pytest
+from support import WDBC, needs_torch
+
+pytestmark = needs_torch
+
+ROWS = WDBC.read_bytes().splitlines(keepends=True)
+
+
+def many(times):
+    return ROWS[0] + b"".join(ROWS[1:]) * times
+
+
+@pytest.mark.parametrize("how", [[], ["--explain", 3], ["--fdr", 0.1], ["--alpha", 0.05, "--explain", 1]],
+                         ids=["plain", "explained", "fdr", "alpha"])
+def test_any_number_of_threads_gives_the_same_bytes(run, trained, tmp_path, how):
+    (tmp_path / "many.csv").write_bytes(many(30))  # several blocks
+    one, two, three = (run("ae-score", trained, "many.csv", WDBC, "--threads", n, *how) for n in (1, 2, 3))
+    assert one.code == 0
+    assert one.stdout.count("\n") == 31 * (len(ROWS) - 1) + 1
+    assert one == two == three
+    piped = run("ae-score", trained, "-", WDBC, *how, stdin=many(30))
+    assert piped.stdout == one.stdout
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_bad_cell_is_named_after_the_blocks_before_it(run, trained, tmp_path, threads):
+    lines = many(30).splitlines(keepends=True)
+    bad = 12345
+    cells = lines[bad].split(b",")
+    cells[5] = b"much"
+    lines[bad] = b",".join(cells)
+    (tmp_path / "bad.csv").write_bytes(b"".join(lines))
+    outcome = run("ae-score", trained, "bad.csv", "--threads", threads, "-q")
+    assert outcome.code == 4
+    assert outcome.stderr.count("\n") == 1 and f"bad.csv:{bad + 1}:" in outcome.stderr and '"much"' in outcome.stderr
+    written = outcome.stdout.splitlines()
+    assert written == run("ae-score", trained, "-", "-q", stdin=b"".join(lines[:bad])).stdout.splitlines()[: len(written)]
+    assert run("ae-score", trained, "bad.csv", "-o", "out.csv", "--threads", threads, "-q").code == 4
+    assert not (tmp_path / "out.csv").exists()
+
+
+def scorer(bin_folder, trained, threads):
+    return subprocess.Popen([bin_folder / "ae-score", trained, "-", "--threads", str(threads), "-q"],
+                            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_results_come_while_the_input_waits(bin_folder, trained, threads):
+    process = scorer(bin_folder, trained, threads)
+    process.stdin.write(b"".join(ROWS[:3]))
+    process.stdin.flush()
+    lines = [process.stdout.readline() for _ in range(3)]
+    assert lines[0].startswith(b"id,score,p_value") and lines[2].endswith(b"\n")
+    process.stdin.write(ROWS[3])
+    process.stdin.flush()
+    assert process.stdout.readline()
+    process.stdin.close()
+    assert process.stdout.read() == b"" and process.wait(60) == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_closed_pipe_ends_it_although_the_input_waits(bin_folder, trained, threads):
+    process = scorer(bin_folder, trained, threads)
+    process.stdin.write(b"".join(ROWS[:3]))
+    process.stdin.flush()
+    process.stdout.readline()
+    process.stdout.close()
+    process.stdin.write(ROWS[3])
+    process.stdin.flush()
+    assert process.wait(60) == 0  # the input is still open
+    assert process.stderr.read() == b""
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_although_the_input_waits(bin_folder, trained, threads, number):
+    process = scorer(bin_folder, trained, threads)
+    process.stdin.write(b"".join(ROWS[:3]))
+    process.stdin.flush()
+    process.stdout.readline()
+    process.send_signal(number)
+    assert process.wait(60) == 128 + number
+    assert process.stderr.read() == b""  # -q
+
+
+def test_a_signal_ends_it_while_it_waits_to_open_the_next_pipe(bin_folder, trained, tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    process = subprocess.Popen([bin_folder / "ae-score", trained, WDBC, tmp_path / "pipe", "--threads", "2", "-q"],
+                               stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    for _ in ROWS:
+        process.stdout.readline()
+    time.sleep(0.3)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(60) == 128 + signal.SIGTERM
+
+
+def resident(process):
+    for line in open(f"/proc/{process.pid}/status"):
+        if line.startswith("VmHWM"):
+            return int(line.split()[1])
+    return 0
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="no /proc")
+def test_memory_does_not_grow_with_the_rows(bin_folder, trained):
+    peaks = []
+    for times in (20, 400):
+        process = subprocess.Popen([bin_folder / "ae-score", trained, "-", "--threads", "2", "-q"],
+                                   stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
+        process.stdin.write(ROWS[0])
+        for _ in range(times):
+            process.stdin.write(b"".join(ROWS[1:]))
+        process.stdin.flush()
+        before = resident(process)
+        process.stdin.close()
+        assert process.wait(120) == 0
+        peaks.append(before)
+    assert peaks[1] < 1.1 * peaks[0]
