@@ -24,7 +24,8 @@ class BatchPart {
   struct Range {
     std::int64_t first, count, whole;
   };
-  static thread_local const Range* seen;  // null: all of the batch
+  // Null: all of the batch. NOLINTNEXTLINE(*-avoid-non-const-global-variables): as LibTorch's own guards do it
+  static thread_local const Range* seen;
   Range range_;
   const Range* before_;
 };

@@ -211,7 +211,7 @@ def test_the_dense_engine_killed_at_six_moments_ends_with_the_same_bytes(bin_fol
         time.sleep(chance.uniform(0, 0.03))
         hits += sitting.end(signal.SIGKILL)[0] == -signal.SIGKILL
     assert hits >= 4
-    assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings).code == 0
+    assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings, timeout=600).code == 0
     assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted(*settings)
 
 
