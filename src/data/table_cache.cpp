@@ -234,8 +234,9 @@ Opened open_file(const std::shared_ptr<const MappedFile>& file, const std::strin
   const auto numbers = [&](Section section) { return reinterpret_cast<const std::int64_t*>(place(section)); };
   const auto json = Json::parse(bytes.substr((*layout)[description].begin, (*layout)[description].bytes));
   for (const auto& line : json.at("said")) {
-    const auto& [kind, text] = *line.items().begin();
-    kind == "warning" ? reporter.warning(text.get<std::string>()) : reporter.info(text.get<std::string>());
+    for (const auto& [kind, text] : line.items()) {
+      kind == "warning" ? reporter.warning(text.get<std::string>()) : reporter.info(text.get<std::string>());
+    }
   }
   CachedTable table;
   table.schema = Schema::from_json(json.at("schema"));
