@@ -99,8 +99,7 @@ int run_images(const Options& options, const ae::train::Checkpoint& checkpoint, 
 class Parts {
  public:
   Parts(const Options& options, const ae::World& world, bool overwrite) : folder_(options.output), world_(world) {
-    const std::string started = std::to_string(world.size) + " processes were started together (by " + world.launcher +
-                                "'s environment variables)";
+    const std::string started = world.started();
     if (options.output == "-") throw ae::UsageError(started + "; name a folder for their parts with -o DIR");
     if (options.score.fdr) {
       throw ae::UsageError("--fdr needs all rows, and " + started + "; use --alpha, or start one process");

@@ -12,7 +12,7 @@ AE_INLINE float lower(std::uint64_t bits) {
   return static_cast<float>(static_cast<std::int32_t>((bits >> 8) & 0xFFFFFF)) * 0x1p-24f;
 }
 AE_INLINE std::uint64_t word(std::uint64_t key, std::int64_t i) {
-  return mix64(key + 0x9e3779b97f4a7c15ull * static_cast<std::uint64_t>(i + 1));
+  return mix64(key + kGoldenRatio * static_cast<std::uint64_t>(i + 1));
 }
 
 // Word i gives numbers i and i + half: no shuffling of vectors.
@@ -74,7 +74,7 @@ void fill_normal(std::uint64_t key, std::span<float> numbers) {
   const auto half = static_cast<std::int64_t>((numbers.size() + 1) / 2);
   for (std::int64_t begin = 0; begin < half; begin += kPiece) {
     const std::int64_t count = std::min(kPiece, half - begin);
-    uniforms(mix64(key) + 0x9e3779b97f4a7c15ull * static_cast<std::uint64_t>(begin), first, second, count);
+    uniforms(mix64(key) + kGoldenRatio * static_cast<std::uint64_t>(begin), first, second, count);
     normals(first, second, count, squares);
     std::copy(first, first + count, numbers.data() + begin);
     const auto rest = std::min(count, static_cast<std::int64_t>(numbers.size()) - half - begin);

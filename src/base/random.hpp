@@ -12,9 +12,11 @@
 
 namespace ae {
 
+constexpr std::uint64_t kGoldenRatio = 0x9e3779b97f4a7c15ull;  // its fraction, by which splitmix64 counts
+
 // splitmix64's finaliser (Steele, Lea, Flood 2014): a bijection of 64-bit words with good avalanche.
 constexpr std::uint64_t mix64(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15ull;
+  x += kGoldenRatio;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
   return x ^ (x >> 31);
@@ -32,7 +34,7 @@ constexpr std::uint64_t stream_key(std::uint64_t seed, std::string_view purpose,
 class Random {
  public:
   explicit constexpr Random(std::uint64_t key) : key_(key) {}
-  constexpr std::uint64_t bits() { return mix64(key_ + 0x9e3779b97f4a7c15ull * ++counter_); }
+  constexpr std::uint64_t bits() { return mix64(key_ + kGoldenRatio * ++counter_); }
   constexpr double uniform() { return static_cast<double>(bits() >> 11) * 0x1.0p-53; }  // [0, 1)
   // Unbiased integer in [0, bound), bound > 0 (Lemire's multiply-shift with rejection).
   std::uint64_t below(std::uint64_t bound) {

@@ -21,6 +21,29 @@
 
 namespace ae {
 
+// Sums of value(i) for i in [0, count), side by side in lanes that vectors can hold: in the same order on every
+// processor.
+template <typename Sum, typename Value>
+AE_INLINE Sum sum_up(std::int64_t count, const Value& value) {
+  constexpr std::int64_t kLanes = 16;
+  Sum sums[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes) {
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += value(i + lane);
+  }
+  for (; i < count; ++i) sums[0] += value(i);
+  Sum sum = 0;
+  for (const Sum lane : sums) sum += lane;
+  return sum;
+}
+
+// The coefficient of the highest power comes first (Horner's rule).
+template <typename... Coefficients>
+AE_INLINE float polynomial(float x, float highest, Coefficients... others) {
+  ((highest = highest * x + others), ...);
+  return highest;
+}
+
 // 1.5 * 2^23: adding it rounds to a whole number, whose two's complement the low bits of the sum then hold.
 constexpr float kRoundingShift = 12582912.0f;
 
@@ -38,12 +61,7 @@ AE_INLINE SplitExponential split_exponential(float x) {
   // ln 2 in two parts, the first with few digits, so that n times it is exact.
   const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
   // Taylor series; the next term is below 1e-8 of the first.
-  float q = 1.0f / 5040;
-  q = q * r + 1.0f / 720;
-  q = q * r + 1.0f / 120;
-  q = q * r + 1.0f / 24;
-  q = q * r + 1.0f / 6;
-  q = q * r + 1.0f / 2;
+  const float q = polynomial(r, 1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 1.0f / 2);
   const auto exponent = (std::bit_cast<std::uint32_t>(shifted) - 0x4B400000u + 127u) << 23;
   return {std::bit_cast<float>(exponent), r + r * r * q};
 }
@@ -73,13 +91,7 @@ AE_INLINE float vector_logistic(float x) {
 // 2 artanh(s) for |s| <= 1/3, by its series.
 AE_INLINE float twice_artanh(float s) {
   const float z = s * s;
-  float q = 1.0f / 15;
-  q = q * z + 1.0f / 13;
-  q = q * z + 1.0f / 11;
-  q = q * z + 1.0f / 9;
-  q = q * z + 1.0f / 7;
-  q = q * z + 1.0f / 5;
-  q = q * z + 1.0f / 3;
+  const float q = polynomial(z, 1.0f / 15, 1.0f / 13, 1.0f / 11, 1.0f / 9, 1.0f / 7, 1.0f / 5, 1.0f / 3);
   return 2 * (s + s * z * q);
 }
 
@@ -104,11 +116,7 @@ AE_INLINE Normal normal_distribution(float x) {
   const float magnitude = x < 0 ? -x : x;
   const float e = vector_exp(-0.5f * x * x);
   const float t = 1 / (1 + 0.3275911f * 0.707106781f * magnitude);
-  float q = 1.061405429f;
-  q = q * t - 1.453152027f;
-  q = q * t + 1.421413741f;
-  q = q * t - 0.284496736f;
-  q = q * t + 0.254829592f;
+  const float q = polynomial(t, 1.061405429f, -1.453152027f, 1.421413741f, -0.284496736f, 0.254829592f);
   const float tail = 0.5f * q * t * e;
   return {0.398942280f * e, x < 0 ? tail : 1 - tail};
 }

@@ -57,6 +57,10 @@ int slurm_local_size(int size) {
 
 }  // namespace
 
+std::string World::started() const {
+  return std::to_string(size) + " processes were started together (by " + launcher + "'s environment variables)";
+}
+
 World world_of_environment() {
   World world;
   if ((variable("RANK") == nullptr) != (variable("WORLD_SIZE") == nullptr)) {

@@ -15,6 +15,8 @@ struct World {
   int port = 0;          // likewise, [1, 65535]
   std::string launcher;  // "torchrun", "Open MPI", "Slurm"; "" without one
 
+  std::string started() const;  // "2 processes were started together (by ...)", of several
+
   bool leader() const { return rank == 0; }
   // The part [first, second) of `count` things that is this rank's: contiguous, in the order of ranks, and of the same
   // size for all but for one.

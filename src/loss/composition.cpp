@@ -47,18 +47,8 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
 
 AE_VECTORISED double weighted_sum(const float* __restrict__ values, const float* __restrict__ weights,
                                   std::int64_t count) {
-  constexpr std::int64_t kLanes = 16;  // sums side by side, in a fixed order on every processor
-  double sums[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-      sums[lane] += static_cast<double>(values[i + lane]) * static_cast<double>(weights[i + lane]);
-    }
-  }
-  for (; i < count; ++i) sums[0] += static_cast<double>(values[i]) * static_cast<double>(weights[i]);
-  double sum = 0;
-  for (const double lane : sums) sum += lane;
-  return sum;
+  return sum_up<double>(
+      count, [=](std::int64_t i) { return static_cast<double>(values[i]) * static_cast<double>(weights[i]); });
 }
 
 AE_VECTORISED void add_weighted(const float* __restrict__ values, const float* __restrict__ weights, float factor,

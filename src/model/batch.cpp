@@ -34,6 +34,10 @@ Batch Batch::repeated(std::int64_t times) const {
   return {values.repeat(repeats), observed.repeat(repeats)};
 }
 
+Batch Batch::range(std::int64_t begin, std::int64_t end) const {
+  return {values.narrow(0, begin, end - begin), observed.narrow(0, begin, end - begin)};
+}
+
 Batch to_batch(const data::Block& block) {
   const auto shape = {block.rows, block.elements};
   // from_blob wants a mutable pointer but clone() only reads.
@@ -60,8 +64,6 @@ Batch TableSamples::batch(const std::vector<std::int64_t>& indices) const {
   return {all_.values.index_select(0, index), all_.observed.index_select(0, index)};
 }
 
-Batch TableSamples::range(std::int64_t begin, std::int64_t end) const {
-  return {all_.values.narrow(0, begin, end - begin), all_.observed.narrow(0, begin, end - begin)};
-}
+Batch TableSamples::range(std::int64_t begin, std::int64_t end) const { return all_.range(begin, end); }
 
 }  // namespace ae::model

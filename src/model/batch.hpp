@@ -44,7 +44,8 @@ struct Batch {
   at::Tensor values;
   at::Tensor observed;
   std::int64_t samples() const { return values.size(0); }
-  Batch repeated(std::int64_t times) const;  // all samples, then all of them again, ...
+  Batch repeated(std::int64_t times) const;                 // all samples, then all of them again, ...
+  Batch range(std::int64_t begin, std::int64_t end) const;  // views of some samples
 };
 
 // Copies a block into tensors.

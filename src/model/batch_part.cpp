@@ -12,6 +12,10 @@ BatchPart::BatchPart(std::int64_t first, std::int64_t count, std::int64_t whole)
 }
 BatchPart::~BatchPart() { seen = before_; }
 
+at::Tensor BatchPart::Range::of(const at::Tensor& all) const {
+  return all.unflatten(0, {-1, whole}).narrow(1, first, count).flatten(0, 1);
+}
+
 at::Tensor BatchPart::draw(const at::Tensor& like, const std::function<void(at::Tensor&)>& fill) {
   const torch::NoGradGuard no_grad;
   if (seen == nullptr) {
@@ -23,9 +27,7 @@ at::Tensor BatchPart::draw(const at::Tensor& like, const std::function<void(at::
   shape[0] = shape[0] / seen->count * seen->whole;
   auto drawn = torch::empty(shape, like.options());
   fill(drawn);
-  shape[0] = seen->whole;
-  shape.insert(shape.begin(), -1);
-  return drawn.view(shape).narrow(1, seen->first, seen->count).reshape(like.sizes());
+  return seen->of(drawn);
 }
 
 }  // namespace ae::model

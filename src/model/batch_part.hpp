@@ -16,6 +16,9 @@ class BatchPart {
   BatchPart(const BatchPart&) = delete;
   BatchPart& operator=(const BatchPart&) = delete;
 
+  // Of a tensor whose rows are the samples of the whole batch, or of several blocks of them: those seen of each block.
+  at::Tensor of(const at::Tensor& whole) const { return range_.of(whole); }
+
   // A tensor of numbers that `fill` draws in place, shaped like one whose rows are the samples seen, or several blocks
   // of them.
   static at::Tensor draw(const at::Tensor& like, const std::function<void(at::Tensor&)>& fill);
@@ -23,6 +26,7 @@ class BatchPart {
  private:
   struct Range {
     std::int64_t first, count, whole;
+    at::Tensor of(const at::Tensor& all) const;
   };
   // Null: all of the batch. NOLINTNEXTLINE(*-avoid-non-const-global-variables): as LibTorch's own guards do it
   static thread_local const Range* seen;

@@ -301,12 +301,12 @@ class ConvMembers final : public Network {
 
   Output forward(const Batch& batch) override {
     return each<Output>(batch.samples(), [&](ConvNetwork& member, std::int64_t begin, std::int64_t count) {
-      return member.forward({batch.values.narrow(0, begin, count), batch.observed.narrow(0, begin, count)});
+      return member.forward(batch.range(begin, begin + count));
     });
   }
   Code encode(const Batch& batch) override {
     return each<Code>(batch.samples(), [&](ConvNetwork& member, std::int64_t begin, std::int64_t count) {
-      return member.encode({batch.values.narrow(0, begin, count), batch.observed.narrow(0, begin, count)});
+      return member.encode(batch.range(begin, begin + count));
     });
   }
   torch::Tensor decode(const torch::Tensor& latent) override {

@@ -20,21 +20,6 @@ extern "C" void sgemm_(const char* transpose_a, const char* transpose_b, const i
 namespace ae::model {
 namespace {
 
-// Sums side by side, which vectors can hold without changing the order of additions.
-template <typename Sum, typename Value>
-AE_INLINE Sum sum_up(std::int64_t count, const Value& value) {
-  constexpr std::int64_t kLanes = 16;
-  Sum sums[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes) {
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) sums[lane] += value(i + lane);
-  }
-  for (; i < count; ++i) sums[0] += value(i);
-  Sum sum = 0;
-  for (const Sum lane : sums) sum += lane;
-  return sum;
-}
-
 #ifdef AE_HAS_AVX512
 // For processors with AVX-512. Products so small that BLAS spends much of its time on rearranging them, are computed
 // from where the matrices are, in tiles that stay in registers.

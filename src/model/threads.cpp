@@ -2,17 +2,18 @@
 
 #include <ATen/Parallel.h>
 #include <dlfcn.h>
-#include <pthread.h>
 #include <torch/version.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
-#include <csignal>
 #include <exception>
 #include <future>
+#include <memory>
 #include <mutex>
 #include <thread>
+
+#include "base/signals.hpp"
 
 namespace ae::model {
 namespace {
@@ -38,18 +39,13 @@ void wait_without_spinning() {
   static const auto parallel = loaded<void(void (*)(void*), void*, unsigned, unsigned)>("GOMP_parallel");
   static const bool done = [] {
     if (parallel == nullptr) return false;  // another OpenMP
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the threads that work
-    std::promise<void> ready;
-    const auto is_ready = ready.get_future();
-    std::thread([ready = std::move(ready)]() mutable {
+    const auto ready = std::make_shared<std::promise<void>>();
+    signal_free_thread([ready] {
       parallel([](void*) {}, nullptr, 1 + std::max(1u, std::thread::hardware_concurrency()), 0);
-      ready.set_value();
+      ready->set_value();
       for (;;) pause();
     }).detach();
-    is_ready.wait();
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    ready->get_future().wait();
     return true;
   }();
   (void)done;
@@ -72,40 +68,15 @@ int use_threads(int requested, double operations, Pool pool, int processes) {
 }
 
 void share_out(std::int64_t count, std::int64_t grain, const std::function<void(std::int64_t, std::int64_t)>& work) {
-  const int blas = openblas_get_num_threads != nullptr ? openblas_get_num_threads() : 1;
-  const int openmp = at::get_num_threads();
   const std::int64_t pieces = (count + grain - 1) / grain;
   const auto threads = std::min<std::int64_t>(threads_in_use(), pieces);
-  std::atomic<std::int64_t> next{0};
-  std::exception_ptr failure;
-  std::mutex failure_guard;
-  const auto take = [&] {
-    try {
-      for (std::int64_t piece; (piece = next++) < pieces;) work(piece * grain, std::min((piece + 1) * grain, count));
-    } catch (...) {
-      const std::lock_guard lock(failure_guard);
-      if (!failure) failure = std::current_exception();
-      next = pieces;
-    }
-  };
+  const auto piece = [&](std::int64_t p, int) { work(p * grain, std::min((p + 1) * grain, count)); };
   if (threads <= 1) {
-    take();
-  } else {
-    if (blas > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(1);
-    std::vector<std::thread> others;
-    for (std::int64_t i = 1; i < threads; ++i) {
-      others.emplace_back([&] {
-        at::set_num_threads(1);  // counts for this thread only
-        take();
-      });
-    }
-    at::set_num_threads(1);
-    take();
-    for (auto& other : others) other.join();
-    at::set_num_threads(openmp);
-    if (blas > 1 && openblas_set_num_threads != nullptr) openblas_set_num_threads(blas);
+    for (std::int64_t p = 0; p < pieces; ++p) piece(p, 0);
+    return;
   }
-  if (failure) std::rethrow_exception(failure);
+  const SerialLibraries serial;
+  Crew(static_cast<int>(threads)).share_out(pieces, piece);
 }
 
 int threads_in_use() {
@@ -120,12 +91,11 @@ SerialBlas::~SerialBlas() {
   if (before_ > 1) openblas_set_num_threads(before_);
 }
 
+SerialLibraries::SerialLibraries() : torch_before_(at::get_num_threads()) { at::set_num_threads(1); }
+SerialLibraries::~SerialLibraries() { at::set_num_threads(torch_before_); }
+
 Crew::Crew(int threads) {
-  sigset_t all, before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the calling thread
-  for (int i = 1; i < threads; ++i) helpers_.emplace_back([this, i] { help(i); });
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  for (int i = 1; i < threads; ++i) helpers_.push_back(signal_free_thread([this, i] { help(i); }));
 }
 
 Crew::~Crew() {

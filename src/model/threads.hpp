@@ -42,6 +42,19 @@ class SerialBlas {
   int before_ = 1;
 };
 
+// LibTorch, too.
+class SerialLibraries {
+ public:
+  SerialLibraries();
+  ~SerialLibraries();
+  SerialLibraries(const SerialLibraries&) = delete;
+  SerialLibraries& operator=(const SerialLibraries&) = delete;
+
+ private:
+  SerialBlas blas_;
+  int torch_before_;
+};
+
 // share_out() for work so short that threads must be waiting for it. `threads` counts the calling one.
 class Crew {
  public:

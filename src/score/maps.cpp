@@ -62,6 +62,11 @@ cv::Mat mat_of(const at::Tensor& plane) {
   return cv::Mat(static_cast<int>(plane.size(0)), static_cast<int>(plane.size(1)), CV_32F, plane.data_ptr<float>());
 }
 
+// Without so many pixels along each side.
+at::Tensor inside(const at::Tensor& plane, std::int64_t edge) {
+  return plane.narrow(0, edge, plane.size(0) - 2 * edge).narrow(1, edge, plane.size(1) - 2 * edge);
+}
+
 std::span<const float> values_of(const at::Tensor& plane) {
   return {plane.data_ptr<float>(), static_cast<std::size_t>(plane.numel())};
 }
@@ -284,11 +289,7 @@ double MapHead::good_level(Kind kind) const {
 }
 
 double MapHead::mean_inside(const at::Tensor& map) const {
-  const auto edge = border_of(map);
-  return map.narrow(0, edge, map.size(0) - 2 * edge)
-      .narrow(1, edge, map.size(1) - 2 * edge)
-      .mean(torch::kFloat64)
-      .item<double>();
+  return inside(map, border_of(map)).mean(torch::kFloat64).item<double>();
 }
 
 at::Tensor MapHead::pixel_errors(Kind which, const at::Tensor& error) const {
@@ -301,9 +302,7 @@ at::Tensor MapHead::pixel_errors(Kind which, const at::Tensor& error) const {
 at::Tensor MapHead::normalized(const at::Tensor& map, const Normalizer& normalizer) const {
   auto answer = torch::zeros_like(map);
   const auto edge = border_of(map);
-  const auto inner = [&](const at::Tensor& plane) {
-    return plane.narrow(0, edge, map.size(0) - 2 * edge).narrow(1, edge, map.size(1) - 2 * edge);
-  };
+  const auto inner = [&](const at::Tensor& plane) { return inside(plane, edge); };
   if (normalizer.mean.defined() && normalizer.mean.sizes() == map.sizes()) {
     inner(answer).copy_((inner(map) - inner(normalizer.mean)) / inner(normalizer.deviation));
   } else {
@@ -317,8 +316,7 @@ bool MapHead::knows_positions_of(data::Size network) const {
 }
 
 double MapHead::reduce(const at::Tensor& map) const {
-  const auto edge = border_of(map);
-  const auto inner = map.narrow(0, edge, map.size(0) - 2 * edge).narrow(1, edge, map.size(1) - 2 * edge).contiguous();
+  const auto inner = inside(map, border_of(map)).contiguous();
   const auto values = values_of(inner);
   if (reduction == "max") return *std::max_element(values.begin(), values.end());
   std::vector<float> chosen(values.begin(), values.end());
@@ -358,14 +356,10 @@ struct MapHead::Moments {
   double pixels = 0;
   bool one_size = true;
 
-  static at::Tensor inner(const at::Tensor& map, std::int64_t edge) {
-    return map.narrow(0, edge, map.size(0) - 2 * edge).narrow(1, edge, map.size(1) - 2 * edge);
-  }
-
   void add(const at::Tensor& map, std::int64_t edge) {
     const auto exact = map.to(torch::kFloat64);
     ++images;
-    pixels += static_cast<double>(inner(map, edge).numel());
+    pixels += static_cast<double>(inside(map, edge).numel());
     all_sum += exact.sum().item<double>();  // the border is 0
     all_squares += exact.square().sum().item<double>();
     if (images > 1 && one_size && sum.sizes() != map.sizes()) one_size = false;
@@ -384,7 +378,7 @@ struct MapHead::Moments {
     if (without.defined() && images > 1) {
       exact = without.to(torch::kFloat64);
       n -= 1;
-      count -= static_cast<double>(inner(without, edge).numel());
+      count -= static_cast<double>(inside(without, edge).numel());
       total -= exact.sum().item<double>();
       total_squares -= exact.square().sum().item<double>();
     }
@@ -481,27 +475,26 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   for (const auto candidate : candidates) all.push_back({candidate, {}, {}});
   Pairs good(reconstruct, images.count, images.load);
   // Levels first: fused and relative errors are told in them.
-  std::vector<Kind> plain;
+  std::array<bool, 3> wanted{};
+  const auto want = [&](Kind which) { wanted[static_cast<std::size_t>(which)] = true; };
   for (const auto candidate : candidates) {
     if (candidate == Kind::fused) {
-      plain.insert(plain.end(), {Kind::squared, Kind::ssim});
+      want(Kind::squared);
+      want(Kind::ssim);
     } else if (relative > 0) {
-      plain.push_back(candidate);
+      want(candidate);
     }
   }
-  std::array<double, 3> sums{};
-  std::sort(plain.begin(), plain.end());
-  plain.erase(std::unique(plain.begin(), plain.end()), plain.end());
-  if (!plain.empty()) {
+  if (wanted != decltype(wanted){}) {
+    std::array<double, 3> sums{};
     good.for_each([&](std::int64_t, const Pair& pair) {
-      for (const auto which : plain) {
-        sums[static_cast<std::size_t>(which)] += mean_inside(error_map(which, pair.image, pair.reconstruction));
+      for (std::size_t i = 0; i < wanted.size(); ++i) {
+        if (wanted[i]) sums[i] += mean_inside(error_map(kEveryKind[i], pair.image, pair.reconstruction));
       }
     });
-  }
-  for (const auto which : plain) {
-    const auto i = static_cast<std::size_t>(which);
-    levels_[i] = std::max(sums[i] / static_cast<double>(images.count), 1e-12);
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+      if (wanted[i]) levels_[i] = std::max(sums[i] / static_cast<double>(images.count), 1e-12);
+    }
   }
   good.for_each([&](std::int64_t, const Pair& pair) {
     for (auto& candidate : all) {

@@ -137,8 +137,7 @@ class DenseEngine::Implementation {
   model::NamedTensors gradients() const {
     model::NamedTensors views;
     for (const auto& [name, parameter] : parameters_) {
-      views.emplace_back(name,
-                         gradients_.as_strided(parameter.sizes(), parameter.strides(), parameter.storage_offset()));
+      views.emplace_back(name, part_of(gradients_, parameter));
     }
     return views;
   }

@@ -112,11 +112,6 @@ class TorchBacked final : public Optimizer {
   TorchOptimizer optimizer_;
 };
 
-// The part of a buffer that belongs to a parameter, which is a view of another buffer laid out alike.
-at::Tensor part_of(const at::Tensor& buffer, const at::Tensor& parameter) {
-  return buffer.as_strided(parameter.sizes(), parameter.strides(), parameter.storage_offset());
-}
-
 class FusedAdam final : public FusedOptimizer {
  public:
   FusedAdam(const model::NamedTensors& parameters, const at::Tensor& buffer, double beta1, double beta2, double epsilon,
@@ -286,6 +281,10 @@ constexpr std::array<config::Entry<OptimizerOptions>, 3> kOptimizers{{
 }};
 
 }  // namespace
+
+at::Tensor part_of(const at::Tensor& buffer, const at::Tensor& parameter) {
+  return buffer.as_strided(parameter.sizes(), parameter.strides(), parameter.storage_offset());
+}
 
 std::span<const config::Entry<OptimizerOptions>> optimizers() { return kOptimizers; }
 

@@ -11,6 +11,9 @@
 
 namespace ae::train {
 
+// The part of a buffer that belongs to a parameter, which is a view of another buffer laid out alike.
+at::Tensor part_of(const at::Tensor& buffer, const at::Tensor& parameter);
+
 class Optimizer {
  public:
   virtual ~Optimizer() = default;

@@ -381,8 +381,7 @@ class GlooGroup final : public Group {
 
 std::unique_ptr<Group> Group::join(const World& world, [[maybe_unused]] std::chrono::milliseconds timeout) {
   if (world.size == 1) return std::make_unique<Group>();
-  const std::string started = std::to_string(world.size) + " processes were started together (by " + world.launcher +
-                              "'s environment variables)";
+  const std::string started = world.started();
 #ifdef USE_C10D_GLOO
   if (world.address.empty()) {
     throw UsageError(started + ", but MASTER_ADDR is not set; set it to the host name of rank 0, for all");

@@ -32,17 +32,6 @@ std::vector<double> means(const loss::Evaluation& evaluation) {
   return {data, data + stacked.numel()};
 }
 
-// Samples [first, first + count) of each of so many blocks.
-model::Batch part_of_each(const model::Batch& batch, std::int64_t blocks, std::int64_t first, std::int64_t count) {
-  const auto part = [&](const at::Tensor& all) {
-    auto shape = all.sizes().vec();
-    shape[0] /= blocks;
-    shape.insert(shape.begin(), blocks);
-    return all.reshape(shape).narrow(1, first, count).flatten(0, 1);
-  };
-  return {part(batch.values), part(batch.observed)};
-}
-
 // Scales the gradients of each member so that their norm is at most `largest`.
 void clip_gradients(const std::vector<at::Tensor>& parameters, std::int64_t members, double largest) {
   const torch::NoGradGuard no_grad;
@@ -233,7 +222,7 @@ std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t
   const std::int64_t count = last - first;
   const model::BatchPart part(first, count, whole);
   if (count < whole) {
-    for (auto* batch : {&target, &input}) *batch = part_of_each(*batch, autoencoder_.members(), first, count);
+    for (auto* batch : {&target, &input}) *batch = {part.of(batch->values), part.of(batch->observed)};
   }
   optimizer_->zero_gradients();
   if (buckets_) buckets_->begin();
@@ -278,15 +267,11 @@ std::vector<double> ReconstructionObjective::backward_side_by_side(const model::
     const auto useful = std::min<std::int64_t>(members, model::threads_in_use());
     crew_ = std::make_unique<model::Crew>(static_cast<int>(useful));
   }
-  const int threads = at::get_num_threads();
-  at::set_num_threads(1);  // of the calling thread; the crew's others have one each
+  const model::SerialLibraries serial;
   crew_->share_out(members, [&](std::int64_t m, int) {
-    const auto block = [&](const model::Batch& batch) {
-      return model::Batch{batch.values.narrow(0, m * count, count), batch.observed.narrow(0, m * count, count)};
-    };
+    const auto block = [&](const model::Batch& batch) { return batch.range(m * count, (m + 1) * count); };
     losses[static_cast<std::size_t>(m)] = backward(autoencoder_.member(m), block(input), block(target), epoch, share);
   });
-  at::set_num_threads(threads);
   std::vector<double> mean(losses.front().size(), 0.0);
   for (const auto& own : losses) {
     for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += own[i] / static_cast<double>(members);

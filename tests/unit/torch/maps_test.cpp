@@ -82,6 +82,14 @@ std::vector<at::Tensor> noise_images(std::int64_t count, std::int64_t height, st
   return images;
 }
 
+// Calibrates without any image.
+void know_nothing(MapHead& head, std::int64_t channels, std::int64_t height, std::int64_t width) {
+  const auto pair = blur(channels, height, width);
+  const auto g = geometry(height, width);
+  SilentReporter silent;
+  head.calibrate(Reconstructor(pair, g), GoodImages{}, silent);
+}
+
 TEST(Reconstructor, TilesGiveWhatTheWholeImageGives) {
   torch::manual_seed(1);
   const auto pair = blur(1, 16, 16);
@@ -127,10 +135,7 @@ TEST(Maps, OfEachKindAreWhatTheirNamesSay) {
   const std::string plain = R"("sigma": 0, "image_sigma": 0, "border": 0, "normalize": "none"})";
   const auto map = [&](const std::string& kind) {
     auto made = head("{\"kind\": \"" + kind + "\", " + plain);
-    const auto pair = blur(3, 12, 15);
-    const auto g = geometry(12, 15);
-    SilentReporter silent;
-    made->calibrate(Reconstructor(pair, g), GoodImages{}, silent);
+    know_nothing(*made, 3, 12, 15);
     return made->answer(x, y).map;
   };
   EXPECT_TRUE(torch::allclose(map("abs"), (x - y).abs().mean(0), 1e-5, 1e-6));
@@ -153,10 +158,7 @@ TEST(Maps, ScoreIsTheMeanOfTheLargestPixelsAwayFromTheBorder) {
         "{\"kind\": \"abs\", \"sigma\": 0, \"image_sigma\": 0, \"border\": 2, \"normalize\": \"none\", "
         "\"reduction\": \"" +
         reduction + "\", \"fraction\": " + std::to_string(fraction) + "}");
-    const auto pair = blur(1, 20, 20);
-    const auto g = geometry(20, 20);
-    SilentReporter silent;
-    made->calibrate(Reconstructor(pair, g), GoodImages{}, silent);
+    know_nothing(*made, 1, 20, 20);
     const auto answer = made->answer(image, torch::zeros_like(image));
     EXPECT_EQ(answer.map[0][5].item<float>(), 0);
     return answer.score;
@@ -173,10 +175,7 @@ TEST(Maps, MayAddAWiderSmoothing) {
   auto image = torch::zeros({1, kSide, kSide});
   image[0][kMiddle][kMiddle] = 1;
   auto made = head(R"({"kind": "abs", "sigma": 1.5, "wide_sigma": 4, "border": 0, "normalize": "none"})");
-  const auto pair = blur(1, kSide, kSide);
-  const auto g = geometry(kSide, kSide);
-  SilentReporter silent;
-  made->calibrate(Reconstructor(pair, g), GoodImages{}, silent);
+  know_nothing(*made, 1, kSide, kSide);
   const auto map = made->answer(image, torch::zeros_like(image)).map;
   const auto gaussian = [](double distance, double sigma) {
     double sum = 0;
@@ -199,11 +198,14 @@ TEST(Maps, MayBeRelativeToTheImagesOwnMeanError) {
   const auto inside = [](const at::Tensor& map) { return map.narrow(0, 2, 12).narrow(1, 2, 12); };
   SilentReporter silent;
   for (const std::string kind : {"abs", "squared", "ssim", "fused"}) {
+    const auto bare = [&](double relative) {
+      return head("{\"kind\": \"" + kind +
+                  "\", \"sigma\": 0, \"image_sigma\": 0, \"border\": 2, \"normalize\": \"none\", "
+                  "\"reduction\": \"mean\", \"relative\": " +
+                  std::to_string(relative) + "}");
+    };
     const auto made = [&](double relative) {
-      auto map_head = head("{\"kind\": \"" + kind +
-                           "\", \"sigma\": 0, \"image_sigma\": 0, \"border\": 2, \"normalize\": \"none\", "
-                           "\"reduction\": \"mean\", \"relative\": " +
-                           std::to_string(relative) + "}");
+      auto map_head = bare(relative);
       map_head->calibrate(reconstruct, good_images(images), silent);
       return map_head;
     };
@@ -220,9 +222,7 @@ TEST(Maps, MayBeRelativeToTheImagesOwnMeanError) {
     EXPECT_TRUE(torch::allclose(answer.map, map / divisor, 1e-4, 1e-7)) << kind;
     EXPECT_NEAR(answer.score, absolute->answer(odd, shown).score, 1e-6) << kind;
     // Restored, it answers the same.
-    auto restored = head("{\"kind\": \"" + kind +
-                         "\", \"sigma\": 0, \"image_sigma\": 0, \"border\": 2, \"normalize\": \"none\", "
-                         "\"reduction\": \"mean\", \"relative\": 0.5}");
+    auto restored = bare(0.5);
     restored->restore(relative->state(), pair);
     EXPECT_TRUE(torch::equal(restored->answer(odd, shown).map, answer.map)) << kind;
   }
