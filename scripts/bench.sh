@@ -22,18 +22,13 @@
 #
 # Figures are only good on a machine that has nothing else to do; its load is printed.
 set -euo pipefail
-export LC_ALL=C
-source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-fail() {
-  echo "bench.sh: error: $2" >&2
-  exit "$1"
-}
+source "$(dirname "${BASH_SOURCE[0]}")/benchmark.bash"
 
 repeats=5 build=$source_folder/build/release python=/usr/bin/python3 output='' groups=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help)
-      sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"
+      show_help
       exit 0
       ;;
     --repeats | --build | --python | --output)
@@ -62,7 +57,7 @@ output=${output:-$build/bench.csv}
 peers=$source_folder/tests/bench
 peer=$peers/eager_training.py
 if ! "$python" -c 'import numpy, pandas, torch' 2>/dev/null; then
-  echo "bench.sh: $python has no PyTorch or no pandas; what is compared with it is left out" >&2
+  warn "$python has no PyTorch or no pandas; what is compared with it is left out"
   python=''
 fi
 
@@ -201,11 +196,7 @@ for group in "${groups[@]}"; do
       ;;
     gloo)
       rows=4096 columns=784 epochs=12
-      awk -v rows=$rows -v columns=$columns 'BEGIN {
-        srand(1)
-        for (j = 0; j < columns; j++) printf "x%d%s", j, j + 1 < columns ? "," : "\n"
-        for (i = 0; i < rows; i++) for (j = 0; j < columns; j++) printf "%.3f%s", rand(), j + 1 < columns ? "," : "\n"
-      }' >"$work/wide.csv"
+      table $rows $columns >"$work/wide.csv"
       printf '{"model": {"hidden": [256], "latent": 64},
         "training": {"epochs": %d, "batch_size": 256, "early_stopping": {"patience": 0}}}' $epochs >"$work/wide.json"
       for ((i = 0; i < repeats; i++)); do
@@ -255,7 +246,7 @@ for group in "${groups[@]}"; do
       report "processor time, one thread" TokeniseAndParseNumbers PandasReadCsv
       ;;
     memory)
-      [ -x /usr/bin/time ] || { echo "bench.sh: /usr/bin/time not found; memory is left out" >&2; continue; }
+      [ -x /usr/bin/time ] || { warn "/usr/bin/time not found; memory is left out"; continue; }
       make_scorer
       for ((i = 0; i < repeats; i++)); do
         for size in 1 100; do

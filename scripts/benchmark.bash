@@ -1,7 +1,7 @@
 # What the benchmark scripts share; read by them, not run.
 #
-# A script sets its options' variables first: config, seeds, folder, output, keep, bin, force. Everything that fails
-# ends the script by fail().
+# A script that calls check_common(), check_output() or find_programs() sets its options' variables first: config, seeds,
+# folder, output, keep, bin, force. Everything that fails ends the script by fail().
 export LC_ALL=C
 source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 script=$(basename "$0")

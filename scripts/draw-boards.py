@@ -116,7 +116,7 @@ def blob(shape, centre, radius, random):
 
 
 def spoil(inside, segments, kind, random):
-    """A copy of the distances with one defect."""
+    """A copy of the distances with one defect; None where there is no room for it."""
     shape = inside.shape
     margin = 30
     long_enough = [s for s in segments if np.hypot(s[1][0] - s[0][0], s[1][1] - s[0][1]) > 30]
@@ -130,22 +130,22 @@ def spoil(inside, segments, kind, random):
     side = across * (1 if random.uniform() < 0.5 else -1)
     if kind == "open":
         gap = distance_to_segment(shape, on_trace - 9 * across, on_trace + 9 * across) - random.uniform(2, 4)
-        return np.minimum(inside, gap), on_trace
+        return np.minimum(inside, gap)
     if kind == "short":
         bridge = random.uniform(2, 4) - distance_to_segment(shape, on_trace, on_trace + 40 * side)
-        return np.maximum(inside, bridge), on_trace + 20 * side
+        return np.maximum(inside, bridge)
     if kind == "mousebite":
         place = on_trace + (TRACE + 1) * side
-        return np.minimum(inside, -blob(shape, place, random.uniform(3.5, 6), random)), place
+        return np.minimum(inside, -blob(shape, place, random.uniform(3.5, 6), random))
     if kind == "spur":
         spike = random.uniform(2, 3.5) - distance_to_segment(shape, on_trace, on_trace + random.uniform(10, 16) * side)
-        return np.maximum(inside, spike), on_trace + 8 * side
+        return np.maximum(inside, spike)
     if kind == "pinhole":
-        return np.minimum(inside, -blob(shape, on_trace, random.uniform(2.2, 3.2), random)), on_trace
+        return np.minimum(inside, -blob(shape, on_trace, random.uniform(2.2, 3.2), random))
     for _ in range(100):
         place = random.uniform(margin, shape[0] - margin, 2)
         if inside[int(place[0]), int(place[1])] < -9:
-            return np.maximum(inside, blob(shape, place, random.uniform(3, 6), random)), place
+            return np.maximum(inside, blob(shape, place, random.uniform(3, 6), random))
     return None
 
 
@@ -172,11 +172,10 @@ def main():
             write_png(arguments.folder / split / "good" / f"{i:03d}.png", photograph(part()[0], random))
     for kind in TYPES:
         for i in range(arguments.test):
-            spoiled = None
-            while spoiled is None:
+            bad = None
+            while bad is None:
                 good, seen = part()
-                spoiled = spoil(good, seen, kind, random)
-            bad, _ = spoiled
+                bad = spoil(good, seen, kind, random)
             mask = ((good > 0) != (bad > 0)).astype(np.uint8) * 255
             write_png(arguments.folder / "test" / kind / f"{i:03d}.png", photograph(bad, random))
             write_png(arguments.folder / "ground_truth" / kind / f"{i:03d}_mask.png", mask)
