@@ -4,8 +4,6 @@
 
 namespace ae::model {
 
-thread_local const BatchPart::Range* BatchPart::seen = nullptr;
-
 BatchPart::BatchPart(std::int64_t first, std::int64_t count, std::int64_t whole)
     : range_{first, count, whole}, before_(seen) {
   seen = &range_;

@@ -29,7 +29,7 @@ class BatchPart {
     at::Tensor of(const at::Tensor& all) const;
   };
   // Null: all of the batch. NOLINTNEXTLINE(*-avoid-non-const-global-variables): as LibTorch's own guards do it
-  static thread_local const Range* seen;
+  static inline thread_local const Range* seen = nullptr;
   Range range_;
   const Range* before_;
 };
