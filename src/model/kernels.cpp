@@ -2,10 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <vector>
 
 #include "base/vector_math.hpp"
+#include "model/small_product.hpp"
 
 #if defined(__GNUC__) && !defined(__clang__) && defined(__x86_64__)
 #include <immintrin.h>
@@ -20,92 +19,10 @@ extern "C" void sgemm_(const char* transpose_a, const char* transpose_b, const i
 namespace ae::model {
 namespace {
 
-#ifdef AE_HAS_AVX512
-// For processors with AVX-512. Products so small that BLAS spends much of its time on rearranging them, are computed
-// from where the matrices are, in tiles that stay in registers.
 constexpr std::int64_t kSmallProduct = 1 << 21;  // m n k
 
-struct Product {
-  std::int64_t k;
-  const float* a;  // element (i, p) at i * a_row + p * a_inner
-  std::int64_t a_row, a_inner;
-  const float* b;  // [k, n], and c [m, n]
-  std::int64_t n;
-  bool add;
-  float* c;
-};
-
+#ifdef AE_HAS_AVX512
 constexpr std::int64_t kLane = 16;  // numbers of a vector
-
-// kRows x (kVectors * kLane) numbers of C from row i and column j on; of the last vector only what `mask` has.
-template <int kVectors, int kRows>
-AE_WIDE AE_INLINE void multiply_tile(const Product& product, std::int64_t i, std::int64_t j, __mmask16 mask) {
-  const auto mask_of = [mask](int v) { return v + 1 < kVectors ? static_cast<__mmask16>(0xFFFF) : mask; };
-  __m512 sums[kRows][kVectors];
-  float* c = product.c + i * product.n + j;
-#pragma GCC unroll 8
-  for (int row = 0; row < kRows; ++row) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      sums[row][v] =
-          product.add ? _mm512_maskz_loadu_ps(mask_of(v), c + row * product.n + v * kLane) : _mm512_setzero_ps();
-    }
-  }
-  const float* a = product.a + i * product.a_row;
-  const float* b = product.b + j;
-  for (std::int64_t p = 0; p < product.k; ++p, a += product.a_inner, b += product.n) {
-    __m512 columns[kVectors];
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) columns[v] = _mm512_maskz_loadu_ps(mask_of(v), b + v * kLane);
-#pragma GCC unroll 8
-    for (int row = 0; row < kRows; ++row) {
-      const __m512 factor = _mm512_set1_ps(a[row * product.a_row]);
-#pragma GCC unroll 8
-      for (int v = 0; v < kVectors; ++v) sums[row][v] = _mm512_fmadd_ps(columns[v], factor, sums[row][v]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int row = 0; row < kRows; ++row, c += product.n) {
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) _mm512_mask_storeu_ps(c + v * kLane, mask_of(v), sums[row][v]);
-  }
-}
-
-template <int kVectors>
-AE_WIDE AE_INLINE void multiply_columns(const Product& product, std::int64_t m, std::int64_t j, __mmask16 mask) {
-  std::int64_t i = 0;
-  for (; i + 8 <= m; i += 8) multiply_tile<kVectors, 8>(product, i, j, mask);
-  for (; i + 4 <= m; i += 4) multiply_tile<kVectors, 4>(product, i, j, mask);
-  for (; i < m; ++i) multiply_tile<kVectors, 1>(product, i, j, mask);
-}
-
-AE_WIDE void multiply_small(const Product& product, std::int64_t m) {
-  const auto mask_of = [](std::int64_t columns) {
-    return static_cast<__mmask16>(columns >= kLane ? 0xFFFF : (1 << columns) - 1);
-  };
-  std::int64_t j = 0;
-  for (; product.n - j > kLane; j += 2 * kLane) multiply_columns<2>(product, m, j, mask_of(product.n - j - kLane));
-  if (j < product.n) multiply_columns<1>(product, m, j, mask_of(product.n - j));
-}
-
-// b [n, k] -> [k, n]
-void transpose(const float* __restrict__ b, std::int64_t n, std::int64_t k, float* __restrict__ to) {
-  const std::int64_t whole_n = n / 4 * 4, whole_k = k / 4 * 4;
-  for (std::int64_t j = 0; j < whole_n; j += 4) {
-    for (std::int64_t p = 0; p < whole_k; p += 4) {
-      __m128 rows[4];
-      for (int i = 0; i < 4; ++i) rows[i] = _mm_loadu_ps(b + (j + i) * k + p);
-      _MM_TRANSPOSE4_PS(rows[0], rows[1], rows[2], rows[3]);
-      for (int i = 0; i < 4; ++i) _mm_storeu_ps(to + (p + i) * n + j, rows[i]);
-    }
-    for (std::int64_t p = whole_k; p < k; ++p) {
-      for (std::int64_t i = j; i < j + 4; ++i) to[p * n + i] = b[i * k + p];
-    }
-  }
-  for (std::int64_t j = whole_n; j < n; ++j) {
-    for (std::int64_t p = 0; p < k; ++p) to[p * n + j] = b[j * k + p];
-  }
-}
 
 // As many numbers as fill vectors; returns how many those are. Roots and quotients are approximations of 14 bits with a
 // Newton step each, which makes them as good as rounding, at half the time of the exact instructions.
@@ -152,18 +69,10 @@ bool is_wide() {
 // BLAS knows columns first: to it our matrices are transposed, and C^T = op(B)^T op(A)^T.
 void multiply_matrices(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                        const float* a, const float* b, float beta, float* c) {
-#ifdef AE_HAS_AVX512
-  if (is_wide() && m * n * k <= kSmallProduct && (beta == 0 || beta == 1)) {
-    static thread_local std::vector<float> transposed;
-    if (transpose_b) {
-      transposed.resize(std::max(transposed.size(), static_cast<std::size_t>(n * k)));
-      transpose(b, n, k, transposed.data());
-      b = transposed.data();
-    }
-    multiply_small({k, a, transpose_a ? 1 : k, transpose_a ? m : 1, b, n, beta == 1, c}, m);
+  if (m * n * k <= kSmallProduct && (beta == 0 || beta == 1)) {
+    multiply_small(transpose_a, transpose_b, m, n, k, a, b, beta == 1, c);
     return;
   }
-#endif
   const float alpha = 1;
   const int rows = static_cast<int>(n), columns = static_cast<int>(m), inner = static_cast<int>(k);
   const int lda = static_cast<int>(transpose_a ? m : k), ldb = static_cast<int>(transpose_b ? k : n);

@@ -12,6 +12,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 
 #include "base/world.hpp"
 
@@ -27,7 +28,8 @@ class Group {
   Group(const Group&) = delete;
   Group& operator=(const Group&) = delete;
 
-  // Meets the others (c10d's Gloo over TCP). `timeout`: how long a member may be waited for, here and later.
+  // Meets the others (c10d's Gloo over TCP; where all run on this machine, they sum in memory that they share).
+  // `timeout`: how long a member may be waited for, here and later.
   // UsageError when the world has more than one process and this build no Gloo, or when the address of rank 0 is not
   // known; RunError when they do not meet.
   static std::unique_ptr<Group> join(const World& world, std::chrono::milliseconds timeout);
@@ -36,6 +38,9 @@ class Group {
   const World& world() const { return world_; }
   int size() const { return world_.size; }
   bool leader() const { return world_.leader(); }
+
+  // What the members' numbers go through: "shared memory" or "TCP"; "" of a process alone.
+  virtual std::string_view medium() const { return ""; }
 
   class Pending {
    public:

@@ -286,7 +286,9 @@ void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
     write_file(folder.config(), for_the_folder);
   });
   reporter.info(samples_line(data) + ", " + number_text(weights) + " weights" +
-                (group->size() > 1 ? ", " + std::to_string(group->size()) + " processes" : ""));
+                (group->size() > 1
+                     ? ", " + std::to_string(group->size()) + " processes over " + std::string(group->medium())
+                     : ""));
   loop.run();
   group->together([&] {
     if (!leader) return;

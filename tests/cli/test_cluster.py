@@ -39,11 +39,14 @@ def free_port():
         return probe.getsockname()[1]
 
 
-def environment(rank, size, port, launcher="torchrun"):
+def environment(rank, size, port, launcher="torchrun", medium="shared memory"):
+    """Processes that are not told that all run on one machine, speak over TCP."""
     names = LAUNCHERS[launcher]
     values = {names[0]: rank, names[1]: size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
     if names[2]:
-        values[names[2]] = size
+        values[names[2]] = size if medium == "shared memory" else 1
+    elif medium == "shared memory":
+        values["SLURM_STEP_NUM_NODES"] = 1
     return plain_environment() | {name: str(value) for name, value in values.items()}
 
 
@@ -52,11 +55,11 @@ def start(bin_folder, tmp_path):
     """start(size, program, arguments...) starts one process per rank and returns them all."""
     started = []
 
-    def start_ranks(size, program, *args, launcher="torchrun", of_rank=lambda rank: [], port=None):
-        port = port or free_port()
+    def start_ranks(size, program, *args, launcher="torchrun", of_rank=lambda rank: [], medium="shared memory"):
+        port = free_port()
         ranks = [
             subprocess.Popen([bin_folder / program, *map(str, args), *of_rank(rank)], cwd=tmp_path,
-                             env=environment(rank, size, port, launcher), stdin=subprocess.DEVNULL,
+                             env=environment(rank, size, port, launcher, medium), stdin=subprocess.DEVNULL,
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for rank in range(size)
         ]  # fmt: skip
@@ -130,8 +133,8 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_the_same_global_batch_gives_the_same_weights(alone, together, tmp_path, way):
     alone("ae-train", CONFIG, "--out", "one", *FEW, *WAYS[way])
-    for size in (2, 3):
-        together(size, "ae-train", CONFIG, "--out", f"of-{size}", *FEW, *WAYS[way])
+    for size, medium in ((2, "shared memory"), (3, "TCP"), (3, "shared memory")):
+        together(size, "ae-train", CONFIG, "--out", f"of-{size}", "--force", *FEW, *WAYS[way], medium=medium)
         same_weights(tmp_path / "one", tmp_path / f"of-{size}")
         ours = (tmp_path / f"of-{size}" / "metrics.csv").read_text().splitlines()
         theirs = (tmp_path / "one" / "metrics.csv").read_text().splitlines()
@@ -141,8 +144,8 @@ def test_the_same_global_batch_gives_the_same_weights(alone, together, tmp_path,
                 assert float(line.split(",")[at]) == pytest.approx(float(other.split(",")[at]), rel=1e-5)
 
 
-@pytest.mark.parametrize("members", [1, 2])
-def test_images_too(alone, together, tmp_path, members):
+@pytest.mark.parametrize("members, medium", [(1, "TCP"), (2, "shared memory")])
+def test_images_too(alone, together, tmp_path, members, medium):
     for i in range(12):
         y, x = numpy.mgrid[:16, :16]
         write_png(tmp_path / "images" / f"{i:02}.png", ((40 * i + 7 * x * y) % 256).astype("uint8"))
@@ -153,7 +156,7 @@ def test_images_too(alone, together, tmp_path, members):
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     alone("ae-train", "config.json", "--out", "one", "-q")
-    together(2, "ae-train", "config.json", "--out", "two", "-q")
+    together(2, "ae-train", "config.json", "--out", "two", "-q", medium=medium)
     same_weights(tmp_path / "one", tmp_path / "two")
     alone("ae-score", "one", "images", "-o", "scores.csv", "-q")
     together(3, "ae-score", "one", "images", "-o", "parts", "--maps", "maps", "-q")
@@ -161,10 +164,12 @@ def test_images_too(alone, together, tmp_path, members):
     assert len(list((tmp_path / "maps").glob("*.npy"))) == 12
 
 
+@pytest.mark.parametrize("medium", ["shared memory", "TCP"])
 @pytest.mark.parametrize("launcher", LAUNCHERS)
-def test_each_launchers_variables_are_known(together, tmp_path, launcher):
-    told = together(2, "ae-train", CONFIG, "--out", "run", "--set", "/training/epochs=1", launcher=launcher)
-    assert "2 processes" in told[0][1]
+def test_each_launchers_variables_are_known(together, tmp_path, launcher, medium):
+    arguments = ["ae-train", CONFIG, "--out", "run", "--set", "/training/epochs=1"]
+    told = together(2, *arguments, launcher=launcher, medium=medium)
+    assert "2 processes over " + medium in told[0][1]
     assert told[1] == ("", "")  # rank 0 speaks for all
     assert json.loads((tmp_path / "run" / "run.json").read_text())["processes"] == 2
 
@@ -252,10 +257,11 @@ def test_a_stopped_run_continues_with_any_number_of_processes(alone, start, toge
     assert together(2, "ae-train", CONFIG, "--out", "run", "--resume", *long[:-1])[0][1].count("already complete") == 1
 
 
+@pytest.mark.parametrize("medium", ["shared memory", "TCP"])
 @pytest.mark.parametrize("victim", [0, 2])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_lost_rank_ends_the_others(start, run, tmp_path, victim, how):
-    ranks = start(3, "ae-train", CONFIG, "--out", "run", *ENDLESS)
+def test_a_lost_rank_ends_the_others(start, run, tmp_path, victim, how, medium):
+    ranks = start(3, "ae-train", CONFIG, "--out", "run", *ENDLESS, medium=medium)
     wait_for(lambda: (tmp_path / "run" / "metrics.csv").exists())
     ranks[victim].send_signal(how)
     began = time.monotonic()
