@@ -9,7 +9,7 @@
 #   members   steps of eight networks at once, on one thread and on two
 #   fit       an epoch by the dense engine and by an eager PyTorch loop with a DataLoader
 #   process   the whole of ae-train and of a Python program that does the same
-#   gloo      an epoch of 784-256-64-256-784 by one process with one thread, and by two of them over Gloo on this machine
+#   gloo      an epoch of 784-256-64-256-784 by one process with one thread, and by two of them together on this machine
 #   score     ae-score from CSV to CSV, and pandas, an eager forward pass and to_csv, both on two threads
 #   csv       reading numbers from CSV, and pandas' C reader; processor time
 #   memory    resident memory of ae-score over 10 million rows, and over 100 thousand
@@ -200,21 +200,24 @@ for group in "${groups[@]}"; do
       printf '{"model": {"hidden": [256], "latent": 64},
         "training": {"epochs": %d, "batch_size": 256, "early_stopping": {"patience": 0}}}' $epochs >"$work/wide.json"
       for ((i = 0; i < repeats; i++)); do
-        for size in 1 2; do
+        # Processes that are not told that all of them run on one machine, speak over TCP.
+        for run in "1 1 one" "2 2 memory" "2 1 tcp"; do
+          read -r size local name <<<"$run"
           ranks=()
           for ((rank = 0; rank < size; rank++)); do
-            RANK=$rank WORLD_SIZE=$size LOCAL_WORLD_SIZE=$size MASTER_PORT=$((20000 + $$ % 20000)) \
+            RANK=$rank WORLD_SIZE=$size LOCAL_WORLD_SIZE=$local MASTER_ADDR=127.0.0.1 MASTER_PORT=$((20000 + $$ % 20000)) \
               "$build/apps/ae-train" "$work/wide.json" --data "$work/wide.csv" --out "$work/wide" --threads 1 --force -q &
             ranks+=($!)
           done
           for rank in "${ranks[@]}"; do wait "$rank"; done
           # Without the first epoch, in which memory is touched for the first time.
-          awk -F, -v size=$size 'NR == 2 { first = $4 } END { print "gloo/" size "," ($4 - first) / (NR - 2) }' \
+          awk -F, -v name=$name 'NR == 2 { first = $4 } END { print "gloo/" name "," ($4 - first) / (NR - 2) }' \
             "$work/wide/metrics.csv" >>"$measurements"
         done
       done
       head_line "an epoch of batches of 256, validation included" "two processes" one times
-      report "$rows x $columns, hidden 256, latent 64" gloo/2 gloo/1
+      report "$rows x $columns, hidden 256, latent 64; shared memory" gloo/memory gloo/one
+      report "the same over TCP, as on two machines" gloo/tcp gloo/one
       ;;
     score)
       make_scorer
