@@ -70,7 +70,7 @@ bool is_wide() {
 void multiply_matrices(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
                        const float* a, const float* b, float beta, float* c) {
   if (m * n * k <= kSmallProduct && (beta == 0 || beta == 1)) {
-    multiply_small(transpose_a, transpose_b, m, n, k, a, b, beta == 1, c);
+    multiply_small({transpose_a, transpose_b, m, n, k, a, b, beta == 1, c});
     return;
   }
   const float alpha = 1;

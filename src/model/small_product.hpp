@@ -1,6 +1,6 @@
 // Products of matrices so small that BLAS spends much of its time on rearranging them: computed from where they are, in
-// tiles that stay in registers. Every number of C is summed in the order of k, so that no row of C depends on how many
-// rows there are, nor on where among them it is.
+// tiles that stay in registers. Every number of C is summed in the same order whatever the number of rows, so that no
+// row of C depends on how many rows there are, nor on where among them it is.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,14 @@
 
 namespace ae::model {
 
+// C [m, n] = op(A) op(B), or C += op(A) op(B) with `add`. Row after row: A [m, k], or [k, m] transposed; B [k, n], or
+// [n, k] transposed. m, n, k > 0.
 struct SmallProduct {
-  const float* a;  // element (i, p) at i * a_row + p * a_inner
-  std::int64_t a_row, a_inner;
-  const float* b;        // [k, n], and c [m, n], row after row
-  std::int64_t m, n, k;  // all > 0
-  bool add;              // to what is in c
+  bool transpose_a, transpose_b;
+  std::int64_t m, n, k;
+  const float* a;
+  const float* b;
+  bool add;
   float* c;
 };
 
@@ -25,8 +27,6 @@ struct SmallProductKernel {
 };
 std::span<const SmallProductKernel> small_product_kernels();
 
-// As of multiply_matrices(), by the first kernel that is available; beta is 0, or 1 with `add`.
-void multiply_small(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const float* a,
-                    const float* b, bool add, float* c);
+void multiply_small(const SmallProduct& product);  // by the first that is available
 
 }  // namespace ae::model

@@ -38,7 +38,7 @@ TEST(Kernels, MultiplyMatricesOfEveryShape) {
   }
 }
 
-// Whatever the processor's instructions: a row of the product has the same bits alone and among others.
+// Whatever the processor's instructions. A row of the product has the same bits alone and among others.
 TEST(Kernels, SmallProductsOfEveryInstructionSet) {
   torch::manual_seed(2);
   std::size_t tried = 0;
@@ -46,20 +46,25 @@ TEST(Kernels, SmallProductsOfEveryInstructionSet) {
     if (!kernel.available()) continue;
     ++tried;
     for (const std::int64_t m : {1, 2, 3, 5, 8, 11, 33}) {
-      for (const std::int64_t n : {1, 3, 4, 7, 8, 9, 16, 17, 31, 32, 40}) {
-        for (const std::int64_t k : {1, 4, 37}) {
-          const auto a = torch::randn({m, k}), b = torch::randn({k, n});
-          for (const bool add : {false, true}) {
+      for (const std::int64_t n : {1, 3, 4, 5, 7, 8, 9, 16, 17, 31, 32, 40}) {
+        for (const std::int64_t k : {1, 4, 16, 37}) {
+          for (const int way : {0, 1, 2, 3, 4, 5, 6, 7}) {
+            const bool transpose_a = way & 1, transpose_b = way & 2, add = way & 4;
+            const auto a = torch::randn({m, k}), b = torch::randn({k, n});
+            const auto stored_a = (transpose_a ? a.t() : a).contiguous();
+            const auto stored_b = (transpose_b ? b.t() : b).contiguous();
+            const float* of_b = stored_b.data_ptr<float>();
             auto c = torch::full({m + 2, n}, 3.0f);  // its first and last row must stay
-            kernel.multiply({a.data_ptr<float>(), k, 1, b.data_ptr<float>(), m, n, k, add, c.data_ptr<float>() + n});
+            kernel.multiply(
+                {transpose_a, transpose_b, m, n, k, stored_a.data_ptr<float>(), of_b, add, c.data_ptr<float>() + n});
             const auto exact = a.to(torch::kFloat64).matmul(b.to(torch::kFloat64)) + (add ? 3 : 0);
             ASSERT_LT((c.narrow(0, 1, m) - exact).abs().max().item<double>(), 1e-4) << kernel.instructions;
             ASSERT_TRUE((c[0] == 3).all().item<bool>() && (c[m + 1] == 3).all().item<bool>()) << kernel.instructions;
-            auto row = torch::full({n}, 3.0f);
+            if (transpose_a) continue;
             for (std::int64_t i = 0; i < m; ++i) {
-              row.fill_(3.0f);
+              auto row = torch::full({n}, 3.0f);
               kernel.multiply(
-                  {a.data_ptr<float>() + i * k, k, 1, b.data_ptr<float>(), 1, n, k, add, row.data_ptr<float>()});
+                  {false, transpose_b, 1, n, k, stored_a.data_ptr<float>() + i * k, of_b, add, row.data_ptr<float>()});
               ASSERT_TRUE(torch::equal(row, c[i + 1])) << kernel.instructions << " " << m << " " << n << " " << k;
             }
           }
