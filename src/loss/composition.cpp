@@ -45,20 +45,36 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
   return chosen;
 }
 
+// Returns the sum of loss * share, and makes, or adds to, gradient = factor * share * slope. Single precision for as
+// many numbers as it is good for.
+template <bool kAdd>
+AE_INLINE double weigh_all(const float* __restrict__ loss, const float* __restrict__ slope,
+                           const float* __restrict__ share, float factor, std::int64_t count,
+                           float* __restrict__ gradient) {
+  constexpr std::int64_t kPiece = 1024;
+  double sum = 0;
+  for (std::int64_t begin = 0; begin < count; begin += kPiece) {
+    sum += static_cast<double>(sum_up<float>(std::min(kPiece, count - begin),
+                                             [=](std::int64_t i) { return loss[begin + i] * share[begin + i]; }));
+  }
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float own = factor * share[i] * slope[i];
+    gradient[i] = kAdd ? gradient[i] + own : own;
+  }
+  return sum;
+}
+AE_VECTORISED double weigh(const float* loss, const float* slope, const float* share, float factor, std::int64_t count,
+                           float* gradient) {
+  return weigh_all<false>(loss, slope, share, factor, count, gradient);
+}
+AE_VECTORISED double weigh_and_add(const float* loss, const float* slope, const float* share, float factor,
+                                   std::int64_t count, float* gradient) {
+  return weigh_all<true>(loss, slope, share, factor, count, gradient);
+}
 AE_VECTORISED double weighted_sum(const float* __restrict__ values, const float* __restrict__ weights,
                                   std::int64_t count) {
   return sum_up<double>(
       count, [=](std::int64_t i) { return static_cast<double>(values[i]) * static_cast<double>(weights[i]); });
-}
-
-AE_VECTORISED void add_weighted(const float* __restrict__ values, const float* __restrict__ weights, float factor,
-                                std::int64_t count, float* __restrict__ sums) {
-  for (std::int64_t i = 0; i < count; ++i) sums[i] += factor * weights[i] * values[i];
-}
-
-AE_VECTORISED void set_weighted(const float* __restrict__ values, const float* __restrict__ weights, float factor,
-                                std::int64_t count, float* __restrict__ products) {
-  for (std::int64_t i = 0; i < count; ++i) products[i] = factor * weights[i] * values[i];
 }
 
 at::Tensor sum_per_sample(const at::Tensor& values) { return values.flatten(1).sum(1); }
@@ -257,12 +273,13 @@ void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradie
       share = own_share;
     }
     term.fused_loss(prediction, target, count, width, loss, slope);
-    parts[use.term] += weight / samples * weighted_sum(loss, share, count);
     const auto factor = static_cast<float>(weight / samples);
     if (direct && width == 1) {
-      (single ? set_weighted : add_weighted)(slope, share, factor, count, gradient.prediction);
+      parts[use.term] +=
+          weight / samples * (single ? weigh : weigh_and_add)(loss, slope, share, factor, count, gradient.prediction);
       continue;
     }
+    parts[use.term] += weight / samples * weighted_sum(loss, share, count);
     if (single) fill();
     for (std::int64_t i = 0, at = 0; i < batch.samples; ++i) {
       float* outputs = gradient.prediction + i * outputs_ + head.offset;

@@ -38,24 +38,30 @@ AE_INLINE Point hyperbolic_tangent(float x) {
   return {value, 1 - value * value};
 }
 
-#define AE_ACTIVATION_KERNEL(function)                                                                                 \
-  AE_VECTORISED void function##_kernel(const float* __restrict__ x, const float* __restrict__ bias, std::int64_t rows, \
-                                       std::int64_t columns, float* __restrict__ value, float* __restrict__ slope) {   \
-    if (bias == nullptr) {                                                                                             \
-      for (std::int64_t i = 0; i < rows * columns; ++i) {                                                              \
-        const Point point = function(x[i]);                                                                            \
-        value[i] = point.value;                                                                                        \
-        slope[i] = point.slope;                                                                                        \
-      }                                                                                                                \
-      return;                                                                                                          \
-    }                                                                                                                  \
-    for (std::int64_t i = 0; i < rows; ++i, x += columns, value += columns, slope += columns) {                        \
-      for (std::int64_t j = 0; j < columns; ++j) {                                                                     \
-        const Point point = function(x[j] + bias[j]);                                                                  \
-        value[j] = point.value;                                                                                        \
-        slope[j] = point.slope;                                                                                        \
-      }                                                                                                                \
-    }                                                                                                                  \
+template <bool kBias, bool kSlope, typename Function>
+AE_INLINE void apply(const Function& function, const float* __restrict__ bias, std::int64_t rows, std::int64_t columns,
+                     float* __restrict__ values, float* __restrict__ slope) {
+  for (std::int64_t i = 0; i < rows; ++i, values += columns) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      const Point point = function(kBias ? values[j] + bias[j] : values[j]);
+      values[j] = point.value;
+      if (kSlope) slope[j] = point.slope;
+    }
+    if (kSlope) slope += columns;
+  }
+}
+
+#define AE_ACTIVATION_KERNEL(function)                                                                            \
+  AE_VECTORISED void function##_kernel(const float* bias, std::int64_t rows, std::int64_t columns, float* values, \
+                                       float* slope) {                                                            \
+    const auto point = [](float x) { return function(x); };                                                       \
+    if (bias == nullptr) {                                                                                        \
+      slope == nullptr ? apply<false, false>(point, bias, 1, rows * columns, values, slope)                       \
+                       : apply<false, true>(point, bias, 1, rows * columns, values, slope);                       \
+    } else {                                                                                                      \
+      slope == nullptr ? apply<true, false>(point, bias, rows, columns, values, slope)                            \
+                       : apply<true, true>(point, bias, rows, columns, values, slope);                            \
+    }                                                                                                             \
   }
 AE_ACTIVATION_KERNEL(relu)
 AE_ACTIVATION_KERNEL(leaky_relu)

@@ -16,9 +16,10 @@ namespace ae::model {
 std::span<const config::Choice> activations();  // relu, leaky_relu, elu, gelu, silu, tanh
 at::Tensor activate(const std::string& name, const at::Tensor& x);
 
-// The same of plain arrays [rows, columns]: value = f(x + bias) and slope = f'(x + bias). bias [columns]; null: zeros.
-using ActivationKernel = void (*)(const float* x, const float* bias, std::int64_t rows, std::int64_t columns,
-                                  float* value, float* slope);
+// The same of plain arrays [rows, columns]: values become f(values + bias) and, unless null, slope = f'(values + bias).
+// bias [columns]; null: zeros.
+using ActivationKernel = void (*)(const float* bias, std::int64_t rows, std::int64_t columns, float* values,
+                                  float* slope);
 ActivationKernel activation_kernel(const std::string& name);
 
 }  // namespace ae::model

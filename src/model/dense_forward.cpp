@@ -73,12 +73,11 @@ void DenseForward::reserve(Workspace& w, const PlainRows& for_rows) const {
   w.whole = std::max(w.whole, for_rows.whole);
   w.layers.resize(layers_.size());
   w.arena.lay_out([&](const auto& take) {
-    w.input = take(rows * plan_->stem.inputs);
+    w.input_memory = take(rows * plan_->stem.inputs);
     for (std::size_t l = 0; l < layers_.size(); ++l) {
       const std::int64_t width = layers_[l].affine.out;
       auto& own = w.layers[l];
-      own.before = take(rows * width);
-      own.value = layers_[l].activation ? take(rows * width) : own.before;
+      own.value = take(rows * width);
       if (layers_[l].activation) own.slope = take(rows * width);
       if (layers_[l].norm == NormKind::none) continue;
       own.normalised = take(rows * width);
@@ -104,17 +103,22 @@ const float* DenseForward::run(Workspace& workspace, const PlainRows& rows, bool
 void DenseForward::enter(Workspace& w, const PlainRows& rows) const {
   const auto& stem = plan_->stem;
   w.entered = rows;
+  w.input = w.input_memory;
   if (std::ssize(stem.numeric) == elements_ && !stem.show_observed) {
-    multiply(rows.values, rows.observed, rows.count * elements_, w.input);
+    if (rows.observed == nullptr) {
+      w.input = rows.values;
+    } else {
+      multiply(rows.values, rows.observed, rows.count * elements_, w.input_memory);
+    }
     return;
   }
   for (std::int64_t i = 0; i < rows.count; ++i) {
     const float* values = rows.values + i * elements_;
-    const float* observed = rows.observed + i * elements_;
-    float* to = w.input + i * stem.inputs;
-    for (const auto e : stem.numeric) *to++ = values[e] * observed[e];
+    const float* observed = rows.observed == nullptr ? nullptr : rows.observed + i * elements_;
+    float* to = w.input_memory + i * stem.inputs;
+    for (const auto e : stem.numeric) *to++ = observed == nullptr ? values[e] : values[e] * observed[e];
     for (std::size_t c = 0; c < stem.categorical.size(); ++c) {
-      const float seen = observed[stem.categorical[c]];
+      const float seen = observed == nullptr ? 1.0f : observed[stem.categorical[c]];
       const auto code = code_of(rows, i, c);
       if (embeddings_.empty()) {
         const auto levels = stem.codes[c] - 1;
@@ -127,7 +131,12 @@ void DenseForward::enter(Workspace& w, const PlainRows& rows) const {
         for (std::int64_t k = 0; k < size; ++k) *to++ = vector[k] * seen;
       }
     }
-    if (stem.show_observed) std::copy(observed, observed + elements_, to);
+    if (!stem.show_observed) continue;
+    if (observed == nullptr) {
+      std::fill(to, to + elements_, 1.0f);
+    } else {
+      std::copy(observed, observed + elements_, to);
+    }
   }
 }
 
@@ -137,13 +146,14 @@ const float* DenseForward::forward(Workspace& w, std::size_t l, const float* x, 
   const Layer& layer = layers_[l];
   auto& own = w.layers[l];
   const std::int64_t width = layer.affine.out;
-  multiply_by_weight(layer.affine, x, rows, own.before);
+  float* slope = training ? own.slope : nullptr;
+  multiply_by_weight(layer.affine, x, rows, own.value);
   if (layer.activation && layer.norm == NormKind::none) {
-    layer.activation(own.before, layer.affine.bias, rows, width, own.value, own.slope);
+    layer.activation(layer.affine.bias, rows, width, own.value, slope);
   } else {
-    add_bias(layer.affine.bias, rows, width, own.before);
+    add_bias(layer.affine.bias, rows, width, own.value);
     normalise(w, l, rows, training);
-    if (layer.activation) layer.activation(own.before, nullptr, rows, width, own.value, own.slope);
+    if (layer.activation) layer.activation(nullptr, rows, width, own.value, slope);
   }
   if (training && layer.dropout > 0) {
     fill_coarse_uniform(stream_key(key, "dropout", l), {w.draws, static_cast<std::size_t>(w.entered.whole * width)});
@@ -170,13 +180,13 @@ void DenseForward::normalise(Workspace& w, std::size_t l, std::int64_t rows, boo
   if (layer.norm == NormKind::none) return;
   const auto epsilon = static_cast<float>(kNormEpsilon);
   if (layer.norm == NormKind::layer) {
-    normalise_rows(layer.scale, layer.shift, rows, width, epsilon, own.normalised, own.inverse_deviation, own.before);
+    normalise_rows(layer.scale, layer.shift, rows, width, epsilon, own.normalised, own.inverse_deviation, own.value);
     return;
   }
   const float* mean = layer.running_mean;
   const float* variance = layer.running_variance;
   if (training) {
-    column_statistics(own.before, rows, width, w.mean, w.variance);
+    column_statistics(own.value, rows, width, w.mean, w.variance);
     const auto momentum = static_cast<float>(kNormMomentum);
     const auto count = static_cast<float>(rows);
     for (std::int64_t j = 0; j < width; ++j) {
@@ -188,7 +198,7 @@ void DenseForward::normalise(Workspace& w, std::size_t l, std::int64_t rows, boo
     variance = w.variance;
   }
   for (std::int64_t j = 0; j < width; ++j) own.inverse_deviation[j] = 1 / std::sqrt(variance[j] + epsilon);
-  normalise_columns(mean, own.inverse_deviation, layer.scale, layer.shift, rows, width, own.normalised, own.before);
+  normalise_columns(mean, own.inverse_deviation, layer.scale, layer.shift, rows, width, own.normalised, own.value);
 }
 
 }  // namespace ae::model

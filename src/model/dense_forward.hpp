@@ -41,7 +41,7 @@ class Arena {
 struct PlainRows {
   std::int64_t count = 0;
   const float* values = nullptr;  // [count, elements], and the next; see model::Batch
-  const float* observed = nullptr;
+  const float* observed = nullptr;  // null: all are
   std::int64_t first = 0;  // position in the batch, which has `whole` rows
   std::int64_t whole = 0;
 };
@@ -70,9 +70,8 @@ class DenseForward {
   // What a pass leaves behind, of use to go back. For one thread and networks of one shape.
   struct Workspace {
     struct OfLayer {
-      float* before = nullptr;      // what the activation takes, perhaps without the bias
-      float* value = nullptr;       // the layer's output; of a layer without activation the same as `before`
-      float* slope = nullptr;       // derivative of value by what the activation takes
+      float* value = nullptr;       // the layer's output
+      float* slope = nullptr;       // its derivative by what the activation takes; when training
       float* normalised = nullptr;  // with a norm only, and the next
       float* inverse_deviation = nullptr;
     };
@@ -80,7 +79,8 @@ class DenseForward {
     std::int64_t whole = 0;  // and for the draws of so many
     Arena arena;
     PlainRows entered;
-    float* input = nullptr;
+    float* input_memory = nullptr;
+    const float* input = nullptr;
     std::vector<OfLayer> layers;
     float *mean = nullptr, *variance = nullptr, *draws = nullptr;
     // Of variational networks [rows, latent]: log-variance, clamped; 1 where it was within the limits; its standard

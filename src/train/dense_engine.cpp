@@ -68,6 +68,8 @@ class DenseEngine::Implementation {
         plan_(std::make_shared<const model::DensePlan>(*autoencoder.network().dense_plan())),
         training_(all_of(training)),
         held_out_(all_of(held_out)),
+        training_complete_(!training.has_missing()),
+        held_out_complete_(!held_out.has_missing()),
         elements_(static_cast<std::int64_t>(autoencoder.elements().size())),
         member_size_(weights_.size(1)),
         weight_data_(weights_.data_ptr<float>()),
@@ -113,6 +115,7 @@ class DenseEngine::Implementation {
     const std::int64_t rows = held_out_.samples();
     const std::int64_t pieces = (rows + kValidationRows - 1) / kValidationRows;
     std::vector<double> sums(static_cast<std::size_t>(pieces * plan_->members) * parts, 0.0);
+    reserve_even_share(std::min(kValidationRows, rows));
     const auto key = stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption");
     crew_.share_out(pieces * plan_->members, [&](std::int64_t task, int thread) {
       if (task % group_.size() != group_.world().rank) return;
@@ -120,11 +123,15 @@ class DenseEngine::Implementation {
       const std::int64_t member = task / pieces, begin = task % pieces * kValidationRows;
       const std::int64_t count = std::min(kValidationRows, rows - begin);
       reserve(workspace, count, count);
-      const float* observed = held_out_.observed.data_ptr<float>() + begin * elements_;
-      share_of_cells(observed, count, elements_, workspace.share);
+      const float* observed = nullptr;
+      const float* share = even_share_.data();
+      if (!held_out_complete_) {
+        observed = held_out_.observed.data_ptr<float>() + begin * elements_;
+        share_of_cells(observed, count, elements_, workspace.share);
+        share = workspace.share;
+      }
       double* own_parts = sums.data() + static_cast<std::size_t>(task) * parts;
-      const Rows target{{count, held_out_.values.data_ptr<float>() + begin * elements_, observed, 0, count},
-                        workspace.share};
+      const Rows target{{count, held_out_.values.data_ptr<float>() + begin * elements_, observed, 0, count}, share};
       evaluate(workspace, member, target, false,
                stream_key(key, "piece", static_cast<std::uint64_t>(member), static_cast<std::uint64_t>(begin)),
                loss::kRamped, own_parts);
@@ -163,18 +170,27 @@ class DenseEngine::Implementation {
     const auto size = static_cast<std::size_t>(count * elements_);
     if (target_.size() < 3 * size) target_.resize(3 * size);
     float* values = target_.data();
-    float* observed = values + size;
-    const float* all_values = training_.values.data_ptr<float>();
-    const float* all_observed = training_.observed.data_ptr<float>();
-    for (std::int64_t i = 0; i < count; ++i) {
-      const std::int64_t from = samples[static_cast<std::size_t>(begin + i)] * elements_;
-      std::copy(all_values + from, all_values + from + elements_, values + i * elements_);
-      std::copy(all_observed + from, all_observed + from + elements_, observed + i * elements_);
-    }
+    gather(training_.values, samples.data() + begin, count, values);
     const std::int64_t own = (first - begin) * elements_;
+    if (training_complete_) {
+      reserve_even_share(last - first);
+      return {{last - first, values + own, nullptr, first, whole}, even_share_.data()};
+    }
+    float* observed = values + size;
+    gather(training_.observed, samples.data() + begin, count, observed);
     float* share = observed + size;
     share_of_cells(observed + own, last - first, elements_, share + own);
     return {{last - first, values + own, observed + own, first, whole}, share + own};
+  }
+  void gather(const at::Tensor& all, const std::int64_t* samples, std::int64_t count, float* to) const {
+    const float* from = all.data_ptr<float>();
+    for (std::int64_t i = 0; i < count; ++i) std::copy_n(from + samples[i] * elements_, elements_, to + i * elements_);
+  }
+
+  // What the cells of complete rows count.
+  void reserve_even_share(std::int64_t rows) {
+    const auto size = static_cast<std::size_t>(rows * elements_);
+    if (even_share_.size() < size) even_share_.assign(size, 1 / static_cast<float>(elements_));
   }
 
   // Lays the workspace out anew when the batch is larger than any before.
@@ -220,7 +236,11 @@ class DenseEngine::Implementation {
     if (options_.corruption.empty()) return target;
     const std::int64_t before = target.first * elements_, whole = target.whole * elements_;
     std::copy(target.values - before, target.values - before + whole, w.values);
-    std::copy(target.observed - before, target.observed - before + whole, w.observed);
+    if (target.observed == nullptr) {
+      std::fill(w.observed, w.observed + whole, 1.0f);
+    } else {
+      std::copy(target.observed - before, target.observed - before + whole, w.observed);
+    }
     std::uint64_t order = 0;
     for (const auto& corruption : options_.corruption) {
       corruption->corrupt({target.whole, elements_, w.values, w.observed, &categorical_, w.cell_scratch},
@@ -231,7 +251,8 @@ class DenseEngine::Implementation {
     if (options_.emphasis != 1) {
       const auto emphasis = static_cast<float>(options_.emphasis);
       for (std::int64_t i = 0; i < target.count * elements_; ++i) {
-        const bool changed = values[i] != target.values[i] || observed[i] != target.observed[i];
+        const float seen = target.observed == nullptr ? 1.0f : target.observed[i];
+        const bool changed = values[i] != target.values[i] || observed[i] != seen;
         w.share[i] = target.share[i] * (changed ? emphasis : 1.0f);
       }
       share = w.share;
@@ -376,7 +397,7 @@ class DenseEngine::Implementation {
       float* own = gradient_of(network.embeddings()[c]);
       std::fill(own, own + stem.codes[c] * size, 0.0f);
       for (std::int64_t i = 0; i < entered.count; ++i) {
-        const float seen = entered.observed[i * elements_ + stem.categorical[c]];
+        const float seen = entered.observed == nullptr ? 1.0f : entered.observed[i * elements_ + stem.categorical[c]];
         const float* from = input_gradient + i * stem.inputs + first;
         float* to = own + network.code_of(entered, i, c) * size;
         for (std::int64_t k = 0; k < size; ++k) to[k] += from[k] * seen;
@@ -394,6 +415,7 @@ class DenseEngine::Implementation {
   std::unique_ptr<FusedOptimizer> optimizer_;
   std::shared_ptr<const model::DensePlan> plan_;
   model::Batch training_, held_out_;
+  bool training_complete_, held_out_complete_;  // every cell is observed
   std::int64_t elements_;
   std::int64_t member_size_;
   const float* weight_data_;  // of weights_
@@ -404,6 +426,7 @@ class DenseEngine::Implementation {
   std::vector<DenseForward> members_;
   std::vector<bool> shared_;   // of each layer: its weight is also a tied layer's
   std::vector<float> target_;  // values, observed, share of the batch
+  std::vector<float> even_share_;
   std::vector<double> member_parts_;
   std::vector<Bucket> buckets_;  // of each member
   std::unique_ptr<GradientExchange> exchange_;
