@@ -8,6 +8,7 @@
 #include <memory>
 #include <opencv2/core/utility.hpp>
 
+#include "base/ahead.hpp"
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
@@ -16,6 +17,7 @@
 #include "data/pixel_maps.hpp"
 #include "infer/pictures.hpp"
 #include "infer/regions.hpp"
+#include "model/threads.hpp"
 #include "score/maps.hpp"
 #include "stats/conformal.hpp"
 #include "stats/image_files.hpp"
@@ -26,8 +28,8 @@ namespace {
 namespace fs = std::filesystem;
 
 // Images answered together: enough to fill the network's batches, not too many to hold.
-constexpr std::int64_t kBatchImages = 64;
-constexpr std::int64_t kBatchPixels = 1 << 20;
+constexpr std::int64_t kBatchImages = 256;
+constexpr std::int64_t kBatchPixels = 1 << 22;
 constexpr std::int64_t kThumbnail = 320;
 
 // `folder`/<id without extension>, or UsageError when that leads out of the folder.
@@ -74,23 +76,23 @@ class ImageScorer {
     decide_pixel_rule();
     open_outputs();
     write_header();
-    cv::setNumThreads(at::get_num_threads());
-    std::int64_t done = 0, all = 0;
+    cv::setNumThreads(1);  // images are shared out among the threads as a whole
+    std::int64_t all = 0;
     for (const auto& source : sources_) all += source->size();
     const auto [first, last] = options_.world.share_of(all);
-    std::int64_t before = 0;  // images of earlier sources
-    for (const auto& source : sources_) {
-      const std::int64_t begin = std::clamp<std::int64_t>(first - before, 0, source->size());
-      const std::int64_t end = std::clamp<std::int64_t>(last - before, 0, source->size());
-      before += source->size();
-      for (std::int64_t i = begin; i < end; ++i) {
+    next_ = first;
+    last_ = last;
+    {
+      Ahead<Batch> batches(model::threads_in_use() > 1 ? 1 : 0, [this](Batch& batch) { return load(batch); });
+      Batch batch;
+      while (batches.next(batch)) {
         throw_if_stopped("scoring");
-        load(*source, i);
-        if (full()) answer();
-        reporter_.progress("images", static_cast<std::uint64_t>(++done), static_cast<std::uint64_t>(last - first));
+        for (const auto& error : batch.unreadable) leave_out(error);
+        answer(batch);
+        reporter_.progress("images", static_cast<std::uint64_t>(batch.end - first),
+                           static_cast<std::uint64_t>(last - first));
       }
     }
-    answer();
     reporter_.progress_done();
     if (!options_.truth.empty() && truths_ == 0) {
       reporter_.warning(options_.truth.string() +
@@ -112,6 +114,11 @@ class ImageScorer {
     std::optional<data::Image> original;  // kept when a picture of it is wanted
     data::Size size;
     at::Tensor network;
+  };
+  struct Batch {
+    std::vector<Loaded> images;
+    std::vector<InputError> unreadable;
+    std::int64_t end = 0;  // of all images, how many are loaded
   };
   struct Line {  // waits for the flag, which needs all p-values
     std::string before;
@@ -230,18 +237,36 @@ class ImageScorer {
     output_.write(std::string("id,score,p_value") + (flags() ? ",flag" : "") + (has_label_ ? ",label" : "") + "\n");
   }
 
-  void load(const data::ImageSource& source, std::int64_t i) {
-    try {
-      Loaded loaded{source.id(i), source.label(i), std::nullopt, {}, {}};
-      auto image = source.load(i, geometry_.channels);
-      loaded.size = image.size();
-      loaded.network = score::to_tensor(data::resized(image, geometry_));
-      if (wants_original()) loaded.original = std::move(image);
-      waiting_pixels_ += loaded.network.size(1) * loaded.network.size(2) + loaded.size.height * loaded.size.width;
-      waiting_.push_back(std::move(loaded));
-    } catch (const InputError& error) {
-      leave_out(error);
+  // The next images; false when there are none. Perhaps on a thread of its own.
+  bool load(Batch& batch) {
+    batch = {};
+    std::int64_t pixels = 0;
+    while (next_ < last_ && std::ssize(batch.images) < kBatchImages && pixels < kBatchPixels) {
+      throw_if_stopped("reading");
+      const auto i = next_++;
+      batch.end = next_;
+      try {
+        batch.images.push_back(load(i));
+      } catch (const InputError& error) {
+        if (options_.unreadable == Unreadable::stop) throw;
+        batch.unreadable.push_back(error);
+        continue;
+      }
+      const auto& loaded = batch.images.back();
+      pixels += loaded.network.size(1) * loaded.network.size(2) + loaded.size.height * loaded.size.width;
     }
+    return batch.end > 0;
+  }
+
+  Loaded load(std::int64_t i) const {
+    auto source = sources_.begin();
+    for (; i >= (*source)->size(); ++source) i -= (*source)->size();
+    Loaded loaded{(*source)->id(i), (*source)->label(i), std::nullopt, {}, {}};
+    auto image = (*source)->load(i, geometry_.channels);
+    loaded.size = image.size();
+    loaded.network = score::to_tensor(data::resized(image, geometry_));
+    if (wants_original()) loaded.original = std::move(image);
+    return loaded;
   }
 
   void leave_out(const InputError& error) {
@@ -250,30 +275,28 @@ class ImageScorer {
     ++totals_.unreadable;
   }
 
-  bool full() const {
-    return static_cast<std::int64_t>(waiting_.size()) >= kBatchImages || waiting_pixels_ >= kBatchPixels;
-  }
-
-  void answer() {
-    if (waiting_.empty()) return;
+  void answer(const Batch& batch) {
+    if (batch.images.empty()) return;
     std::vector<at::Tensor> images;
-    for (const auto& loaded : waiting_) images.push_back(loaded.network);
+    for (const auto& loaded : batch.images) images.push_back(loaded.network);
     const auto reconstructions = reconstruct_(images);
-    for (std::size_t i = 0; i < waiting_.size(); ++i) {
+    std::vector<score::MapHead::Answer> judged(images.size());
+    model::share_out(std::ssize(images), 1, [&](std::int64_t begin, std::int64_t) {
+      const auto i = static_cast<std::size_t>(begin);
+      judged[i] = head_.answer(images[i], reconstructions[i]);
+    });
+    for (std::size_t i = 0; i < images.size(); ++i) {
       try {
-        answer(waiting_[i], reconstructions[i]);
+        write(batch.images[i], reconstructions[i], judged[i]);
       } catch (const InputError& error) {
-        leave_out(InputError(waiting_[i].id + ": " + error.lines().front()));
+        leave_out(InputError(batch.images[i].id + ": " + error.lines().front()));
       }
     }
     output_.flush();
-    waiting_.clear();
-    waiting_pixels_ = 0;
   }
 
-  void answer(const Loaded& loaded, const at::Tensor& reconstruction) {
+  void write(const Loaded& loaded, const at::Tensor& reconstruction, const score::MapHead::Answer& judged) {
     warn_of_size({loaded.network.size(1), loaded.network.size(2)}, loaded.id);
-    const auto judged = head_.answer(loaded.network, reconstruction);
     if (!std::isfinite(judged.score)) {
       throw InputError("the score is " + number_text(judged.score) + "; the model is not usable for such values");
     }
@@ -418,9 +441,8 @@ class ImageScorer {
   Scale colours_;  // of overlays
   Scale levels_;   // of 16-bit gray
   std::unique_ptr<Output> regions_file_;
-  std::vector<Loaded> waiting_;
-  std::int64_t waiting_pixels_ = 0;
-  std::int64_t truths_ = 0;  // known masks shown
+  std::int64_t next_ = 0, last_ = 0;  // images of all sources, to be loaded
+  std::int64_t truths_ = 0;           // known masks shown
   std::vector<Line> lines_;
   ScoreImagesTotals totals_;
 };

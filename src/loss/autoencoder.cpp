@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "model/threads.hpp"
 
 namespace ae::loss {
 
@@ -45,12 +46,36 @@ std::int64_t piece_samples(const model::Batch& batch) {
   return std::clamp<std::int64_t>(kPiecePixels / (batch.values.size(2) * batch.values.size(3)), 1, kPieceRows);
 }
 
+std::int64_t pieces_of(const model::Batch& batch) {
+  return (batch.samples() + piece_samples(batch) - 1) / piece_samples(batch);
+}
+
 at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {
   auto part = all.narrow(0, begin, samples);
   if (samples == piece) return part;
   auto rest = all.sizes().vec();
   rest[0] = piece - samples;
   return torch::cat({part, torch::zeros(rest, all.options())});
+}
+
+model::Batch padded_piece(const model::Batch& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {
+  return {padded_piece(all.values, begin, samples, piece), padded_piece(all.observed, begin, samples, piece)};
+}
+
+// Calls work(piece, begin, samples, height) for all pieces of the batch: side by side where there are enough of them to
+// keep all threads busy, else one after another, each on all threads.
+template <typename Work>
+void for_each_piece(const model::Batch& batch, const Work& work) {
+  const std::int64_t height = piece_samples(batch);
+  const auto one = [&](std::int64_t begin) {
+    const torch::NoGradGuard no_grad;
+    work(static_cast<std::size_t>(begin / height), begin, std::min(height, batch.samples() - begin), height);
+  };
+  if (pieces_of(batch) >= model::threads_in_use()) {
+    model::share_out(batch.samples(), height, [&](std::int64_t begin, std::int64_t) { one(begin); });
+  } else {
+    for (std::int64_t begin = 0; begin < batch.samples(); begin += height) one(begin);
+  }
 }
 
 }  // namespace
@@ -67,35 +92,26 @@ model::Output Autoencoder::output(const model::Batch& batch) const {
 }
 
 Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::Batch& target) const {
-  const torch::NoGradGuard no_grad;
   network_->set_training(false);
-  std::vector<at::Tensor> elements, expected, latent;
-  const std::int64_t height = piece_samples(target);
-  for (std::int64_t begin = 0; begin < target.samples(); begin += height) {
-    const std::int64_t samples = std::min(height, target.samples() - begin);
-    const model::Batch input{padded_piece(seen.values, begin, samples, height),
-                             padded_piece(seen.observed, begin, samples, height)};
-    const model::Batch piece{padded_piece(target.values, begin, samples, height),
-                             padded_piece(target.observed, begin, samples, height)};
-    const auto output = this->output(input);
-    elements.push_back(loss_.evaluate(output, piece).elements.narrow(0, 0, samples));
-    expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
-    latent.push_back(output.code.latent.narrow(0, 0, samples));
-  }
+  const auto pieces = static_cast<std::size_t>(pieces_of(target));
+  std::vector<at::Tensor> elements(pieces), expected(pieces), latent(pieces);
+  for_each_piece(target, [&](std::size_t piece, std::int64_t begin, std::int64_t samples, std::int64_t height) {
+    const auto output = this->output(padded_piece(seen, begin, samples, height));
+    elements[piece] =
+        loss_.evaluate(output, padded_piece(target, begin, samples, height)).elements.narrow(0, 0, samples);
+    expected[piece] = loss_.expected(output.prediction).narrow(0, 0, samples);
+    latent[piece] = output.code.latent.narrow(0, 0, samples);
+  });
   return {torch::cat(elements), torch::cat(expected), torch::cat(latent)};
 }
 
 at::Tensor Autoencoder::expected(const model::Batch& batch) const {
-  const torch::NoGradGuard no_grad;
   network_->set_training(false);
-  std::vector<at::Tensor> expected;
-  const std::int64_t height = piece_samples(batch);
-  for (std::int64_t begin = 0; begin < batch.samples(); begin += height) {
-    const std::int64_t samples = std::min(height, batch.samples() - begin);
-    const auto output = this->output(
-        {padded_piece(batch.values, begin, samples, height), padded_piece(batch.observed, begin, samples, height)});
-    expected.push_back(loss_.expected(output.prediction).narrow(0, 0, samples));
-  }
+  std::vector<at::Tensor> expected(static_cast<std::size_t>(pieces_of(batch)));
+  for_each_piece(batch, [&](std::size_t piece, std::int64_t begin, std::int64_t samples, std::int64_t height) {
+    const auto output = this->output(padded_piece(batch, begin, samples, height));
+    expected[piece] = loss_.expected(output.prediction).narrow(0, 0, samples);
+  });
   return torch::cat(expected);
 }
 

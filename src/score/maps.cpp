@@ -45,8 +45,8 @@ constexpr std::array<config::Choice, 3> kReductions{{
     {"mean", "mean"},
 }};
 
-// Tiles that share a batch: enough to keep the network busy, not so many that they leave the processor's caches.
-constexpr std::int64_t kBatchPixels = 1 << 19;
+// Tiles that are answered together: enough for many threads, which take them in smaller pieces.
+constexpr std::int64_t kBatchPixels = 1 << 21;
 // A held-out position is believed as if so many more images had shown the spread of all positions: a position that
 // never varied is not infinitely surprising.
 constexpr double kPriorImages = 10;
