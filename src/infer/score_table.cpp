@@ -237,9 +237,10 @@ class TableScorer {
         throw RunError("row " + std::to_string(block.row_numbers[row]) + ": the score is " + number_text(score) +
                        "; the model is not usable for such values");
       }
-      const double p_value = checkpoint_.calibration().p_value(score);
+      const std::size_t rank = checkpoint_.calibration().below(score);
+      const double p_value = checkpoint_.calibration().p_value_of_rank(rank);
       const double tail_p_value = by_tail_ ? checkpoint_.calibration().tail_p_value(score) : p_value;
-      count_row(block, row, score);
+      count_row(block, row, score, rank);
       const std::size_t start = text.size();
       append_csv_field(text, block.ids.empty() ? std::to_string(block.row_numbers[row]) : block.ids[row]);
       text += ',';
@@ -271,14 +272,14 @@ class TableScorer {
     output_.flush();  // a block ends where the input makes us wait: answer what is there
   }
 
-  void count_row(const data::Block& block, std::size_t row, double score) {
+  void count_row(const data::Block& block, std::size_t row, double score, std::size_t rank) {
     ++totals_.rows;
     const auto begin = block.observed.begin() + static_cast<std::ptrdiff_t>(row * columns_.size());
     if (std::none_of(begin, begin + static_cast<std::ptrdiff_t>(columns_.size()),
                      [](auto seen) { return seen != 0; })) {
       ++unobserved_;
     } else {
-      drift_.add(score);
+      drift_.add(score, rank);
     }
   }
 

@@ -37,17 +37,15 @@ const Autoencoder& Autoencoder::member(std::int64_t m) const {
 namespace {
 
 // Matrix products of different heights may differ in the last bit. Batches are therefore computed in pieces of one
-// fixed height (the last one padded), so that a sample's answer does not depend on which samples it came with.
+// fixed height (the last one padded), so that a sample's answer does not depend on which samples it came with, but
+// where the network sees to that itself.
 constexpr std::int64_t kPieceRows = 256;
 constexpr std::int64_t kPiecePixels = 1 << 17;
 
-std::int64_t piece_samples(const model::Batch& batch) {
+std::int64_t piece_samples(const model::Network& network, const model::Batch& batch) {
+  if (network.answers_samples_apart()) return batch.samples();
   if (batch.values.dim() == 2) return kPieceRows;
   return std::clamp<std::int64_t>(kPiecePixels / (batch.values.size(2) * batch.values.size(3)), 1, kPieceRows);
-}
-
-std::int64_t pieces_of(const model::Batch& batch) {
-  return (batch.samples() + piece_samples(batch) - 1) / piece_samples(batch);
 }
 
 at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {
@@ -62,20 +60,23 @@ model::Batch padded_piece(const model::Batch& all, std::int64_t begin, std::int6
   return {padded_piece(all.values, begin, samples, piece), padded_piece(all.observed, begin, samples, piece)};
 }
 
-// Calls work(piece, begin, samples, height) for all pieces of the batch: side by side where there are enough of them to
-// keep all threads busy, else one after another, each on all threads.
+// Calls work(piece, begin, samples) for all pieces of the batch, of `height` samples each: side by side where there are
+// enough of them to keep all threads busy, else one after another, each on all threads.
 template <typename Work>
-void for_each_piece(const model::Batch& batch, const Work& work) {
-  const std::int64_t height = piece_samples(batch);
+void for_each_piece(const model::Batch& batch, std::int64_t height, const Work& work) {
   const auto one = [&](std::int64_t begin) {
     const torch::NoGradGuard no_grad;
-    work(static_cast<std::size_t>(begin / height), begin, std::min(height, batch.samples() - begin), height);
+    work(static_cast<std::size_t>(begin / height), begin, std::min(height, batch.samples() - begin));
   };
-  if (pieces_of(batch) >= model::threads_in_use()) {
+  if (batch.samples() > height && batch.samples() >= height * model::threads_in_use()) {
     model::share_out(batch.samples(), height, [&](std::int64_t begin, std::int64_t) { one(begin); });
   } else {
     for (std::int64_t begin = 0; begin < batch.samples(); begin += height) one(begin);
   }
+}
+
+std::size_t pieces_of(const model::Batch& batch, std::int64_t height) {
+  return static_cast<std::size_t>((batch.samples() + height - 1) / height);
 }
 
 }  // namespace
@@ -93,9 +94,10 @@ model::Output Autoencoder::output(const model::Batch& batch) const {
 
 Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::Batch& target) const {
   network_->set_training(false);
-  const auto pieces = static_cast<std::size_t>(pieces_of(target));
+  const std::int64_t height = piece_samples(*network_, target);
+  const std::size_t pieces = pieces_of(target, height);
   std::vector<at::Tensor> elements(pieces), expected(pieces), latent(pieces);
-  for_each_piece(target, [&](std::size_t piece, std::int64_t begin, std::int64_t samples, std::int64_t height) {
+  for_each_piece(target, height, [&](std::size_t piece, std::int64_t begin, std::int64_t samples) {
     const auto output = this->output(padded_piece(seen, begin, samples, height));
     elements[piece] =
         loss_.evaluate(output, padded_piece(target, begin, samples, height)).elements.narrow(0, 0, samples);
@@ -107,8 +109,9 @@ Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::B
 
 at::Tensor Autoencoder::expected(const model::Batch& batch) const {
   network_->set_training(false);
-  std::vector<at::Tensor> expected(static_cast<std::size_t>(pieces_of(batch)));
-  for_each_piece(batch, [&](std::size_t piece, std::int64_t begin, std::int64_t samples, std::int64_t height) {
+  const std::int64_t height = piece_samples(*network_, batch);
+  std::vector<at::Tensor> expected(pieces_of(batch, height));
+  for_each_piece(batch, height, [&](std::size_t piece, std::int64_t begin, std::int64_t samples) {
     const auto output = this->output(padded_piece(batch, begin, samples, height));
     expected[piece] = loss_.expected(output.prediction).narrow(0, 0, samples);
   });

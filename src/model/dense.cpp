@@ -251,10 +251,11 @@ class DenseNetwork final : public ModuleNetwork {
   }
 
   Output forward(const Batch& batch) override {
-    const bool plain = !torch::GradMode::is_enabled() && !training() && batch.values.scalar_type() == torch::kFloat32 &&
-                       output_->parameters().front().scalar_type() == torch::kFloat32;
+    const bool plain = !torch::GradMode::is_enabled() && !training() && answers_samples_apart() &&
+                       batch.values.scalar_type() == torch::kFloat32;
     return plain ? fused(batch) : Network::forward(batch);
   }
+  bool answers_samples_apart() const override { return output_->parameters().front().scalar_type() == torch::kFloat32; }
 
   torch::Tensor decode(const torch::Tensor& latent) override {
     auto x = latent;
@@ -333,8 +334,10 @@ class DenseNetwork final : public ModuleNetwork {
     }
   }
 
-  // Without gradients and LibTorch's overhead. Members and rows stay apart, as Network says.
+  // Without gradients and LibTorch's overhead. Members and rows stay apart, as Network says. Matrix products of
+  // different heights may differ in the last bit, so all are of one height.
   Output fused(const Batch& batch) const {
+    constexpr std::int64_t kRows = 256;
     const auto plan = std::make_shared<const DensePlan>(*dense_plan());
     const std::int64_t rows = batch.samples() / plan->members;
     const auto values = batch.values.contiguous(), observed = batch.observed.contiguous();
@@ -345,18 +348,29 @@ class DenseNetwork final : public ModuleNetwork {
       output.code.mean = output.code.latent;
       output.code.log_variance = torch::empty({batch.samples(), latent_});
     }
-    const auto copy = [&](const float* from, const at::Tensor& to, std::int64_t member) {
-      std::copy(from, from + rows * to.size(1), to.data_ptr<float>() + member * rows * to.size(1));
+    const auto copy = [](const float* from, const at::Tensor& to, std::int64_t begin, std::int64_t count) {
+      std::copy(from, from + count * to.size(1), to.data_ptr<float>() + begin * to.size(1));
     };
     DenseForward::Workspace workspace;
+    std::vector<float> last;  // a piece that is not whole, padded
     for (std::int64_t m = 0; m < plan->members; ++m) {
-      const std::int64_t first = m * rows * plan->elements;
       const DenseForward network(plan, m);
-      copy(network.run(workspace, {rows, values.data_ptr<float>() + first, observed.data_ptr<float>() + first}, false,
-                       0),
-           output.prediction, m);
-      copy(workspace.layers[plan->bottleneck].value, output.code.latent, m);
-      if (variational_) copy(workspace.log_variance, output.code.log_variance, m);
+      for (std::int64_t begin = m * rows; begin < (m + 1) * rows; begin += kRows) {
+        const std::int64_t count = std::min(kRows, (m + 1) * rows - begin);
+        const float* of_values = values.data_ptr<float>() + begin * plan->elements;
+        const float* of_observed = observed.data_ptr<float>() + begin * plan->elements;
+        if (count < kRows) {
+          const std::int64_t cells = count * plan->elements;
+          last.assign(static_cast<std::size_t>(2 * kRows * plan->elements), 0.0f);
+          std::copy(of_values, of_values + cells, last.data());
+          std::copy(of_observed, of_observed + cells, last.data() + kRows * plan->elements);
+          of_values = last.data();
+          of_observed = of_values + kRows * plan->elements;
+        }
+        copy(network.run(workspace, {kRows, of_values, of_observed}, false, 0), output.prediction, begin, count);
+        copy(workspace.layers[plan->bottleneck].value, output.code.latent, begin, count);
+        if (variational_) copy(workspace.log_variance, output.code.log_variance, begin, count);
+      }
     }
     return output;
   }

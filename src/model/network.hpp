@@ -54,6 +54,9 @@ class Network {
   virtual void to_double() = 0;                 // float64, for gradient checks
   virtual std::int64_t latent_size() const = 0;
   virtual bool variational() const { return false; }
+  // Whether forward(), in evaluation and without gradients, answers a sample the same whatever the batch around it; else
+  // only in batches of one size.
+  virtual bool answers_samples_apart() const { return false; }
   // Floating-point operations of one forward pass of one training sample, about.
   virtual double operations(const Domain&) const { return 2 * static_cast<double>(parameter_count()); }
   virtual bool uses_batch_statistics() const { return false; }  // a training batch then needs at least two samples

@@ -20,6 +20,7 @@ namespace {
 // The reconstruction loss itself: the weighted mean over the observed elements.
 class LossHead final : public Head {
  public:
+  bool judges_rows_apart() const override { return true; }
   Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const override {
     const auto reconstruction = autoencoder.reconstruct(batch);
     const auto observed = batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64);
@@ -63,7 +64,7 @@ at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end) 
 
 Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch,
                         std::int64_t first_training) {
-  if (batch.values.dim() != 2) return head.answer(autoencoder, batch, first_training);
+  if (batch.values.dim() != 2 || head.judges_rows_apart()) return head.answer(autoencoder, batch, first_training);
   const auto pieces = static_cast<std::size_t>((batch.samples() + kPiece - 1) / kPiece);
   std::vector<at::Tensor> shares(pieces), expected(pieces);
   const auto work = [&](std::int64_t begin, std::int64_t end) {

@@ -43,11 +43,13 @@ class Head : public config::Section {
   void fields(config::Fields&) override {}
   virtual bool judges(const model::Domain& domain) const { return !domain.images(); }
   virtual bool asks_network() const { return true; }  // or judges without its answer
+  // Whether answer() judges a row by itself, in whatever batch it comes; else only in batches of one fixed height.
+  virtual bool judges_rows_apart() const { return false; }
   virtual void fit(const FitContext&) {}
 
   // The answer for new samples, or, with `first_training` >= 0, for training samples first_training, first_training +
   // 1, ... as if they had not been trained on, as far as leaves_out() promises that. A sample's answer depends on
-  // nothing but its observed elements; score() calls it with batches of one fixed height.
+  // nothing but its observed elements, in batches as judges_rows_apart() says.
   virtual Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
                         std::int64_t first_training = -1) const = 0;
   // Whether training samples are answered as new ones would be: nothing scores itself.

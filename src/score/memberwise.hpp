@@ -17,6 +17,7 @@ class Memberwise final : public Head {
   void fields(config::Fields& f) override { head_.fields(f); }
   void check(std::vector<config::Problem>& problems) const override { head_.check(problems); }
   bool judges(const model::Domain& domain) const override { return head_.judges(domain); }
+  bool judges_rows_apart() const override { return head_.judges_rows_apart(); }
 
   void fit(const FitContext& context) override {
     take(context.autoencoder);

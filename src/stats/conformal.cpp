@@ -62,9 +62,8 @@ DriftMonitor::DriftMonitor(const ConformalCalibration& calibration)
   half_ = static_cast<std::size_t>(std::upper_bound(sorted_.begin(), sorted_.end(), median) - sorted_.begin());
 }
 
-void DriftMonitor::add(double score) {
-  const std::size_t at = calibration_.below(score);
-  ++count_[2 * at + (at < sorted_.size() && sorted_[at] == score ? 1 : 0)];
+void DriftMonitor::add(double score, std::size_t below) {
+  ++count_[2 * below + (below < sorted_.size() && sorted_[below] == score ? 1 : 0)];
   ++rows_;
 }
 
@@ -139,8 +138,8 @@ std::size_t ConformalCalibration::below(double score) const {
   return static_cast<std::size_t>(from - sorted_.data()) + (left == 1 && *from < score ? 1 : 0);
 }
 
-double ConformalCalibration::p_value(double score) const {
-  const std::size_t at_least = sorted_.size() - below(score);
+double ConformalCalibration::p_value_of_rank(std::size_t below) const {
+  const std::size_t at_least = sorted_.size() - below;
   return static_cast<double>(1 + at_least) / static_cast<double>(sorted_.size() + 1);
 }
 

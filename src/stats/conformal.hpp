@@ -28,9 +28,10 @@ class ConformalCalibration {
  public:
   ConformalCalibration() = default;
   explicit ConformalCalibration(std::vector<double> scores);  // honest normal scores, any order, finite
-  double p_value(double score) const;                         // 1 when empty
-  std::size_t below(double score) const;                      // how many calibration scores are smaller
-  double smallest() const;                                    // 1 / (n + 1): alphas below can never be reached
+  double p_value(double score) const { return p_value_of_rank(below(score)); }  // 1 when empty
+  std::size_t below(double score) const;  // how many calibration scores are smaller
+  double p_value_of_rank(std::size_t below) const;
+  double smallest() const;  // 1 / (n + 1): alphas below can never be reached
   std::size_t size() const { return sorted_.size(); }
   const std::vector<double>& sorted() const { return sorted_; }
 
@@ -61,7 +62,8 @@ class ConformalCalibration {
 class DriftMonitor {
  public:
   explicit DriftMonitor(const ConformalCalibration& calibration);  // which must outlive this
-  void add(double score);
+  void add(double score) { add(score, calibration_.below(score)); }
+  void add(double score, std::size_t below);  // calibration scores
   std::int64_t rows() const { return rows_; }
   double distance() const;    // Kolmogorov-Smirnov statistic of the bulk; 0 with nothing to compare
   double bulk_share() const;  // of the rows, at or below the calibration's median
