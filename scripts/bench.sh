@@ -157,7 +157,11 @@ for group in "${groups[@]}"; do
         report "$name" "step/$name/dense" "step/$name/autograd"
       done
       head_line "share of the matrix product 2048 x 2048 x 2048" dense sgemm share
-      report "784-256-64-256-784 batch 256" "step/784-256-64-256-784 batch 256/dense/flops" "sgemm/2048/flops" flops
+      name="784-256-64-256-784 batch 256"
+      report "$name, both on one thread" "step/$name/dense/flops" sgemm/2048/flops flops
+      report "$name, both on two" "step/$name on 2 threads/dense/flops" "sgemm/2048 on 2 threads/flops" flops
+      head_line "" "two threads" "one thread" times
+      report "dense, $name" "step/$name on 2 threads/dense" "step/$name/dense"
       ;;
     members)
       measure '^step/8 members'

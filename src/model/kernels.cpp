@@ -107,6 +107,10 @@ AE_VECTORISED void multiply_and_sum_columns(const float* __restrict__ factors, s
   }
 }
 
+AE_VECTORISED void add(const float* __restrict__ values, std::int64_t count, float* __restrict__ sums) {
+  for (std::int64_t i = 0; i < count; ++i) sums[i] += values[i];
+}
+
 AE_VECTORISED void multiply(const float* __restrict__ values, const float* __restrict__ factors, std::int64_t count,
                             float* __restrict__ products) {
   for (std::int64_t i = 0; i < count; ++i) products[i] = values[i] * factors[i];

@@ -15,6 +15,7 @@ void sum_columns(const float* matrix, std::int64_t rows, std::int64_t columns, f
 // The matrix by its factors, number by number; `sums` of the products.
 void multiply_and_sum_columns(const float* factors, std::int64_t rows, std::int64_t columns, float* matrix,
                               float* sums);
+void add(const float* values, std::int64_t count, float* sums);  // sums += values
 void multiply(const float* values, const float* factors, std::int64_t count, float* products);
 double sum_of_squares(const float* values, std::int64_t count);
 

@@ -16,6 +16,12 @@ namespace ae::train {
 namespace {
 
 constexpr std::int64_t kValidationRows = 256;
+// The batch of a single large network is cut into slices that threads take side by side, each with a gradient of its
+// own; how many depends on the network and the batch alone. Smaller slices spend more on adding up than they gain.
+constexpr std::int64_t kSliceRows = 128;
+constexpr double kSliceOperations = 5e7;
+constexpr std::int64_t kMostSlices = 8;
+constexpr std::int64_t kNumbersAtOnce = 1 << 14;  // of gradients that are added up and stepped by
 
 using model::DenseForward;
 using model::PlainRows;
@@ -63,7 +69,6 @@ class DenseEngine::Implementation {
         group_(group),
         parameters_(autoencoder.network().parameters()),
         weights_(autoencoder.network().gather_parameters()),
-        gradients_(torch::zeros_like(weights_)),
         optimizer_(options.optimizer->build_fused(parameters_, weights_)),
         plan_(std::make_shared<const model::DensePlan>(*autoencoder.network().dense_plan())),
         training_(all_of(training)),
@@ -72,9 +77,11 @@ class DenseEngine::Implementation {
         held_out_complete_(!held_out.has_missing()),
         elements_(static_cast<std::int64_t>(autoencoder.elements().size())),
         member_size_(weights_.size(1)),
+        slices_(slices()),
+        gradients_(torch::zeros({slices_, plan_->members, member_size_})),
         weight_data_(weights_.data_ptr<float>()),
         gradient_data_(gradients_.data_ptr<float>()),
-        crew_(static_cast<int>(std::min<std::int64_t>(plan_->members, model::threads_in_use()))),
+        crew_(static_cast<int>(std::min<std::int64_t>(plan_->members * slices_, model::threads_in_use()))),
         workspaces_(static_cast<std::size_t>(crew_.size())) {
     for (const auto& element : autoencoder.elements()) categorical_.push_back(element.categorical());
     for (std::int64_t m = 0; m < plan_->members; ++m) members_.emplace_back(plan_, m);
@@ -94,18 +101,24 @@ class DenseEngine::Implementation {
     optimizer_->begin_step(context.learning_rate);
     exchange_->begin();
     const std::size_t parts = loss_.part_names().size();
-    member_parts_.assign(static_cast<std::size_t>(plan_->members) * parts, 0.0);
-    crew_.share_out(plan_->members, [&](std::int64_t member, int thread) {
+    const bool alone = slices_ == 1 && group_.size() == 1;
+    part_sums_.assign(static_cast<std::size_t>(plan_->members * slices_) * parts, 0.0);
+    crew_.share_out(plan_->members * slices_, [&](std::int64_t item, int thread) {
+      const std::int64_t member = item / slices_, slice = item % slices_;
       auto& workspace = workspaces_[static_cast<std::size_t>(thread)];
-      double* own_parts = member_parts_.data() + static_cast<std::size_t>(member) * parts;
+      double* own_parts = part_sums_.data() + static_cast<std::size_t>(item) * parts;
       const auto key = stream_key(context.key, "member", static_cast<std::uint64_t>(member));
-      evaluate(workspace, member, rows, true, key, context.epoch, own_parts);
-      backward(workspace, member, rows.count);
-      if (group_.size() == 1) update(member);
+      const Rows own = slice_of(rows, slice);
+      evaluate(workspace, member, own, true, key, context.epoch, own_parts);
+      backward(workspace, member, own.count, gradient_data_ + slice * weights_.numel());
+      if (alone)
+        optimizer_->update(member * member_size_, member_size_, gradient_data_ + member * member_size_,
+                           clipping(member));
     });
+    if (slices_ > 1) add_up_slices();
     // Not before all members are on their way: waiting for one would keep a thread from the next.
-    if (group_.size() > 1) crew_.share_out(plan_->members, [&](std::int64_t member, int) { update(member); });
-    return totals(member_parts_, static_cast<double>(plan_->members));
+    if (!alone) update();
+    return totals(part_sums_, static_cast<double>(plan_->members));
   }
 
   // Corrupted as in training, but by the same draws every time.
@@ -144,7 +157,7 @@ class DenseEngine::Implementation {
   model::NamedTensors gradients() const {
     model::NamedTensors views;
     for (const auto& [name, parameter] : parameters_) {
-      views.emplace_back(name, part_of(gradients_, parameter));
+      views.emplace_back(name, part_of(gradients_[0], parameter));
     }
     return views;
   }
@@ -185,6 +198,26 @@ class DenseEngine::Implementation {
   void gather(const at::Tensor& all, const std::int64_t* samples, std::int64_t count, float* to) const {
     const float* from = all.data_ptr<float>();
     for (std::int64_t i = 0; i < count; ++i) std::copy_n(from + samples[i] * elements_, elements_, to + i * elements_);
+  }
+
+  std::int64_t slices() const {
+    const auto normed = [](const auto& layer) {
+      return layer.norm.kind == model::NormKind::batch;
+    };  // of whole batches
+    if (plan_->members > 1 || std::any_of(plan_->layers.begin(), plan_->layers.end(), normed)) return 1;
+    const auto [first, last] = group_.world().share_of(options_.batch_size);
+    const double operations = 6 * static_cast<double>(weights_.numel()) * static_cast<double>(last - first);
+    const auto worth = static_cast<std::int64_t>(std::min<double>(kMostSlices, operations / kSliceOperations));
+    return std::clamp<std::int64_t>(std::min((last - first) / kSliceRows, worth), 1, kMostSlices);
+  }
+  Rows slice_of(Rows rows, std::int64_t slice) const {
+    const std::int64_t begin = rows.count * slice / slices_, end = rows.count * (slice + 1) / slices_;
+    rows.count = end - begin;
+    rows.first += begin;
+    rows.values += begin * elements_;
+    if (rows.observed != nullptr) rows.observed += begin * elements_;
+    rows.share += begin * elements_;
+    return rows;
   }
 
   // What the cells of complete rows count.
@@ -260,15 +293,14 @@ class DenseEngine::Implementation {
     return {{target.count, values, observed, target.first, target.whole}, share};
   }
 
-  // Where the gradient of a parameter goes.
-  float* gradient_of(const float* parameter) { return gradient_data_ + (parameter - weight_data_); }
-
-  // Gradients of the weights, from the gradient of the outputs in w.gradient. A weight that two layers share adds up.
-  void backward(Workspace& w, std::int64_t member, std::int64_t rows) {
+  // Gradients of the weights, from the gradient of the outputs in w.gradient, to where the weights are in `gradients`.
+  // A weight that two layers share adds up.
+  void backward(Workspace& w, std::int64_t member, std::int64_t rows, float* gradients) {
+    const auto gradient_of = [&](const float* parameter) { return gradients + (parameter - weight_data_); };
     const DenseForward& network = members_[static_cast<std::size_t>(member)];
     const auto& layers = network.layers();
     if (rows == 0) {  // a batch smaller than the group
-      std::fill_n(gradient_data_ + member * member_size_, member_size_, 0.0f);
+      std::fill_n(gradients + member * member_size_, member_size_, 0.0f);
       for (std::size_t l = layers.size(); l-- > 0;) complete(member, l);
       return;
     }
@@ -297,15 +329,16 @@ class DenseEngine::Implementation {
       }
       const float* x = network.input_of(w.forward, l);
       float* x_gradient = l > 0 || !network.embeddings().empty() ? w.next_gradient : nullptr;
-      differentiate(layer.affine, shared_[l], x, w.gradient, rows, x_gradient, 0);
+      differentiate(layer.affine, shared_[l], x, w.gradient, rows, gradient_of(layer.affine.weight), x_gradient, 0);
       if (draws) {
         model::sum_columns(w.log_variance_gradient, rows, width, gradient_of(network.log_variance().bias));
-        differentiate(network.log_variance(), false, x, w.log_variance_gradient, rows, x_gradient, 1);
+        differentiate(network.log_variance(), false, x, w.log_variance_gradient, rows,
+                      gradient_of(network.log_variance().weight), x_gradient, 1);
       }
       std::swap(w.gradient, w.next_gradient);
       if (l > 0) complete(member, l);
     }
-    leave(network, w.forward.entered, w.gradient);
+    leave(network, w.forward.entered, w.gradient, gradients);
     complete(member, 0);
   }
 
@@ -356,28 +389,61 @@ class DenseEngine::Implementation {
   std::size_t first_bucket(std::int64_t member) const { return static_cast<std::size_t>(member) * buckets_.size(); }
 
   void complete(std::int64_t member, std::size_t layer) {
+    if (slices_ > 1) return;  // then when all are added up
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
       if (buckets_[b].layer == layer) exchange_->ready(first_bucket(member) + b);
     }
   }
 
-  // By the gradient of the whole batch.
-  void update(std::int64_t member) {
-    for (std::size_t b = 0; b < buckets_.size(); ++b) exchange_->wait(first_bucket(member) + b);
-    float* gradients = gradient_data_ + member * member_size_;
-    float factor = 1;
-    if (options_.clip_gradient) {
-      const double norm = std::sqrt(model::sum_of_squares(gradients, member_size_));
-      factor = static_cast<float>(std::min(1.0, *options_.clip_gradient / (norm + 1e-6)));
-    }
-    optimizer_->update(member * member_size_, member_size_, gradients, factor);
+  // Calls work(begin, count) for ranges of the buffer, the same ones for any number of threads.
+  template <typename Work>
+  void for_each_range(const Work& work) {
+    const std::int64_t size = weights_.numel();
+    crew_.share_out((size + kNumbersAtOnce - 1) / kNumbersAtOnce, [&](std::int64_t range, int) {
+      const std::int64_t begin = range * kNumbersAtOnce;
+      work(begin, std::min(kNumbersAtOnce, size - begin));
+    });
   }
 
-  // Of an affine layer: from its output's gradient those of the weight and, plus beta times the one before, of x. The
-  // decoder comes first, so the gradient of a weight that it shares is there already.
-  void differentiate(const DenseForward::Affine& affine, bool shared, const float* x, const float* gradient,
-                     std::int64_t rows, float* x_gradient, float beta) {
-    float* own = gradient_of(affine.weight);
+  void add_up_slices() {
+    for_each_range([&](std::int64_t begin, std::int64_t count) {
+      for (std::int64_t slice = 1; slice < slices_; ++slice) {
+        model::add(gradient_data_ + slice * weights_.numel() + begin, count, gradient_data_ + begin);
+      }
+    });
+    for (std::size_t b = 0; b < exchange_->size(); ++b) exchange_->ready(b);
+  }
+
+  // By the gradient of the whole batch.
+  void update() {
+    std::vector<float> factors;
+    for (std::int64_t member = 0; member < plan_->members; ++member) {
+      for (std::size_t b = 0; b < buckets_.size(); ++b) exchange_->wait(first_bucket(member) + b);
+      factors.push_back(clipping(member));
+    }
+    if (plan_->members == 1) {
+      for_each_range([&](std::int64_t begin, std::int64_t count) {
+        optimizer_->update(begin, count, gradient_data_ + begin, factors[0]);
+      });
+      return;
+    }
+    crew_.share_out(plan_->members, [&](std::int64_t member, int) {
+      optimizer_->update(member * member_size_, member_size_, gradient_data_ + member * member_size_,
+                         factors[static_cast<std::size_t>(member)]);
+    });
+  }
+
+  // What the member's gradient is multiplied by.
+  float clipping(std::int64_t member) const {
+    if (!options_.clip_gradient) return 1;
+    const double norm = std::sqrt(model::sum_of_squares(gradient_data_ + member * member_size_, member_size_));
+    return static_cast<float>(std::min(1.0, *options_.clip_gradient / (norm + 1e-6)));
+  }
+
+  // Of an affine layer: from its output's gradient those of the weight, `own`, and, plus beta times the one before, of
+  // x. The decoder comes first, so the gradient of a weight that it shares is there already.
+  static void differentiate(const DenseForward::Affine& affine, bool shared, const float* x, const float* gradient,
+                            std::int64_t rows, float* own, float* x_gradient, float beta) {
     if (affine.tied) {
       model::multiply_matrices(true, false, affine.in, affine.out, rows, x, gradient, 0, own);
     } else {
@@ -389,12 +455,13 @@ class DenseEngine::Implementation {
   }
 
   // The embeddings, from the gradient of the input.
-  void leave(const DenseForward& network, const PlainRows& entered, const float* input_gradient) {
+  void leave(const DenseForward& network, const PlainRows& entered, const float* input_gradient,
+             float* gradients) const {
     const auto& stem = plan_->stem;
     std::int64_t first = std::ssize(stem.numeric);
     for (std::size_t c = 0; c < network.embeddings().size(); ++c) {
       const auto size = stem.embeddings[c].size(-1);
-      float* own = gradient_of(network.embeddings()[c]);
+      float* own = gradients + (network.embeddings()[c] - weight_data_);
       std::fill(own, own + stem.codes[c] * size, 0.0f);
       for (std::int64_t i = 0; i < entered.count; ++i) {
         const float seen = entered.observed == nullptr ? 1.0f : entered.observed[i * elements_ + stem.categorical[c]];
@@ -410,14 +477,15 @@ class DenseEngine::Implementation {
   const TrainingOptions& options_;
   Group& group_;
   model::NamedTensors parameters_;
-  at::Tensor weights_;    // [members, member_size_]
-  at::Tensor gradients_;  // likewise
+  at::Tensor weights_;  // [members, member_size_]
   std::unique_ptr<FusedOptimizer> optimizer_;
   std::shared_ptr<const model::DensePlan> plan_;
   model::Batch training_, held_out_;
   bool training_complete_, held_out_complete_;  // every cell is observed
   std::int64_t elements_;
   std::int64_t member_size_;
+  std::int64_t slices_;
+  at::Tensor gradients_;      // [slices_, members, member_size_]; the whole one ends in the first
   const float* weight_data_;  // of weights_
   float* gradient_data_;      // of gradients_
   model::Crew crew_;
@@ -427,8 +495,8 @@ class DenseEngine::Implementation {
   std::vector<bool> shared_;   // of each layer: its weight is also a tied layer's
   std::vector<float> target_;  // values, observed, share of the batch
   std::vector<float> even_share_;
-  std::vector<double> member_parts_;
-  std::vector<Bucket> buckets_;  // of each member
+  std::vector<double> part_sums_;  // of each member and slice
+  std::vector<Bucket> buckets_;    // of each member
   std::unique_ptr<GradientExchange> exchange_;
 };
 

@@ -105,8 +105,8 @@ void fit(benchmark::State& state, const Setting& setting, const std::string& eng
   state.SetItemsProcessed(state.iterations() * kEpochs);  // epochs
 }
 
-void sgemm(benchmark::State& state) {
-  ae::model::use_threads(1, 0, ae::model::Pool::blas);
+void sgemm(benchmark::State& state, int threads) {
+  ae::model::use_threads(threads, 0, ae::model::Pool::blas);
   constexpr std::int64_t kSide = 2048;
   const auto a = torch::randn({kSide, kSide}), b = torch::randn({kSide, kSide});
   auto c = torch::zeros({kSide, kSide});
@@ -131,6 +131,7 @@ const bool registered = [] {
     steps("16-64-4-64-16 batch 32", kSmall, 1);
     steps("16-64-4-64-16 batch 256", kSmallWide, 1);
     steps("784-256-64-256-784 batch 256", kLarge, 1);
+    steps("784-256-64-256-784 batch 256 on 2 threads", kLarge, 2);
     steps("8 members 20-64-32-8-32-64-20 batch 32", kMembers, 1);
     steps("8 members 20-64-32-8-32-64-20 batch 32 on 2 threads", kMembers, 2);
     for (const auto& [rows, columns] : {std::pair<int, int>{5000, 30}, {20000, 6}}) {
@@ -143,7 +144,8 @@ const bool registered = [] {
       }
     }
   }
-  unit(benchmark::RegisterBenchmark("sgemm/2048", sgemm));
+  unit(benchmark::RegisterBenchmark("sgemm/2048", [](benchmark::State& state) { sgemm(state, 1); }));
+  unit(benchmark::RegisterBenchmark("sgemm/2048 on 2 threads", [](benchmark::State& state) { sgemm(state, 2); }));
   return true;
 }();
 
