@@ -129,7 +129,8 @@ Truth truth_of(const Pair& pair, const model::Samples& samples, const std::vecto
 void expect_agreement(const Case& of, std::int64_t batch = 13) {
   const model::TableSamples samples(rows_of(of.elements, 40, of.missing, 1));
   const model::TableSamples nothing(rows_of(of.elements, 0, 0, 1));
-  const auto options = options_of(of.training, "dense");
+  auto options = options_of(of.training, "dense");
+  options.batch_size = batch;
   const StepContext context{77, 3.5, 1e-3};
   const auto rows = rows_of_step(1, batch, samples.size());
   const auto truth = truth_of(Pair(of), samples, rows, options, context);
@@ -244,6 +245,34 @@ TEST(DenseEngine, TrainsTheLinearFamily) {
   expect_agreement(of);
 }
 
+// So large that its batch is cut into slices.
+Case large_case() {
+  Case of;
+  of.model = R"("hidden": [256], "latent": 8, "activation": "elu")";
+  of.elements.clear();
+  for (int i = 0; i < 60; ++i) of.elements.push_back({std::to_string(i), 0, false});
+  return of;
+}
+constexpr std::int64_t kLargeBatch = 1203;
+
+TEST(DenseEngine, HasTheLossAndGradientOfAutogradInSlices) {
+  for (const auto* type : {"dense", "variational"}) {
+    for (const auto* norm : {"none", "layer"}) {
+      for (const auto* corruption : {"[]", R"([{"type": "swap"}, {"type": "mask"}])"}) {
+        for (const double missing : {0.0, 0.1}) {
+          auto of = large_case();
+          of.type = type;
+          of.model += std::string(R"(, "norm": ")") + norm + "\"";
+          of.missing = missing;
+          of.training = std::string(R"({"emphasis": 2, "corruption": )") + corruption + "}";
+          SCOPED_TRACE(of.type + of.model + of.training);
+          expect_agreement(of, kLargeBatch);
+        }
+      }
+    }
+  }
+}
+
 class Training {
  public:
   Training(const Case& of, const std::string& engine)
@@ -252,9 +281,9 @@ class Training {
         options_(options_of(of.training, engine)),
         pair_(of),
         objective_(*pair_.autoencoder, samples_, held_out_, options_) {}
-  void steps(std::int64_t begin, std::int64_t end) {
+  void steps(std::int64_t begin, std::int64_t end, std::int64_t rows = 10) {
     for (std::int64_t step = begin; step < end; ++step) {
-      losses_.push_back(objective_.step(rows_of_step(step, 10 + step % 7, samples_.size()),
+      losses_.push_back(objective_.step(rows_of_step(step, rows + step % 7, samples_.size()),
                                         {static_cast<std::uint64_t>(step), static_cast<double>(step), 0.01}));
     }
   }
@@ -413,22 +442,30 @@ TEST(DenseEngine, ContinuesToTheSameBytes) {
 }
 
 TEST(DenseEngine, DoesNotDependOnTheNumberOfThreads) {
-  Case of;
-  of.type = "variational";
-  of.model = kStochastic + R"(, "members": 5)";
-  of.training = kCorrupted + "}";
-  const auto trained = [&](int threads) {
+  Case members;
+  members.type = "variational";
+  members.model = kStochastic + R"(, "members": 5)";
+  members.training = kCorrupted + "}";
+  Case large = large_case();
+  large.model += R"(, "dropout": 0.2)";
+  large.training = kCorrupted + R"(, "batch_size": )" + std::to_string(kLargeBatch) + "}";
+  const auto trained = [&](const Case& of, int threads) {
     model::use_threads(threads, 0, model::Pool::blas);
     Training training(of, "dense");
-    training.steps(0, 200);
+    &of == &large ? training.steps(0, 5, kLargeBatch) : training.steps(0, 200);
     auto arrays = training.saved();
     const auto losses = training.objective().validate();
     arrays["losses"] = data::NamedArray::of(data::Dtype::f64, {static_cast<std::int64_t>(losses.size())}, losses.data(),
                                             losses.size());
+    const auto expected = training.autoencoder().expected(training.held_out().range(0, 290));
+    arrays["expected"] = data::NamedArray::of(data::Dtype::f32, expected.sizes().vec(), expected.data_ptr<float>(),
+                                              static_cast<std::size_t>(expected.numel()));
     return arrays;
   };
-  const auto one = trained(1);
-  for (const int threads : {2, 3, 8}) EXPECT_EQ(largest_difference(trained(threads), one), 0) << threads;
+  for (const Case* of : {&members, &large}) {
+    const auto one = trained(*of, 1);
+    for (const int threads : {2, 3, 8}) EXPECT_EQ(largest_difference(trained(*of, threads), one), 0) << threads;
+  }
   model::use_threads(1, 0, model::Pool::blas);
 }
 
