@@ -174,7 +174,7 @@ int run(Options& options, ae::cli::Context& context) {
   }
   auto output = ae::Output::open(parts ? parts->own() : fs::path(options.output), context.options.force);
   if (!options.summary.empty()) options.score.threshold = ae::infer::threshold_of_summary(options.summary);
-  const auto checkpoint = ae::apps::open_model(options.model, context);
+  const auto checkpoint = ae::apps::open_model(options.model, context, options.score.world.local_size);
   if (checkpoint.images()) {
     const int code = run_images(options, checkpoint, output, context);
     if (parts) parts->finish();

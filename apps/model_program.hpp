@@ -25,9 +25,9 @@ inline void add_model(CLI::App& app, std::string& path) {
 }
 
 // The model, ready to be applied with the threads that --threads or its size ask for.
-inline train::Checkpoint open_model(const std::string& path, const cli::Context& context) {
+inline train::Checkpoint open_model(const std::string& path, const cli::Context& context, int processes = 1) {
   auto checkpoint = train::Checkpoint::open(path);
-  checkpoint.use_threads(context.options.threads);
+  checkpoint.use_threads(context.options.threads, processes);
   return checkpoint;
 }
 

@@ -126,6 +126,8 @@ class TableReader {
   // Up to `max_rows` rows; fewer when the input would make us wait and at least one row is there. False at the end.
   // `keep_raw`: also keep the exact bytes of every cell for Block::raw().
   bool next(std::int64_t max_rows, Block& block, bool keep_raw = false);
+  // Passes over up to `max_rows` rows without a look at their cells; returns how many.
+  std::int64_t skip(std::int64_t max_rows);
   const RowSource& source() const;
   // For a file column: the element it feeds, or -1.
   std::int64_t element_of(std::size_t file_column) const;

@@ -204,6 +204,14 @@ TableReader::TableReader(std::unique_ptr<RowSource> source, const Schema& schema
 
 TableReader::~TableReader() = default;
 
+std::int64_t TableReader::skip(std::int64_t max_rows) {
+  std::int64_t rows = 0;
+  while (rows < max_rows && state_->source->next()) {
+    if (++rows % kRowsBetweenChecks == 0) throw_if_stopped("reading the table");
+  }
+  return rows;
+}
+
 bool TableReader::next(std::int64_t max_rows, Block& block, bool keep_raw) {
   State& state = *state_;
   block.clear();

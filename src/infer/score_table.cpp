@@ -9,11 +9,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
-#include <limits>
 #include <map>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <numeric>
+#include <tuple>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -139,7 +139,7 @@ class TableScorer {
   ScoreTotals run() {
     StreamOptions stream = options_.stream;
     stream.keep_raw = explained_ > 0;
-    if (options_.world.size > 1) share_ = own_share();
+    if (options_.world.size > 1) stream.share = own_share();
     TableStream(checkpoint_, stream, reporter_).for_each([&](data::TableReader& reader, const data::Block& block) {
       score_block(reader, block);
     });
@@ -158,16 +158,17 @@ class TableScorer {
  private:
   bool flags() const { return options_.threshold || options_.alpha || options_.fdr; }
 
-  // How many rows there are is known only when all were read once.
-  std::pair<std::int64_t, std::int64_t> own_share() const {
-    SilentReporter silent;  // the second reading tells what there is to tell
-    std::int64_t rows = 0;
-    TableStream(checkpoint_, options_.stream, silent).for_each([&](data::TableReader&, const data::Block& block) {
-      rows += block.rows;
-    });
-    return options_.world.share_of(rows);
+  // How many rows there are is known only when all were counted. The header is that of a single process.
+  StreamOptions::Share own_share() {
+    StreamOptions::Share share;
+    share.input_rows =
+        TableStream(checkpoint_, options_.stream, reporter_).count_rows([&](const data::TableReader& reader) {
+          if (!header_written_) write_header(reader);
+        });
+    rows_read_ = std::accumulate(share.input_rows.begin(), share.input_rows.end(), std::int64_t{0});
+    std::tie(share.first, share.end) = options_.world.share_of(rows_read_);
+    return share;
   }
-  bool own(std::int64_t row) const { return row >= share_.first && row < share_.second; }
 
   void warn_about_calibration() {
     const auto& calibration = checkpoint_.calibration();
@@ -222,8 +223,7 @@ class TableScorer {
 
   void score_block(const data::TableReader& reader, const data::Block& block) {
     if (!header_written_) write_header(reader);
-    rows_read_ += block.rows;
-    if (block.row_numbers.back() < share_.first || block.row_numbers.front() >= share_.second) return;
+    if (options_.world.size == 1) rows_read_ += block.rows;
     const auto batch = model::to_batch(block);
     const auto scored = score::score(checkpoint_.autoencoder(), checkpoint_.head(), batch);
     const std::vector<std::size_t> file_columns =
@@ -231,7 +231,7 @@ class TableScorer {
     std::string text, after;
     for (std::int64_t i = 0; i < block.rows; ++i) {
       const auto row = static_cast<std::size_t>(i);
-      if (!own(block.row_numbers[row]) || !filter_.keeps(block.row_numbers[row])) continue;
+      if (!filter_.keeps(block.row_numbers[row])) continue;
       const double score = scored.scores[row];
       if (!std::isfinite(score)) {
         throw RunError("row " + std::to_string(block.row_numbers[row]) + ": the score is " + number_text(score) +
@@ -338,7 +338,6 @@ class TableScorer {
   std::map<double, std::int64_t> p_values_;  // at most one more entry than calibration scores
   std::vector<std::int64_t> order_;
   ScoreTotals totals_;
-  std::pair<std::int64_t, std::int64_t> share_{0, std::numeric_limits<std::int64_t>::max()};  // rows of this process
   std::int64_t rows_read_ = 0;
   std::int64_t unobserved_ = 0;
   bool header_written_ = false;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 
 #include "base/ahead.hpp"
 #include "base/error.hpp"
@@ -27,6 +28,10 @@ std::string_view trimmed(std::string_view text) {
   return text.substr(begin, text.find_last_not_of(" \t") - begin + 1);
 }
 
+InputError without_rows(const data::TableReader& reader) {
+  return InputError(reader.source().name() + ": has no rows; expected at least one below the header");
+}
+
 }  // namespace
 
 TableStream::TableStream(const train::Checkpoint& checkpoint, StreamOptions options, Reporter& reporter)
@@ -44,12 +49,23 @@ void TableStream::for_each(const Visit& visit) {
       options_.threads > 0 ? static_cast<unsigned>(options_.threads) : std::thread::hardware_concurrency();
   std::int64_t first_row = 0;
   Read read;
-  for (const auto& input : options_.inputs) {
-    data::TableReader reader(data::open_rows(input, options_.format), checkpoint_.schema(), reporter_);
-    std::int64_t rows = 0;
+  for (std::size_t i = 0; i < options_.inputs.size(); ++i) {
+    std::int64_t begin = 0, end = std::numeric_limits<std::int64_t>::max();  // in this input
+    if (const auto& share = options_.share) {
+      const std::int64_t input_rows = share->input_rows[i];
+      begin = std::clamp<std::int64_t>(share->first - first_row, 0, input_rows);
+      end = std::clamp<std::int64_t>(share->end - first_row, 0, input_rows);
+      if (begin == end) {
+        first_row += input_rows;
+        continue;
+      }
+    }
+    data::TableReader reader(data::open_rows(options_.inputs[i], options_.format), checkpoint_.schema(), reporter_);
+    std::int64_t rows = reader.skip(begin), made = rows;
     {
       Ahead<Read> blocks(threads > 1 ? kBlocksAhead : 0, [&](Read& next) {
-        if (!reader.next(kBlockRows, next.block, options_.keep_raw)) return false;
+        if (made == end || !reader.next(std::min(kBlockRows, end - made), next.block, options_.keep_raw)) return false;
+        made += next.block.rows;
         next.position = reader.source().position();
         return true;
       });
@@ -62,10 +78,22 @@ void TableStream::for_each(const Visit& visit) {
       }
     }
     reporter_.progress_done();
-    if (rows == 0) throw InputError(reader.source().name() + ": has no rows; expected at least one below the header");
+    if (rows == 0) throw without_rows(reader);
     reader.report(reporter_);
-    first_row += rows;
+    first_row += options_.share ? options_.share->input_rows[i] : rows;
   }
+}
+
+std::vector<std::int64_t> TableStream::count_rows(const std::function<void(const data::TableReader&)>& visit) const {
+  SilentReporter silent;  // for_each() tells what there is to tell
+  std::vector<std::int64_t> counts;
+  for (const auto& input : options_.inputs) {
+    data::TableReader reader(data::open_rows(input, options_.format), checkpoint_.schema(), silent);
+    visit(reader);
+    counts.push_back(reader.skip(std::numeric_limits<std::int64_t>::max()));
+    if (counts.back() == 0) throw without_rows(reader);
+  }
+  return counts;
 }
 
 std::vector<std::size_t> file_columns_of_elements(const data::TableReader& reader, std::size_t elements) {

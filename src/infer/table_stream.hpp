@@ -16,7 +16,13 @@ struct StreamOptions {
   std::vector<std::string> inputs;  // files; "-" is standard input
   data::TableFormat format;
   bool keep_raw = false;  // keep the exact bytes of the cells
-  int threads = 0;        // 0 = as many as there are; with more than one, blocks are read while others are visited
+  // Only some rows of several inputs, whose numbers of rows are then known.
+  struct Share {
+    std::int64_t first = 0, end = 0;  // counted over all inputs
+    std::vector<std::int64_t> input_rows;
+  };
+  std::optional<Share> share;
+  int threads = 0;  // 0 = as many as there are; with more than one, blocks are read while others are visited
 };
 
 class TableStream {
@@ -30,6 +36,10 @@ class TableStream {
   // would make us wait, so that what is there can be answered at once. InputError when an input has no rows. Stop
   // signals end it by Interrupted.
   void for_each(const Visit& visit);
+
+  // Opens every input, as for_each() does, and counts its rows. InputError for what is wrong with the rows, but not
+  // with their cells.
+  std::vector<std::int64_t> count_rows(const std::function<void(const data::TableReader& reader)>& visit) const;
 
  private:
   const train::Checkpoint& checkpoint_;

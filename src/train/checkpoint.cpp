@@ -142,15 +142,15 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   return checkpoint;
 }
 
-int Checkpoint::use_threads(int requested) const {
+int Checkpoint::use_threads(int requested, int processes) const {
   constexpr double kRowsAtOnce = 256;
   constexpr double kTilesAtOnce = 32;
   const bool images = autoencoder_->domain().images();
   // Heads that do not ask the network share out their work themselves, and have enough of it.
-  if (!head().asks_network()) return model::use_threads(requested, 1e9, model::Pool::openmp);
+  if (!head().asks_network()) return model::use_threads(requested, 1e9, model::Pool::openmp, processes);
   const double operations = autoencoder_->network().operations(autoencoder_->domain());
   return model::use_threads(requested, (images ? kTilesAtOnce : kRowsAtOnce) * operations,
-                            images ? model::Pool::openmp : model::Pool::blas);
+                            images ? model::Pool::openmp : model::Pool::blas, processes);
 }
 
 void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents) {

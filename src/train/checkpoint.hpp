@@ -42,7 +42,8 @@ class Checkpoint {
   const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
   const score::Head& head() const { return *config_->score; }
   const stats::ConformalCalibration& calibration() const { return calibration_; }
-  int use_threads(int requested) const;  // for scoring with this model; 0 = by its size
+  // For scoring with this model; 0 = by its size. `processes`: how many do that on this machine.
+  int use_threads(int requested, int processes = 1) const;
 
  private:
   Checkpoint() = default;
