@@ -26,14 +26,13 @@ class ResidualHead : public Head {
  public:
   void fit(const FitContext& context) override {
     prepare(context);
-    std::vector<at::Tensor> residuals, observed;
+    ResidualJudge::Learner learner(kind());
     for (std::int64_t begin = 0; begin < context.training.size(); begin += kFitBatch) {
       const auto batch = context.training.range(begin, std::min(begin + kFitBatch, context.training.size()));
-      auto pass = this->pass(context.autoencoder, batch);
-      residuals.push_back(std::move(pass.residuals));
-      observed.push_back(std::move(pass.observed));
+      const auto pass = this->pass(context.autoencoder, batch);
+      learner.add(pass.residuals, pass.observed);
     }
-    judge_ = ResidualJudge::fit(kind(), torch::cat(residuals), torch::cat(observed));
+    judge_ = learner.judge();
   }
 
   Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const override {
@@ -89,18 +88,23 @@ class Mahalanobis final : public ResidualHead {
   // The code enters in the residuals' own scale, so that the covariance is shrunk towards a sensible target.
   void prepare(const FitContext& context) override {
     if (!latent) return;
-    std::vector<at::Tensor> codes;
-    double squares = 0, cells = 0;
+    double squares = 0, cells = 0, rows = 0;
+    at::Tensor spread;  // [latent] sums of squares about the centre, block by block (Chan, Golub and LeVeque 1983)
     for (std::int64_t begin = 0; begin < context.training.size(); begin += kFitBatch) {
       const auto batch = context.training.range(begin, std::min(begin + kFitBatch, context.training.size()));
       const auto reconstruction = context.autoencoder.reconstruct(batch);
-      codes.push_back(reconstruction.latent.to(torch::kFloat64));
+      const auto codes = reconstruction.latent.to(torch::kFloat64);
+      const auto more = static_cast<double>(codes.size(0));
+      const auto center = codes.mean(0);
+      const auto own = (codes - center).square().sum(0);
+      const auto apart = rows > 0 ? center - center_ : torch::zeros_like(center);
+      spread = rows > 0 ? spread + own + apart.square() * (rows * more / (rows + more)) : own;
+      center_ = rows > 0 ? center_ + apart * (more / (rows + more)) : center;
+      rows += more;
       squares += reconstruction.elements.to(torch::kFloat64).sum().item<double>();
       cells += batch.observed.sum().item<double>();
     }
-    const auto all = torch::cat(codes);
-    center_ = all.mean(0);
-    const auto deviation = (all - center_).square().mean(0).sqrt();
+    const auto deviation = (spread / rows).sqrt();
     // A unit that does not vary says nothing; it stays unscaled instead of being blown up.
     scale_ = torch::where(deviation > 1e-6, std::sqrt(std::max(squares / std::max(cells, 1.0), 1e-12)) / deviation,
                           torch::ones_like(deviation));

@@ -26,6 +26,9 @@ constexpr std::array<config::Choice, 3> kKinds{{
 // What is left, at least, of a mean square or a covariance along a row when that row is taken out.
 constexpr double kLeastLeft = 0.5;
 
+// Rows that a Learner keeps before it goes over to moments.
+constexpr std::int64_t kKeptRows = 1 << 14;
+
 constexpr int kMostIterations = 200;
 constexpr double kTolerance = 1e-11;  // of the residual norm, relative
 
@@ -87,27 +90,39 @@ Spectral Spectral::restored(const Arrays& arrays, std::int64_t features) {
   return matrix;
 }
 
+namespace {
+
+// The shrinkage by |S|_F^2, the mean of the eigenvalues and the sum over rows of |x|^4.
+double shrinkage_of(double squares, double mean, double fourth, double rows, double features) {
+  const double delta = squares - features * mean * mean;  // |S - mean I|_F^2
+  const double beta = std::min((fourth / rows - squares) / rows, delta);
+  return std::clamp(delta > 0 ? beta / delta : 1.0, kLeastShrinkage, 1.0);
+}
+
+Spectral multiple_of_identity(double base, std::int64_t features) {
+  return {base, torch::zeros({0}, torch::kFloat64), torch::zeros({0, features}, torch::kFloat64)};
+}
+
+}  // namespace
+
 Spectral ledoit_wolf(const at::Tensor& all, const at::Tensor& observed, double* row_weight) {
   if (row_weight != nullptr) *row_weight = 0;
   const auto n = static_cast<double>(all.size(0));
   const auto features = all.size(1);
   const auto p = static_cast<double>(features);
-  const auto none = torch::zeros({0, features}, torch::kFloat64);
-  if (n == 0) return {1, torch::zeros({0}, torch::kFloat64), none};
+  if (n == 0) return multiple_of_identity(1, features);
   // A column seen in n_j of n rows: its cells count n / n_j times.
   const auto rows = all * (n / observed.sum(0).clamp_min(1)).sqrt();
   const double mean = rows.square().sum().item<double>() / (n * p);  // of the eigenvalues
-  if (mean <= 0) return {1, torch::zeros({0}, torch::kFloat64), none};
-  if (features > kWidestCovariance) return {mean, torch::zeros({0}, torch::kFloat64), none};
+  if (mean <= 0) return multiple_of_identity(1, features);
+  if (features > kWidestCovariance) return multiple_of_identity(mean, features);
 
   // The larger of the two products is never formed: S = X^T X / n and G = X X^T / n have the same positive eigenvalues.
   const bool wide = all.size(0) < features;
   const auto product = (wide ? rows.mm(rows.t()) : rows.t().mm(rows)) / n;
   const double squares = product.square().sum().item<double>();              // |S|_F^2 = |G|_F^2
   const double fourth = rows.square().sum(1).square().sum().item<double>();  // sum over rows of |x|^4
-  const double delta = squares - p * mean * mean;                            // |S - mean I|_F^2
-  const double beta = std::min((fourth / n - squares) / n, delta);
-  const double shrinkage = std::clamp(delta > 0 ? beta / delta : 1.0, kLeastShrinkage, 1.0);
+  const double shrinkage = shrinkage_of(squares, mean, fourth, n, p);
 
   if (row_weight != nullptr) *row_weight = (1 - shrinkage) / n;
   auto [eigenvalues, vectors] = torch::linalg_eigh(product);
@@ -118,8 +133,37 @@ Spectral ledoit_wolf(const at::Tensor& all, const at::Tensor& observed, double* 
     eigenvalues = eigenvalues.index_select(0, kept);
     directions = directions.index_select(0, kept).mm(rows) / (eigenvalues * n).sqrt().unsqueeze(1);
   }
-  const double base = shrinkage * mean;
-  return {base, (eigenvalues.clamp_min(0) * (1 - shrinkage)).contiguous(), directions.contiguous()};
+  return {shrinkage * mean, (eigenvalues.clamp_min(0) * (1 - shrinkage)).contiguous(), directions.contiguous()};
+}
+
+void RowMoments::add(const at::Tensor& rows, const at::Tensor& observed) {
+  const auto accumulate = [](at::Tensor& sum, const at::Tensor& more) {
+    sum = sum.defined() ? sum.add_(more) : more.clone();
+  };
+  const auto squares = rows.square();
+  rows_ += static_cast<double>(rows.size(0));
+  accumulate(counts_, observed.sum(0));
+  accumulate(squares_, squares.sum(0));
+  if (rows.size(1) > kWidestCovariance) return;
+  accumulate(products_, rows.t().mm(rows));
+  accumulate(square_products_, squares.t().mm(squares));
+}
+
+Spectral RowMoments::ledoit_wolf(double* row_weight) const {
+  if (row_weight != nullptr) *row_weight = 0;
+  const auto features = squares_.size(0);
+  const auto p = static_cast<double>(features);
+  const auto weight = rows_ / counts_.clamp_min(1);  // see above
+  const double mean = (squares_ * weight).sum().item<double>() / (rows_ * p);
+  if (mean <= 0) return multiple_of_identity(1, features);
+  if (features > kWidestCovariance) return multiple_of_identity(mean, features);
+  const auto root = weight.sqrt();
+  const auto product = products_ * root.unsqueeze(1) * root / rows_;
+  const double fourth = weight.dot(square_products_.mv(weight)).item<double>();
+  const double shrinkage = shrinkage_of(product.square().sum().item<double>(), mean, fourth, rows_, p);
+  if (row_weight != nullptr) *row_weight = (1 - shrinkage) / rows_;
+  const auto [eigenvalues, vectors] = torch::linalg_eigh(product);
+  return {shrinkage * mean, (eigenvalues.clamp_min(0) * (1 - shrinkage)).contiguous(), vectors.t().contiguous()};
 }
 
 at::Tensor deviance_residuals(const model::Batch& batch, const loss::Reconstruction& reconstruction,
@@ -143,6 +187,35 @@ ResidualJudge ResidualJudge::fit(const std::string& kind, const at::Tensor& rows
     judge.precisions_ = 1 / ((rows * observed).square().sum(0) / judge.counts_ + kSmallestSquare);
   } else if (kind == "mahalanobis") {
     judge.covariance_ = ledoit_wolf(rows * observed, observed.to(torch::kFloat64), &judge.row_weight_);
+    judge.precision_ = judge.covariance_.power(-1);
+  }
+  return judge;
+}
+
+void ResidualJudge::Learner::add(const at::Tensor& rows, const at::Tensor& observed) {
+  rows_.push_back(rows);
+  observed_.push_back(observed);
+  kept_ += rows.size(0);
+  // Fewer rows than features are judged by their Gram matrix.
+  if (kept_ < std::max(kKeptRows, rows.size(1)) && moments_.rows() == 0) return;
+  for (std::size_t i = 0; i < rows_.size(); ++i) {
+    const auto seen = observed_[i].to(torch::kFloat64);
+    moments_.add(rows_[i] * seen, seen);
+  }
+  rows_.clear();
+  observed_.clear();
+}
+
+ResidualJudge ResidualJudge::Learner::judge() const {
+  if (moments_.rows() == 0) return fit(kind_, torch::cat(rows_), torch::cat(observed_));
+  ResidualJudge judge;
+  judge.kind_ = kind_;
+  judge.features_ = moments_.squares().size(0);
+  if (kind_ == "normalized") {
+    judge.counts_ = moments_.counts().clamp_min(1);
+    judge.precisions_ = 1 / (moments_.squares() / judge.counts_ + kSmallestSquare);
+  } else if (kind_ == "mahalanobis") {
+    judge.covariance_ = moments_.ledoit_wolf(&judge.row_weight_);
     judge.precision_ = judge.covariance_.power(-1);
   }
   return judge;

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "score/head.hpp"
 
@@ -36,6 +38,23 @@ struct Spectral {
 Spectral ledoit_wolf(const at::Tensor& rows, const at::Tensor& observed, double* row_weight = nullptr);
 inline constexpr std::int64_t kWidestCovariance = 4096;
 
+// Sums over rows that come block by block, from which the same follows.
+class RowMoments {
+ public:
+  // rows [n, features] float64, 0 where not observed; observed the same shape, float64.
+  void add(const at::Tensor& rows, const at::Tensor& observed);
+  double rows() const { return rows_; }
+  const at::Tensor& counts() const { return counts_; }    // [features] observed cells
+  const at::Tensor& squares() const { return squares_; }  // [features] sums of squares
+  Spectral ledoit_wolf(double* row_weight = nullptr) const;
+
+ private:
+  double rows_ = 0;
+  at::Tensor counts_, squares_;
+  at::Tensor products_;         // [features, features] sums of x_i x_j; up to kWidestCovariance features
+  at::Tensor square_products_;  // of x_i^2 x_j^2
+};
+
 // Signed residuals of a network's reconstruction: the root of the loss of each element with the sign of observed minus
 // expected for numbers (deviance residuals), so that their squares sum to the loss. [samples, elements] float64.
 at::Tensor deviance_residuals(const model::Batch& batch, const loss::Reconstruction& reconstruction,
@@ -50,6 +69,19 @@ class ResidualJudge {
   ResidualJudge() = default;
   // rows [n, features] float64 of normal samples, 0 where not observed; observed the same shape.
   static ResidualJudge fit(const std::string& kind, const at::Tensor& rows, const at::Tensor& observed);
+  // The same of rows that come block by block: few are kept, of many only moments.
+  class Learner {
+   public:
+    explicit Learner(std::string kind) : kind_(std::move(kind)) {}
+    void add(const at::Tensor& rows, const at::Tensor& observed);
+    ResidualJudge judge() const;
+
+   private:
+    std::string kind_;
+    std::vector<at::Tensor> rows_, observed_;
+    std::int64_t kept_ = 0;  // rows
+    RowMoments moments_;
+  };
   static std::span<const config::Choice> kinds();
 
   struct Verdict {

@@ -102,6 +102,30 @@ TEST(ResidualJudge, TakesARowOutOfWhatItIsJudgedBy) {
   }
 }
 
+// More rows than a learner keeps, in blocks of several sizes, against all of them at once.
+TEST(ResidualJudge, LearnsBlockByBlockWhatItLearnsAtOnce) {
+  torch::manual_seed(9);
+  constexpr std::int64_t kRows = 40000;
+  const auto mixing = torch::randn({5, 5}, torch::kFloat64);
+  for (const double missing : {0.0, 0.3}) {
+    const auto observed = (torch::rand({kRows, 5}) >= missing).to(torch::kFloat64);
+    const auto rows = torch::randn({kRows, 5}, torch::kFloat64).mm(mixing) * observed;
+    for (const auto* kind : {"loss", "normalized", "mahalanobis"}) {
+      ResidualJudge::Learner learner(kind);
+      for (std::int64_t begin = 0, height = 1; begin < kRows; begin += height, height = height % 7000 + 1234) {
+        const std::int64_t count = std::min(height, kRows - begin);
+        learner.add(rows.narrow(0, begin, count), observed.narrow(0, begin, count));
+      }
+      const auto own = torch::arange(50) % 2;
+      const auto some = rows.narrow(0, 100, 50), seen = observed.narrow(0, 100, 50);
+      const auto ours = learner.judge().judge(some, seen, own);
+      const auto theirs = ResidualJudge::fit(kind, rows, observed).judge(some, seen, own);
+      EXPECT_TRUE(torch::allclose(ours.distance, theirs.distance, 1e-9, 1e-12)) << kind << " " << missing;
+      EXPECT_TRUE(torch::allclose(ours.gradient, theirs.gradient, 1e-8, 1e-10)) << kind << " " << missing;
+    }
+  }
+}
+
 TEST(Blame, GivesTheOneCorruptedFeatureTheLargestShare) {
   torch::manual_seed(2);
   const auto rows = torch::randn({500, 6}, torch::kFloat64).mm(torch::randn({6, 6}, torch::kFloat64));
