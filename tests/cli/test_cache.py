@@ -109,7 +109,7 @@ def test_the_model_is_the_same_to_the_byte(run, tmp_path, config, changes):
 @pytest.mark.parametrize("kind", ["table", "images"])
 def test_an_interrupted_run_goes_on_with_or_without_it(bin_folder, run, tmp_path, request, kind, first, then):
     config = request.getfixturevalue("config" if kind == "table" else "image_config")
-    long = ["--set", f"/training/epochs={400 if kind == 'table' else 60}", "--set", "/training/engine=autograd", "--set",
+    long = ["--set", f"/training/epochs={400 if kind == 'table' else 20}", "--set", "/training/engine=autograd", "--set",
             "/training/checkpoint/seconds=0.02"]
     assert run("ae-train", config, "--out", "whole", "-q", *long).code == 0
     process = subprocess.Popen([bin_folder / "ae-train", config, "--out", "run", "-q", *long, *first], cwd=tmp_path)
