@@ -35,7 +35,24 @@ bool is_idx(std::string_view start) {
          start[3] >= 1 && start[3] <= 4;
 }
 
-IdxArray read_idx(ByteSource& source) {
+namespace {
+
+std::uint64_t elements_of(const std::vector<std::int64_t>& shape) {
+  std::uint64_t count = 1;
+  for (const auto size : shape) count *= static_cast<std::uint64_t>(size);
+  return count;
+}
+
+InputError too_short(const std::string& name, std::uint64_t expected, std::uint64_t found) {
+  return InputError(name + ": the file ends too early: its header promises " + std::to_string(expected) +
+                    " elements, it holds " + std::to_string(found) + "; copy or download it again");
+}
+
+InputError too_long(const std::string& name, std::uint64_t expected) {
+  return InputError(name + ": bytes behind the " + std::to_string(expected) + " elements its header promises");
+}
+
+std::vector<std::int64_t> read_shape(ByteSource& source) {
   const std::string& name = source.name();
   std::array<char, 4> start{};
   const std::size_t got = read_fully(source, start.data(), start.size());
@@ -46,7 +63,7 @@ IdxArray read_idx(ByteSource& source) {
   if (const auto type = static_cast<std::uint8_t>(start[2]); type != kUnsignedByte) {
     throw InputError(name + ": IDX elements are " + type_name(type) + ", expected unsigned bytes, as MNIST has");
   }
-  IdxArray array;
+  std::vector<std::int64_t> shape;
   std::uint64_t expected = 1;
   for (char d = 0; d < start[3]; ++d) {
     std::array<unsigned char, 4> big{};
@@ -54,26 +71,40 @@ IdxArray read_idx(ByteSource& source) {
       throw InputError(name + ": the file ends inside its header; copy or download it again");
     }
     const std::uint64_t size = std::uint64_t{big[0]} << 24 | big[1] << 16 | big[2] << 8 | big[3];
-    array.shape.push_back(static_cast<std::int64_t>(size));
+    shape.push_back(static_cast<std::int64_t>(size));
     if (size == 0) throw InputError(name + ": one of its dimensions is 0; expected at least one element");
     if (expected > kMostBytes / size) throw InputError(name + ": claims an impossible number of elements");
     expected *= size;
   }
+  return shape;
+}
+
+}  // namespace
+
+IdxLayout find_idx(const std::shared_ptr<RandomAccess>& file) {
+  const auto source = from_the_beginning(file);
+  IdxLayout layout;
+  layout.shape = read_shape(*source);
+  layout.offset = source->position();
+  const std::uint64_t expected = elements_of(layout.shape), found = file->size() - layout.offset;
+  if (found < expected) throw too_short(file->name(), expected, found);
+  if (found > expected) throw too_long(file->name(), expected);
+  return layout;
+}
+
+IdxArray read_idx(ByteSource& source) {
+  IdxArray array{read_shape(source), {}};
+  const std::uint64_t expected = elements_of(array.shape);
   constexpr std::uint64_t kStep = 1 << 20;
   while (array.bytes.size() < expected) {
     const std::size_t filled = array.bytes.size();
     array.bytes.resize(static_cast<std::size_t>(std::min(expected, filled + std::max<std::uint64_t>(kStep, filled))));
     const std::size_t count =
         read_fully(source, reinterpret_cast<char*>(array.bytes.data()) + filled, array.bytes.size() - filled);
-    if (filled + count < array.bytes.size()) {
-      throw InputError(name + ": the file ends too early: its header promises " + std::to_string(expected) +
-                       " elements, it holds " + std::to_string(filled + count) + "; copy or download it again");
-    }
+    if (filled + count < array.bytes.size()) throw too_short(source.name(), expected, filled + count);
   }
   char beyond = 0;
-  if (source.read(&beyond, 1) != 0) {
-    throw InputError(name + ": bytes behind the " + std::to_string(expected) + " elements its header promises");
-  }
+  if (source.read(&beyond, 1) != 0) throw too_long(source.name(), expected);
   return array;
 }
 

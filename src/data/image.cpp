@@ -37,20 +37,20 @@ std::size_t bytes_per_pixel(PixelType type) {
   return 4;
 }
 
-std::vector<float> Image::floats() const {
-  std::vector<float> values(static_cast<std::size_t>(channels * height * width));
+std::vector<float> to_floats(const ImageView& image) {
+  std::vector<float> values(static_cast<std::size_t>(image.channels * image.height * image.width));
   std::vector<float> observed(values.size());
-  copy_tile(*this, 0, 0, size(), values.data(), observed.data());
+  copy_tile(image, 0, 0, image.size(), values.data(), observed.data());
   return values;
 }
 
-void copy_tile(const Image& image, std::int64_t y, std::int64_t x, Size tile, float* values, float* observed) {
+void copy_tile(const ImageView& image, std::int64_t y, std::int64_t x, Size tile, float* values, float* observed) {
   const auto row_bytes = static_cast<std::size_t>(image.width) * bytes_per_pixel(image.type);
   const std::int64_t inside = std::clamp<std::int64_t>(image.width - x, 0, tile.width);
   for (std::int64_t c = 0; c < image.channels; ++c) {
     for (std::int64_t i = 0; i < tile.height; ++i) {
       const auto row = c * image.height + std::min(y + i, image.height - 1);
-      const std::uint8_t* bytes = image.bytes.data() + static_cast<std::size_t>(row) * row_bytes;
+      const std::uint8_t* bytes = image.bytes + static_cast<std::size_t>(row) * row_bytes;
       switch (image.type) {
         case PixelType::u8:
           copy_row<std::uint8_t>(bytes, x, image.width, tile.width, values);

@@ -31,6 +31,7 @@ void ImageOptions::fields(config::Fields& f) {
          "A folder of images, an MVTec root, a pattern with * ? **, a .txt list, one image, an IDX, NPY or NPZ file.");
   f.choice("channels", channels, kChannels, "What of an image's colours is used.");
   f.text("array", array, "The member of an NPZ file to read; empty takes the only stack of images.");
+  declare_cache(f);
   f.path("labels", labels, "An IDX file with one label an image; empty takes the one that belongs to MNIST's names.");
   f.scalars("normal", normal,
             "The label value or values that mean normal; training uses only images with one of them.");

@@ -283,6 +283,11 @@ class FileSource final : public ImageSource {
   std::string id(std::int64_t i) const override { return file(i).id; }
   std::string label(std::int64_t i) const override { return file(i).label; }
   bool has_labels() const override { return has_labels_; }
+  std::vector<fs::path> files() const override {
+    std::vector<fs::path> paths;
+    for (const auto& file : files_) paths.push_back(file.path);
+    return paths;
+  }
 
  protected:
   Image load_as_is(std::int64_t i) const override {
@@ -297,7 +302,7 @@ class FileSource final : public ImageSource {
   bool has_labels_ = false;
 };
 
-// A stack of equal images in memory; ids are the numbers in the file.
+// A stack of equal images; ids are the numbers in the file.
 class StackSource final : public ImageSource {
  public:
   StackSource(std::string name, NpyStack stack, std::vector<std::string> labels, const ImageOptions& options,
@@ -317,14 +322,21 @@ class StackSource final : public ImageSource {
     return labels_.empty() ? "" : labels_[static_cast<std::size_t>(number(i))];
   }
   bool has_labels() const override { return !labels_.empty(); }
+  std::vector<fs::path> files() const override { return {name_}; }
 
  protected:
   Image load_as_is(std::int64_t i) const override {
     Image image = blank(stack_.channels, {stack_.height, stack_.width}, stack_.type);
+    if (stack_.channels == 1) {
+      stack_.read(number(i), image.bytes.data());
+      return image;
+    }
     const std::size_t size = bytes_per_pixel(stack_.type);
     const auto channels = static_cast<std::size_t>(stack_.channels);
     const std::size_t pixels = image.bytes.size() / size / channels;
-    const std::uint8_t* from = stack_.bytes.data() + static_cast<std::size_t>(number(i)) * image.bytes.size();
+    Bytes mixed(image.bytes.size());
+    stack_.read(number(i), mixed.data());
+    const std::uint8_t* from = mixed.data();
     for (std::size_t p = 0; p < pixels; ++p) {
       for (std::size_t c = 0; c < channels; ++c, from += size) {
         std::memcpy(image.bytes.data() + (c * pixels + p) * size, from, size);
@@ -341,6 +353,15 @@ class StackSource final : public ImageSource {
   std::vector<std::string> labels_;
   std::vector<std::int64_t> chosen_;
 };
+
+// The file, when it begins with what decompression gives as its beginning; else null.
+std::shared_ptr<RandomAccess> uncompressed(const fs::path& path, const std::string& start) {
+  std::shared_ptr<RandomAccess> file = RandomAccess::open(path);
+  std::string bytes(start.size(), '\0');
+  if (file->size() < bytes.size()) return nullptr;
+  file->read_at(0, bytes.data(), bytes.size());
+  return bytes == start ? file : nullptr;
+}
 
 // MNIST's names: train-images-idx3-ubyte belongs to train-labels-idx1-ubyte.
 fs::path sibling_labels(const fs::path& images) {
@@ -369,24 +390,39 @@ std::vector<std::string> read_labels(const fs::path& path, std::int64_t images) 
   return labels;
 }
 
-std::unique_ptr<ImageSource> open_idx(const fs::path& path, std::unique_ptr<ByteSource> source,
-                                      const ImageOptions& options, Purpose purpose) {
-  IdxArray array = read_idx(*source);
-  if (array.shape.size() < 3) {
-    throw InputError(path.string() + ": an IDX file of " + std::to_string(array.shape.size()) +
-                     " dimensions, expected images, height and width" +
-                     (array.shape.size() == 1 ? "; these look like labels: set them as /data/labels" : ""));
+// `plain`: the file, when it is not compressed; then its pixels stay there.
+std::unique_ptr<ImageSource> open_idx(const fs::path& path, ByteSource& source,
+                                      const std::shared_ptr<RandomAccess>& plain, const ImageOptions& options,
+                                      Purpose purpose) {
+  NpyStack stack;
+  std::vector<std::int64_t> shape;
+  if (plain) {
+    IdxLayout layout = find_idx(plain);
+    shape = std::move(layout.shape);
+    stack.file = plain;
+    stack.offset = layout.offset;
+  } else {
+    IdxArray array = read_idx(source);
+    shape = std::move(array.shape);
+    stack.bytes = std::move(array.bytes);
   }
-  NpyStack stack{array.shape[0], array.shape[1],        array.shape[2], array.shape.size() == 4 ? array.shape[3] : 1,
-                 PixelType::u8,  std::move(array.bytes)};
+  if (shape.size() < 3) {
+    throw InputError(path.string() + ": an IDX file of " + std::to_string(shape.size()) +
+                     " dimensions, expected images, height and width" +
+                     (shape.size() == 1 ? "; these look like labels: set them as /data/labels" : ""));
+  }
+  stack.images = shape[0];
+  stack.height = shape[1];
+  stack.width = shape[2];
+  stack.channels = shape.size() == 4 ? shape[3] : 1;
   if (stack.channels > 64) {
     throw InputError(path.string() + ": images of " + std::to_string(stack.channels) +
                      " channels, expected at most 64, in the last dimension");
   }
   const fs::path labels = options.labels.empty() ? sibling_labels(path) : file_of(options.labels);
-  return std::make_unique<StackSource>(
-      path.string(), std::move(stack),
-      labels.empty() ? std::vector<std::string>() : read_labels(labels, array.shape[0]), options, purpose);
+  return std::make_unique<StackSource>(path.string(), std::move(stack),
+                                       labels.empty() ? std::vector<std::string>() : read_labels(labels, shape[0]),
+                                       options, purpose);
 }
 
 }  // namespace
@@ -406,11 +442,14 @@ std::unique_ptr<ImageSource> ImageSource::open(const fs::path& path, const Image
       return std::make_unique<StackSource>(path.string(), read_npz_stack(RandomAccess::open(path), options.array),
                                            std::vector<std::string>(), options, purpose);
     }
+    std::shared_ptr<RandomAccess> plain;
+    if (idx || npy) plain = uncompressed(path, start);
     source = with_prefix(std::move(start), std::move(source));
-    if (idx) return open_idx(path, std::move(source), options, purpose);
+    if (idx) return open_idx(path, *source, plain, options, purpose);
     if (npy) {
-      return std::make_unique<StackSource>(path.string(), read_npy_stack(std::move(source)), std::vector<std::string>(),
-                                           options, purpose);
+      return std::make_unique<StackSource>(path.string(),
+                                           plain ? open_npy_stack(plain) : read_npy_stack(std::move(source)),
+                                           std::vector<std::string>(), options, purpose);
     }
   }
   return std::make_unique<FileSource>(path, options, purpose);

@@ -39,7 +39,8 @@ struct ImageOptions : DataOptions {
 };
 
 // Images by number, 0 to size() - 1. What they mean is told by content (IDX and NPY files, also compressed, and NPZ
-// archives) or by list_image_files(). Files are decoded when they are loaded, IDX and NPY when they are opened.
+// archives) or by list_image_files(). Files are decoded when they are loaded. Of IDX and NPY files the image is read
+// then, too; the pixels of compressed ones, of NPZ archives and of NPY types that must be converted are held in memory.
 class ImageSource {
  public:
   // InputError when nothing is found or a whole file of images is malformed, UsageError for options that do not fit.
@@ -52,6 +53,7 @@ class ImageSource {
   virtual std::string id(std::int64_t i) const = 0;     // relative path with "/", or the 0-based number in the stack
   virtual std::string label(std::int64_t i) const = 0;  // "" when it has none
   virtual bool has_labels() const = 0;
+  virtual std::vector<std::filesystem::path> files() const = 0;  // that hold the pixels: one an image, or one for all
 
   // Full size, with `channels` channels: 3 from 1 repeats gray, 1 from 3 weighs red, green, blue by 0.299, 0.587,
   // 0.114; 0 keeps what is there, without alpha. An unreadable file is an InputError that names it; the caller decides

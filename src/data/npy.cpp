@@ -504,7 +504,8 @@ class StackReader {
  public:
   explicit StackReader(std::unique_ptr<ByteSource> source) : source_(std::move(source)) {}
 
-  NpyStack read() {
+  // `file`: where the source's bytes can be read anywhere; null when they cannot.
+  NpyStack read(const std::shared_ptr<RandomAccess>& file) {
     const Header header = read_header(*source_);
     const std::string& name = source_->name();
     const auto kind = header.type.size() == 3 ? header.type.substr(1) : std::string();
@@ -538,7 +539,14 @@ class StackReader {
     stack.width = static_cast<std::int64_t>(header.shape[2]);
     stack.channels = static_cast<std::int64_t>(channels);
     stack.type = kind == "u2" ? PixelType::u16 : kind[0] == 'f' ? PixelType::f32 : PixelType::u8;
-    convert(*type, kind, elements, stack);
+    const bool native = header.type.front() == (std::endian::native == std::endian::little ? '<' : '>');
+    if (file && (kind == "u1" || ((native || header.type.front() == '=') && (kind == "u2" || kind == "f4")))) {
+      stack.file = file;
+      stack.offset = header.bytes;
+      check_in_place(stack, elements);
+    } else {
+      convert(*type, kind, elements, stack);
+    }
     return stack;
   }
 
@@ -554,16 +562,43 @@ class StackReader {
       const std::uint64_t count = std::min(in_piece, elements - done);
       const std::size_t bytes = static_cast<std::size_t>(count) * type.size;
       if (read_fully(*source_, piece.data(), bytes) != bytes) {
-        throw InputError(source_->name() + ": the file ends too early: expected " + std::to_string(elements) +
-                         " elements behind the header; copy or write it again");
+        throw too_short(elements);
       }
       for (std::uint64_t i = 0; i < count; ++i) append(type, kind, piece.data() + i * type.size, done + i, stack);
       done += count;
     }
     char beyond = 0;
-    if (source_->read(&beyond, 1) != 0) {
-      throw InputError(source_->name() + ": bytes behind the array's end; write one array a file, or several as NPZ");
+    if (source_->read(&beyond, 1) != 0) throw too_long();
+  }
+
+  void check_in_place(const NpyStack& stack, std::uint64_t elements) {
+    const std::uint64_t expected = elements * bytes_per_pixel(stack.type), found = stack.file->size() - stack.offset;
+    if (found < expected) throw too_short(elements);
+    if (found > expected) throw too_long();
+    if (stack.type != PixelType::f32) return;
+    std::vector<float> piece(kBlock / sizeof(float));
+    for (std::uint64_t done = 0; done < elements;) {
+      const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), elements - done));
+      stack.file->read_at(stack.offset + done * sizeof(float), reinterpret_cast<char*>(piece.data()),
+                          count * sizeof(float));
+      for (std::size_t i = 0; i < count; ++i) {
+        if (!std::isfinite(piece[i])) throw not_finite(piece[i], done + i, stack);
+      }
+      done += count;
     }
+  }
+
+  InputError too_short(std::uint64_t elements) const {
+    return InputError(source_->name() + ": the file ends too early: expected " + std::to_string(elements) +
+                      " elements behind the header; copy or write it again");
+  }
+  InputError too_long() const {
+    return InputError(source_->name() + ": bytes behind the array's end; write one array a file, or several as NPZ");
+  }
+  InputError not_finite(double value, std::uint64_t element, const NpyStack& stack) const {
+    const auto per_image = static_cast<std::uint64_t>(stack.height * stack.width * stack.channels);
+    return InputError(source_->name() + ": image " + std::to_string(element / per_image) + " holds " +
+                      number_text(value) + "; expected finite pixels");
   }
 
   void append(const ElementType& type, const std::string& kind, const char* bytes, std::uint64_t element,
@@ -576,9 +611,7 @@ class StackReader {
     } else if (std::isfinite(value)) {
       push(static_cast<float>(value), stack.bytes);
     } else {
-      const auto per_image = static_cast<std::uint64_t>(stack.height * stack.width * stack.channels);
-      throw InputError(source_->name() + ": image " + std::to_string(element / per_image) + " holds " +
-                       number_text(value) + "; expected finite pixels");
+      throw not_finite(value, element, stack);
     }
   }
 
@@ -613,7 +646,16 @@ std::unique_ptr<RowSource> open_npz(std::unique_ptr<RandomAccess> opened, const 
   return open_npy(open_array(std::move(opened), array, kTable));
 }
 
-NpyStack read_npy_stack(std::unique_ptr<ByteSource> source) { return StackReader(std::move(source)).read(); }
+NpyStack read_npy_stack(std::unique_ptr<ByteSource> source) { return StackReader(std::move(source)).read(nullptr); }
+
+NpyStack open_npy_stack(std::shared_ptr<RandomAccess> file) { return StackReader(from_the_beginning(file)).read(file); }
+
+void NpyStack::read(std::int64_t image, std::uint8_t* to) const {
+  const std::size_t size = image_bytes();
+  const auto from = static_cast<std::uint64_t>(image) * size;
+  if (file) return file->read_at(offset + from, reinterpret_cast<char*>(to), size);
+  std::memcpy(to, bytes.data() + from, size);
+}
 
 NpyStack read_npz_stack(std::unique_ptr<RandomAccess> opened, const std::string& array) {
   return read_npy_stack(open_array(std::move(opened), array, kStack));

@@ -9,6 +9,13 @@ class DataOptions : public config::Section {
  public:
   config::Path path;
   config::Path cache;  // a folder where the prepared data are kept, or empty: in memory. Changes no result.
+
+ protected:
+  void declare_cache(config::Fields& f) {
+    f.path("cache", cache,
+           "A folder where the prepared table or images are kept as a file that is mapped instead of held in memory, "
+           "for data larger than it; empty keeps them in memory; no result depends on it.");
+  }
 };
 
 // Which of the selected samples are kept out of fitting (scalers, levels, weights) to judge it.

@@ -297,6 +297,25 @@ class FileAccess final : public RandomAccess {
   std::uint64_t size_ = 0;
 };
 
+class SequentialSource final : public ByteSource {
+ public:
+  explicit SequentialSource(std::shared_ptr<RandomAccess> file) : file_(std::move(file)) {}
+  std::size_t read(char* buffer, std::size_t capacity) override {
+    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(capacity, file_->size() - at_));
+    file_->read_at(at_, buffer, count);
+    at_ += count;
+    return count;
+  }
+  bool ready() override { return true; }
+  const std::string& name() const override { return file_->name(); }
+  std::uint64_t position() const override { return at_; }
+  std::uint64_t size() const override { return file_->size(); }
+
+ private:
+  std::shared_ptr<RandomAccess> file_;
+  std::uint64_t at_ = 0;
+};
+
 bool begins_with(const std::string& bytes, std::string_view magic) {
   return bytes.compare(0, magic.size(), magic) == 0;
 }
@@ -334,6 +353,10 @@ std::unique_ptr<ByteSource> ByteSource::open(const std::filesystem::path& path) 
   if (gzip) return std::make_unique<GzipSource>(std::move(source));
   if (zstd) return std::make_unique<ZstdSource>(std::move(source));
   return source;
+}
+
+std::unique_ptr<ByteSource> from_the_beginning(std::shared_ptr<RandomAccess> file) {
+  return std::make_unique<SequentialSource>(std::move(file));
 }
 
 std::unique_ptr<RandomAccess> RandomAccess::open(const std::filesystem::path& path) {

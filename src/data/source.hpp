@@ -51,4 +51,7 @@ class RandomAccess {
   virtual void read_at(std::uint64_t offset, char* buffer, std::size_t count) = 0;
 };
 
+// All its bytes, as they are.
+std::unique_ptr<ByteSource> from_the_beginning(std::shared_ptr<RandomAccess> file);
+
 }  // namespace ae::data

@@ -1,12 +1,8 @@
 // A training table in network units in a file of its own, mapped instead of held: for tables larger than memory.
 //
-// One file a table, FOLDER/<key>.aecache, where the key is the SHA-256 of the data file's bytes and of everything that
-// decides what becomes of them (columns, roles, missing texts, scaling, selected and held-out rows, the file's name).
-// It appears whole or not at all and never changes, so that runs at the same time may share or make it.
-//
-// Layout, little-endian: 256 bytes of header (magic, version, key, counts, SHA-256 over header and all that follows);
-// values, then observed, of the training rows, then of the held-out rows, as float32; row numbers as int64 (of both);
-// a JSON text with the schema and with what was said about the table when it was read.
+// The key covers the data file's bytes and everything that decides what becomes of them (columns, roles, missing texts,
+// scaling, selected and held-out rows, the file's name). Sections: values, then observed, of the training rows, then of
+// the held-out rows, as float32; row numbers as int64 (of both). The description is the schema. See cache_file.hpp.
 #pragma once
 
 #include <cstdint>

@@ -37,9 +37,7 @@ void TableOptions::fields(config::Fields& f) {
   f.text("delimiter", delimiter, "The character between cells of a text table; empty finds it out.");
   f.choice("header", header, kHeaders, "Whether the first line of a text table names the columns.");
   f.text("array", array, "The member of an NPZ file to read; empty takes the only two-dimensional one.");
-  f.path("cache", cache,
-         "A folder where the prepared table is kept as a file that is mapped instead of held in memory, for tables "
-         "larger than it; empty keeps the table in memory; no result depends on it.");
+  declare_cache(f);
   f.path("rows", rows, "A file with one 0-based row number a line; only these rows are used.");
   f.text("label", label, "The column with the known class of each row; it is passed through, never learned from.");
   f.scalars("normal", normal, "The label value or values that mean normal; only rows with one of them are used.");

@@ -54,7 +54,7 @@ cv::Mat bgr8(const float* values, std::int64_t channels, std::int64_t height, st
   return picture;
 }
 cv::Mat bgr8(const data::Image& image) {
-  return bgr8(image.floats().data(), image.channels, image.height, image.width);
+  return bgr8(data::to_floats(image).data(), image.channels, image.height, image.width);
 }
 cv::Mat bgr8(const at::Tensor& image) {
   const auto dense = image.to(torch::kFloat32).contiguous();

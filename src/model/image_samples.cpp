@@ -10,12 +10,11 @@ namespace ae::model {
 ImageSamples::ImageSamples(const data::Geometry& geometry, const data::AugmentOptions& augment)
     : geometry_(geometry), augment_(augment) {}
 
-void ImageSamples::add(data::Image image, data::Size original) {
+void ImageSamples::add(const data::ImageView& image, std::shared_ptr<const void> owner, data::Size original) {
   for (const auto& placement : geometry_.tiles(image.size())) {
     tiles_.push_back({images_.size(), placement.y, placement.x});
   }
-  images_.push_back(std::move(image));
-  originals_.push_back(original == data::Size{} ? images_.back().size() : original);
+  images_.push_back({image, original, std::move(owner)});
 }
 
 Batch ImageSamples::gather(const std::vector<Tile>& tiles) const {
@@ -27,7 +26,7 @@ Batch ImageSamples::gather(const std::vector<Tile>& tiles) const {
   float* values = batch.values.data_ptr<float>();
   float* observed = batch.observed.data_ptr<float>();
   for (const Tile& tile : tiles) {
-    data::copy_tile(images_[tile.image], tile.y, tile.x, {geometry_.height, geometry_.width}, values, observed);
+    data::copy_tile(images_[tile.image].pixels, tile.y, tile.x, {geometry_.height, geometry_.width}, values, observed);
     values += stride;
     observed += stride;
   }
@@ -40,7 +39,7 @@ Batch ImageSamples::range(std::int64_t begin, std::int64_t end) const {
 
 // dy and dx in [0, 1): where between -shift and +shift.
 ImageSamples::Tile ImageSamples::shifted(const Tile& tile, double dy, double dx) const {
-  const data::Image& image = images_[tile.image];
+  const data::ImageView& image = images_[tile.image].pixels;
   const auto moved = [&](std::int64_t begin, double share, std::int64_t length, std::int64_t size) {
     const auto by = static_cast<std::int64_t>(share * static_cast<double>(2 * augment_.shift + 1)) - augment_.shift;
     return std::clamp<std::int64_t>(begin + by, 0, std::max<std::int64_t>(length - size, 0));

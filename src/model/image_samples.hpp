@@ -1,8 +1,9 @@
-// The tiles of images in memory: a training set. Pixels stay in their file's numbers (8, 16 or 32 bit) until a batch
-// asks for them.
+// The tiles of images: a training set. Pixels stay where they are, in memory or in a mapped file, and in their file's
+// numbers (8, 16 or 32 bit) until a batch asks for them.
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "data/images.hpp"
@@ -14,8 +15,8 @@ class ImageSamples final : public Samples {
  public:
   ImageSamples(const data::Geometry& geometry, const data::AugmentOptions& augment);
   // `image` at its network size, with the geometry's channels; without tiles it must have the geometry's height and
-  // width. `original`: its size before resizing; {} when it was not resized.
-  void add(data::Image image, data::Size original = {});
+  // width. `owner` keeps its pixels. `original`: its size before resizing.
+  void add(const data::ImageView& image, std::shared_ptr<const void> owner, data::Size original);
 
   std::int64_t size() const override { return static_cast<std::int64_t>(tiles_.size()); }
   // Tile by tile, image after image. Where a tile reaches beyond its image nothing is observed, and the values repeat
@@ -26,10 +27,15 @@ class ImageSamples final : public Samples {
 
   const data::Geometry& geometry() const { return geometry_; }
   std::int64_t images() const { return static_cast<std::int64_t>(images_.size()); }
-  const data::Image& image(std::int64_t i) const { return images_.at(static_cast<std::size_t>(i)); }
-  data::Size original(std::int64_t i) const { return originals_.at(static_cast<std::size_t>(i)); }
+  const data::ImageView& image(std::int64_t i) const { return images_.at(static_cast<std::size_t>(i)).pixels; }
+  data::Size original(std::int64_t i) const { return images_.at(static_cast<std::size_t>(i)).original; }
 
  private:
+  struct Placed {
+    data::ImageView pixels;
+    data::Size original;
+    std::shared_ptr<const void> owner;
+  };
   struct Tile {
     std::size_t image;
     std::int64_t y;
@@ -40,8 +46,7 @@ class ImageSamples final : public Samples {
 
   data::Geometry geometry_;
   data::AugmentOptions augment_;
-  std::vector<data::Image> images_;
-  std::vector<data::Size> originals_;
+  std::vector<Placed> images_;
   std::vector<Tile> tiles_;
 };
 

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <deque>
 #include <limits>
 #include <opencv2/core.hpp>
 #include <opencv2/core/utility.hpp>
@@ -52,7 +53,7 @@ constexpr std::int64_t kBatchPixels = 1 << 21;
 constexpr double kPriorImages = 10;
 // Images that get synthetic defects to choose a kind: both classes then fix an AUROC to about two points.
 constexpr std::int64_t kTrialImages = 256;
-constexpr std::int64_t kCachedFloats = std::int64_t{1} << 26;
+constexpr std::int64_t kKeptFloats = std::int64_t{1} << 26;
 
 // Tails of the good pixels' distribution that are kept: 1, 10^(-1/32), ... 10^-6, and 0.
 constexpr int kTailSteps = 6 * 32;
@@ -150,8 +151,8 @@ at::Tensor plane_of(const Arrays& arrays, const std::string& name) {
 
 }  // namespace
 
-at::Tensor to_tensor(const data::Image& image) {
-  const auto values = image.floats();
+at::Tensor to_tensor(const data::ImageView& image) {
+  const auto values = data::to_floats(image);
   return torch::from_blob(const_cast<float*>(values.data()), {image.channels, image.height, image.width},
                           torch::kFloat32)
       .clone();
@@ -402,11 +403,12 @@ struct Pair {
   at::Tensor reconstruction;
 };
 
-// Images with their reconstructions, several times over; the answers are kept while they are small.
+// Images with their reconstructions, several times over; they are kept when all of them have at most so many floats.
 class Pairs {
  public:
-  Pairs(const Reconstructor& reconstruct, std::int64_t count, std::function<at::Tensor(std::int64_t)> load)
-      : reconstruct_(reconstruct), count_(count), load_(std::move(load)) {}
+  Pairs(const Reconstructor& reconstruct, std::int64_t count, std::function<at::Tensor(std::int64_t)> load,
+        std::int64_t most_kept)
+      : reconstruct_(reconstruct), count_(count), load_(std::move(load)), most_kept_(most_kept) {}
   void for_each(const std::function<void(std::int64_t, const Pair&)>& visit) {
     if (!kept_.empty()) {
       for (std::size_t i = 0; i < kept_.size(); ++i) visit(static_cast<std::int64_t>(i), kept_[i]);
@@ -414,6 +416,7 @@ class Pairs {
     }
     std::vector<Pair> keep;
     std::int64_t floats = 0;
+    bool keeps = true;
     std::vector<at::Tensor> images;
     std::int64_t pixels = 0, first = 0;
     const auto flush = [&] {
@@ -422,8 +425,14 @@ class Pairs {
       for (std::size_t i = 0; i < images.size(); ++i) {
         const Pair pair{images[i], answers[i]};
         visit(first + static_cast<std::int64_t>(i), pair);
+        // Images mostly have one size: the first one tells that all are too many, before any memory is spent on them.
         floats += 2 * pair.image.numel();
-        if (floats <= kCachedFloats) keep.push_back(pair);
+        keeps = keeps && floats <= most_kept_ && (first > 0 || i > 0 || count_ <= most_kept_ / floats);
+        if (keeps) {
+          keep.push_back(pair);
+        } else {
+          keep.clear();
+        }
       }
       first += static_cast<std::int64_t>(images.size());
       images.clear();
@@ -435,13 +444,14 @@ class Pairs {
       if (pixels >= kBatchPixels) flush();
     }
     if (!images.empty()) flush();
-    if (floats <= kCachedFloats) kept_ = std::move(keep);
+    kept_ = std::move(keep);
   }
 
  private:
   const Reconstructor& reconstruct_;
   std::int64_t count_;
   std::function<at::Tensor(std::int64_t)> load_;
+  std::int64_t most_kept_;
   std::vector<Pair> kept_;
 };
 
@@ -473,7 +483,7 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
   };
   std::vector<Candidate> all;
   for (const auto candidate : candidates) all.push_back({candidate, {}, {}});
-  Pairs good(reconstruct, images.count, images.load);
+  Pairs good(reconstruct, images.count, images.load, kKeptFloats);
   // Levels first: fused and relative errors are told in them.
   std::array<bool, 3> wanted{};
   const auto want = [&](Kind which) { wanted[static_cast<std::size_t>(which)] = true; };
@@ -520,11 +530,13 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
     const std::int64_t count = std::min(kTrialImages, images.count);
     // Evenly over the held-out images: their order has a meaning.
     const auto chosen = [&](std::int64_t t) { return t * images.count / count; };
-    std::vector<SyntheticImage> damaged;
-    Pairs bad(reconstruct, count, [&](std::int64_t t) {
-      damaged.push_back(images.damaged(images.load(chosen(t)), chosen(t)));
-      return damaged.back().image;
-    });
+    std::deque<at::Tensor> masks;  // of the images that wait for their reconstruction
+    const auto damage = [&](std::int64_t t) {
+      const auto damaged = images.damaged(images.load(chosen(t)), chosen(t));
+      masks.push_back(damaged.mask);
+      return damaged.image;
+    };
+    Pairs bad(reconstruct, count, damage, 0);
     struct Trial {
       std::vector<double> good, bad;
       stats::ValueHistogram good_pixels, bad_pixels;
@@ -542,8 +554,9 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
         trials[c].good_pixels.add(values_of(normalized(pixel, without(all[c].pixel, pixel))));
       }
     });
-    bad.for_each([&](std::int64_t t, const Pair& pair) {
-      const auto mask = damaged[static_cast<std::size_t>(t)].mask;
+    bad.for_each([&](std::int64_t, const Pair& pair) {
+      const auto mask = masks.front();
+      masks.pop_front();
       if (mask.max().item<float>() <= 0) return;
       for (std::size_t c = 0; c < all.size(); ++c) {
         const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);

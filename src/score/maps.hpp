@@ -30,7 +30,7 @@
 
 namespace ae::score {
 
-at::Tensor to_tensor(const data::Image& image);  // [channels, height, width]
+at::Tensor to_tensor(const data::ImageView& image);  // [channels, height, width]
 
 // The network's answer to whole images. References must outlive it.
 class Reconstructor {

@@ -8,6 +8,7 @@
 #include "base/files.hpp"
 #include "base/random.hpp"
 #include "base/signals.hpp"
+#include "data/image_cache.hpp"
 #include "data/images.hpp"
 #include "data/row_selection.hpp"
 #include "data/table_cache.hpp"
@@ -26,52 +27,54 @@ constexpr std::array<config::Entry<data::DataOptions>, 2> kDataKinds{{
     {"images", "Images: PNG, JPEG, BMP and TIFF files, IDX, NPY and NPZ stacks.", make<data::ImageOptions>},
 }};
 
+void check_rotation(const data::ImageOptions& options, const data::Geometry& geometry) {
+  if (!options.augment.rotate || geometry.height == geometry.width) return;
+  throw UsageError("/data/augment/rotate: needs square samples, these are " +
+                   data::size_text({geometry.height, geometry.width}) +
+                   "; set /data/tile/size, or /data/resize/height and width to the same number");
+}
+
+std::vector<bool> choose_held_out(std::int64_t count, data::HoldOut hold_out) {
+  const auto wanted = std::llround(hold_out.fraction * static_cast<double>(count));
+  const auto held = std::clamp<std::int64_t>(wanted, 0, count - 1);
+  const auto order = permutation(count, Random(stream_key(hold_out.seed, "held-out images")));
+  std::vector<bool> chosen(static_cast<std::size_t>(count), false);
+  for (std::int64_t i = 0; i < held; ++i) chosen[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = true;
+  return chosen;
+}
+
+// Decodes the images of a source, one after another.
 class ImageLoader {
  public:
-  ImageLoader(const data::ImageOptions& options, Reporter& reporter, data::HoldOut hold_out)
+  ImageLoader(const data::ImageOptions& options, const data::ImageSource& source, data::HoldOut hold_out,
+              data::ImageTaker& taker, Reporter& reporter)
       : options_(options),
-        reporter_(reporter),
-        source_(data::ImageSource::open(data::file_of(options.path), options, data::Purpose::training)),
-        held_out_(choose_held_out(source_->size(), hold_out)) {}
+        source_(source),
+        held_out_(choose_held_out(source.size(), hold_out)),
+        taker_(taker),
+        reporter_(reporter) {}
 
-  Dataset load() {
-    for (std::int64_t i = 0; i < source_->size(); ++i) {
+  data::ImageSummary load() {
+    for (std::int64_t i = 0; i < source_.size(); ++i) {
       throw_if_stopped("reading images");
       read(i);
-      reporter_.progress("images", static_cast<std::uint64_t>(i + 1), static_cast<std::uint64_t>(source_->size()));
+      reporter_.progress("images", static_cast<std::uint64_t>(i + 1), static_cast<std::uint64_t>(source_.size()));
     }
     reporter_.progress_done();
-    if (!training_ || training_->size() == 0) {
-      throw InputError(options_.path.written + ": no readable image is left to train on");
-    }
+    if (training_ == 0) throw InputError(options_.path.written + ": no readable image is left to train on");
     if (smaller_ > 0) {
-      reporter_.info(std::to_string(smaller_) + " of " + std::to_string(source_->size()) +
+      reporter_.info(std::to_string(smaller_) + " of " + std::to_string(source_.size()) +
                      " images are smaller than a tile; what a tile has beyond them counts for nothing");
     }
-    return {model::image_domain(geometry_),
-            std::move(training_),
-            std::move(held_out_samples_),
-            {},
-            std::make_optional<data::Geometry>(geometry_),
-            {},
-            hash_.hex()};
+    return {geometry_, hash_.hex()};
   }
 
  private:
-  static std::vector<bool> choose_held_out(std::int64_t count, data::HoldOut hold_out) {
-    const auto wanted = std::llround(hold_out.fraction * static_cast<double>(count));
-    const auto held = std::clamp<std::int64_t>(wanted, 0, count - 1);
-    const auto order = permutation(count, Random(stream_key(hold_out.seed, "held-out images")));
-    std::vector<bool> chosen(static_cast<std::size_t>(count), false);
-    for (std::int64_t i = 0; i < held; ++i) chosen[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = true;
-    return chosen;
-  }
-
   void read(std::int64_t i) {
     data::Image image;
     try {
-      image = source_->load(i, training_ ? geometry_.channels : 0);
-      if (!training_) image = begin_with(i, std::move(image));
+      image = source_.load(i, begun_ ? geometry_.channels : 0);
+      if (!begun_) image = begin_with(i, std::move(image));
     } catch (const InputError& error) {
       if (!options_.skips_unreadable()) throw;
       reporter_.warning("left out: " + error.lines().front());
@@ -81,14 +84,16 @@ class ImageLoader {
     image = data::resized(image, geometry_);
     const auto tile = geometry_.tile_size(image.size());
     if (!geometry_.tiled() && (tile.height != geometry_.height || tile.width != geometry_.width)) {
-      throw InputError(source_->id(i) + ": is " + data::size_text(image.size()) + " pixels, the first image is " +
+      throw InputError(source_.id(i) + ": is " + data::size_text(image.size()) + " pixels, the first image is " +
                        data::size_text({geometry_.height, geometry_.width}) +
                        "; set /data/tile/size to cut images into tiles, or /data/resize/height and width");
     }
     if (image.height < tile.height || image.width < tile.width) ++smaller_;
-    hash_.update(source_->id(i) + '\0' + data::size_text(image.size()) + '\0');
+    hash_.update(source_.id(i) + '\0' + data::size_text(image.size()) + '\0');
     hash_.update({reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size()});
-    (held_out_[static_cast<std::size_t>(i)] ? held_out_samples_ : training_)->add(std::move(image), original);
+    const bool held_out = held_out_[static_cast<std::size_t>(i)];
+    if (!held_out) ++training_;
+    taker_.take(std::move(image), original, held_out);
   }
 
   // The first readable image decides what is left open: channels and, without tiles, the size.
@@ -96,29 +101,44 @@ class ImageLoader {
     geometry_.resize = options_.resize;
     geometry_.tile = options_.tile;
     geometry_.channels = data::channels_of(options_, image);
-    if (geometry_.channels != image.channels) image = source_->load(i, geometry_.channels);
+    if (geometry_.channels != image.channels) image = source_.load(i, geometry_.channels);
     const auto sample = geometry_.tile_size(geometry_.network_size(image.size()));
     geometry_.height = sample.height;
     geometry_.width = sample.width;
-    if (options_.augment.rotate && sample.height != sample.width) {
-      throw UsageError("/data/augment/rotate: needs square samples, these are " + data::size_text(sample) +
-                       "; set /data/tile/size, or /data/resize/height and width to the same number");
-    }
-    training_ = std::make_unique<model::ImageSamples>(geometry_, options_.augment);
-    held_out_samples_ = std::make_unique<model::ImageSamples>(geometry_, options_.augment);
+    check_rotation(options_, geometry_);
+    begun_ = true;
     return image;
   }
 
   const data::ImageOptions& options_;
-  Reporter& reporter_;
-  std::unique_ptr<data::ImageSource> source_;
+  const data::ImageSource& source_;
   std::vector<bool> held_out_;
+  data::ImageTaker& taker_;
+  Reporter& reporter_;
+  bool begun_ = false;  // the geometry is known
   data::Geometry geometry_;
-  std::unique_ptr<model::ImageSamples> training_;  // from the first readable image on
-  std::unique_ptr<model::ImageSamples> held_out_samples_;
+  std::int64_t training_ = 0;
   std::int64_t smaller_ = 0;
   Sha256 hash_;
 };
+
+Dataset load_images(const data::ImageOptions& options, Reporter& reporter, data::HoldOut hold_out) {
+  const auto source = data::ImageSource::open(data::file_of(options.path), options, data::Purpose::training);
+  const auto prepare = [&](data::ImageTaker& taker, Reporter& to) {
+    return ImageLoader(options, *source, hold_out, taker, to).load();
+  };
+  const auto prepared = options.cache.empty() ? data::hold_images(reporter, prepare)
+                                              : data::open_cached_images(options, *source, hold_out, reporter, prepare);
+  const data::Geometry& geometry = prepared.summary.geometry;
+  check_rotation(options, geometry);
+  auto training = std::make_unique<model::ImageSamples>(geometry, options.augment);
+  auto held_out = std::make_unique<model::ImageSamples>(geometry, options.augment);
+  for (const auto& image : prepared.images) {
+    (image.held_out ? held_out : training)->add(image.pixels, image.owner, image.original);
+  }
+  return {model::image_domain(geometry), std::move(training), std::move(held_out), {}, geometry, {},
+          prepared.summary.data_sha256};
+}
 
 void check_enough(const data::TableOptions& options, std::int64_t training, std::int64_t held_out) {
   if (training >= 2) return;
@@ -151,7 +171,7 @@ std::span<const config::Entry<data::DataOptions>> data_kinds() { return kDataKin
 
 Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data::HoldOut hold_out) {
   if (const auto* images = dynamic_cast<const data::ImageOptions*>(&options)) {
-    return ImageLoader(*images, reporter, hold_out).load();
+    return load_images(*images, reporter, hold_out);
   }
   const auto& table_options = dynamic_cast<const data::TableOptions&>(options);
   if (!table_options.cache.empty()) return cached(table_options, reporter, hold_out);

@@ -149,10 +149,13 @@ std::string training_summary(const std::vector<EpochRecord>& history, const Data
   return summary.dump();
 }
 
-void check_targets(const loss::Composition& loss, const model::Samples& samples) {
-  constexpr std::int64_t kAtOnce = 256;
-  for (std::int64_t begin = 0; begin < samples.size(); begin += kAtOnce) {
-    loss.check_targets(samples.range(begin, std::min(begin + kAtOnce, samples.size())));
+void check_targets(const loss::Composition& loss, const model::Domain& domain, const model::Samples& samples) {
+  constexpr std::int64_t kMostSamples = 256, kMostValues = 1 << 20;
+  auto values = static_cast<std::int64_t>(domain.elements.size());
+  for (const auto side : domain.grid) values *= side;
+  const std::int64_t at_once = std::clamp<std::int64_t>(kMostValues / values, 1, kMostSamples);
+  for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    loss.check_targets(samples.range(begin, std::min(begin + at_once, samples.size())));
   }
 }
 
@@ -202,7 +205,7 @@ void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
   const bool observed_matters = training.has_missing() || config.training.masks_cells();
   loss::Autoencoder autoencoder(*config.model, config.loss.terms, data.domain, observed_matters, seed);
   config.training.check(data.domain);
-  check_targets(autoencoder.loss(), training);
+  check_targets(autoencoder.loss(), data.domain, training);
   const double weights = static_cast<double>(autoencoder.network().parameter_count());
   // A step is a forward pass and about twice as much for the gradients.
   double step_operations =

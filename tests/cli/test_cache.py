@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import signal
+import struct
 import subprocess
 
 import pytest
@@ -37,6 +38,52 @@ def config(tmp_path):
     })
 
 
+def write_bmp(path, width, height, pixels):
+    """24 bits a pixel, bottom row first; `pixels` may be shorter than the image: then the rest is black."""
+    stride = (3 * width + 3) // 4 * 4
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with open(path, "wb") as file:
+        file.write(b"BM" + struct.pack("<IHHI", 54 + stride * height, 0, 0, 54))
+        file.write(struct.pack("<IiiHHIIiiII", 40, width, height, 1, 24, 0, 0, 2835, 2835, 0, 0))
+        file.write(pixels)
+        file.truncate(54 + stride * height)
+
+
+def write_images(folder, count, seed=1, width=40, height=32):
+    chance = random.Random(seed)
+    for i in range(count):
+        base = chance.randrange(40, 200)
+        write_bmp(folder / f"{i:04}.bmp", width, height,
+                  bytes(base + chance.randrange(16) for _ in range(3 * width * height)))
+
+
+@pytest.fixture
+def image_config(tmp_path):
+    write_images(tmp_path / "set", 24)
+    (tmp_path / "set" / "broken.bmp").write_bytes(b"no image")
+    write_bmp(tmp_path / "set" / "small.bmp", 12, 40, b"")
+    return write_config(tmp_path / "images.json", {
+        "data": {"type": "images", "path": "set", "unreadable": "skip", "tile": {"size": 16},
+                 "augment": {"flip_horizontal": True, "shift": 2}},
+        "model": {"type": "conv", "width": 2, "levels": 1, "code": 2},
+        "training": {"epochs": 3, "batch_size": 8, "trim": 0.1},
+        "score": {"type": "map", "kind": "auto", "normalize": "global"},
+    })
+
+
+@pytest.fixture
+def learns(bin_folder, tmp_path):
+    """learns(megabytes, config, settings...): whether a run ends well with so much private memory."""
+
+    def within(megabytes, config, *settings):
+        limit = megabytes << 20
+        return subprocess.run([bin_folder / "ae-train", config, "--out", "run", "-q", "--force", "--threads", "1", *settings],
+                              cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
+                              capture_output=True, timeout=120).returncode == 0
+
+    return within
+
+
 def files(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -59,8 +106,10 @@ def test_the_model_is_the_same_to_the_byte(run, tmp_path, config, changes):
 
 
 @pytest.mark.parametrize("first, then", [(CACHE, CACHE), (CACHE, []), ([], CACHE)], ids=["both", "first", "then"])
-def test_an_interrupted_run_goes_on_with_or_without_it(bin_folder, run, tmp_path, config, first, then):
-    long = ["--set", "/training/epochs=400", "--set", "/training/engine=autograd", "--set",
+@pytest.mark.parametrize("kind", ["table", "images"])
+def test_an_interrupted_run_goes_on_with_or_without_it(bin_folder, run, tmp_path, request, kind, first, then):
+    config = request.getfixturevalue("config" if kind == "table" else "image_config")
+    long = ["--set", f"/training/epochs={400 if kind == 'table' else 20}", "--set", "/training/engine=autograd", "--set",
             "/training/checkpoint/seconds=0.02"]
     assert run("ae-train", config, "--out", "whole", "-q", *long).code == 0
     process = subprocess.Popen([bin_folder / "ae-train", config, "--out", "run", "-q", *long, *first], cwd=tmp_path)
@@ -104,6 +153,82 @@ def test_runs_at_the_same_time_may_make_it_together(bin_folder, run, tmp_path, c
     assert len(files(tmp_path / "cache")) == 1
 
 
+def test_a_model_of_images_is_the_same_to_the_byte(run, tmp_path, image_config):
+    plain = run("ae-train", image_config, "--out", "plain")
+    assert plain.code == 0 and "left out" in plain.stderr and "1 of 26 images are smaller" in plain.stderr
+    for out in ("made", "found"):
+        cached = run("ae-train", image_config, "--out", out, *CACHE)
+        assert (cached.code, cached.stderr.replace(f"{out}/", "plain/")) == (0, plain.stderr)
+        assert (tmp_path / out / "model.safetensors").read_bytes() == (
+            tmp_path / "plain/model.safetensors").read_bytes()
+        manifests = [json.loads((tmp_path / name / "run.json").read_text()) for name in (out, "plain")]
+        assert manifests[0]["data_sha256"] == manifests[1]["data_sha256"]
+    assert len(files(tmp_path / "cache")) == 1 and files(tmp_path / "cache")[0].endswith(".aecache")
+
+
+def test_other_images_are_read_again(run, tmp_path, image_config):
+    assert run("ae-train", image_config, "--out", "old", "-q", *CACHE).code == 0
+    write_images(tmp_path / "set", 1, seed=2)
+    assert run("ae-train", image_config, "--out", "new", "-q", *CACHE).code == 0
+    assert run("ae-train", image_config, "--out", "plain", "-q").code == 0
+    assert (tmp_path / "new/model.safetensors").read_bytes() == (tmp_path / "plain/model.safetensors").read_bytes()
+    assert (tmp_path / "new/model.safetensors").read_bytes() != (tmp_path / "old/model.safetensors").read_bytes()
+    assert len(files(tmp_path / "cache")) == 2
+
+
+def test_damaged_images_are_named_and_made_again(run, tmp_path, image_config):
+    assert run("ae-train", image_config, "--out", "first", "-q", *CACHE).code == 0
+    (cache,) = (tmp_path / "cache").iterdir()
+    whole = cache.read_bytes()
+    cache.write_bytes(whole[:20_000] + bytes([whole[20_000] ^ 1]) + whole[20_001:])
+    outcome = run("ae-train", image_config, "--out", "again", "-q", *CACHE)
+    assert outcome.code == 0 and cache.name in outcome.stderr and "damaged" in outcome.stderr
+    assert cache.read_bytes() == whole
+    assert (tmp_path / "again/model.safetensors").read_bytes() == (tmp_path / "first/model.safetensors").read_bytes()
+
+
+def test_a_run_that_is_killed_while_making_it_leaves_nothing_false(bin_folder, run, tmp_path, image_config):
+    chance = random.Random(4)
+    for i in range(300):
+        write_bmp(tmp_path / "set" / f"large{i}.bmp", 600, 400, chance.randbytes(300_000))
+    once = ["--set", "/training/epochs=1", "--set", "/data/resize/scale=0.1", "-q"]
+    (tmp_path / "cache").mkdir()
+    process = subprocess.Popen([bin_folder / "ae-train", image_config, "--out", "run", *once, *CACHE], cwd=tmp_path,
+                               stderr=subprocess.DEVNULL)
+
+    # It holds a file open in the folder from then on until the whole is in place.
+    def is_making():
+        folder = f"/proc/{process.pid}/fd"
+        for descriptor in os.listdir(folder):
+            try:
+                if os.readlink(f"{folder}/{descriptor}").startswith(str(tmp_path / "cache")):
+                    return True
+            except OSError:  # closed meanwhile
+                pass
+        return False
+
+    wait_for(lambda: process.poll() is not None or is_making())
+    process.kill()
+    assert process.wait(60) == -signal.SIGKILL
+    again = run("ae-train", image_config, "--out", "run", *once, "--force", *CACHE)
+    assert again.code == 0 and "damaged" not in again.stderr
+    assert len([name for name in files(tmp_path / "cache") if name.endswith(".aecache")]) == 1
+    assert run("ae-train", image_config, "--out", "plain", *once).code == 0
+    assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "plain/model.safetensors").read_bytes()
+
+
+def test_runs_at_the_same_time_may_make_images_together(bin_folder, run, tmp_path, image_config):
+    assert run("ae-train", image_config, "--out", "plain", "-q").code == 0
+    started = [subprocess.Popen([bin_folder / "ae-train", image_config, "--out", f"run{i}", "-q", *CACHE], cwd=tmp_path,
+                                stderr=subprocess.PIPE) for i in range(2)]
+    for i, process in enumerate(started):
+        said = process.communicate(timeout=120)[1].decode()
+        assert process.returncode == 0 and said.count("\n") == 1 and "left out" in said
+        assert (tmp_path / f"run{i}/model.safetensors").read_bytes() == (
+            tmp_path / "plain/model.safetensors").read_bytes()
+    assert len(files(tmp_path / "cache")) == 1
+
+
 def test_what_cannot_be_cached_is_refused(run, tmp_path, config):
     piped = run("ae-train", config, "--out", "run", "--data", "-", *CACHE, stdin="x\n1\n2\n")
     one_error(piped, 2, "/data/cache")
@@ -117,7 +242,7 @@ def test_what_cannot_be_cached_is_refused(run, tmp_path, config):
 
 
 @pytest.mark.skipif(SANITIZED, reason="AddressSanitizer reserves memory of its own")
-def test_private_memory_is_far_below_the_data(bin_folder, tmp_path):
+def test_private_memory_is_far_below_the_data(learns, tmp_path):
     rows, columns = 400_000, 60  # 190 MB of numbers and marks
     chance = random.Random(3)
     header = ",".join(f"x{i}" for i in range(columns)) + "\n"
@@ -128,15 +253,39 @@ def test_private_memory_is_far_below_the_data(bin_folder, tmp_path):
         "data": {"path": "small.csv"}, "model": {"hidden": [8], "latent": 2},
         "training": {"epochs": 1, "batch_size": 256, "validation_fraction": 0.02}})
 
-    def learns(megabytes, *settings):
-        limit = megabytes << 20
-        return subprocess.run([bin_folder / "ae-train", config, "--out", "run", "-q", "--force", "--threads", "1", *settings],
-                              cwd=tmp_path, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_DATA, (limit, limit)),
-                              capture_output=True, timeout=120).returncode == 0
-
     # What the libraries take for themselves, to 40 MB; and 80 MB more, for 20 bytes a row and the buffers.
-    base = next(megabytes for megabytes in range(220, 2000, 40) if learns(megabytes))
+    base = next(megabytes for megabytes in range(220, 2000, 40) if learns(megabytes, config))
     large = ["--data", "large.csv"]
-    assert not learns(base + 80, *large)
-    assert learns(base + 80, *large, *CACHE)  # makes it
-    assert learns(base + 80, *large, *CACHE)  # finds it
+    assert not learns(base + 80, config, *large)
+    assert learns(base + 80, config, *large, *CACHE)  # makes it
+    assert learns(base + 80, config, *large, *CACHE)  # finds it
+
+
+def write_black_stack(path, images, side, channels):
+    """An NPY file of float32 images that takes hardly any room on a disk."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': ({images}, {side}, {side}, {channels}), }}".ljust(117)
+    with open(path, "wb") as file:
+        file.write(b"\x93NUMPY\1\0" + struct.pack("<H", 118) + header.encode() + b"\n")
+        file.truncate(128 + 4 * images * side * side * channels)
+
+
+@pytest.mark.skipif(SANITIZED, reason="AddressSanitizer reserves memory of its own")
+def test_images_of_several_times_the_allowed_memory(learns, tmp_path):
+    # 1000 MB of pixels in memory, as in the file. Many channels, so that most of the time is not the network's.
+    write_black_stack(tmp_path / "small.npy", 4, 64, 16)
+    write_black_stack(tmp_path / "large.npy", 4000, 64, 16)
+    config = write_config(tmp_path / "config.json", {
+        "data": {"type": "images", "path": "small.npy", "tile": {"size": 32}},
+        "model": {"type": "conv", "width": 1, "levels": 1, "code": 1},
+        "training": {"epochs": 1, "batch_size": 64, "validation_fraction": 0.002},
+        "score": {"type": "map", "kind": "squared"}})
+
+    # What the libraries take for themselves, to 40 MB; and 80 MB more, for the buffers.
+    limit = 80 + next(megabytes for megabytes in range(220, 2000, 40) if learns(megabytes, config))
+    assert limit < 500  # or the images would not be several times as large
+    large = ["--data", "large.npy"]
+    assert not learns(limit, config, *large)
+    assert learns(limit, config, *large, *CACHE)  # makes it
+    assert learns(limit, config, *large, *CACHE)  # finds it
+    manifest = json.loads((tmp_path / "run/run.json").read_text())
+    assert manifest["training"]["training_rows"] + manifest["training"]["held_out_rows"] == 4000 * 4

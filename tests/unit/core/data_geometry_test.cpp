@@ -160,7 +160,7 @@ Image counting(PixelType type, std::int64_t channels, std::int64_t height, std::
 
 TEST(Image, PixelsOfEveryTypeAreScaledByItsMaximum) {
   for (const auto type : {PixelType::u8, PixelType::u16, PixelType::f32}) {
-    const auto floats = counting(type, 2, 3, 4).floats();
+    const auto floats = to_floats(counting(type, 2, 3, 4));
     ASSERT_EQ(floats.size(), 24u);
     for (std::size_t i = 0; i < floats.size(); ++i) EXPECT_FLOAT_EQ(floats[i], static_cast<float>(i) / 255);
   }

@@ -44,10 +44,22 @@ TEST(Idx, ReadsShapeAndBytesHoweverSmallTheReads) {
   EXPECT_THAT(read(idx(8, {3}, std::string("\0\1\2", 3))).bytes, testing::ElementsAre(0, 1, 2));
 }
 
+IdxLayout find(const std::string& bytes) { return find_idx(std::make_shared<test::MemoryAccess>(bytes)); }
+
+TEST(Idx, FindsTheElementsInAFile) {
+  const auto layout = find(idx(8, {2, 3, 2}, "abcdefghijkl"));
+  EXPECT_THAT(layout.shape, testing::ElementsAre(2, 3, 2));
+  EXPECT_EQ(layout.offset, 16u);
+}
+
 TEST(Idx, EveryPrefixAndEveryLongerFileIsRefused) {
   const std::string whole = idx(8, {2, 2}, "abcd");
-  for (std::size_t length = 0; length < whole.size(); ++length) EXPECT_NE(error_of(whole.substr(0, length)), "");
+  for (std::size_t length = 0; length < whole.size(); ++length) {
+    EXPECT_NE(error_of(whole.substr(0, length)), "");
+    EXPECT_THROW(find(whole.substr(0, length)), InputError) << length;
+  }
   EXPECT_NE(error_of(whole + "e").find("bytes behind"), std::string::npos);
+  EXPECT_THROW(find(whole + "e"), InputError);
 }
 
 TEST(Idx, AHostileHeaderTakesNoMemory) {

@@ -358,6 +358,62 @@ TEST(NpyStack, PixelsOfEveryTypeKeepTheirNumbers) {
   EXPECT_EQ(first, 0.5f);
 }
 
+NpyStack stack_in_place(std::string bytes) {
+  return open_npy_stack(std::make_shared<test::MemoryAccess>(std::move(bytes)));
+}
+
+TEST(NpyStack, PixelsInPlaceAreTheSame) {
+  const float numbers[] = {0.5f, -1, 3e8f, 7};
+  const double doubles[] = {0.5, -1, 3e8, 7};
+  const std::vector<std::pair<std::string, std::string>> arrays{
+      {"|u1", "abcd"},
+      {"<u2", "abcdefgh"},
+      {">u2", "abcdefgh"},
+      {"=u2", "abcdefgh"},
+      {"|b1", "\1\0\1\1"s},
+      {"<f2", "\0\1\0\2\0\3\0\4"s},
+      {"<f4", {reinterpret_cast<const char*>(numbers), sizeof numbers}},
+      {"<f8", {reinterpret_cast<const char*>(doubles), sizeof doubles}},
+  };
+  for (const auto& [type, elements] : arrays) {
+    const std::string bytes = npy(dictionary(type, "(2, 1, 1, 2)"), elements);
+    const auto held = stack_of(bytes), in_place = stack_in_place(bytes);
+    EXPECT_EQ(in_place.file != nullptr, type == "|u1" || type == "<u2" || type == "=u2" || type == "<f4") << type;
+    EXPECT_EQ(in_place.bytes.empty(), in_place.file != nullptr);
+    for (std::int64_t i = 0; i < 2; ++i) {
+      std::vector<std::uint8_t> expected(held.image_bytes()), found(in_place.image_bytes(), 99);
+      held.read(i, expected.data());
+      in_place.read(i, found.data());
+      EXPECT_EQ(found, expected) << type;
+      const auto begin = held.bytes.begin() + i * static_cast<std::ptrdiff_t>(held.image_bytes());
+      EXPECT_EQ(found, std::vector<std::uint8_t>(begin, begin + static_cast<std::ptrdiff_t>(held.image_bytes())));
+    }
+  }
+}
+
+TEST(NpyStack, WhatIsNoStackIsRefusedInPlaceToo) {
+  const float numbers[] = {0, 1, 2, std::numeric_limits<float>::infinity()};
+  const std::string floats(reinterpret_cast<const char*>(numbers), sizeof numbers);
+  for (const auto& bytes :
+       {npy(dictionary("|u1", "(1, 2, 3)"), "abcde"), npy(dictionary("|u1", "(1, 2, 3)"), "abcdefg"),
+        npy(dictionary("<u2", "(1, 2, 3)"), "abcdefghijk"), npy(dictionary("<f4", "(2, 1, 2)"), floats),
+        npy(dictionary("<i4", "(1, 1, 1)"), "abcd")}) {
+    std::string expected, found;
+    try {
+      stack_of(bytes);
+    } catch (const InputError& error) {
+      expected = error.lines().front().substr(error.lines().front().find(':'));
+    }
+    try {
+      stack_in_place(bytes);
+    } catch (const InputError& error) {
+      found = error.lines().front().substr(error.lines().front().find(':'));
+    }
+    EXPECT_NE(expected, "");
+    EXPECT_EQ(found, expected);
+  }
+}
+
 TEST(NpyStack, WhatIsNoStackIsRefused) {
   EXPECT_THAT(stack_error("|u1", "(2, 3)", "abcdef"), HasSubstr("expected (images, height, width)"));
   EXPECT_THAT(stack_error("<i4", "(1, 1, 1)", "abcd"), HasSubstr("expected pixels of type"));

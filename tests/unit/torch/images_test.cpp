@@ -15,6 +15,7 @@
 #include "base/files.hpp"
 #include "base/random.hpp"
 #include "config/document.hpp"
+#include "core/memory_rows.hpp"
 #include "model/image_samples.hpp"
 #include "train/dataset.hpp"
 
@@ -68,10 +69,50 @@ class Images : public testing::Test {
     return "";
   }
   train::Dataset dataset(const std::string& settings, double held_out = 0.25) {
+    SilentReporter reporter;
+    return dataset(settings, reporter, held_out);
+  }
+  train::Dataset dataset(const std::string& settings, Reporter& reporter, double held_out = 0.25, bool cached = false) {
     ImageOptions options;
     config::read_text(options, settings, "test", root_);
-    SilentReporter reporter;
+    if (cached) options.cache = {"cache", root_ / "cache"};
     return train::load_dataset(options, reporter, {held_out, 5});
+  }
+  std::vector<fs::path> caches() const {
+    std::vector<fs::path> found;
+    for (const auto& entry : fs::directory_iterator(root_ / "cache")) found.push_back(entry.path());
+    return found;
+  }
+  // What the cache gives, made or found, is what is held in memory without one; so is what is told.
+  void expect_cache_changes_nothing(const std::string& settings) {
+    RecordingReporter plain_reporter;
+    const auto plain = dataset(settings, plain_reporter);
+    for (int i = 0; i < 2; ++i) {
+      RecordingReporter reporter;
+      const auto cached = dataset(settings, reporter, 0.25, true);
+      EXPECT_EQ(reporter.infos, plain_reporter.infos);
+      EXPECT_EQ(reporter.warnings, plain_reporter.warnings);
+      EXPECT_EQ(cached.data_sha256, plain.data_sha256);
+      EXPECT_EQ(cached.domain.grid, plain.domain.grid);
+      EXPECT_EQ(config::to_json(*std::make_unique<Geometry>(*cached.geometry), config::Paths::as_written),
+                config::to_json(*std::make_unique<Geometry>(*plain.geometry), config::Paths::as_written));
+      for (const auto part : {&train::Dataset::training, &train::Dataset::held_out}) {
+        const auto& found = dynamic_cast<const model::ImageSamples&>(*(cached.*part));
+        const auto& expected = dynamic_cast<const model::ImageSamples&>(*(plain.*part));
+        ASSERT_EQ(found.images(), expected.images());
+        ASSERT_GT(found.images(), 0);
+        ASSERT_EQ(found.size(), expected.size());
+        for (std::int64_t image = 0; image < found.images(); ++image) {
+          EXPECT_EQ(found.image(image).size(), expected.image(image).size());
+          EXPECT_EQ(found.image(image).type, expected.image(image).type);
+          EXPECT_EQ(to_floats(found.image(image)), to_floats(expected.image(image)));
+          EXPECT_EQ(found.original(image), expected.original(image));
+        }
+        const auto tiles = found.range(0, found.size()), same = expected.range(0, expected.size());
+        EXPECT_TRUE(torch::equal(tiles.values, same.values));
+        EXPECT_TRUE(torch::equal(tiles.observed, same.observed));
+      }
+    }
   }
   std::string dataset_error(const std::string& settings) {
     try {
@@ -92,7 +133,7 @@ TEST_F(Images, LosslessFormatsKeepEveryPixel) {
       const Image image = load(write(name, matrix));
       ASSERT_EQ(image.channels, matrix.channels());
       ASSERT_EQ(image.size(), (Size{7, 5}));
-      const auto floats = image.floats();
+      const auto floats = to_floats(image);
       for (int c = 0; c < matrix.channels(); ++c) {
         for (int i = 0; i < 35; ++i) {
           const int from = i * matrix.channels() + (matrix.channels() - 1 - c);  // OpenCV keeps blue first
@@ -107,7 +148,7 @@ TEST_F(Images, LosslessFormatsKeepEveryPixel) {
 
 TEST_F(Images, JpegIsNearAndAlphaIsLeftOut) {
   const cv::Mat flat(16, 16, CV_8UC3, cv::Scalar(20, 120, 220));
-  const auto floats = load(write("x.jpg", flat)).floats();
+  const auto floats = to_floats(load(write("x.jpg", flat)));
   EXPECT_NEAR(floats[0], 220 / 255.0, 0.02);
   EXPECT_NEAR(floats[2 * 256], 20 / 255.0, 0.02);
   EXPECT_EQ(load(write("x.png", picture(4, 4, CV_8UC4))).channels, 3);
@@ -215,6 +256,99 @@ TEST_F(Images, TilesOfWholeImagesAreHeldOut) {
   EXPECT_EQ(data.data_sha256, dataset(R"({"path": "set", "tile": {"size": 16, "margin": 2}})").data_sha256);
   write("set/0.png", cv::Mat(20, 30, CV_8UC1, cv::Scalar(1)));
   EXPECT_NE(data.data_sha256, dataset(R"({"path": "set", "tile": {"size": 16, "margin": 2}})").data_sha256);
+}
+
+TEST_F(Images, ACacheChangesNothing) {
+  for (int i = 0; i < 9; ++i) {
+    const int type = i % 3 == 0 ? CV_16UC3 : i % 3 == 1 ? CV_8UC3 : CV_8UC1;
+    write("set/" + std::to_string(i) + ".png", picture(15 + 3 * i, 40 - 2 * i, type, i));
+  }
+  put("set/bad.png", "no image");
+  const std::string tiles = R"("tile": {"size": 20, "margin": 2}, "unreadable": "skip"})";
+  expect_cache_changes_nothing(R"({"path": "set", )" + tiles);
+  expect_cache_changes_nothing(R"({"path": "set", "channels": "gray", "resize": {"scale": 0.7}, )" + tiles);
+  expect_cache_changes_nothing(R"({"path": "set", "resize": {"height": 12, "width": 9}, "unreadable": "skip"})");
+  EXPECT_EQ(caches().size(), 3u);
+}
+
+TEST_F(Images, ACacheChangesNothingOfAStack) {
+  std::string pixels(10 * 6 * 5, '\0');
+  Random random(1);
+  for (char& pixel : pixels) pixel = static_cast<char>(random.below(256));
+  put("idx", std::string("\0\0\x08\3\0\0\0\xA\0\0\0\6\0\0\0\5", 16) + pixels);
+  expect_cache_changes_nothing(R"({"path": "idx"})");
+  std::string header = "{'descr': '<f4', 'fortran_order': False, 'shape': (6, 5, 5, 2), }";
+  header.resize(117, ' ');
+  std::vector<float> numbers(6 * 5 * 5 * 2);
+  for (float& number : numbers) number = static_cast<float>(random.uniform());
+  put("stack.npy", "\x93NUMPY\1" + std::string("\0\x76\0", 3) + header + "\n" +
+                       std::string(reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(float)));
+  expect_cache_changes_nothing(R"({"path": "stack.npy"})");
+  const auto data = dataset(R"({"path": "stack.npy"})", 0);
+  const auto tile = data.training->range(1, 2).values;
+  EXPECT_EQ(tile[0][1][2][3].item<float>(), numbers[((1 * 5 + 2) * 5 + 3) * 2 + 1]);
+}
+
+TEST_F(Images, OtherImagesOrSettingsAreOtherCaches) {
+  SilentReporter reporter;
+  const auto open = [&](const std::string& more, double held_out = 0.25) {
+    dataset(R"({"path": "set")" + more + "}", reporter, held_out, true);
+    return caches().size();
+  };
+  for (int i = 0; i < 5; ++i) write("set/" + std::to_string(i) + ".png", picture(20, 20, CV_8UC1, i));
+  EXPECT_EQ(open(""), 1u);
+  EXPECT_EQ(open(R"(, "augment": {"flip_vertical": true, "rotate": true})"), 1u);  // is done to what is drawn
+  EXPECT_EQ(open(R"(, "channels": "rgb")"), 2u);
+  EXPECT_EQ(open(R"(, "resize": {"scale": 0.5})"), 3u);
+  EXPECT_EQ(open("", 0.5), 4u);
+  write("set/3.png", picture(20, 20, CV_8UC1, 33));
+  EXPECT_EQ(open(""), 5u);
+  fs::rename(root_ / "set/4.png", root_ / "set/5.png");
+  EXPECT_EQ(open(""), 6u);
+  fs::remove(root_ / "set/2.png");
+  EXPECT_EQ(open(""), 7u);
+  EXPECT_EQ(open(""), 7u);
+}
+
+TEST_F(Images, ADamagedCacheIsMadeAgain) {
+  for (int i = 0; i < 5; ++i) write("set/" + std::to_string(i) + ".png", picture(20, 20, CV_8UC1, i));
+  SilentReporter silent;
+  const auto data = dataset(R"({"path": "set"})", silent, 0.25, true);
+  const auto path = caches().at(0);
+  const std::string whole = read_file(path, FileKind::data);
+  for (std::size_t at = 0; at < whole.size(); at += 61) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 4);
+    write_file(path, damaged);
+    RecordingReporter reporter;
+    const auto again = dataset(R"({"path": "set"})", reporter, 0.25, true);
+    ASSERT_THAT(reporter.warnings, testing::ElementsAre(HasSubstr("damaged"))) << at;
+    EXPECT_EQ(read_file(path, FileKind::data), whole);
+    EXPECT_EQ(again.data_sha256, data.data_sha256);
+  }
+}
+
+TEST_F(Images, WhatCannotBeTrainedOnIsNotCached) {
+  const auto error_with = [&](const std::string& settings) -> std::string {
+    SilentReporter reporter;
+    try {
+      dataset(settings, reporter, 0.25, true);
+    } catch (const Error& error) {
+      return error.lines().front();
+    }
+    return "";
+  };
+  write("set/a.png", picture(20, 20, CV_8UC1));
+  write("set/b.png", picture(20, 21, CV_8UC1));
+  for (const std::string settings :
+       {R"({"path": "set"})", R"({"path": "nothing"})", R"({"path": "set/b.png", "augment": {"rotate": true}})"}) {
+    EXPECT_NE(dataset_error(settings), "");
+    EXPECT_EQ(error_with(settings), dataset_error(settings));
+  }
+  EXPECT_FALSE(fs::exists(root_ / "cache") && !caches().empty());
+  EXPECT_EQ(error_with(R"({"path": "set/b.png"})"), "");
+  const std::string rotated = R"({"path": "set/b.png", "augment": {"rotate": true}})";
+  EXPECT_EQ(error_with(rotated), dataset_error(rotated));  // also when the images are found
 }
 
 TEST_F(Images, AugmentedTilesAreTurnedOrMovedOnes) {
