@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstring>
 #include <iostream>
+#include <mutex>
 #include <opencv2/core.hpp>
 #include <opencv2/core/utils/logger.hpp>
 #include <opencv2/imgcodecs.hpp>
@@ -152,19 +153,27 @@ class Header {
 
 // --- OpenCV's matrices -----------------------------------------------------------------------------------------------
 
-// OpenCV tells what it cannot decode on the error stream, besides returning nothing; one clear line is enough.
+// OpenCV tells what it cannot decode on the error stream, besides returning nothing; one clear line is enough. The
+// stream is silent while any thread has one of these.
 class SilentErrorStream {
  public:
-  SilentErrorStream() : kept_(std::cerr.rdbuf(nullptr)) {}
+  SilentErrorStream() {
+    const std::lock_guard lock(guard);
+    if (holders++ == 0) kept = std::cerr.rdbuf(nullptr);
+  }
   ~SilentErrorStream() {
-    std::cerr.rdbuf(kept_);
+    const std::lock_guard lock(guard);
+    if (--holders > 0) return;
+    std::cerr.rdbuf(kept);
     std::cerr.clear();
   }
   SilentErrorStream(const SilentErrorStream&) = delete;
   SilentErrorStream& operator=(const SilentErrorStream&) = delete;
 
  private:
-  std::streambuf* kept_;
+  static inline std::mutex guard;
+  static inline int holders = 0;
+  static inline std::streambuf* kept = nullptr;
 };
 
 int matrix_type(PixelType type) {

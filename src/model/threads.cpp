@@ -53,10 +53,14 @@ void wait_without_spinning() {
 
 }  // namespace
 
-int use_threads(int requested, double operations, Pool pool, int processes) {
-  int available = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+int available_threads(int processes) {
+  const int available = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   // A launcher that binds processes to processors has shared these out already.
-  if (available == sysconf(_SC_NPROCESSORS_ONLN)) available = std::max(1, available / processes);
+  return available == sysconf(_SC_NPROCESSORS_ONLN) ? std::max(1, available / processes) : available;
+}
+
+int use_threads(int requested, double operations, Pool pool, int processes) {
+  const int available = available_threads(processes);
   const int useful = static_cast<int>(std::clamp(operations / kWorthAThread, 1.0, static_cast<double>(available)));
   const int threads = requested > 0 ? requested : useful;
   // A BLAS that is not OpenBLAS takes its threads from OpenMP, as LibTorch does.

@@ -18,6 +18,9 @@ namespace ae::model {
 // make two threads slower than one.
 enum class Pool { blas, openmp };
 
+// The share of this machine's processors that one of so many processes like this one may use.
+int available_threads(int processes);
+
 // `requested` 0: chosen by the work: `operations` floating-point operations per call of the largest unit of work. Small
 // work runs on one thread, where handing it over would cost more than it saves. `processes` like this one share the
 // machine. Returns the number in use.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -13,6 +14,7 @@
 #include "data/row_selection.hpp"
 #include "data/table_cache.hpp"
 #include "model/image_samples.hpp"
+#include "model/threads.hpp"
 
 namespace ae::train {
 namespace {
@@ -47,18 +49,24 @@ std::vector<bool> choose_held_out(std::int64_t count, data::HoldOut hold_out) {
 class ImageLoader {
  public:
   ImageLoader(const data::ImageOptions& options, const data::ImageSource& source, data::HoldOut hold_out,
-              data::ImageTaker& taker, Reporter& reporter)
+              data::ImageTaker& taker, Reporter& reporter, int threads)
       : options_(options),
         source_(source),
         held_out_(choose_held_out(source.size(), hold_out)),
         taker_(taker),
-        reporter_(reporter) {}
+        reporter_(reporter),
+        crew_(threads) {}
 
   data::ImageSummary load() {
-    for (std::int64_t i = 0; i < source_.size(); ++i) {
+    constexpr std::int64_t kAheadOfEachThread = 2;
+    std::vector<Decoded> decoded;
+    for (std::int64_t i = 0; i < source_.size(); i += std::ssize(decoded)) {
       throw_if_stopped("reading images");
-      read(i);
-      reporter_.progress("images", static_cast<std::uint64_t>(i + 1), static_cast<std::uint64_t>(source_.size()));
+      const std::int64_t count = begun_ ? std::min(kAheadOfEachThread * crew_.size(), source_.size() - i) : 1;
+      decoded.assign(static_cast<std::size_t>(count), {});
+      crew_.share_out(count, [&](std::int64_t d, int) { decode(i + d, decoded[static_cast<std::size_t>(d)]); });
+      for (std::int64_t d = 0; d < count; ++d) take(i + d, std::move(decoded[static_cast<std::size_t>(d)]));
+      reporter_.progress("images", static_cast<std::uint64_t>(i + count), static_cast<std::uint64_t>(source_.size()));
     }
     reporter_.progress_done();
     if (training_ == 0) throw InputError(options_.path.written + ": no readable image is left to train on");
@@ -70,18 +78,31 @@ class ImageLoader {
   }
 
  private:
-  void read(std::int64_t i) {
-    data::Image image;
+  struct Decoded {
+    data::Image image;  // at its network size
+    data::Size original;
+    std::optional<InputError> error;  // instead
+  };
+
+  // From any thread, but for the first readable image.
+  void decode(std::int64_t i, Decoded& decoded) {
     try {
-      image = source_.load(i, begun_ ? geometry_.channels : 0);
+      auto image = source_.load(i, begun_ ? geometry_.channels : 0);
       if (!begun_) image = begin_with(i, std::move(image));
+      decoded.original = image.size();
+      decoded.image = data::resized(image, geometry_);
     } catch (const InputError& error) {
-      if (!options_.skips_unreadable()) throw;
-      reporter_.warning("left out: " + error.lines().front());
+      decoded.error = error;
+    }
+  }
+
+  void take(std::int64_t i, Decoded decoded) {
+    if (decoded.error) {
+      if (!options_.skips_unreadable()) throw InputError(*decoded.error);
+      reporter_.warning("left out: " + decoded.error->lines().front());
       return;
     }
-    const data::Size original = image.size();
-    image = data::resized(image, geometry_);
+    data::Image& image = decoded.image;
     const auto tile = geometry_.tile_size(image.size());
     if (!geometry_.tiled() && (tile.height != geometry_.height || tile.width != geometry_.width)) {
       throw InputError(source_.id(i) + ": is " + data::size_text(image.size()) + " pixels, the first image is " +
@@ -93,7 +114,7 @@ class ImageLoader {
     hash_.update({reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size()});
     const bool held_out = held_out_[static_cast<std::size_t>(i)];
     if (!held_out) ++training_;
-    taker_.take(std::move(image), original, held_out);
+    taker_.take(std::move(image), decoded.original, held_out);
   }
 
   // The first readable image decides what is left open: channels and, without tiles, the size.
@@ -115,6 +136,7 @@ class ImageLoader {
   std::vector<bool> held_out_;
   data::ImageTaker& taker_;
   Reporter& reporter_;
+  model::Crew crew_;
   bool begun_ = false;  // the geometry is known
   data::Geometry geometry_;
   std::int64_t training_ = 0;
@@ -122,10 +144,10 @@ class ImageLoader {
   Sha256 hash_;
 };
 
-Dataset load_images(const data::ImageOptions& options, Reporter& reporter, data::HoldOut hold_out) {
+Dataset load_images(const data::ImageOptions& options, Reporter& reporter, data::HoldOut hold_out, int threads) {
   const auto source = data::ImageSource::open(data::file_of(options.path), options, data::Purpose::training);
   const auto prepare = [&](data::ImageTaker& taker, Reporter& to) {
-    return ImageLoader(options, *source, hold_out, taker, to).load();
+    return ImageLoader(options, *source, hold_out, taker, to, threads).load();
   };
   const auto prepared = options.cache.empty() ? data::hold_images(reporter, prepare)
                                               : data::open_cached_images(options, *source, hold_out, reporter, prepare);
@@ -169,9 +191,9 @@ Dataset cached(const data::TableOptions& options, Reporter& reporter, data::Hold
 
 std::span<const config::Entry<data::DataOptions>> data_kinds() { return kDataKinds; }
 
-Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data::HoldOut hold_out) {
+Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data::HoldOut hold_out, int threads) {
   if (const auto* images = dynamic_cast<const data::ImageOptions*>(&options)) {
-    return load_images(*images, reporter, hold_out);
+    return load_images(*images, reporter, hold_out, threads);
   }
   const auto& table_options = dynamic_cast<const data::TableOptions&>(options);
   if (!table_options.cache.empty()) return cached(table_options, reporter, hold_out);

@@ -30,7 +30,7 @@ struct Dataset {
 
 // Of images, whole images are held out, not tiles. See data::load_table and data::ImageSource for errors; besides,
 // InputError when a table leaves a single row to train on, or when an image differs in size from the first one where
-// neither tiles nor resizing make that right.
-Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data::HoldOut hold_out);
+// neither tiles nor resizing make that right. Images are decoded by so many threads.
+Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data::HoldOut hold_out, int threads = 1);
 
 }  // namespace ae::train

@@ -191,7 +191,8 @@ void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
   const auto seed = static_cast<std::uint64_t>(config.training.seed);
   std::optional<Dataset> loaded;
   group->together([&] {
-    loaded.emplace(load_dataset(*config.data, reporter, {config.training.validation_fraction, seed}));
+    const int threads = options.threads > 0 ? options.threads : model::available_threads(options.world.local_size);
+    loaded.emplace(load_dataset(*config.data, reporter, {config.training.validation_fraction, seed}, threads));
   });
   const Dataset& data = *loaded;
   const model::Samples& training = *data.training;
@@ -210,7 +211,7 @@ void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
   // A step is a forward pass and about twice as much for the gradients.
   double step_operations =
       3 * autoencoder.network().operations(data.domain) * static_cast<double>(config.training.batch_size);
-  // The dense engine hands over whole members, which pays much sooner; a network alone it keeps on one thread.
+  // The dense engine hands over whole members, which pays much sooner.
   if (uses_dense_engine(autoencoder, config.training) && autoencoder.members() > 1) step_operations *= 20;
   // A head that does not ask the network is most of the work, and shares it out itself.
   const bool by_head = !config.score->asks_network();

@@ -76,14 +76,15 @@ class Images : public testing::Test {
     ImageOptions options;
     config::read_text(options, settings, "test", root_);
     if (cached) options.cache = {"cache", root_ / "cache"};
-    return train::load_dataset(options, reporter, {held_out, 5});
+    return train::load_dataset(options, reporter, {held_out, 5}, cached ? 3 : 1);
   }
   std::vector<fs::path> caches() const {
     std::vector<fs::path> found;
     for (const auto& entry : fs::directory_iterator(root_ / "cache")) found.push_back(entry.path());
     return found;
   }
-  // What the cache gives, made or found, is what is held in memory without one; so is what is told.
+  // What the cache gives, made by several threads or found, is what one thread holds in memory without one; so is what
+  // is told.
   void expect_cache_changes_nothing(const std::string& settings) {
     RecordingReporter plain_reporter;
     const auto plain = dataset(settings, plain_reporter);
