@@ -41,6 +41,7 @@ struct LocalSum::Shared {
   std::atomic<std::uint32_t> arrived;   // at the next one
   std::atomic<std::uint32_t> sleeping;  // in wait for it
   std::atomic<std::uint32_t> given_up;
+  std::atomic<std::uint32_t> found;  // by how many processes this was
   static_assert(std::atomic<std::uint32_t>::is_always_lock_free && sizeof(std::atomic<std::uint32_t>) == 4);
 };
 
@@ -109,6 +110,7 @@ LocalSum::LocalSum(int descriptor, std::string address, int rank, int size, std:
   }
   memory_ = static_cast<std::byte*>(memory);
   shared_ = reinterpret_cast<Shared*>(memory_);  // zeros, which is where its atomics begin
+  ++shared_->found;
 }
 
 LocalSum::~LocalSum() {
@@ -183,8 +185,9 @@ void LocalSum::meet() {
   }
 }
 
-// The first rank whose process has ended, or -1.
+// The first rank whose process has ended, or -1; those that have not come yet are waited for.
 int LocalSum::absent() const {
+  if (shared_->found < static_cast<std::uint32_t>(size_)) return -1;
   for (int rank = 0; rank < size_; ++rank) {
     if (rank == rank_) continue;
     struct flock lock {};

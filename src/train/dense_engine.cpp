@@ -3,6 +3,7 @@
 #include <torch/torch.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <map>
 
@@ -21,7 +22,7 @@ constexpr std::int64_t kValidationRows = 256;
 constexpr std::int64_t kSliceRows = 128;
 constexpr double kSliceOperations = 5e7;
 constexpr std::int64_t kMostSlices = 8;
-constexpr std::int64_t kNumbersAtOnce = 1 << 14;  // of gradients that are added up and stepped by
+constexpr std::int64_t kNumbersAtOnce = 1 << 14;  // that a thread steps by their gradients
 
 using model::DenseForward;
 using model::PlainRows;
@@ -115,7 +116,6 @@ class DenseEngine::Implementation {
         optimizer_->update(member * member_size_, member_size_, gradient_data_ + member * member_size_,
                            clipping(member));
     });
-    if (slices_ > 1) add_up_slices();
     // Not before all members are on their way: waiting for one would keep a thread from the next.
     if (!alone) update();
     return totals(part_sums_, static_cast<double>(plan_->members));
@@ -384,14 +384,24 @@ class DenseEngine::Implementation {
       }
     }
     exchange_ = std::make_unique<GradientExchange>(group_, std::move(places));
+    slices_done_ = std::vector<std::atomic<std::int64_t>>(buckets_.size());
   }
 
   std::size_t first_bucket(std::int64_t member) const { return static_cast<std::size_t>(member) * buckets_.size(); }
 
+  // The last slice that completes a bucket adds up those of all.
   void complete(std::int64_t member, std::size_t layer) {
-    if (slices_ > 1) return;  // then when all are added up
     for (std::size_t b = 0; b < buckets_.size(); ++b) {
-      if (buckets_[b].layer == layer) exchange_->ready(first_bucket(member) + b);
+      if (buckets_[b].layer != layer) continue;
+      if (slices_ > 1) {
+        if (++slices_done_[b] < slices_) continue;
+        slices_done_[b] = 0;
+        float* sum = gradient_data_ + buckets_[b].begin;
+        for (std::int64_t slice = 1; slice < slices_; ++slice) {
+          model::add(sum + slice * weights_.numel(), buckets_[b].end - buckets_[b].begin, sum);
+        }
+      }
+      exchange_->ready(first_bucket(member) + b);
     }
   }
 
@@ -403,15 +413,6 @@ class DenseEngine::Implementation {
       const std::int64_t begin = range * kNumbersAtOnce;
       work(begin, std::min(kNumbersAtOnce, size - begin));
     });
-  }
-
-  void add_up_slices() {
-    for_each_range([&](std::int64_t begin, std::int64_t count) {
-      for (std::int64_t slice = 1; slice < slices_; ++slice) {
-        model::add(gradient_data_ + slice * weights_.numel() + begin, count, gradient_data_ + begin);
-      }
-    });
-    for (std::size_t b = 0; b < exchange_->size(); ++b) exchange_->ready(b);
   }
 
   // By the gradient of the whole batch.
@@ -495,8 +496,9 @@ class DenseEngine::Implementation {
   std::vector<bool> shared_;   // of each layer: its weight is also a tied layer's
   std::vector<float> target_;  // values, observed, share of the batch
   std::vector<float> even_share_;
-  std::vector<double> part_sums_;  // of each member and slice
-  std::vector<Bucket> buckets_;    // of each member
+  std::vector<double> part_sums_;                       // of each member and slice
+  std::vector<Bucket> buckets_;                         // of each member
+  std::vector<std::atomic<std::int64_t>> slices_done_;  // of each bucket, how many slices have completed it
   std::unique_ptr<GradientExchange> exchange_;
 };
 

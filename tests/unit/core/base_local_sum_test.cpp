@@ -24,8 +24,12 @@ std::vector<int> in_processes(int size, std::chrono::milliseconds timeout, const
   for (int rank = 1; rank < size; ++rank) {
     const pid_t child = fork();
     if (child == 0) {
-      const auto sum = LocalSum::find(own->address(), rank, size, timeout);
-      _exit(sum == nullptr ? 99 : work(*sum, rank));
+      try {
+        const auto sum = LocalSum::find(own->address(), rank, size, timeout);
+        _exit(sum == nullptr ? 99 : work(*sum, rank));
+      } catch (...) {
+        _exit(98);
+      }
     }
     children.push_back(child);
   }
