@@ -2,6 +2,8 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
@@ -43,7 +45,7 @@ constexpr std::int64_t kPieceRows = 256;
 constexpr std::int64_t kPiecePixels = 1 << 17;
 
 std::int64_t piece_samples(const model::Network& network, const model::Batch& batch) {
-  if (network.answers_samples_apart()) return batch.samples();
+  if (network.answers_samples_apart()) return std::max<std::int64_t>(1, batch.samples());
   if (batch.values.dim() == 2) return kPieceRows;
   return std::clamp<std::int64_t>(kPiecePixels / (batch.values.size(2) * batch.values.size(3)), 1, kPieceRows);
 }

@@ -353,7 +353,8 @@ class DenseNetwork final : public ModuleNetwork {
       std::copy(from, from + count * to.size(1), to.data_ptr<float>() + begin * to.size(1));
     };
     const std::int64_t pieces = (rows + kRows - 1) / kRows, all = plan->members * pieces;
-    share_out(all, (all + threads_in_use() - 1) / threads_in_use(), [&](std::int64_t first, std::int64_t end) {
+    const std::int64_t of_each = std::max<std::int64_t>(1, (all + threads_in_use() - 1) / threads_in_use());
+    share_out(all, of_each, [&](std::int64_t first, std::int64_t end) {
       const SerialBlas serial;  // where there is nothing to share out
       DenseForward::Workspace workspace;
       std::vector<float> last;  // a piece that is not whole, padded

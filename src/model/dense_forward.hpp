@@ -40,9 +40,9 @@ class Arena {
 // Rows that are part of a batch. What is drawn for them is what the whole batch would draw for them.
 struct PlainRows {
   std::int64_t count = 0;
-  const float* values = nullptr;  // [count, elements], and the next; see model::Batch
+  const float* values = nullptr;    // [count, elements], and the next; see model::Batch
   const float* observed = nullptr;  // null: all are
-  std::int64_t first = 0;  // position in the batch, which has `whole` rows
+  std::int64_t first = 0;           // position in the batch, which has `whole` rows
   std::int64_t whole = 0;
 };
 

@@ -54,8 +54,8 @@ class Network {
   virtual void to_double() = 0;                 // float64, for gradient checks
   virtual std::int64_t latent_size() const = 0;
   virtual bool variational() const { return false; }
-  // Whether forward(), in evaluation and without gradients, answers a sample the same whatever the batch around it; else
-  // only in batches of one size.
+  // Whether forward(), in evaluation and without gradients, answers a sample the same whatever the batch around it;
+  // else only in batches of one size.
   virtual bool answers_samples_apart() const { return false; }
   // Floating-point operations of one forward pass of one training sample, about.
   virtual double operations(const Domain&) const { return 2 * static_cast<double>(parameter_count()); }
