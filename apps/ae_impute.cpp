@@ -1,6 +1,6 @@
 // ae-impute: what is missing?
+#include "apply/impute_table.hpp"
 #include "base/files.hpp"
-#include "infer/impute_table.hpp"
 #include "model_program.hpp"
 
 namespace {
@@ -20,8 +20,8 @@ struct Options {
   std::string evaluate;
   bool only_missing = false;
   std::int64_t seed = 0;
-  ae::infer::ImputeOptions impute;
-  ae::infer::MaskedEvaluation evaluation;
+  ae::apply::ImputeOptions impute;
+  ae::apply::MaskedEvaluation evaluation;
 };
 
 void declare(CLI::App& app, Options& options) {
@@ -52,9 +52,9 @@ int run(Options& options, ae::cli::Context& context) {
   auto output = ae::Output::open(options.output, context.options.force);
   const auto checkpoint = ae::apps::open_model(options.model, context);
   if (!options.evaluate.empty()) {
-    ae::infer::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
+    ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
   } else {
-    const auto totals = ae::infer::impute_table(checkpoint, options.impute, output, context.reporter);
+    const auto totals = ae::apply::impute_table(checkpoint, options.impute, output, context.reporter);
     context.reporter.info(std::to_string(totals.filled) + " missing cells filled in " + std::to_string(totals.rows) +
                           " rows");
   }

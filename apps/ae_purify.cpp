@@ -1,6 +1,6 @@
 // ae-purify: what is the nearest natural sample?
+#include "apply/impute_table.hpp"
 #include "base/files.hpp"
-#include "infer/impute_table.hpp"
 #include "model_program.hpp"
 
 namespace {
@@ -15,7 +15,7 @@ struct Options {
   std::string model;
   std::string input;
   std::string output = "-";
-  ae::infer::PurifyOptions purify;
+  ae::apply::PurifyOptions purify;
 };
 
 void declare(CLI::App& app, Options& options) {
@@ -32,7 +32,7 @@ int run(Options& options, ae::cli::Context& context) {
   options.purify.stream.threads = context.options.threads;
   auto output = ae::Output::open(options.output, context.options.force);
   const auto checkpoint = ae::apps::open_model(options.model, context);
-  const auto rows = ae::infer::purify_table(checkpoint, options.purify, output, context.reporter);
+  const auto rows = ae::apply::purify_table(checkpoint, options.purify, output, context.reporter);
   output.commit();
   context.reporter.info(std::to_string(rows) + " rows purified");
   return 0;

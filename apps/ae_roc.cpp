@@ -10,10 +10,10 @@
 #include "base/text.hpp"
 #include "cli/app.hpp"
 #include "cli/version.hpp"
+#include "evaluate/details.hpp"
+#include "evaluate/score_files.hpp"
+#include "evaluate/summary.hpp"
 #include "report/roc.hpp"
-#include "stats/details.hpp"
-#include "stats/score_files.hpp"
-#include "stats/summary.hpp"
 
 namespace {
 
@@ -22,8 +22,8 @@ using namespace ae;
 struct RocOptions {
   std::string scores;
   std::string second;  // "" = none
-  stats::ScoreColumns columns;
-  stats::LabelMeaning labels;
+  evaluate::ScoreColumns columns;
+  evaluate::LabelMeaning labels;
   std::string choose = "youden";
   std::optional<double> partial_fpr;
   double confidence = 0.95;
@@ -172,9 +172,9 @@ class Outputs {
   bool stdout_taken_ = false;
 };
 
-stats::EvaluationOptions evaluation_options(const RocOptions& options, int threads) {
-  stats::EvaluationOptions result;
-  result.rule = stats::ThresholdRule::parse(options.choose);
+evaluate::EvaluationOptions evaluation_options(const RocOptions& options, int threads) {
+  evaluate::EvaluationOptions result;
+  result.rule = evaluate::ThresholdRule::parse(options.choose);
   result.partial_max_fpr = options.partial_fpr;
   result.bootstrap.resamples = options.bootstrap;
   result.bootstrap.seed = static_cast<std::uint64_t>(options.seed);
@@ -183,10 +183,10 @@ stats::EvaluationOptions evaluation_options(const RocOptions& options, int threa
   return result;
 }
 
-stats::DetailOptions detail_options(const RocOptions& options) {
+evaluate::DetailOptions detail_options(const RocOptions& options) {
   // Each resample of whole images has its own histogram.
   constexpr std::int64_t most_resamples = 200;
-  stats::DetailOptions result;
+  evaluate::DetailOptions result;
   result.maps = options.maps;
   result.truth = options.truth;
   result.boxes = options.boxes;
@@ -194,7 +194,7 @@ stats::DetailOptions detail_options(const RocOptions& options) {
   result.manifest = options.manifest;
   result.group_column = options.group_by;
   result.id_column = options.columns.id;
-  result.box_rule = stats::BoxRule::parse(options.box_hit);
+  result.box_rule = evaluate::BoxRule::parse(options.box_hit);
   result.allow_missing = options.allow_missing;
   result.confidence = options.confidence;
   result.resamples = std::min(options.bootstrap, most_resamples);
@@ -216,36 +216,37 @@ std::string version() {
 }
 
 struct Results {
-  stats::Assessment assessment;
-  std::optional<stats::LabeledScores> first;  // for the whole curve
+  evaluate::Assessment assessment;
+  std::optional<evaluate::LabeledScores> first;  // for the whole curve
 };
 
-Results assess_one(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
+Results assess_one(const RocOptions& options, const evaluate::EvaluationOptions& how, Reporter& reporter) {
   const auto details = detail_options(options);
-  auto rows = stats::read_labeled_scores(options.scores, options.columns, options.labels, reporter, details.to_keep());
+  auto rows =
+      evaluate::read_labeled_scores(options.scores, options.columns, options.labels, reporter, details.to_keep());
   Results results;
   results.first.emplace(std::move(rows.anomalies), std::move(rows.normals));
-  auto evaluation = stats::evaluate(*results.first, how, rows.name, reporter);
+  auto evaluation = evaluate::evaluate(*results.first, how, rows.name, reporter);
   evaluation.unlabeled = rows.unlabeled;
-  results.assessment.details = stats::details(rows, *results.first, evaluation.chosen.threshold, details, reporter);
+  results.assessment.details = evaluate::details(rows, *results.first, evaluation.chosen.threshold, details, reporter);
   results.assessment.evaluations.push_back(std::move(evaluation));
   return results;
 }
 
-Results assess_pair(const RocOptions& options, const stats::EvaluationOptions& how, Reporter& reporter) {
-  auto rows = stats::read_paired_scores(options.scores, options.second, options.columns, options.labels, reporter);
+Results assess_pair(const RocOptions& options, const evaluate::EvaluationOptions& how, Reporter& reporter) {
+  auto rows = evaluate::read_paired_scores(options.scores, options.second, options.columns, options.labels, reporter);
   Results results;
-  results.assessment.comparison = stats::compare_auroc(rows.anomalies, rows.normals, options.confidence);
+  results.assessment.comparison = evaluate::compare_auroc(rows.anomalies, rows.normals, options.confidence);
   results.first.emplace(std::move(rows.anomalies.first), std::move(rows.normals.first));
-  const stats::LabeledScores second(std::move(rows.anomalies.second), std::move(rows.normals.second));
+  const evaluate::LabeledScores second(std::move(rows.anomalies.second), std::move(rows.normals.second));
   auto& evaluations = results.assessment.evaluations;
-  evaluations.push_back(stats::evaluate(*results.first, how, rows.first_name, reporter));
-  evaluations.push_back(stats::evaluate(second, how, rows.second_name, reporter));
+  evaluations.push_back(evaluate::evaluate(*results.first, how, rows.first_name, reporter));
+  evaluations.push_back(evaluate::evaluate(second, how, rows.second_name, reporter));
   for (auto& evaluation : evaluations) evaluation.unlabeled = rows.unlabeled;
   return results;
 }
 
-void add_hashes(stats::Assessment& assessment, const std::vector<std::string>& inputs) {
+void add_hashes(evaluate::Assessment& assessment, const std::vector<std::string>& inputs) {
   for (std::size_t i = 0; i < inputs.size(); ++i) assessment.evaluations[i].sha256 = hash_of(inputs[i]);
 }
 
@@ -253,7 +254,7 @@ int run(const RocOptions& options, cli::Context& context) {
   const auto how = evaluation_options(options, context.options.threads);
   options.labels.check();
   options.check_details();
-  stats::BoxRule::parse(options.box_hit);
+  evaluate::BoxRule::parse(options.box_hit);
   if (options.scores == "-" && options.second == "-")
     throw UsageError("standard input can be only one of the two score files");
   Outputs outputs(options, context.options.force);
@@ -261,16 +262,16 @@ int run(const RocOptions& options, cli::Context& context) {
   auto [assessment, first] =
       options.second.empty() ? assess_one(options, how, context.reporter) : assess_pair(options, how, context.reporter);
   if (outputs.summary || outputs.page) add_hashes(assessment, options.inputs());
-  if (outputs.curve) stats::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
-  if (outputs.summary) outputs.summary->write(stats::summary_json(assessment, {version(), context.arguments}));
+  if (outputs.curve) evaluate::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
+  if (outputs.summary) outputs.summary->write(evaluate::summary_json(assessment, {version(), context.arguments}));
   if (outputs.plot) outputs.plot->write(report::roc_svg(assessment));
   if (outputs.page) {
-    auto facts = stats::detail_facts(assessment.details);
+    auto facts = evaluate::detail_facts(assessment.details);
     facts.emplace_back("Made by", version());
     outputs.page->write(
         report::roc_page({assessment, cli::shell_command("ae-roc", context.arguments), std::move(facts)}));
   }
-  if (outputs.table) outputs.table->write(stats::summary_table(assessment));
+  if (outputs.table) outputs.table->write(evaluate::summary_table(assessment));
   outputs.commit();
   return 0;
 }

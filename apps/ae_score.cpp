@@ -6,10 +6,10 @@
 #include <optional>
 #include <set>
 
+#include "apply/score_table.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/world.hpp"
-#include "infer/score_table.hpp"
 #include "model_program.hpp"
 #include "score_images.hpp"
 
@@ -37,7 +37,7 @@ struct Options {
   std::string only_rows;
   bool fail_on_anomaly = false;
   bool fail_on_drift = false;
-  ae::infer::ScoreOptions score;
+  ae::apply::ScoreOptions score;
   ae::apps::ImageScoring images;
   std::vector<CLI::Option*> for_tables;  // given to a model of images they are a mistake
 };
@@ -87,7 +87,7 @@ void declare(CLI::App& app, Options& options) {
   options.images.declare(app);
 }
 
-int run_images(const Options& options, const ae::train::Checkpoint& checkpoint, ae::Output& output,
+int run_images(const Options& options, const ae::recipe::Checkpoint& checkpoint, ae::Output& output,
                ae::cli::Context& context) {
   ae::apps::refuse_options(options.for_tables, "is for models of tables, and this is one of images");
   const auto totals = options.images.run(options.score, checkpoint, output, context);
@@ -173,7 +173,7 @@ int run(Options& options, ae::cli::Context& context) {
     parts.emplace(options, options.score.world, context.options.force);
   }
   auto output = ae::Output::open(parts ? parts->own() : fs::path(options.output), context.options.force);
-  if (!options.summary.empty()) options.score.threshold = ae::infer::threshold_of_summary(options.summary);
+  if (!options.summary.empty()) options.score.threshold = ae::apply::threshold_of_summary(options.summary);
   const auto checkpoint = ae::apps::open_model(options.model, context, options.score.world.local_size);
   if (checkpoint.images()) {
     const int code = run_images(options, checkpoint, output, context);
@@ -181,7 +181,7 @@ int run(Options& options, ae::cli::Context& context) {
     return code;
   }
   options.images.refuse();
-  const auto totals = ae::infer::score_table(checkpoint, options.score, output, context.reporter);
+  const auto totals = ae::apply::score_table(checkpoint, options.score, output, context.reporter);
   output.commit();
   if (parts) parts->finish();
   context.reporter.info(std::to_string(totals.rows) + " rows scored" +

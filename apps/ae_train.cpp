@@ -57,7 +57,7 @@ void print(std::string_view text) {
 }
 
 int run(Options& options, ae::cli::Context& context) {
-  ae::train::Config config;
+  ae::recipe::Config config;
   if (options.print_schema) {
     print(ae::config::json_schema(config, "aetools training config"));
     return 0;

@@ -6,7 +6,7 @@
 
 #include "cli/app.hpp"
 #include "model/threads.hpp"
-#include "train/checkpoint.hpp"
+#include "recipe/checkpoint.hpp"
 
 namespace ae::apps {
 
@@ -25,8 +25,8 @@ inline void add_model(CLI::App& app, std::string& path) {
 }
 
 // The model, ready to be applied with the threads that --threads or its size ask for.
-inline train::Checkpoint open_model(const std::string& path, const cli::Context& context, int processes = 1) {
-  auto checkpoint = train::Checkpoint::open(path);
+inline recipe::Checkpoint open_model(const std::string& path, const cli::Context& context, int processes = 1) {
+  auto checkpoint = recipe::Checkpoint::open(path);
   checkpoint.use_threads(context.options.threads, processes);
   return checkpoint;
 }

@@ -4,16 +4,16 @@
 #include <memory>
 #include <utility>
 
+#include "apply/pictures.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
-#include "infer/pictures.hpp"
 #include "report/gallery.hpp"
 
 namespace ae::apps {
 namespace {
 
 // Scored images as a page.
-class Gallery final : public infer::ImagePage {
+class Gallery final : public apply::ImagePage {
  public:
   Gallery(const std::string& path, const std::string& model, std::string command, bool overwrite)
       : model_(model), command_(std::move(command)), output_(Output::open(path, overwrite)) {}
@@ -21,13 +21,13 @@ class Gallery final : public infer::ImagePage {
     report::GalleryOptions page;
     page.threshold = setting.threshold;
     page.threshold_rule = setting.threshold_rule;
-    page.heat_scale = report::HeatScale{setting.heat_low, setting.heat_high, infer::heat_colours()};
+    page.heat_scale = report::HeatScale{setting.heat_low, setting.heat_high, apply::heat_colours()};
     page.command = command_;
     page.facts = {{"Model", model_}, {"Pixel error", setting.kind}};
     writer_ = std::make_unique<report::GalleryWriter>(output_, "Scored images", std::move(page));
   }
   bool wants_pictures(double score) const override { return writer_->wants_pictures(score); }
-  void add(const infer::ScoredImage& image) override {
+  void add(const apply::ScoredImage& image) override {
     report::GalleryItem item;
     item.id = image.id;
     item.label = image.label;
@@ -121,7 +121,7 @@ void ImageScoring::refuse_parts() const {
   }
 }
 
-infer::ScoreImagesTotals ImageScoring::run(const infer::ScoreOptions& asked, const train::Checkpoint& checkpoint,
+apply::ScoreImagesTotals ImageScoring::run(const apply::ScoreOptions& asked, const recipe::Checkpoint& checkpoint,
                                            Output& output, cli::Context& context) const {
   auto scoring = scoring_;
   scoring.inputs = asked.stream.inputs;
@@ -136,23 +136,23 @@ infer::ScoreImagesTotals ImageScoring::run(const infer::ScoreOptions& asked, con
   scoring.world = asked.world;
   // Of several processes, the others write into the same folders.
   scoring.overwrite = context.options.force || asked.world.size > 1;
-  scoring.unreadable = unreadable_ == "stop"     ? infer::Unreadable::stop
-                       : unreadable_ == "ignore" ? infer::Unreadable::ignore
-                                                 : infer::Unreadable::report;
+  scoring.unreadable = unreadable_ == "stop"     ? apply::Unreadable::stop
+                       : unreadable_ == "ignore" ? apply::Unreadable::ignore
+                                                 : apply::Unreadable::report;
   std::unique_ptr<Gallery> gallery;
   if (!gallery_.empty()) {
     gallery = std::make_unique<Gallery>(gallery_, checkpoint.name(), cli::shell_command("ae-score", context.arguments),
                                         context.options.force);
     scoring.page = gallery.get();
   }
-  const auto totals = infer::score_images(checkpoint, scoring, output, context.reporter);
+  const auto totals = apply::score_images(checkpoint, scoring, output, context.reporter);
   if (gallery) gallery->commit();
   output.commit();
   const bool flags = scoring.threshold || scoring.alpha || scoring.fdr;
   context.reporter.info(std::to_string(totals.images) + " images scored" +
                         (flags ? ", " + std::to_string(totals.flagged) + " flagged" : "") +
                         (regions_.empty() ? "" : ", " + std::to_string(totals.regions) + " regions"));
-  if (totals.unreadable > 0 && scoring.unreadable == infer::Unreadable::report) {
+  if (totals.unreadable > 0 && scoring.unreadable == apply::Unreadable::report) {
     throw InputError(std::to_string(totals.unreadable) + " of " + std::to_string(totals.images + totals.unreadable) +
                      " images could not be read and are left out; --unreadable ignore accepts that");
   }

@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "apply/score_images.hpp"
+#include "apply/score_table.hpp"
 #include "cli/app.hpp"
-#include "infer/score_images.hpp"
-#include "infer/score_table.hpp"
 
 namespace ae::apps {
 
@@ -23,11 +23,11 @@ class ImageScoring {
 
   // `asked` brings inputs and the rule for flagging. Commits `output`. InputError at the end when images were left out
   // that the user wants to hear of.
-  infer::ScoreImagesTotals run(const infer::ScoreOptions& asked, const train::Checkpoint& checkpoint, Output& output,
+  apply::ScoreImagesTotals run(const apply::ScoreOptions& asked, const recipe::Checkpoint& checkpoint, Output& output,
                                cli::Context& context) const;
 
  private:
-  infer::ScoreImagesOptions scoring_;
+  apply::ScoreImagesOptions scoring_;
   std::string maps_, masks_, reconstructions_, regions_, gallery_, truth_;
   std::string unreadable_ = "report";
   std::vector<CLI::Option*> declared_;

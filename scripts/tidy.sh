@@ -13,7 +13,7 @@ check() {
   local arguments=(-p build/tidy --quiet --extra-arg=-Wno-unknown-warning-option)
   # Clang 14 compiles LibTorch's headers as C++20 only when IValue is complete before all else.
   case "$1" in
-    src/model/* | src/loss/* | src/score/* | src/train/* | src/infer/* | apps/*)
+    src/model/* | src/loss/* | src/score/* | src/recipe/* | src/train/* | src/apply/* | apps/*)
       arguments+=(--extra-arg=-include --extra-arg=ATen/core/ivalue.h) ;;
   esac
   clang-tidy "${arguments[@]}" "$1"

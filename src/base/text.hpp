@@ -28,6 +28,14 @@ std::string did_you_mean(std::string_view word, std::span<const std::string> can
 // `a, b, c` ; at most `limit` items, then `and N more`.
 std::string join(std::span<const std::string> items, std::string_view separator = ", ", std::size_t limit = 12);
 
+// Without blanks and tabs around it.
+inline std::string_view trimmed(std::string_view text) {
+  const auto is_blank = [](char c) { return c == ' ' || c == '\t'; };
+  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
+  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
+  return text;
+}
+
 // Shell-style wildcard match over the whole name: `*` any run, `?` one character. No other special characters.
 bool wildcard_match(std::string_view pattern, std::string_view name);
 

@@ -1,6 +1,12 @@
 // What every kind of training data has in common: the base of the config section "/data".
 #pragma once
 
+#include <cstdint>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+
 #include "config/fields.hpp"
 
 namespace ae::data {
@@ -23,5 +29,12 @@ struct HoldOut {
   double fraction = 0;     // of the selected samples, rounded; at least one stays for training
   std::uint64_t seed = 0;  // which ones
 };
+
+// Where an option's file lies: "-" and files set without a config file's folder stay as written.
+std::filesystem::path file_of(const config::Path& path);
+
+// Whether a label cell is one of `values`: the same text without surrounding blanks, or the same number ("1", "1.0").
+// An empty label is none of them.
+bool label_matches(std::string_view label, std::span<const std::string> values);
 
 }  // namespace ae::data

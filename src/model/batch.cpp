@@ -2,7 +2,7 @@
 
 #include <torch/torch.h>
 
-#include "data/image.hpp"
+#include "data/images/image.hpp"
 
 namespace ae::model {
 

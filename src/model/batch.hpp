@@ -8,8 +8,8 @@
 #include <string>
 #include <vector>
 
-#include "data/geometry.hpp"
-#include "data/schema.hpp"
+#include "data/images/geometry.hpp"
+#include "data/tables/schema.hpp"
 
 namespace ae::model {
 

@@ -3,7 +3,7 @@
 
 #include <ATen/core/Tensor.h>
 
-#include "data/safetensors.hpp"
+#include "data/bytes/safetensors.hpp"
 
 namespace ae::model {
 

@@ -6,7 +6,7 @@
 #include <memory>
 #include <vector>
 
-#include "data/images.hpp"
+#include "data/images/images.hpp"
 #include "model/batch.hpp"
 
 namespace ae::model {

@@ -7,16 +7,16 @@
 #include <utility>
 #include <vector>
 
-#include "stats/evaluation.hpp"
+#include "evaluate/evaluation.hpp"
 
 namespace ae::report {
 
 // ROC and precision-recall curves side by side as one SVG file (XML 1.0, UTF-8), for light and dark surroundings. Two
 // evaluations are overlaid. The chosen threshold of each is a marked point. At most 2000 points a curve.
-std::string roc_svg(const stats::Assessment& assessment);
+std::string roc_svg(const evaluate::Assessment& assessment);
 
 struct RocPage {
-  const stats::Assessment& assessment;
+  const evaluate::Assessment& assessment;
   std::string command;                                     // the command line that made it; "" = not shown
   std::vector<std::pair<std::string, std::string>> facts;  // further lines for the run's facts: name, value
 };
@@ -30,7 +30,7 @@ std::string roc_page(const RocPage& page);
 // keep.size()) of the whole curve in TPR and in FPR, and the number of flagged rows changes by a small factor from one
 // to the next. All of them when the curve is short enough; always the first, the last and `keep`. limit > 16 +
 // keep.size().
-std::vector<std::size_t> thinned(const std::vector<stats::CurvePoint>& curve, std::size_t limit,
+std::vector<std::size_t> thinned(const std::vector<evaluate::CurvePoint>& curve, std::size_t limit,
                                  const std::vector<std::size_t>& keep = {});
 
 }  // namespace ae::report

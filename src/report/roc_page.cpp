@@ -11,10 +11,10 @@
 namespace ae::report {
 namespace {
 
+using evaluate::Confusion;
+using evaluate::CurvePoint;
+using evaluate::Evaluation;
 using nlohmann::json;
-using stats::Confusion;
-using stats::CurvePoint;
-using stats::Evaluation;
 
 constexpr std::size_t most_stops = 4000;
 constexpr std::size_t most_bins = 400;
@@ -67,14 +67,14 @@ std::vector<Preset> presets(const Evaluation& evaluation) {
 // JSON has no infinities and no NaN: null.
 json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
-json estimate(const stats::Estimate& value, bool with_interval) {
+json estimate(const evaluate::Estimate& value, bool with_interval) {
   return {{"value", number(value.value)},
           {"low", with_interval ? number(value.interval.low) : json(nullptr)},
           {"high", with_interval ? number(value.interval.high) : json(nullptr)}};
 }
 
 // Joins neighbouring bins until there are few enough.
-json histogram(const stats::Histogram& bins) {
+json histogram(const evaluate::Histogram& bins) {
   const std::size_t count = bins.normals.size();
   const std::size_t factor = (count + most_bins - 1) / most_bins;
   json edges = json::array();

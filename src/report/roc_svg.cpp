@@ -9,7 +9,7 @@
 namespace ae::report {
 namespace {
 
-using stats::Evaluation;
+using evaluate::Evaluation;
 
 constexpr std::size_t most_points = 2000;
 constexpr double side = 340;  // of a plot, in pixels
@@ -67,10 +67,10 @@ struct Panel {
 
   double x(double value) const { return left + value * side; }
   double y(double value) const { return top + (1 - value) * side; }
-  std::pair<double, double> place(const stats::Confusion& c) const {
+  std::pair<double, double> place(const evaluate::Confusion& c) const {
     return precision ? std::pair(c.tpr(), c.precision()) : std::pair(c.fpr(), c.tpr());
   }
-  const stats::Estimate& estimate(const Evaluation& e) const { return precision ? e.auprc : e.auroc; }
+  const evaluate::Estimate& estimate(const Evaluation& e) const { return precision ? e.auprc : e.auroc; }
   bool has_interval(const Evaluation& e) const { return !precision || e.bootstrap_resamples > 0; }
 };
 
@@ -178,7 +178,7 @@ std::string drawn(const Panel& panel, const std::vector<Evaluation>& evaluations
 
 }  // namespace
 
-std::string roc_svg(const stats::Assessment& assessment) {
+std::string roc_svg(const evaluate::Assessment& assessment) {
   const auto& evaluations = assessment.evaluations;
   const Panel roc{"ROC", "false positive rate", "true positive rate", "AUROC", plot_left, false};
   const Panel pr{"Precision and recall", "recall", "precision", "AUPRC", plot_left + panel_width, true};

@@ -20,10 +20,10 @@ std::string rounded_text(double value, int digits) {
   return {buffer.data(), end};
 }
 
-std::size_t chosen_point(const stats::Evaluation& evaluation) {
+std::size_t chosen_point(const evaluate::Evaluation& evaluation) {
   const auto& curve = evaluation.curve;
   const auto& chosen = evaluation.chosen.counts;
-  const auto distance = [&](const stats::CurvePoint& point) {
+  const auto distance = [&](const evaluate::CurvePoint& point) {
     return std::abs(point.counts.tp - chosen.tp) + std::abs(point.counts.fp - chosen.fp);
   };
   const auto nearest = std::min_element(curve.begin(), curve.end(),

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "stats/evaluation.hpp"
+#include "evaluate/evaluation.hpp"
 
 namespace ae::report {
 
@@ -23,6 +23,6 @@ std::string fixed_text(double value, int digits);
 std::string rounded_text(double value, int digits);
 
 // Index of the curve point with the chosen threshold's counts, or the nearest to them.
-std::size_t chosen_point(const stats::Evaluation& evaluation);
+std::size_t chosen_point(const evaluate::Evaluation& evaluation);
 
 }  // namespace ae::report

@@ -5,7 +5,7 @@
 
 namespace ae::report {
 
-std::vector<std::size_t> thinned(const std::vector<stats::CurvePoint>& curve, std::size_t limit,
+std::vector<std::size_t> thinned(const std::vector<evaluate::CurvePoint>& curve, std::size_t limit,
                                  const std::vector<std::size_t>& keep) {
   std::vector<std::size_t> kept;
   if (curve.size() <= limit) {
@@ -16,7 +16,7 @@ std::vector<std::size_t> thinned(const std::vector<stats::CurvePoint>& curve, st
   // gone, from 0 to 3. The first point of each of equal stretches is kept.
   const auto& end = curve.back().counts;
   const double log_rows = std::log1p(static_cast<double>(end.tp + end.fp));
-  const auto distance = [&](const stats::Confusion& c) {
+  const auto distance = [&](const evaluate::Confusion& c) {
     return c.tpr() + c.fpr() + std::log1p(static_cast<double>(c.tp + c.fp)) / log_rows;
   };
   const double stretches = static_cast<double>(limit - 4 - keep.size());

@@ -15,7 +15,7 @@
 
 #include "base/reporter.hpp"
 #include "config/fields.hpp"
-#include "data/safetensors.hpp"
+#include "data/bytes/safetensors.hpp"
 #include "loss/autoencoder.hpp"
 
 namespace ae::score {

@@ -16,7 +16,7 @@
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
-#include "stats/roc.hpp"
+#include "evaluate/roc.hpp"
 #include "stats/value_histogram.hpp"
 
 namespace ae::score {
@@ -570,8 +570,9 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
     double best_sum = -1;
     std::string told;
     for (std::size_t c = 0; c < all.size(); ++c) {
-      const double auroc =
-          trials[c].bad.empty() ? 0 : stats::auroc(stats::LabeledScores(trials[c].bad, trials[c].good), 0.95).value;
+      const double auroc = trials[c].bad.empty()
+                               ? 0
+                               : evaluate::auroc(evaluate::LabeledScores(trials[c].bad, trials[c].good), 0.95).value;
       const double precision = stats::average_precision(trials[c].bad_pixels, trials[c].good_pixels);
       trials_.push_back(auroc);
       trials_.push_back(precision);

@@ -23,8 +23,8 @@
 #include <vector>
 
 #include "base/reporter.hpp"
-#include "data/geometry.hpp"
-#include "data/image.hpp"
+#include "data/images/geometry.hpp"
+#include "data/images/image.hpp"
 #include "loss/autoencoder.hpp"
 #include "score/head.hpp"
 

@@ -64,7 +64,7 @@ model::Batch all_of(const model::Samples& samples) {
 class DenseEngine::Implementation {
  public:
   Implementation(loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
-                 const TrainingOptions& options, Group& group)
+                 const recipe::TrainingOptions& options, Group& group)
       : loss_(autoencoder.loss()),
         options_(options),
         group_(group),
@@ -157,12 +157,12 @@ class DenseEngine::Implementation {
   model::NamedTensors gradients() const {
     model::NamedTensors views;
     for (const auto& [name, parameter] : parameters_) {
-      views.emplace_back(name, part_of(gradients_[0], parameter));
+      views.emplace_back(name, recipe::part_of(gradients_[0], parameter));
     }
     return views;
   }
 
-  FusedOptimizer& optimizer() { return *optimizer_; }
+  recipe::FusedOptimizer& optimizer() { return *optimizer_; }
 
  private:
   // [total, parts...] of sums that come part by part.
@@ -475,11 +475,11 @@ class DenseEngine::Implementation {
   }
 
   const loss::Composition& loss_;
-  const TrainingOptions& options_;
+  const recipe::TrainingOptions& options_;
   Group& group_;
   model::NamedTensors parameters_;
   at::Tensor weights_;  // [members, member_size_]
-  std::unique_ptr<FusedOptimizer> optimizer_;
+  std::unique_ptr<recipe::FusedOptimizer> optimizer_;
   std::shared_ptr<const model::DensePlan> plan_;
   model::Batch training_, held_out_;
   bool training_complete_, held_out_complete_;  // every cell is observed
@@ -502,7 +502,8 @@ class DenseEngine::Implementation {
   std::unique_ptr<GradientExchange> exchange_;
 };
 
-std::vector<std::string> DenseEngine::complaints(const loss::Autoencoder& autoencoder, const TrainingOptions& options) {
+std::vector<std::string> DenseEngine::complaints(const loss::Autoencoder& autoencoder,
+                                                 const recipe::TrainingOptions& options) {
   std::vector<std::string> lines;
   const auto complain = [&](const std::string& pointer, const std::string& what) {
     lines.push_back(pointer + ": the dense engine " + what + "; use \"auto\" or \"autograd\"");
@@ -524,7 +525,7 @@ std::vector<std::string> DenseEngine::complaints(const loss::Autoencoder& autoen
 }
 
 DenseEngine::DenseEngine(loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
-                         const TrainingOptions& options, Group& group)
+                         const recipe::TrainingOptions& options, Group& group)
     : implementation_(std::make_unique<Implementation>(autoencoder, training, held_out, options, group)) {}
 DenseEngine::~DenseEngine() = default;
 
@@ -532,8 +533,10 @@ std::vector<double> DenseEngine::step(const std::vector<std::int64_t>& samples, 
   return implementation_->step(samples, context);
 }
 std::vector<double> DenseEngine::validate() { return implementation_->validate(); }
-void DenseEngine::save_optimizer(Arrays& arrays) const { implementation_->optimizer().save("optimizer.", arrays); }
-void DenseEngine::restore_optimizer(const Arrays& arrays) {
+void DenseEngine::save_optimizer(recipe::Arrays& arrays) const {
+  implementation_->optimizer().save("optimizer.", arrays);
+}
+void DenseEngine::restore_optimizer(const recipe::Arrays& arrays) {
   implementation_->optimizer().restore("optimizer.", arrays);
 }
 model::NamedTensors DenseEngine::gradients() const { return implementation_->gradients(); }

@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "loss/autoencoder.hpp"
-#include "train/config.hpp"
+#include "recipe/config.hpp"
 #include "train/objective.hpp"
 #include "train/process_group.hpp"
 
@@ -21,12 +21,13 @@ namespace ae::train {
 class DenseEngine {
  public:
   // What keeps this engine from training the pair, as "/pointer: reason"; empty when nothing does.
-  static std::vector<std::string> complaints(const loss::Autoencoder& autoencoder, const TrainingOptions& options);
+  static std::vector<std::string> complaints(const loss::Autoencoder& autoencoder,
+                                             const recipe::TrainingOptions& options);
 
   // For a pair without complaints. Everything referred to must outlive the engine. Uses as many threads as
   // model::threads_in_use() says now.
   DenseEngine(loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
-              const TrainingOptions& options, Group& group = Group::alone());
+              const recipe::TrainingOptions& options, Group& group = Group::alone());
   ~DenseEngine();
   DenseEngine(const DenseEngine&) = delete;
   DenseEngine& operator=(const DenseEngine&) = delete;
@@ -34,8 +35,8 @@ class DenseEngine {
   // As of Objective.
   std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context);
   std::vector<double> validate();
-  void save_optimizer(Arrays& arrays) const;
-  void restore_optimizer(const Arrays& arrays);
+  void save_optimizer(recipe::Arrays& arrays) const;
+  void restore_optimizer(const recipe::Arrays& arrays);
 
   // Of the last step, before clipping: views, named and shaped as the network's parameters.
   model::NamedTensors gradients() const;

@@ -29,7 +29,7 @@ data::NamedArray doubles(const std::vector<double>& values) {
                               values.size());
 }
 
-std::vector<double> doubles(const Arrays& arrays, const std::string& name, const std::string& file) {
+std::vector<double> doubles(const recipe::Arrays& arrays, const std::string& name, const std::string& file) {
   const auto found = arrays.find(name);
   if (found == arrays.end() || found->second.dtype != data::Dtype::f64) {
     throw InputError(file + ": " + ae::quoted(name) + " is missing; the file is damaged: start over with --force");
@@ -77,8 +77,8 @@ std::int64_t best_epoch(const std::vector<EpochRecord>& history) {
   return static_cast<std::int64_t>(best);
 }
 
-Loop::Loop(Objective& objective, const TrainingOptions& options, std::string state_file, std::string fingerprint,
-           Publish publish, Reporter& reporter, Group& group)
+Loop::Loop(Objective& objective, const recipe::TrainingOptions& options, std::string state_file,
+           std::string fingerprint, Publish publish, Reporter& reporter, Group& group)
     : objective_(objective),
       options_(options),
       state_file_(std::move(state_file)),
@@ -178,7 +178,7 @@ void Loop::finish_epoch() {
                    (record.validation.empty() ? "" : ", held-out " + short_number(record.validation.front())));
   if (best_epoch(history_) == epoch_) {
     best_.clear();
-    save_tensors("", objective_.weights(), best_);
+    recipe::save_tensors("", objective_.weights(), best_);
   }
   ++epoch_;
   step_ = 0;
@@ -220,7 +220,7 @@ void Loop::publish(bool finished) {
 data::Safetensors Loop::state() const {
   data::Safetensors state;
   state.metadata = {{"format", kFormat}, {"version", kVersion}, {"fingerprint", fingerprint_}};
-  save_tensors("weights.", objective_.weights(), state.arrays);
+  recipe::save_tensors("weights.", objective_.weights(), state.arrays);
   for (const auto& [name, array] : best_) state.arrays["best." + name] = array;
   objective_.save_optimizer(state.arrays);
   const std::vector<std::int64_t> counters{epoch_, step_, summed_};
@@ -308,7 +308,7 @@ void Loop::restore(const data::Safetensors& state) {
                              flat.begin() + static_cast<std::ptrdiff_t>(at + width));
     history_.push_back(std::move(record));
   }
-  restore_tensors("weights.", objective_.weights(), state.arrays, state_file_);
+  recipe::restore_tensors("weights.", objective_.weights(), state.arrays, state_file_);
   objective_.restore_optimizer(state.arrays);
   best_.clear();
   for (const auto& [name, array] : state.arrays) {

@@ -16,7 +16,7 @@
 
 #include "base/error.hpp"
 #include "base/reporter.hpp"
-#include "train/config.hpp"
+#include "recipe/config.hpp"
 #include "train/objective.hpp"
 #include "train/process_group.hpp"
 
@@ -42,11 +42,11 @@ class Loop {
   // Called with the best weights so far when the state is saved and at the end: makes them usable (writes the model).
   // `finished`: nothing better will follow, so it may take its time.
   using Publish =
-      std::function<void(const Arrays& best_weights, const std::vector<EpochRecord>& history, bool finished)>;
+      std::function<void(const recipe::Arrays& best_weights, const std::vector<EpochRecord>& history, bool finished)>;
 
   // `state_file`: where the resumable state is kept while training. `fingerprint`: config and data of the run; a state
   // with another one is refused.
-  Loop(Objective& objective, const TrainingOptions& options, std::string state_file, std::string fingerprint,
+  Loop(Objective& objective, const recipe::TrainingOptions& options, std::string state_file, std::string fingerprint,
        Publish publish, Reporter& reporter, Group& group = Group::alone());
 
   // Continues from the state file; of a group, called by rank 0 alone. InputError when it is damaged, UsageError when
@@ -76,7 +76,7 @@ class Loop {
   double elapsed() const;
 
   Objective& objective_;
-  const TrainingOptions& options_;
+  const recipe::TrainingOptions& options_;
   std::string state_file_;
   std::string fingerprint_;
   Publish publish_;
@@ -89,7 +89,7 @@ class Loop {
   std::vector<double> sums_;            // of losses times samples, this epoch
   std::int64_t summed_ = 0;             // samples in sums_
   std::vector<EpochRecord> history_;
-  Arrays best_;                // weights of best_epoch(history_), unprefixed
+  recipe::Arrays best_;        // weights of best_epoch(history_), unprefixed
   double seconds_before_ = 0;  // of earlier sittings
   std::chrono::steady_clock::time_point started_;
   std::chrono::steady_clock::time_point saved_;

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "train/tensor_io.hpp"
+#include "recipe/tensor_io.hpp"
 
 namespace ae::train {
 
@@ -33,8 +33,8 @@ class Objective {
   virtual std::vector<double> validate() = 0;  // the same numbers whenever the weights are the same
 
   virtual model::NamedTensors weights() const = 0;  // all that a finished model consists of
-  virtual void save_optimizer(Arrays& arrays) const = 0;
-  virtual void restore_optimizer(const Arrays& arrays) = 0;
+  virtual void save_optimizer(recipe::Arrays& arrays) const = 0;
+  virtual void restore_optimizer(const recipe::Arrays& arrays) = 0;
 };
 
 }  // namespace ae::train

@@ -83,7 +83,7 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
   return order;
 }
 
-bool uses_dense_engine(const loss::Autoencoder& autoencoder, const TrainingOptions& options) {
+bool uses_dense_engine(const loss::Autoencoder& autoencoder, const recipe::TrainingOptions& options) {
   if (options.engine == "autograd") return false;
   auto complaints = DenseEngine::complaints(autoencoder, options);
   if (!complaints.empty() && options.engine == "dense") throw UsageError(std::move(complaints));
@@ -184,7 +184,7 @@ class ReconstructionObjective::Buckets {
 ReconstructionObjective::~ReconstructionObjective() = default;
 
 ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
-                                                 const model::Samples& held_out, const TrainingOptions& options,
+                                                 const model::Samples& held_out, const recipe::TrainingOptions& options,
                                                  Group& group)
     : autoencoder_(autoencoder), training_(training), held_out_(held_out), options_(options), group_(group) {
   if (uses_dense_engine(autoencoder, options)) {
@@ -302,10 +302,10 @@ std::vector<double> ReconstructionObjective::validate() {
   return sums;
 }
 
-void ReconstructionObjective::save_optimizer(Arrays& arrays) const {
+void ReconstructionObjective::save_optimizer(recipe::Arrays& arrays) const {
   dense_ ? dense_->save_optimizer(arrays) : optimizer_->save("optimizer.", arrays);
 }
-void ReconstructionObjective::restore_optimizer(const Arrays& arrays) {
+void ReconstructionObjective::restore_optimizer(const recipe::Arrays& arrays) {
   dense_ ? dense_->restore_optimizer(arrays) : optimizer_->restore("optimizer.", arrays);
 }
 

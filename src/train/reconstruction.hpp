@@ -5,7 +5,7 @@
 
 #include "loss/autoencoder.hpp"
 #include "model/threads.hpp"
-#include "train/config.hpp"
+#include "recipe/config.hpp"
 #include "train/dense_engine.hpp"
 #include "train/gradient_exchange.hpp"
 #include "train/objective.hpp"
@@ -19,13 +19,13 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
                                          double share, Group& group = Group::alone());
 
 // Whether options.engine makes the dense engine train the pair. UsageError when it must but cannot.
-bool uses_dense_engine(const loss::Autoencoder& autoencoder, const TrainingOptions& options);
+bool uses_dense_engine(const loss::Autoencoder& autoencoder, const recipe::TrainingOptions& options);
 
 class ReconstructionObjective final : public Objective {
  public:
   // Everything referred to must outlive the objective. `held_out` may be empty. Errors: see uses_dense_engine().
   ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
-                          const model::Samples& held_out, const TrainingOptions& options,
+                          const model::Samples& held_out, const recipe::TrainingOptions& options,
                           Group& group = Group::alone());
   ~ReconstructionObjective() override;
 
@@ -39,8 +39,8 @@ class ReconstructionObjective final : public Objective {
   bool has_validation() const override { return held_out_.size() > 0; }
   std::vector<double> validate() override;
   model::NamedTensors weights() const override { return autoencoder_.network().state(); }
-  void save_optimizer(Arrays& arrays) const override;
-  void restore_optimizer(const Arrays& arrays) override;
+  void save_optimizer(recipe::Arrays& arrays) const override;
+  void restore_optimizer(const recipe::Arrays& arrays) override;
 
  private:
   model::Batch corrupted(model::Batch batch) const;
@@ -56,10 +56,10 @@ class ReconstructionObjective final : public Objective {
   loss::Autoencoder& autoencoder_;
   const model::Samples& training_;
   const model::Samples& held_out_;
-  const TrainingOptions& options_;
+  const recipe::TrainingOptions& options_;
   Group& group_;
-  std::unique_ptr<DenseEngine> dense_;    // does the steps; null: autograd does,
-  std::unique_ptr<Optimizer> optimizer_;  // with this
+  std::unique_ptr<DenseEngine> dense_;            // does the steps; null: autograd does,
+  std::unique_ptr<recipe::Optimizer> optimizer_;  // with this
   std::vector<at::Tensor> parameters_;
   std::unique_ptr<model::Crew> crew_;  // for members side by side
   class Buckets;

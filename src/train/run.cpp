@@ -20,9 +20,9 @@
 #include "config/document.hpp"
 #include "model/image_samples.hpp"
 #include "model/threads.hpp"
+#include "recipe/checkpoint.hpp"
+#include "recipe/image_calibration.hpp"
 #include "score/maps.hpp"
-#include "train/checkpoint.hpp"
-#include "train/image_calibration.hpp"
 #include "train/loop.hpp"
 #include "train/reconstruction.hpp"
 
@@ -135,7 +135,7 @@ std::string index_text(const std::vector<std::int64_t>& samples, const std::vect
   return text;
 }
 
-std::string training_summary(const std::vector<EpochRecord>& history, const Dataset& data) {
+std::string training_summary(const std::vector<EpochRecord>& history, const recipe::Dataset& data) {
   const auto best = best_epoch(history);
   Json summary{{"epochs", history.size()},
                {"best_epoch", best + 1},
@@ -159,7 +159,7 @@ void check_targets(const loss::Composition& loss, const model::Domain& domain, c
   }
 }
 
-std::string samples_line(const Dataset& data) {
+std::string samples_line(const recipe::Dataset& data) {
   if (!data.geometry) {
     return std::to_string(data.training->size()) + " training rows, " + std::to_string(data.held_out->size()) +
            " held out, " + std::to_string(data.domain.elements.size()) + " columns";
@@ -173,7 +173,7 @@ std::string samples_line(const Dataset& data) {
 
 }  // namespace
 
-void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
+void run(recipe::Config& config, const RunOptions& options, Reporter& given_reporter) {
   if (config.data->path.empty()) {
     throw UsageError("/data/path: not set; name the training data in the config file or with --data");
   }
@@ -189,12 +189,12 @@ void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
   });
 
   const auto seed = static_cast<std::uint64_t>(config.training.seed);
-  std::optional<Dataset> loaded;
+  std::optional<recipe::Dataset> loaded;
   group->together([&] {
     const int threads = options.threads > 0 ? options.threads : model::available_threads(options.world.local_size);
-    loaded.emplace(load_dataset(*config.data, reporter, {config.training.validation_fraction, seed}, threads));
+    loaded.emplace(recipe::load_dataset(*config.data, reporter, {config.training.validation_fraction, seed}, threads));
   });
-  const Dataset& data = *loaded;
+  const recipe::Dataset& data = *loaded;
   const model::Samples& training = *data.training;
   const model::Samples& held_out = *data.held_out;
 
@@ -252,27 +252,27 @@ void run(Config& config, const RunOptions& options, Reporter& given_reporter) {
 
   ReconstructionObjective objective(autoencoder, training, held_out, config.training, *group);
   std::vector<std::int64_t> distrusted;  // training samples, by the published model
-  const auto publish = [&](const Arrays& best, const std::vector<EpochRecord>& history, bool last) {
+  const auto publish = [&](const recipe::Arrays& best, const std::vector<EpochRecord>& history, bool last) {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
     const loss::Autoencoder finished(*config.model, config.loss.terms, data.domain, observed_matters, seed);
-    restore_tensors("", finished.network().state(), best, "best weights");
+    recipe::restore_tensors("", finished.network().state(), best, "best weights");
     distrusted = highest_losses(finished, training, config.training.trim);
     std::vector<double> calibration;
     if (auto* maps = dynamic_cast<score::MapHead*>(&*config.score)) {
       // A model on the way is calibrated on few images, so that training goes on soon.
       constexpr std::int64_t kImagesOnTheWay = 50;
       const auto& images = dynamic_cast<const model::ImageSamples&>(held_out);
-      calibration = calibrate_map_head(*maps, finished, *data.geometry, images,
-                                       last ? images.images() : std::min(images.images(), kImagesOnTheWay),
-                                       config.training.corruption, seed, last ? reporter : silent);
+      calibration = recipe::calibrate_map_head(*maps, finished, *data.geometry, images,
+                                               last ? images.images() : std::min(images.images(), kImagesOnTheWay),
+                                               config.training.corruption, seed, last ? reporter : silent);
     } else {
       const Kept trusted(training, distrusted);
       const score::FitContext context{finished, trusted, held_out, seed, reporter};
       config.score->fit(context);
       calibration = score::honest_scores(context, *config.score);
     }
-    write_checkpoint(folder.model(), {config, data.schema, data.geometry, observed_matters, best, *config.score,
-                                      calibration, training_summary(history, data)});
+    recipe::write_checkpoint(folder.model(), {config, data.schema, data.geometry, observed_matters, best, *config.score,
+                                              calibration, training_summary(history, data)});
     if (config.training.trim > 0 && !data.domain.images()) {
       write_file(folder.distrusted(), index_text(distrusted, data.training_rows));
     }

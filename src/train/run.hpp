@@ -7,7 +7,7 @@
 
 #include "base/reporter.hpp"
 #include "base/world.hpp"
-#include "train/config.hpp"
+#include "recipe/config.hpp"
 #include "train/process_group.hpp"
 
 namespace ae::train {
@@ -23,6 +23,6 @@ struct RunOptions {
 };
 
 // Refusals (existing output, another run's state) come before any long work. See Loop for how it can end.
-void run(Config& config, const RunOptions& options, Reporter& reporter);
+void run(recipe::Config& config, const RunOptions& options, Reporter& reporter);
 
 }  // namespace ae::train

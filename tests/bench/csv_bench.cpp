@@ -12,8 +12,8 @@
 
 #include "base/random.hpp"
 #include "base/text.hpp"
-#include "data/rows.hpp"
-#include "data/source.hpp"
+#include "data/bytes/source.hpp"
+#include "data/tables/rows.hpp"
 
 namespace {
 

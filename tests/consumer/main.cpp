@@ -6,7 +6,7 @@
 #include <iostream>
 
 int main() {
-  const double area = ae::stats::auroc(ae::stats::LabeledScores({3, 1}, {2, 0}), 0.95).value;
+  const double area = ae::evaluate::auroc(ae::evaluate::LabeledScores({3, 1}, {2, 0}), 0.95).value;
   if (area != 0.75) {  // 3 of the 4 pairs are in order
     std::cerr << "AUROC is " << area << ", expected 0.75\n";
     return 1;

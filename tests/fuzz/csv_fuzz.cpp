@@ -8,7 +8,7 @@
 
 #include "../unit/support/byte_sources.hpp"
 #include "base/error.hpp"
-#include "data/csv.hpp"
+#include "data/tables/csv.hpp"
 
 namespace {
 

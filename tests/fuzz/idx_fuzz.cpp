@@ -5,7 +5,7 @@
 
 #include "../unit/support/byte_sources.hpp"
 #include "base/error.hpp"
-#include "data/idx.hpp"
+#include "data/bytes/idx.hpp"
 
 namespace {
 

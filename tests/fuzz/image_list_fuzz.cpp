@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "base/error.hpp"
-#include "data/image_files.hpp"
+#include "data/images/image_files.hpp"
 
 namespace {
 

@@ -4,11 +4,11 @@
 #include <string_view>
 
 #include "base/error.hpp"
-#include "data/pixel_maps.hpp"
+#include "evaluate/pixel_maps.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   try {
-    const auto mask = ae::data::decode_png_mask({reinterpret_cast<const char*>(data), size}, "mask.png");
+    const auto mask = ae::evaluate::decode_png_mask({reinterpret_cast<const char*>(data), size}, "mask.png");
     if (mask.width < 1 || mask.height < 1 ||
         mask.defect.size() != static_cast<std::size_t>(mask.width) * static_cast<std::size_t>(mask.height))
       std::abort();

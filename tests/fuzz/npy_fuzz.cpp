@@ -7,7 +7,8 @@
 #include "../unit/support/byte_sources.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "data/npy.hpp"
+#include "data/images/npy_stack.hpp"
+#include "data/tables/npy_rows.hpp"
 
 namespace {
 

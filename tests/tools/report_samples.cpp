@@ -20,7 +20,7 @@ namespace {
 
 using namespace ae;
 
-void write_sample(const std::filesystem::path& folder, const std::string& name, const stats::Assessment& assessment,
+void write_sample(const std::filesystem::path& folder, const std::string& name, const evaluate::Assessment& assessment,
                   const report::ScoreSample& first) {
   std::string csv = "score,label\n";
   const auto append = [&](const std::vector<double>& scores, const char* label) {

@@ -74,7 +74,7 @@ class Training {
   }
   ae::config::Variant<ae::model::Family> family_{ae::model::families(), "dense"};
   ae::loss::LossOptions loss_;
-  ae::train::TrainingOptions options_;
+  ae::recipe::TrainingOptions options_;
   ae::model::TableSamples samples_, held_out_;
   std::unique_ptr<ae::loss::Autoencoder> autoencoder_;
   std::unique_ptr<ae::train::ReconstructionObjective> objective_;

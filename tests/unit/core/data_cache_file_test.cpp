@@ -1,4 +1,4 @@
-#include "data/cache_file.hpp"
+#include "data/bytes/cache_file.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,4 +1,4 @@
-#include "data/column_cells.hpp"
+#include "data/tables/column_cells.hpp"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <fstream>
 #include <string>
 
-#include "data/csv.hpp"
+#include "data/tables/csv.hpp"
 
 namespace ae::data {
 namespace {

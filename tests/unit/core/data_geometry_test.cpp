@@ -6,9 +6,9 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "config/document.hpp"
-#include "data/geometry.hpp"
-#include "data/image.hpp"
-#include "data/images.hpp"
+#include "data/images/geometry.hpp"
+#include "data/images/image.hpp"
+#include "data/images/images.hpp"
 
 namespace ae::data {
 namespace {

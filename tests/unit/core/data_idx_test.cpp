@@ -1,4 +1,4 @@
-#include "data/idx.hpp"
+#include "data/bytes/idx.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

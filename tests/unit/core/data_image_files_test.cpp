@@ -1,4 +1,4 @@
-#include "data/image_files.hpp"
+#include "data/images/image_files.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -14,7 +14,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/signals.hpp"
-#include "data/schema.hpp"
+#include "data/tables/schema.hpp"
 #include "memory_rows.hpp"
 
 namespace ae::data {

@@ -1,4 +1,6 @@
-#include "data/npy.hpp"
+#include "data/bytes/npy.hpp"
+#include "data/images/npy_stack.hpp"
+#include "data/tables/npy_rows.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -9,7 +11,7 @@
 #include <limits>
 
 #include "base/error.hpp"
-#include "data/zip.hpp"
+#include "data/bytes/zip.hpp"
 #include "support/byte_sources.hpp"
 
 namespace ae::data {

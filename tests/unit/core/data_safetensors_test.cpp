@@ -1,4 +1,4 @@
-#include "data/safetensors.hpp"
+#include "data/bytes/safetensors.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

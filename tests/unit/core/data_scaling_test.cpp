@@ -1,4 +1,4 @@
-#include "data/scaling.hpp"
+#include "data/tables/scaling.hpp"
 
 #include <gtest/gtest.h>
 

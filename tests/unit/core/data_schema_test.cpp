@@ -1,4 +1,4 @@
-#include "data/schema.hpp"
+#include "data/tables/schema.hpp"
 
 #include <gtest/gtest.h>
 

@@ -1,4 +1,4 @@
-#include "data/source.hpp"
+#include "data/bytes/source.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,8 +16,10 @@
 
 #include "base/error.hpp"
 #include "base/signals.hpp"
-#include "data/npy.hpp"
-#include "data/rows.hpp"
+#include "data/bytes/npy.hpp"
+#include "data/images/npy_stack.hpp"
+#include "data/tables/npy_rows.hpp"
+#include "data/tables/rows.hpp"
 
 namespace ae::data {
 namespace {

@@ -1,4 +1,4 @@
-#include "data/table_cache.hpp"
+#include "data/tables/table_cache.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -6,7 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
-#include "data/schema.hpp"
+#include "data/tables/schema.hpp"
 #include "memory_rows.hpp"
 
 namespace ae::data {

@@ -11,8 +11,8 @@
 
 #include "base/reporter.hpp"
 #include "base/text.hpp"
-#include "data/rows.hpp"
-#include "data/schema.hpp"
+#include "data/tables/rows.hpp"
+#include "data/tables/schema.hpp"
 
 namespace ae::data {
 

@@ -18,7 +18,7 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-stats::Assessment alone(const ScoreSample& sample) { return {{evaluated(sample)}, {}}; }
+evaluate::Assessment alone(const ScoreSample& sample) { return {{evaluated(sample)}, {}}; }
 
 json embedded(const std::string& page) {
   const std::string open = "<script type=\"application/json\" id=\"data\">";
@@ -26,7 +26,7 @@ json embedded(const std::string& page) {
   return json::parse(page.substr(from, page.find("</script>", from) - from));
 }
 
-json embedded(const stats::Assessment& assessment) { return embedded(roc_page({assessment, "ae-roc", {}})); }
+json embedded(const evaluate::Assessment& assessment) { return embedded(roc_page({assessment, "ae-roc", {}})); }
 
 std::string fact(const json& data, std::string_view name) {
   for (const auto& entry : data["facts"]) {
@@ -36,10 +36,10 @@ std::string fact(const json& data, std::string_view name) {
 }
 
 // A curve of `points` steps up and right at random, as of `points` rows with different scores.
-std::vector<stats::CurvePoint> long_curve(std::int64_t points) {
-  std::vector<stats::CurvePoint> curve{{std::numeric_limits<double>::infinity(), {}}};
+std::vector<evaluate::CurvePoint> long_curve(std::int64_t points) {
+  std::vector<evaluate::CurvePoint> curve{{std::numeric_limits<double>::infinity(), {}}};
   Random random(stream_key(3, "curve"));
-  stats::Confusion counts;
+  evaluate::Confusion counts;
   for (std::int64_t i = 0; i < points; ++i) {
     const double place = static_cast<double>(i) / static_cast<double>(points);
     random.uniform() < 0.4 * (1 - place) * (1 - place) ? ++counts.tp : ++counts.fp;
@@ -52,8 +52,8 @@ std::vector<stats::CurvePoint> long_curve(std::int64_t points) {
   return curve;
 }
 
-stats::Evaluation long_evaluation(std::int64_t points) {
-  stats::Evaluation e = evaluated(tiny_sample());
+evaluate::Evaluation long_evaluation(std::int64_t points) {
+  evaluate::Evaluation e = evaluated(tiny_sample());
   e.curve = long_curve(points);
   e.curve_points_in_all = static_cast<std::int64_t>(e.curve.size());
   e.anomalies = e.curve.back().counts.tp;
@@ -112,7 +112,7 @@ TEST(RocPage, TooManyBinsAreJoined) {
 TEST(RocPage, StaysBelowAMegabyteAndSaysThatItIsThinned) {
   auto long_one = long_evaluation(1'000'000);
   long_one.name = std::string(3'000'000, 'n');
-  const stats::Assessment assessment{{long_one, long_one}, {}};
+  const evaluate::Assessment assessment{{long_one, long_one}, {}};
   const std::string page = roc_page({assessment, std::string(2'000'000, 'c'), {{"Note", std::string(1'000'000, 'f')}}});
   EXPECT_LT(page.size(), 1'000'000u);
   const json data = embedded(page);
@@ -125,7 +125,7 @@ TEST(RocPage, StaysBelowAMegabyteAndSaysThatItIsThinned) {
 
 TEST(RocPage, ThinningKeepsTheChosenThreshold) {
   const auto e = long_evaluation(50'000);
-  const json data = embedded(stats::Assessment{{e}, {}})["evaluations"][0];
+  const json data = embedded(evaluate::Assessment{{e}, {}})["evaluations"][0];
   const auto chosen = data["chosen"].get<std::size_t>();
   EXPECT_EQ(data["threshold"][chosen], e.chosen.threshold);
   EXPECT_EQ(data["tp"][chosen], e.chosen.counts.tp);
@@ -134,8 +134,8 @@ TEST(RocPage, ThinningKeepsTheChosenThreshold) {
 
 TEST(RocPage, ButtonsLeadToTheBestOfAllThresholds) {
   const auto e = long_evaluation(5000);
-  const json data = embedded(stats::Assessment{{e}, {}})["evaluations"][0];
-  const auto reached = [&](std::string_view label) -> stats::Confusion {
+  const json data = embedded(evaluate::Assessment{{e}, {}})["evaluations"][0];
+  const auto reached = [&](std::string_view label) -> evaluate::Confusion {
     for (const auto& preset : data["presets"]) {
       const auto stop = preset["stop"].get<std::size_t>();
       const std::int64_t tp = data["tp"][stop], fp = data["fp"][stop];

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <random>
 
-#include "stats/roc.hpp"
+#include "evaluate/roc.hpp"
 
 namespace ae::stats {
 namespace {

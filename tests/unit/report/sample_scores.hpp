@@ -8,7 +8,7 @@
 
 #include "base/random.hpp"
 #include "base/reporter.hpp"
-#include "stats/summary.hpp"
+#include "evaluate/summary.hpp"
 
 namespace ae::report {
 
@@ -65,23 +65,23 @@ inline std::string hostile_name() {
          "\xE2\x80\xAE{{data}}]]>\x01\x7F\xFF\xC0\xAF.csv";
 }
 
-inline stats::Evaluation evaluated(const ScoreSample& sample) {
+inline evaluate::Evaluation evaluated(const ScoreSample& sample) {
   SilentReporter silence;
-  const stats::LabeledScores scores(sample.anomalies, sample.normals);
-  stats::EvaluationOptions options;
+  const evaluate::LabeledScores scores(sample.anomalies, sample.normals);
+  evaluate::EvaluationOptions options;
   options.bootstrap.resamples = 200;
   options.bootstrap.work_limit = 20'000'000;
-  stats::Evaluation e = stats::evaluate(scores, options, sample.name, silence);
+  evaluate::Evaluation e = evaluate::evaluate(scores, options, sample.name, silence);
   e.name = sample.name;
   e.sha256 = std::string(64, 'a');
   return e;
 }
 
-inline stats::Assessment compared(const ScoreSample& first, const ScoreSample& second) {
-  stats::Assessment assessment{{evaluated(first), evaluated(second)}, {}};
+inline evaluate::Assessment compared(const ScoreSample& first, const ScoreSample& second) {
+  evaluate::Assessment assessment{{evaluated(first), evaluated(second)}, {}};
   assessment.evaluations[1].name = "second-" + second.name;
   assessment.comparison =
-      stats::compare_auroc({first.anomalies, second.anomalies}, {first.normals, second.normals}, 0.95);
+      evaluate::compare_auroc({first.anomalies, second.anomalies}, {first.normals, second.normals}, 0.95);
   return assessment;
 }
 

@@ -6,7 +6,7 @@
 #include <functional>
 #include <string>
 
-#include "data/source.hpp"
+#include "data/bytes/source.hpp"
 
 namespace ae::test {
 

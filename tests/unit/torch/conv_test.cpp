@@ -6,11 +6,11 @@
 
 #include "base/error.hpp"
 #include "config/document.hpp"
-#include "data/geometry.hpp"
+#include "data/images/geometry.hpp"
 #include "loss/autoencoder.hpp"
 #include "model/network.hpp"
-#include "train/synthetic_defects.hpp"
-#include "train/tensor_io.hpp"
+#include "recipe/synthetic_defects.hpp"
+#include "recipe/tensor_io.hpp"
 
 namespace ae::model {
 namespace {
@@ -106,10 +106,10 @@ TEST_P(EveryImageFamily, SavedWeightsGiveTheSamePrediction) {
   auto first = build(R"({"width": 4, "norm": "batch"})");
   for (int i = 0; i < 3; ++i) first->forward(random_images(4, 1, 16, 16));  // moves the running means
   first->set_training(false);
-  train::Arrays arrays;
-  train::save_tensors("", first->state(), arrays);
+  recipe::Arrays arrays;
+  recipe::save_tensors("", first->state(), arrays);
   auto second = build(R"({"width": 4, "norm": "batch"})");
-  train::restore_tensors("", second->state(), arrays, "test");
+  recipe::restore_tensors("", second->state(), arrays, "test");
   second->set_training(false);
   const auto batch = random_images(3, 1, 16, 16);
   EXPECT_TRUE(torch::equal(first->forward(batch).prediction, second->forward(batch).prediction));
@@ -196,7 +196,7 @@ TEST_P(Defects, AreDeterministicAndTheMaskIsWhatChanged) {
   torch::manual_seed(1);
   const auto image = torch::rand({channels, 48, 64});
   const auto other = torch::rand({channels, 48, 64});
-  const train::SyntheticDefects defects;
+  const recipe::SyntheticDefects defects;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     Random random(seed), again(seed);
     const auto sample = defects.draw(image, other, random);
@@ -221,7 +221,7 @@ TEST(DefectGrays, OpaqueOnesBringNoGrayThatTheImagesLack) {
   };
   const auto image = cells(1).to(torch::kFloat32), other = cells(2).to(torch::kFloat32);
   const auto new_grays = [&](double translucent) {
-    train::SyntheticDefects defects;
+    recipe::SyntheticDefects defects;
     defects.translucent = translucent;
     std::int64_t pixels = 0;
     for (std::uint64_t seed = 0; seed < 100; ++seed) {
@@ -239,7 +239,7 @@ TEST(DefectGrays, OpaqueOnesBringNoGrayThatTheImagesLack) {
 // each leave about one in 400 unchanged, more where a faint gray is translucent.
 TEST(DefectGrays, AreMadeUpForABlankImage) {
   const auto image = torch::full({1, 32, 32}, 0.5);
-  const train::SyntheticDefects defects;
+  const recipe::SyntheticDefects defects;
   std::int64_t shown = 0;
   for (std::uint64_t seed = 0; seed < 100; ++seed) {
     Random random(seed);
@@ -249,7 +249,7 @@ TEST(DefectGrays, AreMadeUpForABlankImage) {
 }
 
 TEST(SyntheticCorruption, LeavesTheAskedShareCleanAndTheTargetAlone) {
-  config::Variant<train::Corruption> corruption(train::corruptions(), "synthetic");
+  config::Variant<recipe::Corruption> corruption(recipe::corruptions(), "synthetic");
   config::read_text(*corruption.value(), R"({"clean": 0.3})", "test", ".");
   const auto batch = random_images(800, 1, 24, 24);
   const auto kept = batch.values.clone();
@@ -267,7 +267,7 @@ TEST(SyntheticCorruption, LeavesTheAskedShareCleanAndTheTargetAlone) {
 }
 
 TEST(SyntheticCorruption, DoesNotPaintWhereNothingIsObserved) {
-  config::Variant<train::Corruption> corruption(train::corruptions(), "synthetic");
+  config::Variant<recipe::Corruption> corruption(recipe::corruptions(), "synthetic");
   auto batch = random_images(100, 1, 24, 24);
   batch.observed.slice(2, 12, 24).zero_();
   const auto corrupted = corruption->apply(batch, domain_of(1, 24, 24));

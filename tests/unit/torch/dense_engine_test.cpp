@@ -60,8 +60,8 @@ struct Pair {
   model::Network& network() const { return autoencoder->network(); }
 };
 
-TrainingOptions options_of(const std::string& text, const std::string& engine) {
-  TrainingOptions options;
+recipe::TrainingOptions options_of(const std::string& text, const std::string& engine) {
+  recipe::TrainingOptions options;
   config::read_text(options, text, "test", ".");
   options.engine = engine;
   return options;
@@ -79,7 +79,7 @@ struct Truth {
   std::vector<at::Tensor> gradients, buffers;
 };
 Truth truth_of(const Pair& pair, const model::Samples& samples, const std::vector<std::int64_t>& rows,
-               const TrainingOptions& options, const StepContext& context) {
+               const recipe::TrainingOptions& options, const StepContext& context) {
   auto& network = pair.network();
   network.to_double();
   network.set_training(true);
@@ -287,14 +287,14 @@ class Training {
                                         {static_cast<std::uint64_t>(step), static_cast<double>(step), 0.01}));
     }
   }
-  Arrays saved() const {
-    Arrays arrays;
-    save_tensors("weights.", objective_.weights(), arrays);
+  recipe::Arrays saved() const {
+    recipe::Arrays arrays;
+    recipe::save_tensors("weights.", objective_.weights(), arrays);
     objective_.save_optimizer(arrays);
     return arrays;
   }
-  void restore(const Arrays& arrays) {
-    restore_tensors("weights.", objective_.weights(), arrays, "test");
+  void restore(const recipe::Arrays& arrays) {
+    recipe::restore_tensors("weights.", objective_.weights(), arrays, "test");
     objective_.restore_optimizer(arrays);
   }
   ReconstructionObjective& objective() { return objective_; }
@@ -304,13 +304,13 @@ class Training {
 
  private:
   model::TableSamples samples_, held_out_;
-  TrainingOptions options_;
+  recipe::TrainingOptions options_;
   Pair pair_;
   ReconstructionObjective objective_;
   std::vector<std::vector<double>> losses_;
 };
 
-double largest_difference(const Arrays& one, const Arrays& other) {
+double largest_difference(const recipe::Arrays& one, const recipe::Arrays& other) {
   EXPECT_EQ(one.size(), other.size());
   double largest = 0;
   for (const auto& [name, array] : one) {
@@ -408,9 +408,9 @@ TEST(DenseEngine, LeavesTheWeightsToTheNetwork) {
     EXPECT_NEAR(dense.objective().validate().front(), losses.mean().item<double>() / autoencoder.members(), 1e-5);
     Case same = of;
     Pair other(same, 9);
-    Arrays saved;
-    save_tensors("", dense.objective().weights(), saved);
-    restore_tensors("", other.network().state(), saved, "test");
+    recipe::Arrays saved;
+    recipe::save_tensors("", dense.objective().weights(), saved);
+    recipe::restore_tensors("", other.network().state(), saved, "test");
     const auto row = dense.held_out().range(0, 1);
     EXPECT_TRUE(torch::equal(other.autoencoder->expected(row), autoencoder.expected(row)));
   }

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "config/document.hpp"
-#include "data/geometry.hpp"
+#include "data/images/geometry.hpp"
 #include "loss/autoencoder.hpp"
 #include "model/threads.hpp"
 #include "score/head.hpp"
@@ -112,7 +112,7 @@ std::ostream& operator<<(std::ostream& out, const Recipe& recipe) { return out <
 class EveryRecipe : public testing::TestWithParam<Recipe> {};
 
 TEST_P(EveryRecipe, TrainsEachMemberAsIfItWereAlone) {
-  train::TrainingOptions options;
+  recipe::TrainingOptions options;
   config::read_text(options, GetParam().training, "test", ".");
   const auto training = samples_for(GetParam().type, 60, 1), held_out = samples_for(GetParam().type, 20, 2);
   Pair together(GetParam().model, kMembers, GetParam().type);
@@ -196,7 +196,7 @@ TEST(Ensemble, DrawsDropoutCodesAndCorruptionForEachMember) {
     auto& first = pair.autoencoder->member(0).network();
     auto& second = pair.autoencoder->member(1).network();
     copy_state(first, second);
-    train::TrainingOptions options;
+    recipe::TrainingOptions options;
     config::read_text(options, draw.training, "test", ".");
     train::ReconstructionObjective objective(*pair.autoencoder, *training, *held_out, options);
     objective.step({0, 1, 2, 3, 4, 5, 6, 7}, {1, 0, 0.01});
@@ -311,7 +311,7 @@ TEST(Ensemble, ReconstructsImagesByTheMeanOfItsMembers) {
 // Members share nothing, so which thread trains them is of no consequence.
 TEST(Ensemble, TrainsImagesToTheSameWeightsOnAnyNumberOfThreads) {
   const Images training(24, 1), held_out(8, 2);
-  train::TrainingOptions options;
+  recipe::TrainingOptions options;
   config::read_text(options, R"({"corruption": [{"type": "synthetic"}], "emphasis": 3})", "test", ".");
   const Pair one(kImages, 3, "conv"), two(kImages, 3, "conv");
   for (const auto* pair : {&one, &two}) {

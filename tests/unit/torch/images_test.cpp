@@ -1,4 +1,4 @@
-#include "data/images.hpp"
+#include "data/images/images.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,7 +17,7 @@
 #include "config/document.hpp"
 #include "core/memory_rows.hpp"
 #include "model/image_samples.hpp"
-#include "train/dataset.hpp"
+#include "recipe/dataset.hpp"
 
 namespace ae::data {
 namespace {
@@ -68,15 +68,16 @@ class Images : public testing::Test {
     }
     return "";
   }
-  train::Dataset dataset(const std::string& settings, double held_out = 0.25) {
+  recipe::Dataset dataset(const std::string& settings, double held_out = 0.25) {
     SilentReporter reporter;
     return dataset(settings, reporter, held_out);
   }
-  train::Dataset dataset(const std::string& settings, Reporter& reporter, double held_out = 0.25, bool cached = false) {
+  recipe::Dataset dataset(const std::string& settings, Reporter& reporter, double held_out = 0.25,
+                          bool cached = false) {
     ImageOptions options;
     config::read_text(options, settings, "test", root_);
     if (cached) options.cache = {"cache", root_ / "cache"};
-    return train::load_dataset(options, reporter, {held_out, 5}, cached ? 3 : 1);
+    return recipe::load_dataset(options, reporter, {held_out, 5}, cached ? 3 : 1);
   }
   std::vector<fs::path> caches() const {
     std::vector<fs::path> found;
@@ -97,7 +98,7 @@ class Images : public testing::Test {
       EXPECT_EQ(cached.domain.grid, plain.domain.grid);
       EXPECT_EQ(config::to_json(*std::make_unique<Geometry>(*cached.geometry), config::Paths::as_written),
                 config::to_json(*std::make_unique<Geometry>(*plain.geometry), config::Paths::as_written));
-      for (const auto part : {&train::Dataset::training, &train::Dataset::held_out}) {
+      for (const auto part : {&recipe::Dataset::training, &recipe::Dataset::held_out}) {
         const auto& found = dynamic_cast<const model::ImageSamples&>(*(cached.*part));
         const auto& expected = dynamic_cast<const model::ImageSamples&>(*(plain.*part));
         ASSERT_EQ(found.images(), expected.images());

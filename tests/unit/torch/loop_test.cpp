@@ -42,8 +42,8 @@ class MeanObjective final : public Objective {
     return {loss, loss};
   }
   model::NamedTensors weights() const override { return {{"w", weight_}}; }
-  void save_optimizer(Arrays&) const override {}
-  void restore_optimizer(const Arrays&) override {}
+  void save_optimizer(recipe::Arrays&) const override {}
+  void restore_optimizer(const recipe::Arrays&) override {}
 
   std::vector<double> held_out;
   std::size_t validations = 0;
@@ -76,7 +76,7 @@ class LoopTest : public testing::Test {
   Loop loop(Objective& objective, const std::string& fingerprint = "same") {
     return Loop(
         objective, options_, state(), fingerprint,
-        [this](const Arrays& best, const std::vector<EpochRecord>& history, bool) {
+        [this](const recipe::Arrays& best, const std::vector<EpochRecord>& history, bool) {
           published_ = to_tensor(best.at("w")).item<double>();
           published_epochs_ = history.size();
           ++publications_;
@@ -84,7 +84,7 @@ class LoopTest : public testing::Test {
         reporter_);
   }
   std::filesystem::path folder_;
-  TrainingOptions options_;
+  recipe::TrainingOptions options_;
   SilentReporter reporter_;
   double published_ = std::nan("");
   std::size_t published_epochs_ = 0;

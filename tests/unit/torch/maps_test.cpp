@@ -8,9 +8,9 @@
 #include <cmath>
 #include <numeric>
 
+#include "apply/regions.hpp"
 #include "base/error.hpp"
 #include "config/document.hpp"
-#include "infer/regions.hpp"
 #include "loss/image_terms.hpp"
 
 namespace ae::score {
@@ -454,8 +454,8 @@ std::vector<std::vector<std::pair<int, int>>> slow_components(const at::Tensor& 
 TEST(Regions, AreTheConnectedComponentsThatCount) {
   torch::manual_seed(11);
   const auto map = torch::rand({23, 31});
-  const infer::RegionRule rule{0.7, 0.95, 3, 1};
-  const auto found = infer::find_regions(map, rule);
+  const apply::RegionRule rule{0.7, 0.95, 3, 1};
+  const auto found = apply::find_regions(map, rule);
   auto expected_mask = torch::zeros({23, 31}, torch::kUInt8);
   std::size_t expected = 0;
   for (const auto& component : slow_components(map > 0.7)) {
@@ -498,7 +498,7 @@ TEST(Regions, OpeningRemovesWhatIsNarrow) {
   map.narrow(0, 10, 1).fill_(2);                  // a line through
   map.narrow(0, 4, 4).narrow(1, 4, 4).fill_(1);   // a block
   map.narrow(0, 9, 3).narrow(1, 12, 3).fill_(3);  // a block on the line
-  const auto found = infer::find_regions(map, {0.5, 0.5, 1, 3});
+  const auto found = apply::find_regions(map, {0.5, 0.5, 1, 3});
   ASSERT_EQ(found.regions.size(), 2u);
   EXPECT_EQ(found.regions[0].area, 9);
   EXPECT_EQ(found.regions[1].area, 16);

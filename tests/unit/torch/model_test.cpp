@@ -7,10 +7,10 @@
 #include "config/document.hpp"
 #include "loss/autoencoder.hpp"
 #include "model/network.hpp"
+#include "recipe/corruption.hpp"
+#include "recipe/optimizer.hpp"
+#include "recipe/schedule.hpp"
 #include "score/head.hpp"
-#include "train/corruption.hpp"
-#include "train/optimizer.hpp"
-#include "train/schedule.hpp"
 
 namespace ae::model {
 namespace {
@@ -129,7 +129,7 @@ TEST(Model, TrainedLinearAutoencoderReachesThePcaError) {
     std::vector<Element> elements;
     for (const char* name : {"a", "b", "c", "d", "e", "f"}) elements.push_back({name, 0, false});
     const loss::Autoencoder pair(*family, terms, elements, false, static_cast<std::uint64_t>(seed));
-    config::Variant<train::OptimizerOptions> options(train::optimizers(), "adam");
+    config::Variant<recipe::OptimizerOptions> options(recipe::optimizers(), "adam");
     auto optimizer = options->build(pair.network().parameters());
     const Batch batch{x, torch::ones_like(x)};
     double loss = 0;
@@ -147,7 +147,7 @@ TEST(Model, TrainedLinearAutoencoderReachesThePcaError) {
 
 TEST(Optimizer, AdamFollowsThePublishedRule) {
   auto weight = torch::tensor({1.0, -2.0}, torch::requires_grad());
-  config::Variant<train::OptimizerOptions> options(train::optimizers(), "adam");
+  config::Variant<recipe::OptimizerOptions> options(recipe::optimizers(), "adam");
   auto optimizer = options->build({{"w", weight}});
   double w[2] = {1.0, -2.0}, m[2] = {0, 0}, v[2] = {0, 0};
   for (int t = 1; t <= 5; ++t) {
@@ -166,8 +166,8 @@ TEST(Optimizer, AdamFollowsThePublishedRule) {
 
 class EveryOptimizer : public testing::TestWithParam<std::string> {};
 TEST_P(EveryOptimizer, ContinuesBitForBitAfterSavingAndRestoring) {
-  config::Variant<train::OptimizerOptions> options(train::optimizers(), GetParam());
-  const auto step = [](train::Optimizer& optimizer, torch::Tensor& weight) {
+  config::Variant<recipe::OptimizerOptions> options(recipe::optimizers(), GetParam());
+  const auto step = [](recipe::Optimizer& optimizer, torch::Tensor& weight) {
     optimizer.zero_gradients();
     (weight.square().sum() + weight.sum()).backward();
     optimizer.step(0.05);
@@ -189,7 +189,7 @@ TEST_P(EveryOptimizer, ContinuesBitForBitAfterSavingAndRestoring) {
 INSTANTIATE_TEST_SUITE_P(Registry, EveryOptimizer, testing::Values("adam", "adamw", "sgd"));
 
 double factor(const char* type, const char* settings, std::int64_t epoch, const std::vector<double>& losses = {}) {
-  config::Variant<train::Schedule> schedule(train::schedules(), type);
+  config::Variant<recipe::Schedule> schedule(recipe::schedules(), type);
   config::read_text(*schedule.value(), settings, "test", ".");
   return schedule->factor(epoch, 11, losses);
 }
@@ -208,7 +208,7 @@ TEST(Schedule, FollowsItsClosedForm) {
 
 class EveryCorruption : public testing::TestWithParam<std::string> {};
 TEST_P(EveryCorruption, NeverTouchesTheTargetNorUncoversCells) {
-  config::Variant<train::Corruption> corruption(train::corruptions(), GetParam());
+  config::Variant<recipe::Corruption> corruption(recipe::corruptions(), GetParam());
   const auto batch = mixed_batch(500);
   const auto values = batch.values.clone();
   const auto observed = batch.observed.clone();
@@ -228,7 +228,7 @@ TEST(Corruption, MaskHidesTheAskedShareOfObservedCells) {
   for (const int seed : {1, 2, 3}) {
     for (const char* settings : {R"({"rate": 0.3})", R"({"rate": 0.3, "varied": true})"}) {
       torch::manual_seed(seed);
-      config::Variant<train::Corruption> mask(train::corruptions(), "mask");
+      config::Variant<recipe::Corruption> mask(recipe::corruptions(), "mask");
       config::read_text(*mask.value(), settings, "test", ".");
       const auto all = torch::ones({4000, 20});
       const double kept =

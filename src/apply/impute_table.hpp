@@ -1,0 +1,54 @@
+// ae-impute and ae-purify on tables: what the pair says should stand in the cells.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "apply/table_stream.hpp"
+#include "base/files.hpp"
+#include "base/reporter.hpp"
+#include "recipe/checkpoint.hpp"
+
+namespace ae::apply {
+
+struct ImputeOptions {
+  StreamOptions stream;
+  bool all_cells = false;    // also replace observed feature cells by their reconstruction
+  std::int64_t samples = 1;  // reconstructions averaged per row; above 1 each sees the row under other random masks
+};
+
+struct ImputeTotals {
+  std::int64_t rows = 0;
+  std::int64_t filled = 0;
+};
+
+// Copies the table, with missing feature cells filled in; all other bytes stay as they are.
+// UsageError when several samples are asked of a model that has nothing random.
+ImputeTotals impute_table(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output,
+                          Reporter& reporter);
+
+struct MaskedEvaluation {
+  double rate = 0.1;       // probability that an observed cell is hidden
+  std::uint64_t seed = 0;  // which cells are hidden is a function of seed, row number and column
+};
+
+// Hides observed cells, imputes them and writes a table `column,kind,cells,error,baseline_error,unit`:
+// numeric columns: NRMSE = root mean square error / standard deviation of the kept cells, beside that of filling in the
+// mean of the kept cells; categorical: share of wrong levels, beside that of the most frequent kept level. The last
+// row, "all", pools the numeric cells of all columns.
+// Returns the pooled NRMSE (0 without numeric cells).
+double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions& options,
+                       const MaskedEvaluation& evaluation, Output& output, Reporter& reporter);
+
+struct PurifyOptions {
+  StreamOptions stream;
+  std::int64_t steps = 1;  // projections applied one after another
+};
+
+// Writes the table with every feature cell replaced by its reconstruction (other columns unchanged) and two more
+// columns, loss_before and loss_after: the row's score as it was, and as it is written.
+std::int64_t purify_table(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
+                          Reporter& reporter);
+
+}  // namespace ae::apply

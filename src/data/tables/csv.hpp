@@ -1,0 +1,27 @@
+// Comma-, tab- or otherwise separated text as rows, by RFC 4180 with the rules that real files need:
+//
+// - Lines end in LF or CRLF; a carriage return alone outside quotes is refused. The last line may lack its end. A UTF-8
+//   byte order mark is skipped. Bytes are passed through as they are, whatever their encoding, but NUL is refused.
+// - A cell that begins with a quote (no blank before it) ends at the next single quote; "" stands for one quote;
+//   delimiters and line ends between them are text. Anything between the closing quote and the delimiter is refused.
+//   A quote elsewhere in a cell is literal text.
+// - text() of an unquoted cell is trimmed of spaces and tabs on both sides; of a quoted cell it is exact.
+// - Blank lines (spaces and tabs only) at the end of a file with several columns are skipped; anywhere else they are
+//   ragged rows. In a file with one column every line is a row and a blank one a missing cell.
+// - Column names are the header's text(), not empty and unique; only the first may be empty, as pandas and R write it
+//   for row names, and is then called "index".
+// - The delimiter, unless given, is the one among comma, tab and semicolon that the first record holds outside quotes;
+//   none: a single column. Several: refused, except that a tab wins in a file named .tsv or .tab.
+// - Limits: 64 MiB and 4,194,304 cells a record. Memory does not grow with the number of rows.
+#pragma once
+
+#include <memory>
+
+#include "data/bytes/source.hpp"
+#include "data/tables/rows.hpp"
+
+namespace ae::data {
+
+std::unique_ptr<RowSource> open_csv(std::unique_ptr<ByteSource> source, const TableFormat& format = {});
+
+}  // namespace ae::data

@@ -1,0 +1,71 @@
+// The finished model as one self-contained file: weights, and in the metadata everything needed to use them.
+//
+// `__metadata__` of model.safetensors (all values are text; JSON where said so):
+//   format "aetools autoencoder", version "1"
+//   config       JSON, the resolved configuration as to_json() writes it
+//   schema       of tables: JSON, columns with roles, scaling and levels, missing texts, normal labels
+//   geometry     of images: JSON, channels and size of a sample, resizing and tiles
+//   observed_matters "true" | "false" (see model::Interface)
+//   calibration  JSON array, the sorted scores of the held-out normal rows
+//   training     JSON object: epochs, best_epoch, losses, rows
+//   versions     JSON object: aetools, libtorch
+//   sha256       digest of everything else (see data::seal)
+// Tensors: "model.<parameter>", "head.<array>".
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "data/images/geometry.hpp"
+#include "data/tables/schema.hpp"
+#include "loss/autoencoder.hpp"
+#include "recipe/config.hpp"
+#include "recipe/tensor_io.hpp"
+#include "score/head.hpp"
+#include "stats/conformal.hpp"
+
+namespace ae::recipe {
+
+class Checkpoint {
+ public:
+  // `path` is a model file or the folder that ae-train wrote. Everything is checked before it is used; InputError (exit
+  // 4) for a missing, damaged or hostile file, or one of another kind.
+  static Checkpoint open(const std::filesystem::path& path);
+
+  const std::string& name() const { return name_; }  // the file, for messages
+  const Config& config() const { return *config_; }
+  const data::Schema& schema() const { return schema_; }                       // of tables
+  const std::optional<data::Geometry>& geometry() const { return geometry_; }  // of images
+  bool images() const { return geometry_.has_value(); }
+  const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
+  const score::Head& head() const { return *config_->score; }
+  const stats::ConformalCalibration& calibration() const { return calibration_; }
+  // For scoring with this model; 0 = by its size. `processes`: how many do that on this machine.
+  int use_threads(int requested, int processes = 1) const;
+
+ private:
+  Checkpoint() = default;
+  std::string name_;
+  std::unique_ptr<Config> config_;
+  data::Schema schema_;
+  std::optional<data::Geometry> geometry_;
+  std::unique_ptr<loss::Autoencoder> autoencoder_;
+  stats::ConformalCalibration calibration_;
+};
+
+// What a checkpoint is made of, at the end of (or during) training.
+struct CheckpointContents {
+  Config& config;  // resolved
+  const data::Schema& schema;
+  const std::optional<data::Geometry>& geometry;
+  bool observed_matters;
+  const Arrays& weights;  // unprefixed
+  const score::Head& head;
+  const std::vector<double>& calibration;
+  std::string training_json;
+};
+void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents);
+
+}  // namespace ae::recipe

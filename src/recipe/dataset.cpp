@@ -1,0 +1,211 @@
+#include "recipe/dataset.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <optional>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/random.hpp"
+#include "base/signals.hpp"
+#include "data/images/image_cache.hpp"
+#include "data/images/images.hpp"
+#include "data/tables/row_selection.hpp"
+#include "data/tables/table_cache.hpp"
+#include "model/image_samples.hpp"
+#include "model/threads.hpp"
+
+namespace ae::recipe {
+namespace {
+
+template <typename T>
+std::unique_ptr<data::DataOptions> make() {
+  return std::make_unique<T>();
+}
+
+constexpr std::array<config::Entry<data::DataOptions>, 2> kDataKinds{{
+    {"table", "Rows of a table: CSV, TSV, NPY or NPZ.", make<data::TableOptions>},
+    {"images", "Images: PNG, JPEG, BMP and TIFF files, IDX, NPY and NPZ stacks.", make<data::ImageOptions>},
+}};
+
+void check_rotation(const data::ImageOptions& options, const data::Geometry& geometry) {
+  if (!options.augment.rotate || geometry.height == geometry.width) return;
+  throw UsageError("/data/augment/rotate: needs square samples, these are " +
+                   data::size_text({geometry.height, geometry.width}) +
+                   "; set /data/tile/size, or /data/resize/height and width to the same number");
+}
+
+std::vector<bool> choose_held_out(std::int64_t count, data::HoldOut hold_out) {
+  const auto wanted = std::llround(hold_out.fraction * static_cast<double>(count));
+  const auto held = std::clamp<std::int64_t>(wanted, 0, count - 1);
+  const auto order = permutation(count, Random(stream_key(hold_out.seed, "held-out images")));
+  std::vector<bool> chosen(static_cast<std::size_t>(count), false);
+  for (std::int64_t i = 0; i < held; ++i) chosen[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = true;
+  return chosen;
+}
+
+// Decodes the images of a source, one after another.
+class ImageLoader {
+ public:
+  ImageLoader(const data::ImageOptions& options, const data::ImageSource& source, data::HoldOut hold_out,
+              data::ImageTaker& taker, Reporter& reporter, int threads)
+      : options_(options),
+        source_(source),
+        held_out_(choose_held_out(source.size(), hold_out)),
+        taker_(taker),
+        reporter_(reporter),
+        crew_(threads) {}
+
+  data::ImageSummary load() {
+    constexpr std::int64_t kAheadOfEachThread = 2;
+    std::vector<Decoded> decoded;
+    for (std::int64_t i = 0; i < source_.size(); i += std::ssize(decoded)) {
+      throw_if_stopped("reading images");
+      const std::int64_t count = begun_ ? std::min(kAheadOfEachThread * crew_.size(), source_.size() - i) : 1;
+      decoded.assign(static_cast<std::size_t>(count), {});
+      crew_.share_out(count, [&](std::int64_t d, int) { decode(i + d, decoded[static_cast<std::size_t>(d)]); });
+      for (std::int64_t d = 0; d < count; ++d) take(i + d, std::move(decoded[static_cast<std::size_t>(d)]));
+      reporter_.progress("images", static_cast<std::uint64_t>(i + count), static_cast<std::uint64_t>(source_.size()));
+    }
+    reporter_.progress_done();
+    if (training_ == 0) throw InputError(options_.path.written + ": no readable image is left to train on");
+    if (smaller_ > 0) {
+      reporter_.info(std::to_string(smaller_) + " of " + std::to_string(source_.size()) +
+                     " images are smaller than a tile; what a tile has beyond them counts for nothing");
+    }
+    return {geometry_, hash_.hex()};
+  }
+
+ private:
+  struct Decoded {
+    data::Image image;  // at its network size
+    data::Size original;
+    std::optional<InputError> error;  // instead
+  };
+
+  // From any thread, but for the first readable image.
+  void decode(std::int64_t i, Decoded& decoded) {
+    try {
+      auto image = source_.load(i, begun_ ? geometry_.channels : 0);
+      if (!begun_) image = begin_with(i, std::move(image));
+      decoded.original = image.size();
+      decoded.image = data::resized(image, geometry_);
+    } catch (const InputError& error) {
+      decoded.error = error;
+    }
+  }
+
+  void take(std::int64_t i, Decoded decoded) {
+    if (decoded.error) {
+      if (!options_.skips_unreadable()) throw InputError(*decoded.error);
+      reporter_.warning("left out: " + decoded.error->lines().front());
+      return;
+    }
+    data::Image& image = decoded.image;
+    const auto tile = geometry_.tile_size(image.size());
+    if (!geometry_.tiled() && (tile.height != geometry_.height || tile.width != geometry_.width)) {
+      throw InputError(source_.id(i) + ": is " + data::size_text(image.size()) + " pixels, the first image is " +
+                       data::size_text({geometry_.height, geometry_.width}) +
+                       "; set /data/tile/size to cut images into tiles, or /data/resize/height and width");
+    }
+    if (image.height < tile.height || image.width < tile.width) ++smaller_;
+    hash_.update(source_.id(i) + '\0' + data::size_text(image.size()) + '\0');
+    hash_.update({reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size()});
+    const bool held_out = held_out_[static_cast<std::size_t>(i)];
+    if (!held_out) ++training_;
+    taker_.take(std::move(image), decoded.original, held_out);
+  }
+
+  // The first readable image decides what is left open: channels and, without tiles, the size.
+  data::Image begin_with(std::int64_t i, data::Image image) {
+    geometry_.resize = options_.resize;
+    geometry_.tile = options_.tile;
+    geometry_.channels = data::channels_of(options_, image);
+    if (geometry_.channels != image.channels) image = source_.load(i, geometry_.channels);
+    const auto sample = geometry_.tile_size(geometry_.network_size(image.size()));
+    geometry_.height = sample.height;
+    geometry_.width = sample.width;
+    check_rotation(options_, geometry_);
+    begun_ = true;
+    return image;
+  }
+
+  const data::ImageOptions& options_;
+  const data::ImageSource& source_;
+  std::vector<bool> held_out_;
+  data::ImageTaker& taker_;
+  Reporter& reporter_;
+  model::Crew crew_;
+  bool begun_ = false;  // the geometry is known
+  data::Geometry geometry_;
+  std::int64_t training_ = 0;
+  std::int64_t smaller_ = 0;
+  Sha256 hash_;
+};
+
+Dataset load_images(const data::ImageOptions& options, Reporter& reporter, data::HoldOut hold_out, int threads) {
+  const auto source = data::ImageSource::open(data::file_of(options.path), options, data::Purpose::training);
+  const auto prepare = [&](data::ImageTaker& taker, Reporter& to) {
+    return ImageLoader(options, *source, hold_out, taker, to, threads).load();
+  };
+  const auto prepared = options.cache.empty() ? data::hold_images(reporter, prepare)
+                                              : data::open_cached_images(options, *source, hold_out, reporter, prepare);
+  const data::Geometry& geometry = prepared.summary.geometry;
+  check_rotation(options, geometry);
+  auto training = std::make_unique<model::ImageSamples>(geometry, options.augment);
+  auto held_out = std::make_unique<model::ImageSamples>(geometry, options.augment);
+  for (const auto& image : prepared.images) {
+    (image.held_out ? held_out : training)->add(image.pixels, image.owner, image.original);
+  }
+  return {model::image_domain(geometry), std::move(training), std::move(held_out), {}, geometry, {},
+          prepared.summary.data_sha256};
+}
+
+void check_enough(const data::TableOptions& options, std::int64_t training, std::int64_t held_out) {
+  if (training >= 2) return;
+  const auto rows = training + held_out;
+  const auto found = rows == 1 ? "only one row" : "only one of " + std::to_string(rows) + " rows";
+  throw InputError(options.path.written + ": " + found +
+                   " to train on; at least two are needed to tell what varies among normal rows: give more rows" +
+                   (rows > 1 ? ", or lower /training/validation_fraction" : ""));
+}
+
+Dataset cached(const data::TableOptions& options, Reporter& reporter, data::HoldOut hold_out) {
+  data::CachedTable table = data::open_cached_table(options, reporter, hold_out);
+  check_enough(options, table.training.rows, table.held_out.rows);
+  const auto samples = [&](const data::MappedRows& rows) {
+    return std::make_unique<model::TableSamples>(
+        model::mapped_batch(rows.values, rows.observed, rows.rows, table.elements, table.file));
+  };
+  return {model::elements_of(table.schema),
+          samples(table.training),
+          samples(table.held_out),
+          std::move(table.schema),
+          std::nullopt,
+          {table.training.row_numbers, table.training.row_numbers + table.training.rows},
+          table.data_sha256};
+}
+
+}  // namespace
+
+std::span<const config::Entry<data::DataOptions>> data_kinds() { return kDataKinds; }
+
+Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data::HoldOut hold_out, int threads) {
+  if (const auto* images = dynamic_cast<const data::ImageOptions*>(&options)) {
+    return load_images(*images, reporter, hold_out, threads);
+  }
+  const auto& table_options = dynamic_cast<const data::TableOptions&>(options);
+  if (!table_options.cache.empty()) return cached(table_options, reporter, hold_out);
+  data::Table table = data::load_table(table_options, reporter, hold_out);
+  check_enough(table_options, table.training.rows, table.held_out.rows);
+  return {model::elements_of(table.schema),
+          std::make_unique<model::TableSamples>(table.training),
+          std::make_unique<model::TableSamples>(table.held_out),
+          std::move(table.schema),
+          std::nullopt,
+          std::move(table.training.row_numbers),
+          table.data_sha256};
+}
+
+}  // namespace ae::recipe

@@ -1,0 +1,137 @@
+#include "evaluate/summary.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <nlohmann/json.hpp>
+#include <string>
+
+namespace ae::evaluate {
+namespace {
+
+using testing::HasSubstr;
+using testing::Not;
+
+class WarningCounter final : public Reporter {
+ public:
+  std::string warnings;
+  void info(std::string_view) override {}
+  void detail(std::string_view) override {}
+  void warning(std::string_view line) override { warnings += std::string(line) + "\n"; }
+  void progress(std::string_view, std::uint64_t, std::uint64_t, std::string_view) override {}
+  void progress_done() override {}
+};
+
+const LabeledScores& example() {
+  static const LabeledScores scores({0.8, 0.35, 0.9}, {0.4, 0.1, 0.2, 0.1});
+  return scores;
+}
+
+Evaluation evaluation_of(const LabeledScores& scores, const EvaluationOptions& options = {}) {
+  SilentReporter reporter;
+  return evaluate(scores, options, "s.csv", reporter);
+}
+
+TEST(CurveCsv, HoldsEveryPointWithExactCounts) {
+  std::string text;
+  write_curve_csv(LabeledScores({0.8, 0.35}, {0.4, 0.1}), [&](std::string_view piece) { text += piece; });
+  EXPECT_EQ(text,
+            "threshold,tpr,fpr,precision,recall,tp,fp,tn,fn\n"
+            "inf,0,0,1,0,0,0,2,2\n"
+            "0.8,0.5,0,1,0.5,1,0,2,1\n"
+            "0.4,0.5,0.5,0.5,0.5,1,1,1,1\n"
+            "0.35,1,0.5,0.6666666666666666,1,2,1,1,0\n"
+            "0.1,1,1,0.5,1,2,2,0,0\n");
+}
+
+TEST(SummaryJson, KeepsThePlacesThatScriptsRead) {
+  EvaluationOptions options;
+  options.partial_max_fpr = 0.5;
+  options.rule = ThresholdRule::parse("tpr=1");
+  Assessment assessment{{evaluation_of(example(), options)}, {}};
+  assessment.evaluations[0].sha256 = "abc";
+  assessment.evaluations[0].unlabeled = 7;
+  const auto json = nlohmann::json::parse(summary_json(assessment, {"9.9", {"ae-roc", "s.csv"}}));
+  const Evaluation& e = assessment.evaluations[0];
+  const auto at = [&](const char* pointer) { return json.at(nlohmann::json::json_pointer(pointer)); };
+  EXPECT_EQ(at("/version"), "9.9");
+  EXPECT_EQ(at("/arguments/1"), "s.csv");
+  EXPECT_EQ(at("/inputs/0/path"), "s.csv");
+  EXPECT_EQ(at("/inputs/0/sha256"), "abc");
+  EXPECT_EQ(at("/rows"), 7);
+  EXPECT_EQ(at("/anomalies"), 3);
+  EXPECT_EQ(at("/normals"), 4);
+  EXPECT_EQ(at("/unlabeled"), 7);
+  EXPECT_EQ(at("/auroc/value"), e.auroc.value);
+  EXPECT_EQ(at("/auroc/interval/0"), e.auroc.interval.low);
+  EXPECT_EQ(at("/auprc/value"), e.auprc.value);
+  EXPECT_EQ(at("/auprc/interval/1"), e.auprc.interval.high);
+  EXPECT_EQ(at("/auprc/resamples"), 2000);
+  EXPECT_EQ(at("/partial_auroc/raw"), e.partial->raw);
+  EXPECT_EQ(at("/chosen/threshold"), 0.35);
+  EXPECT_EQ(at("/chosen/rule"), "tpr=1");
+  EXPECT_EQ(at("/confusion/tp"), 3);
+  EXPECT_EQ(at("/confusion/fp"), 1);
+  EXPECT_EQ(at("/metrics/precision"), 0.75);
+  EXPECT_FALSE(json.contains("second"));
+  EXPECT_FALSE(json.contains("comparison"));
+}
+
+TEST(SummaryJson, HoldsTheSecondFileAndTheComparison) {
+  const PairedScores anomalies{{3, 1, 4}, {2, 2, 1}};
+  const PairedScores normals{{1, 2, 0}, {1, 0, 0}};
+  Assessment assessment;
+  assessment.evaluations.push_back(evaluation_of(LabeledScores(anomalies.first, normals.first)));
+  assessment.evaluations.push_back(evaluation_of(LabeledScores(anomalies.second, normals.second)));
+  assessment.comparison = compare_auroc(anomalies, normals, 0.95);
+  const auto json = nlohmann::json::parse(summary_json(assessment, {}));
+  EXPECT_EQ(json["second"]["auroc"]["value"], assessment.evaluations[1].auroc.value);
+  EXPECT_EQ(json["comparison"]["p_value"], assessment.comparison->p_value);
+  EXPECT_THAT(summary_table(assessment), HasSubstr("p-value"));
+}
+
+TEST(SummaryJson, WritesNullForWhatIsNotDefined) {
+  EvaluationOptions options;
+  options.bootstrap.resamples = 0;
+  Assessment assessment{{evaluation_of(LabeledScores({2}, {1, 3}), options)}, {}};
+  assessment.evaluations[0].name = "\xff.csv";  // not UTF-8
+  const auto json = nlohmann::json::parse(summary_json(assessment, {}));
+  EXPECT_TRUE(json["auroc"]["standard_error"].is_null());
+  EXPECT_TRUE(json["auprc"]["interval"].is_null());
+  EXPECT_TRUE(json["inputs"][0]["sha256"].is_null());
+}
+
+TEST(SummaryTable, ShowsFiguresAndSaysThatTheThresholdIsOptimistic) {
+  const std::string text = summary_table({{evaluation_of(example())}, {}});
+  EXPECT_THAT(text, HasSubstr("s.csv: 7 rows, 3 anomalies, 4 normal\n"));
+  EXPECT_THAT(text, HasSubstr("AUROC     0.9167"));
+  EXPECT_THAT(text, HasSubstr("threshold 0.35 by youden"));
+  EXPECT_THAT(text, HasSubstr("chosen on these labels"));
+  EXPECT_THAT(text, Not(HasSubstr("below 0.5")));
+}
+
+TEST(SummaryTable, SaysWhenTheScorePointsTheOtherWay) {
+  EXPECT_THAT(summary_table({{evaluation_of(LabeledScores({1, 2}, {3, 4}))}, {}}), HasSubstr("AUROC is below 0.5"));
+}
+
+TEST(SummaryTable, EscapesHostileFileNames) {
+  auto evaluation = evaluation_of(example());
+  evaluation.name = "a\x1b[31m\n.csv";
+  EXPECT_THAT(summary_table({{evaluation}, {}}), Not(HasSubstr("\x1b")));
+}
+
+TEST(Evaluate, WarnsOfWhatAReaderMightMiss) {
+  WarningCounter reporter;
+  EvaluationOptions options;
+  evaluate(example(), options, "s.csv", reporter);
+  EXPECT_EQ(reporter.warnings, "");
+  options.rule = ThresholdRule::parse("fpr=0");
+  options.bootstrap.work_limit = 1;
+  evaluate(LabeledScores({1}, {2, 0}), options, "s.csv", reporter);
+  EXPECT_THAT(reporter.warnings, HasSubstr("one anomaly only"));
+  EXPECT_THAT(reporter.warnings, HasSubstr("200 bootstrap resamples instead of 2000"));
+  EXPECT_THAT(reporter.warnings, HasSubstr("flags no row"));
+}
+
+}  // namespace
+}  // namespace ae::evaluate
