@@ -1,5 +1,5 @@
 // ae-impute: what is missing?
-#include "apply/impute_table.hpp"
+#include "apply/impute.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
 
@@ -54,7 +54,7 @@ int run(Options& options, ae::cli::Context& context) {
   if (!options.evaluate.empty()) {
     ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
   } else {
-    const auto totals = ae::apply::impute_table(checkpoint, options.impute, output, context.reporter);
+    const auto totals = ae::apply::impute(checkpoint, options.impute, output, context.reporter);
     context.reporter.info(std::to_string(totals.filled) + " missing cells filled in " + std::to_string(totals.rows) +
                           " rows");
   }

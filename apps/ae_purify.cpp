@@ -1,5 +1,5 @@
 // ae-purify: what is the nearest natural sample?
-#include "apply/impute_table.hpp"
+#include "apply/impute.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
 
@@ -32,7 +32,7 @@ int run(Options& options, ae::cli::Context& context) {
   options.purify.stream.threads = context.options.threads;
   auto output = ae::Output::open(options.output, context.options.force);
   const auto checkpoint = ae::apps::open_model(options.model, context);
-  const auto rows = ae::apply::purify_table(checkpoint, options.purify, output, context.reporter);
+  const auto rows = ae::apply::purify(checkpoint, options.purify, output, context.reporter);
   output.commit();
   context.reporter.info(std::to_string(rows) + " rows purified");
   return 0;

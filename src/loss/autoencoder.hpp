@@ -32,6 +32,7 @@ class Autoencoder {
   Autoencoder(Autoencoder&&) = default;  // no copies: they would share the weights
 
   model::Network& network() const { return *network_; }
+  bool has_network() const { return has_network_; }  // else it can be asked nothing
   const Composition& loss() const { return loss_; }
   const model::Domain& domain() const { return loss_.domain(); }
   const std::vector<model::Element>& elements() const { return domain().elements; }
@@ -54,6 +55,7 @@ class Autoencoder {
   model::Output output(const model::Batch& batch) const;
 
   Composition loss_;
+  bool has_network_ = true;
   std::shared_ptr<model::Network> network_;
   std::vector<Autoencoder> members_;  // none of a single network
 };

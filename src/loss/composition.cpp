@@ -117,7 +117,7 @@ Composition::Composition(const TermList& terms, const model::Domain& domain, boo
       }
     }
     if (term.grain() == Grain::sample) continue;
-    if (term.needs_images() && !domain_.images()) {
+    if (term.needs_images() && !domain_.gridded()) {
       lines.push_back(pointer + ": " + type + " judges images, the data are a table; use mse, l1 or huber");
       continue;
     }

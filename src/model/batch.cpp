@@ -24,7 +24,7 @@ std::vector<Element> elements_of(const data::Schema& schema) {
 Domain image_domain(const data::Geometry& geometry) {
   std::vector<Element> elements;
   for (auto& name : data::channel_names(geometry.channels)) elements.push_back({std::move(name), 0, false, true});
-  return {std::move(elements), {geometry.height, geometry.width}};
+  return {std::move(elements), {geometry.height, geometry.width}, "images", "images"};
 }
 
 Batch Batch::repeated(std::int64_t times) const {

@@ -4,8 +4,11 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "data/images/geometry.hpp"
@@ -27,11 +30,17 @@ std::vector<Element> elements_of(const data::Schema& schema);
 // What one sample is: the elements of a table row, or the channels of an image over a grid of pixels.
 struct Domain {
   std::vector<Element> elements;
-  std::vector<std::int64_t> grid;  // {} for rows; {height, width} of a training sample for images
-  Domain(std::vector<Element> elements, std::vector<std::int64_t> grid = {})
-      : elements(std::move(elements)), grid(std::move(grid)) {}
-  bool images() const { return !grid.empty(); }
-  std::string_view noun() const { return images() ? "images" : "tables"; }
+  std::vector<std::int64_t> grid;      // {} for rows; {height, width} of a training sample for images
+  std::string_view plural = "tables";  // what such data are called in messages,
+  std::string_view samples = "rows";   // and the samples of them
+  Domain(std::vector<Element> elements, std::vector<std::int64_t> grid = {}, std::string_view plural = "tables",
+         std::string_view samples = "rows")
+      : elements(std::move(elements)), grid(std::move(grid)), plural(plural), samples(samples) {}
+  bool gridded() const { return !grid.empty(); }
+  std::int64_t positions() const {  // of the grid; 1 without
+    return std::accumulate(grid.begin(), grid.end(), std::int64_t{1}, std::multiplies<>());
+  }
+  std::string_view noun() const { return plural; }
 };
 
 // Channels over the grid of a training sample.

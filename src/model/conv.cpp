@@ -190,6 +190,7 @@ TORCH_MODULE(Block);
 
 class ConvNetwork final : public ModuleNetwork {
  public:
+  Pool pool() const override { return Pool::openmp; }
   ConvNetwork(const Options& options, Kind kind, const Interface& interface)
       : options_(options),
         kind_(kind),
@@ -292,6 +293,7 @@ class ConvNetwork final : public ModuleNetwork {
 // Several of them, each run on its own block of samples: convolutions of one image gain nothing from being stacked.
 class ConvMembers final : public Network {
  public:
+  Pool pool() const override { return Pool::openmp; }
   ConvMembers(const Options& options, Kind kind, const Interface& interface, std::int64_t members) {
     for (std::int64_t m = 0; m < members; ++m) {
       members_.push_back(std::make_shared<ConvNetwork>(options, kind, interface));

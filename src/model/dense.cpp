@@ -11,6 +11,7 @@
 #include "model/dense_forward.hpp"
 #include "model/module_network.hpp"
 #include "model/network.hpp"
+#include "model/none.hpp"
 #include "model/stem.hpp"
 #include "model/threads.hpp"
 
@@ -444,7 +445,7 @@ std::unique_ptr<Family> make() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<config::Entry<Family>, 6> kFamilies{{
+constexpr std::array<config::Entry<Family>, 7> kFamilies{{
     {"dense", "Fully connected encoder and mirrored decoder with a narrow code between them.", make<DenseFamily>},
     {"linear", "Linear encoder and decoder: principal component analysis when trained with mse.", make<LinearFamily>},
     {"variational", "Dense autoencoder with a normally distributed code (VAE); needs a kl term.",
@@ -455,6 +456,7 @@ constexpr std::array<config::Entry<Family>, 6> kFamilies{{
      make_unet},
     {"conv_variational", "Convolutional autoencoder with a normally distributed code; needs a kl term.",
      make_conv_variational},
+    {"none", "No network: for score heads that ask none. ae-impute and ae-purify need one.", make_none},
 }};
 
 }  // namespace
@@ -469,13 +471,13 @@ Output Network::forward(const Batch& batch) {
 
 at::Tensor Network::gather_parameters() { throw std::logic_error("not a dense network"); }
 
-NamedTensors Network::state() const {
+NamedTensors Parameters::state() const {
   NamedTensors all = parameters();
   for (auto& buffer : buffers()) all.push_back(std::move(buffer));
   return all;
 }
 
-std::int64_t Network::parameter_count() const {
+std::int64_t Parameters::parameter_count() const {
   std::int64_t count = 0;
   for (const auto& [name, tensor] : parameters()) count += tensor.numel();
   return count;

@@ -26,7 +26,7 @@ class ImageSamples final : public Samples {
   bool has_missing() const override { return false; }
 
   const data::Geometry& geometry() const { return geometry_; }
-  std::int64_t images() const { return static_cast<std::int64_t>(images_.size()); }
+  std::int64_t image_count() const { return static_cast<std::int64_t>(images_.size()); }
   const data::ImageView& image(std::int64_t i) const { return images_.at(static_cast<std::size_t>(i)).pixels; }
   data::Size original(std::int64_t i) const { return images_.at(static_cast<std::size_t>(i)).original; }
 

@@ -8,7 +8,9 @@
 
 namespace ae::model {
 
-class ModuleNetwork : public Network {
+// `Base` is Parameters or a class of networks.
+template <typename Base>
+class OfModules : public Base {
  public:
   NamedTensors parameters() const override { return named(root_.named_parameters()); }
   NamedTensors buffers() const override { return named(root_.named_buffers()); }
@@ -27,6 +29,8 @@ class ModuleNetwork : public Network {
     return tensors;
   }
 };
+
+using ModuleNetwork = OfModules<Network>;
 
 // How many networks a family builds (see model::Network).
 inline void members_field(config::Fields& f, std::int64_t& members) {

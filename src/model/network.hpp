@@ -13,6 +13,7 @@
 #include "config/fields.hpp"
 #include "model/batch.hpp"
 #include "model/dense_plan.hpp"
+#include "model/threads.hpp"
 
 namespace ae::model {
 
@@ -37,21 +38,30 @@ constexpr std::int64_t kParameterAlignment = 16;  // in numbers
 
 using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
-// A network may consist of several members of one shape, which share nothing and never influence each other. It then
-// takes members() blocks of equally many samples, one after another (Batch::repeated); member m sees the m-th block,
-// and codes and predictions come in the same blocks. Parameters and buffers are stacked: [members, shape of one
-// member's].
-class Network {
+// What is trained: tensors that an optimiser changes, and a switch between training and use.
+class Parameters {
  public:
-  virtual ~Network() = default;
-  virtual Code encode(const Batch& batch) = 0;
-  virtual at::Tensor decode(const at::Tensor& latent) = 0;
-  virtual Output forward(const Batch& batch);
-
+  virtual ~Parameters() = default;
   virtual NamedTensors parameters() const = 0;  // what the optimiser changes; stable order and names
   virtual NamedTensors buffers() const = 0;     // other state (running means)
   virtual void set_training(bool on) = 0;       // dropout, batch statistics, latent sampling
   virtual void to_double() = 0;                 // float64, for gradient checks
+
+  NamedTensors state() const;  // parameters and buffers
+  std::int64_t parameter_count() const;
+};
+
+// An autoencoding network.
+//
+// It may consist of several members of one shape, which share nothing and never influence each other. It then takes
+// members() blocks of equally many samples, one after another (Batch::repeated); member m sees the m-th block, and
+// codes and predictions come in the same blocks. Parameters and buffers are stacked: [members, shape of one member's].
+class Network : public Parameters {
+ public:
+  virtual Code encode(const Batch& batch) = 0;
+  virtual at::Tensor decode(const at::Tensor& latent) = 0;
+  virtual Output forward(const Batch& batch);
+
   virtual std::int64_t latent_size() const = 0;
   virtual bool variational() const { return false; }
   // Whether forward(), in evaluation and without gradients, answers a sample the same whatever the batch around it;
@@ -59,6 +69,7 @@ class Network {
   virtual bool answers_samples_apart() const { return false; }
   // Floating-point operations of one forward pass of one training sample, about.
   virtual double operations(const Domain&) const { return 2 * static_cast<double>(parameter_count()); }
+  virtual Pool pool() const { return Pool::blas; }              // whose threads do the bulk of that
   virtual bool uses_batch_statistics() const { return false; }  // a training batch then needs at least two samples
 
   virtual std::int64_t members() const { return 1; }
@@ -70,9 +81,6 @@ class Network {
   // Moves the parameters into one buffer [members, size], of which they are views from then on: those of a member lie
   // together, each at a multiple of kParameterAlignment, zeros between them. Only of networks with a dense_plan().
   virtual at::Tensor gather_parameters();
-
-  NamedTensors state() const;  // parameters and buffers
-  std::int64_t parameter_count() const;
 };
 
 // What a family must know of the data and the loss to build a network.
@@ -87,12 +95,13 @@ class Family : public config::Section {
  public:
   virtual std::unique_ptr<Network> build(const Interface& interface) const = 0;
   virtual bool variational() const { return false; }
+  virtual bool has_network() const { return true; }    // false: what build() gives can be asked nothing
   virtual bool reads_images() const { return false; }  // images, else table rows
   // How many weights build() would allocate at least, without allocating any.
   virtual double weights(const Interface& interface) const = 0;
 };
 
 std::span<const config::Entry<Family>>
-families();  // dense, linear, variational; of images conv, unet, conv_variational
+families();  // dense, linear, variational; of images conv, unet, conv_variational; none
 
 }  // namespace ae::model

@@ -15,11 +15,8 @@
 
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 
-#include "data/images/geometry.hpp"
-#include "data/tables/schema.hpp"
 #include "loss/autoencoder.hpp"
 #include "recipe/config.hpp"
 #include "recipe/tensor_io.hpp"
@@ -36,9 +33,7 @@ class Checkpoint {
 
   const std::string& name() const { return name_; }  // the file, for messages
   const Config& config() const { return *config_; }
-  const data::Schema& schema() const { return schema_; }                       // of tables
-  const std::optional<data::Geometry>& geometry() const { return geometry_; }  // of images
-  bool images() const { return geometry_.has_value(); }
+  const Kind& kind() const { return *kind_; }
   const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
   const score::Head& head() const { return *config_->score; }
   const stats::ConformalCalibration& calibration() const { return calibration_; }
@@ -49,8 +44,7 @@ class Checkpoint {
   Checkpoint() = default;
   std::string name_;
   std::unique_ptr<Config> config_;
-  data::Schema schema_;
-  std::optional<data::Geometry> geometry_;
+  std::unique_ptr<Kind> kind_;
   std::unique_ptr<loss::Autoencoder> autoencoder_;
   stats::ConformalCalibration calibration_;
 };
@@ -58,8 +52,7 @@ class Checkpoint {
 // What a checkpoint is made of, at the end of (or during) training.
 struct CheckpointContents {
   Config& config;  // resolved
-  const data::Schema& schema;
-  const std::optional<data::Geometry>& geometry;
+  const Kind& kind;
   bool observed_matters;
   const Arrays& weights;  // unprefixed
   const score::Head& head;

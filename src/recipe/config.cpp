@@ -78,6 +78,7 @@ void TrainingOptions::check(const model::Domain& domain) const {
 
 void Config::fields(config::Fields& f) {
   f.variant("data", data, "The training data and how to read them.");
+  f.variant("objective", objective, "What is trained for.");
   f.variant("model", model, "The autoencoder.");
   f.section("loss", loss, "What the autoencoder minimises and scores by.");
   f.section("training", training, "How it is trained.");

@@ -8,7 +8,8 @@
 #include "loss/composition.hpp"
 #include "model/network.hpp"
 #include "recipe/corruption.hpp"
-#include "recipe/dataset.hpp"
+#include "recipe/kind.hpp"
+#include "recipe/objective.hpp"
 #include "recipe/optimizer.hpp"
 #include "recipe/schedule.hpp"
 #include "score/head.hpp"
@@ -53,7 +54,8 @@ struct TrainingOptions : config::Section {
 };
 
 struct Config : config::Section {
-  config::Variant<data::DataOptions> data{data_kinds(), "table"};
+  config::Variant<KindOptions> data{kinds(), "table"};
+  config::Variant<ObjectiveOptions> objective{objectives(), "reconstruction"};
   config::Variant<model::Family> model{model::families(), "dense"};
   loss::LossOptions loss;
   TrainingOptions training;

@@ -26,7 +26,7 @@ class Mask final : public Corruption {
   }
   model::Batch apply(const model::Batch& batch, const model::Domain& domain) const override {
     auto shape = batch.observed.sizes().vec();
-    if (domain.images()) {
+    if (domain.gridded()) {
       shape[1] = 1;  // all channels of a pixel together
       for (const std::size_t side : {2, 3}) shape[side] = (shape[side] + cell - 1) / cell;
     }
@@ -35,7 +35,7 @@ class Mask final : public Corruption {
     auto probability = torch::full(per_sample, rate, batch.observed.options());
     if (varied) probability = (torch::rand(per_sample, batch.observed.options()) * (2 * rate)).clamp_max(1);
     auto kept = torch::rand(shape, batch.observed.options()) >= probability;
-    if (domain.images() && cell > 1) {
+    if (domain.gridded() && cell > 1) {
       kept = kept.repeat_interleave(cell, 2).repeat_interleave(cell, 3);
       kept = kept.narrow(2, 0, batch.observed.size(2)).narrow(3, 0, batch.observed.size(3));
     }
@@ -55,7 +55,7 @@ class Mask final : public Corruption {
     }
   }
   std::string complaint(const model::Domain& domain) const override {
-    if (domain.images() || cell == 1) return "";
+    if (domain.gridded() || cell == 1) return "";
     return "\"cell\" is the size of hidden squares of images; table cells are hidden one by one: leave it out";
   }
   double mask_rate() const override { return rate; }

@@ -155,7 +155,7 @@ class Synthetic final : public Corruption, public SyntheticDefects {
     return {values.to(batch.values.scalar_type()), batch.observed};
   }
   std::string complaint(const model::Domain& domain) const override {
-    return domain.images() ? "" : "synthetic defects are painted on images; use gaussian, swap or mask for tables";
+    return domain.gridded() ? "" : "synthetic defects are painted on images; use gaussian, swap or mask for tables";
   }
 };
 

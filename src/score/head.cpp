@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <functional>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -48,7 +49,7 @@ constexpr std::int64_t kRowsAtOnce = 1024;
 constexpr std::int64_t kPixelsAtOnce = 1 << 20;
 
 std::int64_t samples_at_once(const model::Domain& domain) {
-  if (!domain.images()) return kRowsAtOnce;
+  if (!domain.gridded()) return kRowsAtOnce;
   return std::clamp<std::int64_t>(kPixelsAtOnce / (domain.grid[0] * domain.grid[1]), 1, kRowsAtOnce);
 }
 
@@ -93,14 +94,38 @@ std::span<const config::Entry<Head>> heads() { return kHeads; }
 // "fusion" is the last one: its members are of this registry too, and would contain themselves.
 std::span<const config::Entry<Head>> fusable_heads() { return std::span(kHeads).first(kHeads.size() - 1); }
 
-void check_judges(const Head& head, const model::Domain& domain) {
-  if (head.judges(domain)) return;
-  std::vector<std::string> fitting;
+std::vector<double> Head::calibrate(const FitContext& context) {
+  fit(context);
+  return honest_scores(context, *this);
+}
+
+namespace {
+
+std::string names_of_heads(const std::function<bool(const Head&)>& fits) {
+  std::vector<std::string> names;
   for (const auto& entry : heads()) {
-    if (entry.make()->judges(domain)) fitting.push_back(ae::quoted(entry.name));
+    if (fits(*entry.make())) names.push_back(ae::quoted(entry.name));
   }
-  throw UsageError("/score/type: this head does not judge " + std::string(domain.noun()) +
-                   ", which the data are; use " + ae::join(fitting, " or "));
+  return ae::join(names, " or ");
+}
+
+}  // namespace
+
+void resolve(config::Variant<Head>& head, const model::Domain& domain, bool has_network) {
+  for (const auto& entry : heads()) {
+    if (!head->judges(domain) && entry.make()->stands_for(domain) == head.type()) head.select(entry.name);
+  }
+  if (!head->judges(domain)) {
+    throw UsageError("/score/type: this head does not judge " + std::string(domain.noun()) +
+                     ", which the data are; use " +
+                     names_of_heads([&](const Head& other) { return other.judges(domain); }));
+  }
+  if (!has_network && head->asks_network()) {
+    throw UsageError("/score/type: " + ae::quoted(head.type()) +
+                     " asks the network, and /model/type \"none\" has none; use " +
+                     names_of_heads([&](const Head& other) { return other.judges(domain) && !other.asks_network(); }) +
+                     ", a \"fusion\" of these, or a model with a network");
+  }
 }
 
 at::Tensor from_arrays(const Arrays& arrays, const std::string& name, data::Dtype dtype,

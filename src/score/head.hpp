@@ -22,6 +22,8 @@ namespace ae::score {
 
 using data::Arrays;
 
+struct GoodImages;
+
 // What a head may learn from: normal samples only.
 struct FitContext {
   const loss::Autoencoder& autoencoder;
@@ -29,6 +31,7 @@ struct FitContext {
   const model::Samples& held_out;  // and not from these; may be empty
   std::uint64_t seed = 0;
   Reporter& reporter;
+  const GoodImages* good_images = nullptr;  // of samples that are parts of images: held-out ones, whole
 };
 
 // shares   [samples, elements] float64 (of images: elements = channels x height x width): their sum is the score
@@ -41,11 +44,15 @@ struct Answer {
 class Head : public config::Section {
  public:
   void fields(config::Fields&) override {}
-  virtual bool judges(const model::Domain& domain) const { return !domain.images(); }
+  virtual bool judges(const model::Domain& domain) const { return !domain.gridded(); }
   virtual bool asks_network() const { return true; }  // or judges without its answer
   // Whether answer() judges a row by itself, in whatever batch it comes; else only in batches of one fixed height.
   virtual bool judges_rows_apart() const { return false; }
+  // The head that stands for another one on such data, or "": "map" for "loss" on images.
+  virtual std::string_view stands_for(const model::Domain&) const { return {}; }
   virtual void fit(const FitContext&) {}
+  // Fits, and returns scores of normal samples as new ones would get them: what p-values are calibrated with.
+  virtual std::vector<double> calibrate(const FitContext& context);
 
   // The answer for new samples, or, with `first_training` >= 0, for training samples first_training, first_training +
   // 1, ... as if they had not been trained on, as far as leaves_out() promises that. A sample's answer depends on
@@ -68,8 +75,9 @@ std::span<const config::Entry<Head>> heads();
 
 std::span<const config::Entry<Head>> fusable_heads();  // those that "fusion" may combine: all others
 
-// UsageError when the head does not judge such data, naming those that do.
-void check_judges(const Head& head, const model::Domain& domain);
+// Replaces a head that does not judge such data by the one that stands for it there. UsageError when there is none,
+// naming those that do, or when the head asks a network that the model does not have.
+void resolve(config::Variant<Head>& head, const model::Domain& domain, bool has_network);
 
 // scores [samples]; shares and expected [samples, elements] float64, contiguous (expected in network units).
 // Every row of `shares` sums to its score exactly, in any order of summation.

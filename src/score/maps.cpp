@@ -345,6 +345,13 @@ score::Answer MapHead::answer(const loss::Autoencoder& autoencoder, const model:
           reconstruction.expected.flatten(1).to(torch::kFloat64)};
 }
 
+std::vector<double> MapHead::calibrate(const FitContext& context) {
+  if (context.good_images == nullptr) throw std::logic_error("a map head is calibrated with whole images");
+  const torch::NoGradGuard no_grad;
+  const Reconstructor reconstruct(context.autoencoder, context.good_images->geometry);
+  return calibrate(reconstruct, *context.good_images, context.reporter);
+}
+
 // --- Calibration -----------------------------------------------------------------------------------------------------
 
 // Sums of one smoothed error map over the held-out images, and what they say without one of them.

@@ -54,6 +54,7 @@ struct SyntheticImage {
 
 // What a map head learns from. Held-out images are never training images.
 struct GoodImages {
+  data::Geometry geometry;  // by which they are cut into samples
   std::int64_t count = 0;
   std::function<at::Tensor(std::int64_t)> load;      // the i-th held-out good image
   std::function<data::Size(std::int64_t)> original;  // its size before resizing
@@ -67,8 +68,12 @@ class MapHead final : public Head {
 
   void fields(config::Fields& f) override;
   void check(std::vector<config::Problem>& problems) const override;
-  bool judges(const model::Domain& domain) const override { return domain.images(); }
-  // The loss of each pixel; whole images are answered by the other answer().
+  bool judges(const model::Domain& domain) const override { return domain.gridded(); }
+  std::string_view stands_for(const model::Domain& domain) const override {
+    return judges(domain) ? std::string_view("loss") : std::string_view();
+  }
+  std::vector<double> calibrate(const FitContext& context) override;
+  // The loss of each pixel of training samples; whole images are answered by the other answer().
   score::Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
                        std::int64_t first_training) const override;
   Arrays state() const override;

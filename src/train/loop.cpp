@@ -194,7 +194,9 @@ bool Loop::stops_early() const {
   double best = history_.front().judged();
   std::size_t since = 0;
   for (std::size_t e = 1; e < history_.size(); ++e) {
-    if (history_[e].judged() < best * (1 - options_.early_stopping.min_improvement)) {
+    // Of a loss below zero (a likelihood's) the margin lies on the other side.
+    const double margin = options_.early_stopping.min_improvement;
+    if (history_[e].judged() < best * (best >= 0 ? 1 - margin : 1 + margin)) {
       best = history_[e].judged();
       since = e;
     }
@@ -222,7 +224,7 @@ data::Safetensors Loop::state() const {
   state.metadata = {{"format", kFormat}, {"version", kVersion}, {"fingerprint", fingerprint_}};
   recipe::save_tensors("weights.", objective_.weights(), state.arrays);
   for (const auto& [name, array] : best_) state.arrays["best." + name] = array;
-  objective_.save_optimizer(state.arrays);
+  objective_.save_state(state.arrays);
   const std::vector<std::int64_t> counters{epoch_, step_, summed_};
   state.arrays["loop.counters"] = data::NamedArray::of(data::Dtype::i64, {3}, counters.data(), counters.size());
   state.arrays["loop.left_out"] = data::NamedArray::of(data::Dtype::i64, {static_cast<std::int64_t>(left_out_.size())},
@@ -309,7 +311,7 @@ void Loop::restore(const data::Safetensors& state) {
     history_.push_back(std::move(record));
   }
   recipe::restore_tensors("weights.", objective_.weights(), state.arrays, state_file_);
-  objective_.restore_optimizer(state.arrays);
+  objective_.restore_state(state.arrays);
   best_.clear();
   for (const auto& [name, array] : state.arrays) {
     if (name.starts_with("best.")) best_[name.substr(5)] = array;

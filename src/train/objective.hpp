@@ -33,8 +33,9 @@ class Objective {
   virtual std::vector<double> validate() = 0;  // the same numbers whenever the weights are the same
 
   virtual model::NamedTensors weights() const = 0;  // all that a finished model consists of
-  virtual void save_optimizer(recipe::Arrays& arrays) const = 0;
-  virtual void restore_optimizer(const recipe::Arrays& arrays) = 0;
+  // Whatever else the next step depends on: optimisers, pools of earlier samples.
+  virtual void save_state(recipe::Arrays& arrays) const = 0;
+  virtual void restore_state(const recipe::Arrays& arrays) = 0;
 };
 
 }  // namespace ae::train

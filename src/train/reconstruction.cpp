@@ -19,8 +19,8 @@ constexpr std::int64_t kValidationPixels = 1 << 18;
 
 std::int64_t validation_batch(const loss::Autoencoder& autoencoder) {
   const auto& domain = autoencoder.domain();
-  if (!domain.images()) return std::max<std::int64_t>(1, kValidationRows / autoencoder.members());
-  return std::clamp<std::int64_t>(kValidationPixels / (domain.grid[0] * domain.grid[1]), 1, kValidationRows);
+  if (!domain.gridded()) return std::max<std::int64_t>(1, kValidationRows / autoencoder.members());
+  return std::clamp<std::int64_t>(kValidationPixels / domain.positions(), 1, kValidationRows);
 }
 
 // [total, parts...] as the mean over samples, in one transfer.
@@ -254,7 +254,7 @@ std::vector<double> ReconstructionObjective::backward(const loss::Autoencoder& a
 // Convolutions of a few small images gain little from several threads; whole members on threads of their own gain all.
 // A variational one draws from the generator that all share.
 bool ReconstructionObjective::side_by_side() const {
-  return autoencoder_.members() > 1 && autoencoder_.domain().images() && !autoencoder_.network().variational();
+  return autoencoder_.members() > 1 && autoencoder_.domain().gridded() && !autoencoder_.network().variational();
 }
 
 std::vector<double> ReconstructionObjective::backward_side_by_side(const model::Batch& input,
@@ -302,10 +302,10 @@ std::vector<double> ReconstructionObjective::validate() {
   return sums;
 }
 
-void ReconstructionObjective::save_optimizer(recipe::Arrays& arrays) const {
+void ReconstructionObjective::save_state(recipe::Arrays& arrays) const {
   dense_ ? dense_->save_optimizer(arrays) : optimizer_->save("optimizer.", arrays);
 }
-void ReconstructionObjective::restore_optimizer(const recipe::Arrays& arrays) {
+void ReconstructionObjective::restore_state(const recipe::Arrays& arrays) {
   dense_ ? dense_->restore_optimizer(arrays) : optimizer_->restore("optimizer.", arrays);
 }
 

@@ -39,8 +39,8 @@ class ReconstructionObjective final : public Objective {
   bool has_validation() const override { return held_out_.size() > 0; }
   std::vector<double> validate() override;
   model::NamedTensors weights() const override { return autoencoder_.network().state(); }
-  void save_optimizer(recipe::Arrays& arrays) const override;
-  void restore_optimizer(const recipe::Arrays& arrays) override;
+  void save_state(recipe::Arrays& arrays) const override;
+  void restore_state(const recipe::Arrays& arrays) override;
 
  private:
   model::Batch corrupted(model::Batch batch) const;

@@ -18,13 +18,9 @@
 #include "base/text.hpp"
 #include "base/version.hpp"
 #include "config/document.hpp"
-#include "model/image_samples.hpp"
 #include "model/threads.hpp"
-#include "recipe/checkpoint.hpp"
-#include "recipe/image_calibration.hpp"
-#include "score/maps.hpp"
 #include "train/loop.hpp"
-#include "train/reconstruction.hpp"
+#include "train/trainee.hpp"
 
 namespace ae::train {
 namespace {
@@ -104,30 +100,6 @@ Start decide(const RunFolder& folder, const RunOptions& options, const std::stri
                    ": holds the finished model of another config or other data; use --force to replace it");
 }
 
-// Samples without some of them.
-class Kept final : public model::Samples {
- public:
-  Kept(const model::Samples& all, const std::vector<std::int64_t>& left_out) : all_(all) {
-    for (std::int64_t i = 0; i < all.size(); ++i) {
-      if (!std::binary_search(left_out.begin(), left_out.end(), i)) kept_.push_back(i);
-    }
-  }
-  std::int64_t size() const override { return static_cast<std::int64_t>(kept_.size()); }
-  model::Batch batch(const std::vector<std::int64_t>& indices) const override {
-    std::vector<std::int64_t> chosen;
-    for (const auto i : indices) chosen.push_back(kept_[static_cast<std::size_t>(i)]);
-    return all_.batch(chosen);
-  }
-  model::Batch range(std::int64_t begin, std::int64_t end) const override {
-    return all_.batch({kept_.begin() + begin, kept_.begin() + end});
-  }
-  bool has_missing() const override { return all_.has_missing(); }
-
- private:
-  const model::Samples& all_;
-  std::vector<std::int64_t> kept_;
-};
-
 // One row number a line.
 std::string index_text(const std::vector<std::int64_t>& samples, const std::vector<std::int64_t>& row_numbers) {
   std::string text;
@@ -149,183 +121,171 @@ std::string training_summary(const std::vector<EpochRecord>& history, const reci
   return summary.dump();
 }
 
-void check_targets(const loss::Composition& loss, const model::Domain& domain, const model::Samples& samples) {
-  constexpr std::int64_t kMostSamples = 256, kMostValues = 1 << 20;
-  auto values = static_cast<std::int64_t>(domain.elements.size());
-  for (const auto side : domain.grid) values *= side;
-  const std::int64_t at_once = std::clamp<std::int64_t>(kMostValues / values, 1, kMostSamples);
-  for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
-    loss.check_targets(samples.range(begin, std::min(begin + at_once, samples.size())));
-  }
-}
+// One run, from the first look at the data to the last file.
+class Run {
+ public:
+  Run(recipe::Config& config, const RunOptions& options, Reporter& reporter)
+      : config_(config),
+        options_(options),
+        reporter_(options.world.leader() ? reporter : silent_),
+        group_(Group::join(options.world, std::chrono::ceil<std::chrono::milliseconds>(
+                                              std::chrono::duration<double>(options.peer_timeout)))),
+        folder_(options.folder) {}
 
-std::string samples_line(const recipe::Dataset& data) {
-  if (!data.geometry) {
-    return std::to_string(data.training->size()) + " training rows, " + std::to_string(data.held_out->size()) +
-           " held out, " + std::to_string(data.domain.elements.size()) + " columns";
+  void run() {
+    load();
+    const auto trainee = config_.objective->build(config_, data_, *group_);
+    const Work work = trainee->work();
+    threads_ = model::use_threads(options_.threads, work.operations, work.pool, options_.world.local_size);
+    identify();
+    if (start_ == Start::nothing_to_do) {
+      return reporter_.info(folder_.model().string() + ": training is already complete");
+    }
+    train(*trainee);
+    group_->together([&] {
+      if (group_->leader()) finish(*trainee);
+    });
   }
-  const auto& training = dynamic_cast<const model::ImageSamples&>(*data.training);
-  const auto& held_out = dynamic_cast<const model::ImageSamples&>(*data.held_out);
-  return std::to_string(training.images()) + " training images, " + std::to_string(held_out.images()) + " held out, " +
-         std::to_string(training.size()) + " tiles of " + std::to_string(data.geometry->channels) + " x " +
-         data::size_text({data.geometry->height, data.geometry->width});
-}
+
+ private:
+  void load() {
+    group_->together([&] {
+      if (group_->leader()) check_folder(options_);
+    });
+    group_->together([&] {
+      const int threads = options_.threads > 0 ? options_.threads : model::available_threads(options_.world.local_size);
+      data_ = config_.data->load(
+          reporter_, {config_.training.validation_fraction, static_cast<std::uint64_t>(config_.training.seed)},
+          threads);
+    });
+  }
+
+  // Names the run by its config and data, and decides with what is in the folder how it starts.
+  void identify() {
+    for_the_folder_ = config::to_json(config_, config::Paths::resolved);
+    config_.data->data()
+        .cache = {};  // where the data wait is no part of the model; a resumed run may have them elsewhere
+    // Neither threads nor processes are part of it: a run may continue on another machine, or on several.
+    resolved_ = config::to_json(config_, config::Paths::as_written);
+    fingerprint_ = sha256_of(resolved_ + data_.data_sha256);
+    std::string common = fingerprint_;
+    group_->broadcast(common, 0);
+    group_->together([&] {
+      if (common != fingerprint_) throw UsageError("the config or the data are not the same as those of rank 0");
+      if (!group_->leader()) return;
+      folder_.open();
+      start_ = decide(folder_, options_, fingerprint_);
+    });
+    std::string decision(1, static_cast<char>(start_));
+    group_->broadcast(decision, 0);
+    start_ = static_cast<Start>(decision.front());
+  }
+
+  void train(Trainee& trainee) {
+    Objective* objective = trainee.begin();
+    const auto parts = objective != nullptr ? objective->part_names() : std::vector<std::string>();
+    const auto publish = [&](const recipe::Arrays& best, const std::vector<EpochRecord>& history, bool finished) {
+      trainee.publish(best, {folder_.model(), training_summary(history, data_), finished,
+                             finished ? reporter_ : static_cast<Reporter&>(silent_)});
+      if (counts_distrusted()) {
+        write_file(folder_.distrusted(), index_text(trainee.distrusted(), data_.training_numbers));
+      }
+      write_file(folder_.metrics(), metrics_csv(parts, history));
+    };
+    std::optional<Loop> loop;
+    if (objective != nullptr) {
+      loop.emplace(*objective, config_.training, folder_.state().string(), fingerprint_, publish, reporter_, *group_);
+    }
+    group_->together([&] {
+      if (group_->leader()) prepare_folder(loop ? &*loop : nullptr);
+    });
+    reporter_.info(data_.summary + ", " + number_text(static_cast<double>(trainee.parameter_count())) + " weights" +
+                   (group_->size() > 1
+                        ? ", " + std::to_string(group_->size()) + " processes over " + std::string(group_->medium())
+                        : ""));
+    if (loop) {
+      loop->run();
+      history_ = loop->history();
+    } else {
+      group_->together([&] {
+        if (group_->leader()) publish({}, {}, true);
+      });
+    }
+  }
+
+  void prepare_folder(Loop* loop) {
+    if (start_ == Start::resume && loop != nullptr) {
+      loop->resume();
+      reporter_.info("continuing after epoch " + std::to_string(loop->history().size()));
+    } else {
+      for (const auto& path : {folder_.manifest(), folder_.state(), folder_.model()}) fs::remove(path);
+    }
+    write_file(folder_.config(), for_the_folder_);
+  }
+
+  // Writes what says that the run is complete, and tells how it ended.
+  void finish(const Trainee& trainee) {
+    Json manifest{
+        {"program", "ae-train"},
+        {"arguments", options_.arguments},
+        {"fingerprint", fingerprint_},
+        {"config_sha256", sha256_of(resolved_)},
+        {"data_sha256", data_.data_sha256},
+        {"model_sha256", sha256_of_file(folder_.model())},
+        {"seed", config_.training.seed},
+        {"threads", threads_},
+        {"processes", group_->size()},
+        {"versions", {{"aetools", version()}, {"git", git_hash()}, {"libtorch", TORCH_VERSION}}},
+        {"started", started_},
+        {"finished", utc_now()},
+        {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock_).count()},
+        {"training", Json::parse(training_summary(history_, data_))},
+    };
+    if (counts_distrusted()) {
+      const auto count = trainee.distrusted().size();
+      manifest["distrusted"] = {{"rows", count}, {"file", folder_.distrusted().filename().string()}};
+      reporter_.info(folder_.distrusted().string() + ": the " + std::to_string(count) +
+                     " training rows with the highest loss, which the model does not count as normal");
+    }
+    write_file(folder_.manifest(), manifest.dump(2) + "\n");
+    fs::remove(folder_.state());
+    tell_end();
+  }
+
+  void tell_end() const {
+    const auto best = best_epoch(history_);
+    if (best < 0) return reporter_.info(folder_.model().string() + ": fitted, no network trained");
+    const EpochRecord& record = history_[static_cast<std::size_t>(best)];
+    reporter_.info(folder_.model().string() + ": weights of epoch " + std::to_string(best + 1) + " of " +
+                   std::to_string(history_.size()) + ", training loss " + number_text(record.training.front()) +
+                   (record.validation.empty() ? "" : ", held-out loss " + number_text(record.validation.front())));
+  }
+
+  // Whether samples that were left out can be named.
+  bool counts_distrusted() const { return config_.training.trim > 0 && !data_.training_numbers.empty(); }
+
+  recipe::Config& config_;
+  const RunOptions& options_;
+  SilentReporter silent_;
+  Reporter& reporter_;
+  std::unique_ptr<Group> group_;
+  RunFolder folder_;
+  const std::string started_ = utc_now();
+  const std::chrono::steady_clock::time_point clock_ = std::chrono::steady_clock::now();
+  recipe::Dataset data_;
+  int threads_ = 0;
+  std::string for_the_folder_, resolved_, fingerprint_;
+  Start start_ = Start::fresh;
+  std::vector<EpochRecord> history_;
+};
 
 }  // namespace
 
-void run(recipe::Config& config, const RunOptions& options, Reporter& given_reporter) {
-  if (config.data->path.empty()) {
+void run(recipe::Config& config, const RunOptions& options, Reporter& reporter) {
+  if (config.data->data().path.empty()) {
     throw UsageError("/data/path: not set; name the training data in the config file or with --data");
   }
-  const std::string started = utc_now();
-  const auto clock = std::chrono::steady_clock::now();
-  const bool leader = options.world.leader();
-  SilentReporter silent;
-  Reporter& reporter = leader ? given_reporter : silent;
-  const auto timeout = std::chrono::duration<double>(options.peer_timeout);
-  const auto group = Group::join(options.world, std::chrono::ceil<std::chrono::milliseconds>(timeout));
-  group->together([&] {
-    if (leader) check_folder(options);
-  });
-
-  const auto seed = static_cast<std::uint64_t>(config.training.seed);
-  std::optional<recipe::Dataset> loaded;
-  group->together([&] {
-    const int threads = options.threads > 0 ? options.threads : model::available_threads(options.world.local_size);
-    loaded.emplace(recipe::load_dataset(*config.data, reporter, {config.training.validation_fraction, seed}, threads));
-  });
-  const recipe::Dataset& data = *loaded;
-  const model::Samples& training = *data.training;
-  const model::Samples& held_out = *data.held_out;
-
-  // What "null" left to us is decided here, before anything is stored.
-  config.loss.resolve(data.domain.elements, config.model->variational());
-  config.training.resolve(training.has_missing());
-  if (data.domain.images() && config.score.type() == "loss") config.score.select("map");
-  score::check_judges(*config.score, data.domain);
-  const bool observed_matters = training.has_missing() || config.training.masks_cells();
-  loss::Autoencoder autoencoder(*config.model, config.loss.terms, data.domain, observed_matters, seed);
-  config.training.check(data.domain);
-  check_targets(autoencoder.loss(), data.domain, training);
-  const double weights = static_cast<double>(autoencoder.network().parameter_count());
-  // A step is a forward pass and about twice as much for the gradients.
-  double step_operations =
-      3 * autoencoder.network().operations(data.domain) * static_cast<double>(config.training.batch_size);
-  // The dense engine hands over whole members, which pays much sooner.
-  if (uses_dense_engine(autoencoder, config.training) && autoencoder.members() > 1) step_operations *= 20;
-  // A head that does not ask the network is most of the work, and shares it out itself.
-  const bool by_head = !config.score->asks_network();
-  if (by_head) step_operations = std::max(step_operations, 1e9);
-  const int threads = model::use_threads(options.threads, step_operations,
-                                         data.domain.images() || by_head ? model::Pool::openmp : model::Pool::blas,
-                                         options.world.local_size);
-
-  const std::string for_the_folder = config::to_json(config, config::Paths::resolved);
-  config.data->cache = {};  // where the data wait is no part of the model, and a resumed run may have them elsewhere
-  // Neither threads nor processes are part of it: a run may continue on another machine, or on several.
-  const std::string resolved = config::to_json(config, config::Paths::as_written);
-  const std::string fingerprint = sha256_of(resolved + data.data_sha256);
-  std::string common = fingerprint;
-  group->broadcast(common, 0);
-  RunFolder folder(options.folder);
-  Start start = Start::fresh;
-  group->together([&] {
-    if (common != fingerprint) throw UsageError("the config or the data are not the same as those of rank 0");
-    if (!leader) return;
-    folder.open();
-    start = decide(folder, options, fingerprint);
-  });
-  std::string decision(1, static_cast<char>(start));
-  group->broadcast(decision, 0);
-  if (static_cast<Start>(decision.front()) == Start::nothing_to_do) {
-    reporter.info(folder.model().string() + ": training is already complete");
-    return;
-  }
-  if (autoencoder.network().uses_batch_statistics() && training.size() < 2) {
-    throw UsageError("/model/norm: batch normalisation needs at least two training rows; use \"layer\" or \"none\"");
-  }
-  if (autoencoder.network().uses_batch_statistics() && group->size() > 1) {
-    throw UsageError(
-        "/model/norm: batch normalisation would normalise each process's part of a batch by itself; use "
-        "another norm, or one process");
-  }
-
-  ReconstructionObjective objective(autoencoder, training, held_out, config.training, *group);
-  std::vector<std::int64_t> distrusted;  // training samples, by the published model
-  const auto publish = [&](const recipe::Arrays& best, const std::vector<EpochRecord>& history, bool last) {
-    // The best weights go into a pair of their own: the one in training goes on undisturbed.
-    const loss::Autoencoder finished(*config.model, config.loss.terms, data.domain, observed_matters, seed);
-    recipe::restore_tensors("", finished.network().state(), best, "best weights");
-    distrusted = highest_losses(finished, training, config.training.trim);
-    std::vector<double> calibration;
-    if (auto* maps = dynamic_cast<score::MapHead*>(&*config.score)) {
-      // A model on the way is calibrated on few images, so that training goes on soon.
-      constexpr std::int64_t kImagesOnTheWay = 50;
-      const auto& images = dynamic_cast<const model::ImageSamples&>(held_out);
-      calibration = recipe::calibrate_map_head(*maps, finished, *data.geometry, images,
-                                               last ? images.images() : std::min(images.images(), kImagesOnTheWay),
-                                               config.training.corruption, seed, last ? reporter : silent);
-    } else {
-      const Kept trusted(training, distrusted);
-      const score::FitContext context{finished, trusted, held_out, seed, reporter};
-      config.score->fit(context);
-      calibration = score::honest_scores(context, *config.score);
-    }
-    recipe::write_checkpoint(folder.model(), {config, data.schema, data.geometry, observed_matters, best, *config.score,
-                                              calibration, training_summary(history, data)});
-    if (config.training.trim > 0 && !data.domain.images()) {
-      write_file(folder.distrusted(), index_text(distrusted, data.training_rows));
-    }
-    write_file(folder.metrics(), metrics_csv(objective.part_names(), history));
-  };
-  Loop loop(objective, config.training, folder.state().string(), fingerprint, publish, reporter, *group);
-  group->together([&] {
-    if (!leader) return;
-    if (start == Start::resume) {
-      loop.resume();
-      reporter.info("continuing after epoch " + std::to_string(loop.history().size()));
-    } else {
-      for (const auto& path : {folder.manifest(), folder.state(), folder.model()}) fs::remove(path);
-    }
-    write_file(folder.config(), for_the_folder);
-  });
-  reporter.info(samples_line(data) + ", " + number_text(weights) + " weights" +
-                (group->size() > 1
-                     ? ", " + std::to_string(group->size()) + " processes over " + std::string(group->medium())
-                     : ""));
-  loop.run();
-  group->together([&] {
-    if (!leader) return;
-    const auto& history = loop.history();
-    Json manifest{
-        {"program", "ae-train"},
-        {"arguments", options.arguments},
-        {"fingerprint", fingerprint},
-        {"config_sha256", sha256_of(resolved)},
-        {"data_sha256", data.data_sha256},
-        {"model_sha256", sha256_of_file(folder.model())},
-        {"seed", config.training.seed},
-        {"threads", threads},
-        {"processes", group->size()},
-        {"versions", {{"aetools", version()}, {"git", git_hash()}, {"libtorch", TORCH_VERSION}}},
-        {"started", started},
-        {"finished", utc_now()},
-        {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock).count()},
-        {"training", Json::parse(training_summary(history, data))},
-    };
-    if (config.training.trim > 0 && !data.domain.images()) {
-      manifest["distrusted"] = {{"rows", distrusted.size()}, {"file", folder.distrusted().filename().string()}};
-      reporter.info(folder.distrusted().string() + ": the " + std::to_string(distrusted.size()) +
-                    " training rows with the highest loss, which the model does not count as normal");
-    }
-    write_file(folder.manifest(), manifest.dump(2) + "\n");
-    fs::remove(folder.state());
-    const auto best = best_epoch(history);
-    const EpochRecord& record = history[static_cast<std::size_t>(best)];
-    reporter.info(folder.model().string() + ": weights of epoch " + std::to_string(best + 1) + " of " +
-                  std::to_string(history.size()) + ", training loss " + number_text(record.training.front()) +
-                  (record.validation.empty() ? "" : ", held-out loss " + number_text(record.validation.front())));
-  });
+  Run(config, options, reporter).run();
 }
 
 }  // namespace ae::train

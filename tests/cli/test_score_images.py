@@ -198,6 +198,51 @@ def test_flags_and_exit_codes_are_as_for_tables(run, inspection):
     assert {row["id"] for row in rows_of(fdr.stdout) if row["flag"] == "1"} >= set(PLANTED)
 
 
+def test_a_threshold_of_ae_roc_flags_images(run, inspection, tmp_path):
+    scores = rows_of(run("ae-score", inspection / "model", inspection / "boards", "-o", "-", "-q").stdout)
+    threshold = sorted(float(row["score"]) for row in scores)[-3]
+    (tmp_path / "summary.json").write_text(json.dumps({"chosen": {"threshold": threshold}}))
+    flagged = run("ae-score", inspection / "model", inspection / "boards", "--roc", "summary.json", "--fail-on-anomaly")
+    assert flagged.code == 3 and "43 images scored, 3 flagged" in flagged.stderr
+    assert {row["id"] for row in rows_of(flagged.stdout) if row["flag"] == "1"} == set(PLANTED)
+
+
+def test_darker_images_are_told_and_fail_only_when_asked(run, inspection, tmp_path):
+    rng = numpy.random.default_rng(8)
+    for i in range(40):
+        write_png(tmp_path / "dark" / f"{i:02}.png", board(rng) // 3)
+    good = inspection / "boards" / "test" / "good"
+    fresh = run("ae-score", inspection / "model", good, "--alpha", "0.05", "--fail-on-drift", "-q")
+    assert (fresh.code, fresh.stderr) == (0, "")
+    asked = run("ae-score", inspection / "model", "dark", "--fail-on-drift", "-q")
+    assert asked.code == 3
+    assert asked.stderr.count("\n") == 1
+    assert "these images do not score as the 30 normal images" in asked.stderr
+    silent = run("ae-score", inspection / "model", "dark", "-q")
+    assert (silent.code, silent.stderr, silent.stdout) == (0, "", asked.stdout)
+    stale = run("ae-score", inspection / "model", "dark", "--fdr", "0.1", "-q")
+    assert stale.code == 0 and "do not score as" in stale.stderr
+
+
+def test_alphas_beyond_counting_go_by_a_named_tail(run, inspection, tmp_path):
+    config = {**CONFIG, "training": {**CONFIG["training"], "epochs": 4, "validation_fraction": 0.75}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    trained = run("ae-train", "config.json", "--data", inspection / "boards", "--out", "model", "-q")
+    assert (trained.code, trained.stderr) == (0, "")
+    boards = inspection / "boards"
+    counted = rows_of(run("ae-score", "model", boards, "--alpha", "0.05", "-q").stdout)
+    assert "tail_p_value" not in counted[0]
+    outcome = run("ae-score", "model", boards, "--alpha", "0.001")
+    assert outcome.code == 0 and "generalised Pareto" in outcome.stderr
+    rows = rows_of(outcome.stdout)
+    assert list(rows[0]) == ["id", "score", "p_value", "tail_p_value", "flag", "label"]
+    assert min(float(row["tail_p_value"]) for row in rows) < 1 / (1 + 0.75 * 90)
+    for row, other in zip(rows, counted):
+        assert [row[key] for key in ("id", "score", "p_value")] == [other[key] for key in ("id", "score", "p_value")]
+        assert float(row["tail_p_value"]) <= float(row["p_value"])
+        assert row["flag"] == ("1" if float(row["tail_p_value"]) <= 0.001 else "0")
+
+
 def test_existing_outputs_and_colliding_names_are_refused(run, inspection, tmp_path):
     rng = numpy.random.default_rng(6)
     write_png(tmp_path / "one" / "a.png", board(rng))

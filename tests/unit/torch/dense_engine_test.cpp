@@ -290,12 +290,12 @@ class Training {
   recipe::Arrays saved() const {
     recipe::Arrays arrays;
     recipe::save_tensors("weights.", objective_.weights(), arrays);
-    objective_.save_optimizer(arrays);
+    objective_.save_state(arrays);
     return arrays;
   }
   void restore(const recipe::Arrays& arrays) {
     recipe::restore_tensors("weights.", objective_.weights(), arrays, "test");
-    objective_.restore_optimizer(arrays);
+    objective_.restore_state(arrays);
   }
   ReconstructionObjective& objective() { return objective_; }
   loss::Autoencoder& autoencoder() { return *pair_.autoencoder; }

@@ -17,7 +17,8 @@
 #include "config/document.hpp"
 #include "core/memory_rows.hpp"
 #include "model/image_samples.hpp"
-#include "recipe/dataset.hpp"
+#include "recipe/image_kind.hpp"
+#include "recipe/makers.hpp"
 
 namespace ae::data {
 namespace {
@@ -74,10 +75,10 @@ class Images : public testing::Test {
   }
   recipe::Dataset dataset(const std::string& settings, Reporter& reporter, double held_out = 0.25,
                           bool cached = false) {
-    ImageOptions options;
-    config::read_text(options, settings, "test", root_);
-    if (cached) options.cache = {"cache", root_ / "cache"};
-    return recipe::load_dataset(options, reporter, {held_out, 5}, cached ? 3 : 1);
+    const auto options = recipe::kImageKind.make();
+    config::read_text(*options, settings, "test", root_);
+    if (cached) options->data().cache = {"cache", root_ / "cache"};
+    return options->load(reporter, {held_out, 5}, cached ? 3 : 1);
   }
   std::vector<fs::path> caches() const {
     std::vector<fs::path> found;
@@ -95,16 +96,18 @@ class Images : public testing::Test {
       EXPECT_EQ(reporter.infos, plain_reporter.infos);
       EXPECT_EQ(reporter.warnings, plain_reporter.warnings);
       EXPECT_EQ(cached.data_sha256, plain.data_sha256);
-      EXPECT_EQ(cached.domain.grid, plain.domain.grid);
-      EXPECT_EQ(config::to_json(*std::make_unique<Geometry>(*cached.geometry), config::Paths::as_written),
-                config::to_json(*std::make_unique<Geometry>(*plain.geometry), config::Paths::as_written));
+      EXPECT_EQ(cached.domain().grid, plain.domain().grid);
+      EXPECT_EQ(config::to_json(*std::make_unique<Geometry>(cached.kind->as<recipe::ImageKind>()->geometry()),
+                                config::Paths::as_written),
+                config::to_json(*std::make_unique<Geometry>(plain.kind->as<recipe::ImageKind>()->geometry()),
+                                config::Paths::as_written));
       for (const auto part : {&recipe::Dataset::training, &recipe::Dataset::held_out}) {
         const auto& found = dynamic_cast<const model::ImageSamples&>(*(cached.*part));
         const auto& expected = dynamic_cast<const model::ImageSamples&>(*(plain.*part));
-        ASSERT_EQ(found.images(), expected.images());
-        ASSERT_GT(found.images(), 0);
+        ASSERT_EQ(found.image_count(), expected.image_count());
+        ASSERT_GT(found.image_count(), 0);
         ASSERT_EQ(found.size(), expected.size());
-        for (std::int64_t image = 0; image < found.images(); ++image) {
+        for (std::int64_t image = 0; image < found.image_count(); ++image) {
           EXPECT_EQ(found.image(image).size(), expected.image(image).size());
           EXPECT_EQ(found.image(image).type, expected.image(image).type);
           EXPECT_EQ(to_floats(found.image(image)), to_floats(expected.image(image)));
@@ -242,13 +245,13 @@ TEST_F(Images, TilesOfWholeImagesAreHeldOut) {
   const auto data = dataset(R"({"path": "set", "tile": {"size": 16, "margin": 2}})");
   const auto& training = dynamic_cast<const model::ImageSamples&>(*data.training);
   const auto& held_out = dynamic_cast<const model::ImageSamples&>(*data.held_out);
-  EXPECT_EQ(training.images(), 6);
-  EXPECT_EQ(held_out.images(), 2);
+  EXPECT_EQ(training.image_count(), 6);
+  EXPECT_EQ(held_out.image_count(), 2);
   EXPECT_EQ(training.size(), 6 * 2 * 3);
-  EXPECT_EQ(data.domain.grid, (std::vector<std::int64_t>{16, 16}));
+  EXPECT_EQ(data.domain().grid, (std::vector<std::int64_t>{16, 16}));
   std::set<int> seen;
   for (const auto* samples : {&training, &held_out}) {
-    for (std::int64_t i = 0; i < samples->images(); ++i) seen.insert(samples->image(i).bytes[0]);
+    for (std::int64_t i = 0; i < samples->image_count(); ++i) seen.insert(samples->image(i).bytes[0]);
   }
   EXPECT_EQ(seen.size(), 8u);
   // A sample is the same in whatever batch it comes.

@@ -42,8 +42,8 @@ class MeanObjective final : public Objective {
     return {loss, loss};
   }
   model::NamedTensors weights() const override { return {{"w", weight_}}; }
-  void save_optimizer(recipe::Arrays&) const override {}
-  void restore_optimizer(const recipe::Arrays&) override {}
+  void save_state(recipe::Arrays&) const override {}
+  void restore_state(const recipe::Arrays&) override {}
 
   std::vector<double> held_out;
   std::size_t validations = 0;

@@ -1,4 +1,4 @@
-#include "recipe/image_calibration.hpp"
+#include "recipe/good_images.hpp"
 
 #include <torch/torch.h>
 
@@ -24,28 +24,28 @@ at::Tensor cut(const at::Tensor& planes, const data::Box& box) {
 
 }  // namespace
 
-std::vector<double> calibrate_map_head(score::MapHead& head, const loss::Autoencoder& autoencoder,
-                                       const data::Geometry& geometry, const model::ImageSamples& held_out,
-                                       std::int64_t most, const CorruptionList& corruption, std::uint64_t seed,
-                                       Reporter& reporter) {
-  const torch::NoGradGuard no_grad;
-  const SyntheticDefects defaults;
+score::GoodImages good_images(std::shared_ptr<const model::ImageSamples> held_out, const CorruptionList& corruption,
+                              std::uint64_t seed, std::int64_t most) {
+  static const SyntheticDefects defaults;
   const SyntheticDefects* defects = &defaults;
   for (const auto& item : corruption) {
     if (const auto* own = dynamic_cast<const SyntheticDefects*>(&*item)) defects = own;
   }
-  const std::int64_t count = std::min(most, held_out.images());
-  const auto chosen = [&, count](std::int64_t i) { return i * held_out.images() / count; };
+  const std::int64_t count = std::min(most, held_out->image_count());
+  const auto chosen = [held_out, count](std::int64_t i) { return i * held_out->image_count() / count; };
   score::GoodImages images;
+  images.geometry = held_out->geometry();
   images.count = count;
-  images.load = [&](std::int64_t i) { return score::to_tensor(held_out.image(chosen(i))); };
-  images.original = [&](std::int64_t i) { return held_out.original(chosen(i)); };
+  images.load = [=](std::int64_t i) { return score::to_tensor(held_out->image(chosen(i))); };
+  images.original = [=](std::int64_t i) { return held_out->original(chosen(i)); };
   // Defects have the size of a training sample, so they are made in one of the image's many places.
-  images.damaged = [&](const at::Tensor& image, std::int64_t i) {
+  images.damaged = [=, load = images.load](const at::Tensor& image, std::int64_t i) {
+    const torch::NoGradGuard no_grad;
+    const auto& geometry = held_out->geometry();
     Random random(stream_key(seed, "defects to choose a map by", static_cast<std::uint64_t>(chosen(i))));
     score::SyntheticImage damaged{image.clone(), torch::zeros({image.size(1), image.size(2)})};
     const auto box = place_of(image, {geometry.height, geometry.width}, random);
-    const auto other = images.load((i + 1) % count);
+    const auto other = load((i + 1) % count);
     const bool same_size = other.sizes() == image.sizes();
     const auto sample = defects->draw(cut(image, box), cut(same_size ? other : image, box), random);
     // The network may have learned to remove exactly such defects, and real ones are often fainter: half of them are
@@ -56,8 +56,7 @@ std::vector<double> calibrate_map_head(score::MapHead& head, const loss::Autoenc
     cut(damaged.mask, box).copy_(sample.mask);
     return damaged;
   };
-  const score::Reconstructor reconstruct(autoencoder, geometry);
-  return head.calibrate(reconstruct, images, reporter);
+  return images;
 }
 
 }  // namespace ae::recipe

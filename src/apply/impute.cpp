@@ -1,13 +1,13 @@
-#include "apply/impute_table.hpp"
+#include "apply/impute.hpp"
 
 #include <torch/torch.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <initializer_list>
 #include <map>
 
+#include "apply/streams.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
@@ -15,60 +15,6 @@
 
 namespace ae::apply {
 namespace {
-
-// The table's text around and between the cells, copied from the input.
-class TableCopy {
- public:
-  TableCopy(Output& output, std::vector<std::string> extra_columns)
-      : output_(output), extra_columns_(std::move(extra_columns)) {}
-
-  // Writes the header (once) and remembers the layout.
-  void begin(const data::TableReader& reader) {
-    const auto& layout = reader.source().layout();
-    delimiter_ = layout.delimiter;
-    line_end_ = layout.line_end;
-    columns_ = reader.source().columns().size();
-    if (begun_) return;
-    begun_ = true;
-    if (!layout.header) return;
-    text_ += header_line(layout, reader.source().columns());
-    for (const auto& name : extra_columns_) text_ += delimiter_ + name;
-    text_ += line_end_;
-  }
-
-  // One row of the block. `replaced(element, bytes)` appends the bytes of a feature cell and returns true, or returns
-  // false for the cell's own; other cells keep theirs. `extra` holds one number for each extra column.
-  template <typename Replaced>
-  void row(const data::TableReader& reader, const data::Block& block, std::int64_t row_in_block, Replaced&& replaced,
-           std::initializer_list<double> extra = {}) {
-    for (std::size_t column = 0; column < columns_; ++column) {
-      if (column > 0) text_ += delimiter_;
-      const auto element = reader.element_of(column);
-      if (element < 0 || !replaced(static_cast<std::size_t>(element), text_)) text_ += block.raw(row_in_block, column);
-    }
-    for (const double number : extra) {
-      text_ += delimiter_;
-      append_number(text_, number);
-    }
-    text_ += line_end_;
-  }
-
-  void flush() {
-    output_.write(text_);
-    output_.flush();
-    text_.clear();
-  }
-  char delimiter() const { return delimiter_; }
-
- private:
-  Output& output_;
-  std::vector<std::string> extra_columns_;
-  std::string text_;
-  char delimiter_ = ',';
-  std::string line_end_ = "\n";
-  std::size_t columns_ = 0;
-  bool begun_ = false;
-};
 
 // The mask corruption the model was trained with, as the probability to hide a cell.
 double training_mask_rate(const recipe::Config& config) {
@@ -84,7 +30,7 @@ class Imputer {
  public:
   Imputer(const recipe::Checkpoint& checkpoint, std::int64_t samples)
       : autoencoder_(checkpoint.autoencoder()),
-        columns_(element_columns(checkpoint.schema())),
+        elements_(checkpoint.kind().domain().elements),
         samples_(samples),
         mask_rate_(training_mask_rate(checkpoint.config())),
         seed_(static_cast<std::uint64_t>(checkpoint.config().training.seed)) {
@@ -105,8 +51,8 @@ class Imputer {
     }
     const auto stacked = torch::stack(draws);
     auto result = stacked.mean(0);
-    for (std::size_t e = 0; e < columns_.size(); ++e) {
-      if (columns_[e]->role != data::Role::categorical) continue;
+    for (std::size_t e = 0; e < elements_.size(); ++e) {
+      if (!elements_[e].categorical()) continue;
       const auto column = static_cast<std::int64_t>(e);
       result.select(1, column).copy_(std::get<0>(stacked.select(2, column).mode(0)));  // codes have no mean
     }
@@ -121,15 +67,15 @@ class Imputer {
     for (std::size_t row = 0; row < row_numbers.size(); ++row) {
       Random random(stream_key(seed_, "impute samples", static_cast<std::uint64_t>(row_numbers[row]),
                                static_cast<std::uint64_t>(sample)));
-      for (std::size_t e = 0; e < columns_.size(); ++e) {
-        if (random.uniform() < mask_rate_) data[row * columns_.size() + e] = 0;
+      for (std::size_t e = 0; e < elements_.size(); ++e) {
+        if (random.uniform() < mask_rate_) data[row * elements_.size() + e] = 0;
       }
     }
     return mask;
   }
 
   const loss::Autoencoder& autoencoder_;
-  std::vector<const data::Column*> columns_;
+  const std::vector<model::Element>& elements_;
   std::int64_t samples_;
   double mask_rate_;
   std::uint64_t seed_;
@@ -173,6 +119,28 @@ struct ColumnTally {
   }
 };
 
+// A stream whose samples are written back.
+class Rewriting {
+ public:
+  Rewriting(const recipe::Checkpoint& checkpoint, recipe::StreamOptions options, Output& output,
+            std::vector<std::string> extra_columns, const std::string& program, Reporter& reporter) {
+    check_network(checkpoint, program, program == "ae-impute" ? "fill cells" : "project rows");
+    options.keep_texts = true;
+    stream_ = open_stream(checkpoint, options, reporter);
+    copy_ = stream_->copy(output, std::move(extra_columns));
+    if (copy_ == nullptr) {
+      throw UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
+                       ", which " + program + " cannot write");
+    }
+  }
+  recipe::SampleStream& stream() const { return *stream_; }
+  recipe::SampleCopy& copy() const { return *copy_; }
+
+ private:
+  std::unique_ptr<recipe::SampleStream> stream_;
+  std::unique_ptr<recipe::SampleCopy> copy_;
+};
+
 std::string brief(double value) {
   char text[32];
   std::snprintf(text, sizeof text, "%.4g", value);
@@ -181,59 +149,60 @@ std::string brief(double value) {
 
 }  // namespace
 
-ImputeTotals impute_table(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output,
-                          Reporter& reporter) {
+ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output,
+                    Reporter& reporter) {
+  const Rewriting rewriting(checkpoint, options.stream, output, {}, "ae-impute", reporter);
   const Imputer imputer(checkpoint, options.samples);
-  const auto columns = element_columns(checkpoint.schema());
-  StreamOptions stream = options.stream;
-  stream.keep_raw = true;
-  TableCopy copy(output, {});
   ImputeTotals totals;
-  TableStream(checkpoint, stream, reporter).for_each([&](data::TableReader& reader, const data::Block& block) {
-    copy.begin(reader);
-    const auto expected = imputer.expected(model::to_batch(block), block.row_numbers);
+  rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
+    const auto expected = imputer.expected(block.batch, block.numbers);
+    const std::int64_t elements = expected.size(1);
     const double* values = expected.data_ptr<double>();
-    for (std::int64_t i = 0; i < block.rows; ++i) {
-      const auto first = static_cast<std::size_t>(i * block.elements);
-      copy.row(reader, block, i, [&](std::size_t e, std::string& text) {
-        const bool observed = block.observed[first + e] != 0;
-        if (observed && !options.all_cells) return false;
+    const float* seen = block.batch.observed.data_ptr<float>();
+    for (std::int64_t i = 0; i < expected.size(0); ++i, values += elements, seen += elements) {
+      rewriting.copy().add(i, [&](std::size_t e) -> std::optional<double> {
+        const bool observed = seen[e] != 0;
+        if (observed && !options.all_cells) return std::nullopt;
         totals.filled += observed ? 0 : 1;
-        append_csv_field(text, value_text(*columns[e], values[first + e]), copy.delimiter());
-        return true;
+        return values[e];
       });
     }
-    totals.rows += block.rows;
-    copy.flush();
+    totals.rows += expected.size(0);
+    rewriting.copy().flush();
   });
   return totals;
 }
 
 double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions& options,
                        const MaskedEvaluation& evaluation, Output& output, Reporter& reporter) {
+  check_network(checkpoint, "ae-impute", "fill cells");
   const Imputer imputer(checkpoint, options.samples);
-  const auto columns = element_columns(checkpoint.schema());
-  std::vector<ColumnTally> tallies(columns.size());
-  TableStream(checkpoint, options.stream, reporter).for_each([&](data::TableReader&, const data::Block& block) {
-    data::Block masked = block;
-    for (std::size_t row = 0; row < block.row_numbers.size(); ++row) {
-      Random random(stream_key(evaluation.seed, "hidden cells", static_cast<std::uint64_t>(block.row_numbers[row])));
-      for (std::size_t e = 0; e < columns.size(); ++e) {
+  const auto& elements = checkpoint.kind().domain().elements;
+  std::vector<ColumnTally> tallies(elements.size());
+  const auto stream = open_stream(checkpoint, options.stream, reporter);
+  stream->for_each([&](const recipe::SampleBlock& block) {
+    const model::Batch masked{block.batch.values.clone(), block.batch.observed.clone()};
+    float* left = masked.observed.data_ptr<float>();
+    float* shown = masked.values.data_ptr<float>();
+    for (std::size_t row = 0; row < block.numbers.size(); ++row) {
+      Random random(stream_key(evaluation.seed, "hidden cells", static_cast<std::uint64_t>(block.numbers[row])));
+      for (std::size_t e = 0; e < elements.size(); ++e) {
         if (random.uniform() >= evaluation.rate) continue;
-        masked.observed[row * columns.size() + e] = 0;
-        masked.values[row * columns.size() + e] = 0;
+        left[row * elements.size() + e] = 0;
+        shown[row * elements.size() + e] = 0;
       }
     }
-    const auto expected = imputer.expected(model::to_batch(masked), block.row_numbers);
+    const auto expected = imputer.expected(masked, block.numbers);
     const double* guesses = expected.data_ptr<double>();
-    for (std::size_t cell = 0; cell < block.values.size(); ++cell) {
-      if (block.observed[cell] == 0) continue;
-      const std::size_t e = cell % columns.size();
-      const bool categorical = columns[e]->role == data::Role::categorical;
-      if (masked.observed[cell] != 0) {
-        tallies[e].keep(block.values[cell], categorical);
+    const float* values = block.batch.values.data_ptr<float>();
+    const float* observed = block.batch.observed.data_ptr<float>();
+    for (std::size_t cell = 0; cell < block.numbers.size() * elements.size(); ++cell) {
+      if (observed[cell] == 0) continue;
+      const std::size_t e = cell % elements.size();
+      if (left[cell] != 0) {
+        tallies[e].keep(values[cell], elements[e].categorical());
       } else {
-        tallies[e].hide(block.values[cell], guesses[cell], categorical);
+        tallies[e].hide(values[cell], guesses[cell], elements[e].categorical());
       }
     }
   });
@@ -250,19 +219,19 @@ double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions
     }
     text += '\n';
   };
-  for (std::size_t e = 0; e < columns.size(); ++e) {
+  for (std::size_t e = 0; e < elements.size(); ++e) {
     const ColumnTally& tally = tallies[e];
-    if (columns[e]->role == data::Role::categorical) {
-      line(columns[e]->name, "categorical", tally.hidden, static_cast<double>(tally.wrong) / tally.hidden,
+    if (elements[e].categorical()) {
+      line(elements[e].name, "categorical", tally.hidden, static_cast<double>(tally.wrong) / tally.hidden,
            static_cast<double>(tally.baseline_wrong()) / tally.hidden, "wrong_share");
       continue;
     }
     const double variance = tally.kept > 0 ? tally.variance() : 0;
     if (tally.hidden == 0 || variance <= 0) {
-      line(columns[e]->name, "numeric", 0, 0, 0, "nrmse");
+      line(elements[e].name, "numeric", 0, 0, 0, "nrmse");
       continue;
     }
-    line(columns[e]->name, "numeric", tally.hidden, std::sqrt(tally.error_squares / tally.hidden / variance),
+    line(elements[e].name, "numeric", tally.hidden, std::sqrt(tally.error_squares / tally.hidden / variance),
          std::sqrt(tally.baseline_squares() / tally.hidden / variance), "nrmse");
     cells += tally.hidden;
     squares += tally.error_squares / variance;
@@ -277,17 +246,13 @@ double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions
   return pooled;
 }
 
-std::int64_t purify_table(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
-                          Reporter& reporter) {
-  const auto columns = element_columns(checkpoint.schema());
-  StreamOptions stream = options.stream;
-  stream.keep_raw = true;
-  TableCopy copy(output, {"loss_before", "loss_after"});
+std::int64_t purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
+                    Reporter& reporter) {
+  const Rewriting rewriting(checkpoint, options.stream, output, {"loss_before", "loss_after"}, "ae-purify", reporter);
   std::int64_t rows = 0;
   const auto& pair = checkpoint.autoencoder();
-  TableStream(checkpoint, stream, reporter).for_each([&](data::TableReader& reader, const data::Block& block) {
-    copy.begin(reader);
-    const auto batch = model::to_batch(block);
+  rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
+    const model::Batch& batch = block.batch;
     const auto before = score::score(pair, checkpoint.head(), batch);
     // What was not observed is filled in by the first projection, but both losses judge the same, observed cells.
     model::Batch projected{before.expected.to(torch::kFloat32), torch::ones_like(batch.observed)};
@@ -295,18 +260,13 @@ std::int64_t purify_table(const recipe::Checkpoint& checkpoint, const PurifyOpti
     const auto after = score::score(pair, checkpoint.head(), {projected.values * batch.observed, batch.observed});
     const auto written = projected.values.to(torch::kFloat64).contiguous();
     const double* values = written.data_ptr<double>();
-    for (std::int64_t i = 0; i < block.rows; ++i) {
-      const auto first = static_cast<std::size_t>(i * block.elements);
+    for (std::int64_t i = 0; i < batch.samples(); ++i, values += written.size(1)) {
       const auto row = static_cast<std::size_t>(i);
-      copy.row(reader, block, i,
-               [&](std::size_t e, std::string& text) {
-                 append_csv_field(text, value_text(*columns[e], values[first + e]), copy.delimiter());
-                 return true;
-               },
-               {before.scores[row], after.scores[row]});
+      rewriting.copy().add(i, [&](std::size_t e) { return std::optional(values[e]); },
+                           {before.scores[row], after.scores[row]});
     }
-    rows += block.rows;
-    copy.flush();
+    rows += batch.samples();
+    rewriting.copy().flush();
   });
   return rows;
 }

@@ -1,4 +1,4 @@
-#include "recipe/dataset.hpp"
+#include "recipe/image_kind.hpp"
 
 #include <algorithm>
 #include <array>
@@ -9,25 +9,16 @@
 #include "base/files.hpp"
 #include "base/random.hpp"
 #include "base/signals.hpp"
+#include "base/text.hpp"
+#include "config/document.hpp"
 #include "data/images/image_cache.hpp"
-#include "data/images/images.hpp"
-#include "data/tables/row_selection.hpp"
-#include "data/tables/table_cache.hpp"
 #include "model/image_samples.hpp"
 #include "model/threads.hpp"
+#include "recipe/good_images.hpp"
+#include "recipe/makers.hpp"
 
 namespace ae::recipe {
 namespace {
-
-template <typename T>
-std::unique_ptr<data::DataOptions> make() {
-  return std::make_unique<T>();
-}
-
-constexpr std::array<config::Entry<data::DataOptions>, 2> kDataKinds{{
-    {"table", "Rows of a table: CSV, TSV, NPY or NPZ.", make<data::TableOptions>},
-    {"images", "Images: PNG, JPEG, BMP and TIFF files, IDX, NPY and NPZ stacks.", make<data::ImageOptions>},
-}};
 
 void check_rotation(const data::ImageOptions& options, const data::Geometry& geometry) {
   if (!options.augment.rotate || geometry.height == geometry.width) return;
@@ -144,68 +135,71 @@ class ImageLoader {
   Sha256 hash_;
 };
 
-Dataset load_images(const data::ImageOptions& options, Reporter& reporter, data::HoldOut hold_out, int threads) {
-  const auto source = data::ImageSource::open(data::file_of(options.path), options, data::Purpose::training);
-  const auto prepare = [&](data::ImageTaker& taker, Reporter& to) {
-    return ImageLoader(options, *source, hold_out, taker, to, threads).load();
-  };
-  const auto prepared = options.cache.empty() ? data::hold_images(reporter, prepare)
-                                              : data::open_cached_images(options, *source, hold_out, reporter, prepare);
-  const data::Geometry& geometry = prepared.summary.geometry;
-  check_rotation(options, geometry);
-  auto training = std::make_unique<model::ImageSamples>(geometry, options.augment);
-  auto held_out = std::make_unique<model::ImageSamples>(geometry, options.augment);
-  for (const auto& image : prepared.images) {
-    (image.held_out ? held_out : training)->add(image.pixels, image.owner, image.original);
+// A damaged file must not make us take absurd amounts of memory for a tile.
+void check_geometry(const data::Geometry& geometry) {
+  constexpr std::int64_t kMostPixels = std::int64_t{1} << 28;
+  if (geometry.height > 0 && geometry.width > 0 && geometry.height * geometry.width <= kMostPixels) return;
+  throw InputError("metadata \"geometry\" describes samples of " + data::size_text({geometry.height, geometry.width}) +
+                   " pixels; the file is damaged");
+}
+
+class ImageKindOptions final : public KindOptionsOf<data::ImageOptions> {
+ public:
+  Dataset load(Reporter& reporter, data::HoldOut hold_out, int threads) const override {
+    const data::ImageOptions& options = data();
+    const auto source = data::ImageSource::open(data::file_of(options.path), options, data::Purpose::training);
+    const auto prepare = [&](data::ImageTaker& taker, Reporter& to) {
+      return ImageLoader(options, *source, hold_out, taker, to, threads).load();
+    };
+    const auto prepared = options.cache.empty()
+                              ? data::hold_images(reporter, prepare)
+                              : data::open_cached_images(options, *source, hold_out, reporter, prepare);
+    const data::Geometry& geometry = prepared.summary.geometry;
+    check_rotation(options, geometry);
+    auto training = std::make_unique<model::ImageSamples>(geometry, options.augment);
+    const auto held_out = std::make_shared<model::ImageSamples>(geometry, options.augment);
+    for (const auto& image : prepared.images) {
+      (image.held_out ? *held_out : *training).add(image.pixels, image.owner, image.original);
+    }
+    Dataset data;
+    data.kind = std::make_unique<ImageKind>(geometry, options);
+    data.summary = std::to_string(training->image_count()) + " training images, " +
+                   std::to_string(held_out->image_count()) + " held out, " + std::to_string(training->size()) +
+                   " tiles of " + std::to_string(geometry.channels) + " x " +
+                   data::size_text({geometry.height, geometry.width});
+    data.training = std::move(training);
+    data.held_out = held_out;
+    data.data_sha256 = prepared.summary.data_sha256;
+    data.good_images = [held_out](const CorruptionList& corruption, std::uint64_t seed, std::int64_t most) {
+      return good_images(held_out, corruption, seed, most);
+    };
+    return data;
   }
-  return {model::image_domain(geometry), std::move(training), std::move(held_out), {}, geometry, {},
-          prepared.summary.data_sha256};
-}
 
-void check_enough(const data::TableOptions& options, std::int64_t training, std::int64_t held_out) {
-  if (training >= 2) return;
-  const auto rows = training + held_out;
-  const auto found = rows == 1 ? "only one row" : "only one of " + std::to_string(rows) + " rows";
-  throw InputError(options.path.written + ": " + found +
-                   " to train on; at least two are needed to tell what varies among normal rows: give more rows" +
-                   (rows > 1 ? ", or lower /training/validation_fraction" : ""));
-}
-
-Dataset cached(const data::TableOptions& options, Reporter& reporter, data::HoldOut hold_out) {
-  data::CachedTable table = data::open_cached_table(options, reporter, hold_out);
-  check_enough(options, table.training.rows, table.held_out.rows);
-  const auto samples = [&](const data::MappedRows& rows) {
-    return std::make_unique<model::TableSamples>(
-        model::mapped_batch(rows.values, rows.observed, rows.rows, table.elements, table.file));
-  };
-  return {model::elements_of(table.schema),
-          samples(table.training),
-          samples(table.held_out),
-          std::move(table.schema),
-          std::nullopt,
-          {table.training.row_numbers, table.training.row_numbers + table.training.rows},
-          table.data_sha256};
-}
+  std::unique_ptr<Kind> restore(const Metadata& metadata) const override {
+    data::Geometry geometry;
+    config::read_text(geometry, entry(metadata, "geometry"), "geometry", ".");
+    check_geometry(geometry);
+    return std::make_unique<ImageKind>(geometry, data());
+  }
+};
 
 }  // namespace
 
-std::span<const config::Entry<data::DataOptions>> data_kinds() { return kDataKinds; }
+ImageKind::ImageKind(const data::Geometry& geometry, const data::ImageOptions& options)
+    : Kind(model::image_domain(geometry)), geometry_(geometry), options_(options) {}
 
-Dataset load_dataset(const data::DataOptions& options, Reporter& reporter, data::HoldOut hold_out, int threads) {
-  if (const auto* images = dynamic_cast<const data::ImageOptions*>(&options)) {
-    return load_images(*images, reporter, hold_out, threads);
-  }
-  const auto& table_options = dynamic_cast<const data::TableOptions&>(options);
-  if (!table_options.cache.empty()) return cached(table_options, reporter, hold_out);
-  data::Table table = data::load_table(table_options, reporter, hold_out);
-  check_enough(table_options, table.training.rows, table.held_out.rows);
-  return {model::elements_of(table.schema),
-          std::make_unique<model::TableSamples>(table.training),
-          std::make_unique<model::TableSamples>(table.held_out),
-          std::move(table.schema),
-          std::nullopt,
-          std::move(table.training.row_numbers),
-          table.data_sha256};
+void ImageKind::save(Metadata& metadata) const {
+  data::Geometry geometry = geometry_;
+  metadata["geometry"] = config::to_json(geometry, config::Paths::as_written);
 }
+
+std::unique_ptr<data::ImageSource> ImageKind::open_source(const std::string& input) const {
+  return data::ImageSource::open(input, options_, data::Purpose::scoring);
+}
+
+const config::Entry<KindOptions> kImageKind{
+    "images", "Images: PNG, JPEG, BMP and TIFF files, IDX, NPY and NPZ stacks.",
+    [] { return std::unique_ptr<KindOptions>(std::make_unique<ImageKindOptions>()); }};
 
 }  // namespace ae::recipe

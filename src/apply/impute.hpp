@@ -1,11 +1,11 @@
-// ae-impute and ae-purify on tables: what the pair says should stand in the cells.
+// ae-impute and ae-purify on samples that can be written back, tables first of all: what the pair says should stand in
+// their cells. UsageError for a model without a network, or of data that cannot be written.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <vector>
 
-#include "apply/table_stream.hpp"
 #include "base/files.hpp"
 #include "base/reporter.hpp"
 #include "recipe/checkpoint.hpp"
@@ -13,7 +13,7 @@
 namespace ae::apply {
 
 struct ImputeOptions {
-  StreamOptions stream;
+  recipe::StreamOptions stream;
   bool all_cells = false;    // also replace observed feature cells by their reconstruction
   std::int64_t samples = 1;  // reconstructions averaged per row; above 1 each sees the row under other random masks
 };
@@ -23,10 +23,10 @@ struct ImputeTotals {
   std::int64_t filled = 0;
 };
 
-// Copies the table, with missing feature cells filled in; all other bytes stay as they are.
+// Copies the samples, with missing feature cells filled in; all other bytes stay as they are.
 // UsageError when several samples are asked of a model that has nothing random.
-ImputeTotals impute_table(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output,
-                          Reporter& reporter);
+ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output,
+                    Reporter& reporter);
 
 struct MaskedEvaluation {
   double rate = 0.1;       // probability that an observed cell is hidden
@@ -42,13 +42,13 @@ double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions
                        const MaskedEvaluation& evaluation, Output& output, Reporter& reporter);
 
 struct PurifyOptions {
-  StreamOptions stream;
+  recipe::StreamOptions stream;
   std::int64_t steps = 1;  // projections applied one after another
 };
 
 // Writes the table with every feature cell replaced by its reconstruction (other columns unchanged) and two more
 // columns, loss_before and loss_after: the row's score as it was, and as it is written.
-std::int64_t purify_table(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
-                          Reporter& reporter);
+std::int64_t purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
+                    Reporter& reporter);
 
 }  // namespace ae::apply

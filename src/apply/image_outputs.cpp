@@ -1,0 +1,221 @@
+#include "apply/image_outputs.hpp"
+
+#include <torch/torch.h>
+
+#include <algorithm>
+#include <map>
+#include <span>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "data/bytes/npy.hpp"
+#include "evaluate/pixel_maps.hpp"
+#include "evaluate/truth_files.hpp"
+
+namespace ae::apply {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::int64_t kThumbnail = 320;
+
+// `folder`/<id without extension>, or UsageError when that leads out of the folder.
+fs::path file_stem(const std::string& id) {
+  const fs::path relative = fs::path(id).relative_path().lexically_normal();
+  if (relative.empty() || *relative.begin() == "..") {
+    throw UsageError("image " + ae::quoted(id) +
+                     ": its name leads out of the output folder; list images below the list file's folder");
+  }
+  return relative.parent_path() / relative.stem();
+}
+
+void save(const fs::path& path, bool overwrite, std::string_view bytes) {
+  std::error_code error;
+  fs::create_directories(path.parent_path(), error);
+  if (error) throw RunError(path.parent_path().string() + ": cannot create the folder: " + error.message());
+  auto file = Output::open(path, overwrite);
+  file.write(bytes);
+  file.commit();
+}
+
+}  // namespace
+
+ImageOutputs::ImageOutputs(const ImageOptions& options, const score::MapHead& head, const std::string& model,
+                           const Flagging& flagging, Reporter& reporter)
+    : options_(options), head_(head), reporter_(reporter) {
+  if (!options.gallery.empty()) page_ = std::make_unique<Output>(Output::open(options.gallery, options.overwrite));
+  decide_rule(model);
+  open_files();
+  if (page_) begin_page(model, flagging);
+}
+
+void ImageOutputs::check_names(const std::vector<std::string>& ids) const {
+  if (!writes_by_name()) return;
+  std::map<fs::path, std::string> stems;
+  for (const auto& id : ids) {
+    const auto [other, is_new] = stems.emplace(file_stem(id), id);
+    if (!is_new) {
+      throw UsageError("images " + ae::quoted(other->second) + " and " + ae::quoted(id) + " would both write " +
+                       ae::quoted(other->first.string()) + "; score them in separate runs");
+    }
+  }
+}
+
+void ImageOutputs::decide_rule(const std::string& model) {
+  const bool colours = !options_.maps.empty() || page_ != nullptr;
+  if (!wants_regions() && !colours) return;
+  if (!head_.calibrated() && !options_.pixel_threshold) {
+    throw UsageError(model +
+                     ": was trained without held-out images, so it knows no pixel threshold; give --pixel-threshold");
+  }
+  rule_.threshold = options_.pixel_threshold ? *options_.pixel_threshold : head_.pixel_threshold(options_.pixel_alpha);
+  rule_.peak = rule_.threshold;
+  if (head_.calibrated()) {
+    const double region_alpha = options_.region_alpha.value_or(options_.pixel_threshold ? 1 : 0.05);
+    rule_.peak = std::max(rule_.peak, head_.peak_threshold(region_alpha));
+  }
+  rule_.minimum_area = options_.minimum_area;
+  rule_.opening = options_.opening;
+  if (head_.calibrated()) {
+    colours_.low = head_.pixel_threshold(0.5);
+    colours_.high = colours_.low + 2 * (head_.pixel_threshold(0.001) - colours_.low);
+  } else {
+    colours_ = {0, 2 * *options_.pixel_threshold};
+  }
+  if (!(colours_.high > colours_.low)) colours_.high = colours_.low + 1e-6;
+  levels_ = {colours_.low, colours_.low + 8 * (colours_.high - colours_.low)};
+  if (wants_regions()) {
+    reporter_.detail("regions: map values above " + number_text(rule_.threshold) + " with a peak above " +
+                     number_text(rule_.peak));
+  }
+  if (!options_.maps.empty()) {
+    reporter_.detail("maps: overlay colours from " + number_text(colours_.low) + " to " + number_text(colours_.high) +
+                     ", 16-bit gray from " + number_text(levels_.low) + " to " + number_text(levels_.high));
+  }
+}
+
+void ImageOutputs::open_files() {
+  for (const auto& folder : {options_.maps, options_.masks, options_.reconstructions}) {
+    std::error_code ignored;
+    if (folder.empty() || options_.overwrite || !fs::exists(folder, ignored)) continue;
+    if (!fs::is_directory(folder, ignored)) throw UsageError(folder.string() + ": is not a folder");
+    if (!fs::is_empty(folder, ignored)) {
+      throw UsageError(folder.string() + ": is not empty; use --force to write into it");
+    }
+  }
+  if (options_.regions.empty()) return;
+  regions_file_ = std::make_unique<Output>(Output::open(options_.regions, options_.overwrite));
+  regions_file_->write("id,region,x,y,width,height,area,peak,mean,centroid_x,centroid_y\n");
+}
+
+void ImageOutputs::begin_page(const std::string& model, const Flagging& flagging) {
+  report::GalleryOptions page;
+  page.threshold = flagging.score_threshold();
+  page.threshold_rule = flagging.threshold_rule();
+  page.heat_scale = report::HeatScale{colours_.low, colours_.high, heat_colours()};
+  page.command = options_.command;
+  page.facts = {{"Model", model}, {"Pixel error", std::string(head_.kind_name())}};
+  gallery_ = std::make_unique<report::GalleryWriter>(*page_, "Scored images", std::move(page));
+}
+
+void ImageOutputs::write(const AnsweredImage& image) {
+  const auto stem = writes_by_name() ? file_stem(image.id) : fs::path();
+  at::Tensor map;
+  if (!options_.maps.empty() || wants_regions()) map = score::at_original_size(image.map, image.size);
+  if (!options_.maps.empty()) {
+    const std::span<const float> values(map.data_ptr<float>(), static_cast<std::size_t>(map.numel()));
+    const auto path = (options_.maps / stem).string();
+    save(path + ".npy", options_.overwrite, data::to_npy(values, map.size(0), map.size(1)));
+    save(path + ".png", options_.overwrite, gray16_png(map, levels_));
+    save(path + "_overlay.png", options_.overwrite, overlay_png(*image.original, map, colours_));
+  }
+  Regions found;
+  if (wants_regions()) found = find_regions(map, rule_);
+  found_ += static_cast<std::int64_t>(found.regions.size());
+  if (!options_.masks.empty()) {
+    save((options_.masks / stem).string() + "_mask.png", options_.overwrite, mask_png(found.mask));
+  }
+  if (regions_file_) write_regions(image.id, found.regions);
+  if (!options_.reconstructions.empty()) {
+    std::vector<at::Tensor> channels;
+    for (const auto& channel : image.reconstruction.unbind(0)) {
+      channels.push_back(score::at_original_size(channel.contiguous(), image.size));
+    }
+    save((options_.reconstructions / stem).string() + ".png", options_.overwrite, image_png(torch::stack(channels)));
+  }
+  if (gallery_) show(image, map, found);
+}
+
+void ImageOutputs::write_regions(const std::string& id, const std::vector<Region>& regions) {
+  std::string text;
+  std::int64_t number = 0;
+  for (const Region& region : regions) {
+    append_csv_field(text, id);
+    for (const std::int64_t value : {++number, region.x, region.y, region.width, region.height, region.area}) {
+      text += ',' + std::to_string(value);
+    }
+    for (const double value : {region.peak, region.mean, region.centroid_x, region.centroid_y}) {
+      text += ',';
+      append_number(text, value);
+    }
+    text += '\n';
+  }
+  regions_file_->write(text);
+}
+
+void ImageOutputs::show(const AnsweredImage& image, const at::Tensor& map, const Regions& found) {
+  report::GalleryItem item;
+  item.id = image.id;
+  item.label = image.label;
+  item.score = image.score;
+  item.p_value = image.p_value;
+  item.width = image.size.width;
+  item.height = image.size.height;
+  for (const auto& region : found.regions) {
+    item.regions.push_back({static_cast<double>(region.x), static_cast<double>(region.y),
+                            static_cast<double>(region.width), static_cast<double>(region.height),
+                            static_cast<double>(region.area), region.peak});
+  }
+  if (gallery_->wants_pictures(image.score)) {
+    item.input = image_thumbnail(*image.original, kThumbnail);
+    item.reconstruction = image_thumbnail(image.reconstruction, image.size, kThumbnail);
+    item.heat = overlay_thumbnail(*image.original, map, colours_, kThumbnail);
+    item.mask = mask_thumbnail(found.mask, kThumbnail);
+    item.truth = truth_of(image);
+  }
+  gallery_->add(item);
+}
+
+// "" when it is not known. It changes no score, so one that is of no use is only named.
+std::string ImageOutputs::truth_of(const AnsweredImage& image) {
+  const auto file = options_.truth.empty() ? std::nullopt : evaluate::find_mask_file(options_.truth, image.id);
+  if (!file) return {};
+  try {
+    auto known = evaluate::read_defect_mask(*file);
+    const data::Size size{known.height, known.width};
+    if (size == image.size) {
+      ++truths_;
+      return mask_thumbnail(torch::from_blob(known.defect.data(), {size.height, size.width}, torch::kUInt8) * 255,
+                            kThumbnail);
+    }
+    reporter_.warning(file->string() + ": is " + data::size_text(size) + ", its image " + image.id + " is " +
+                      data::size_text(image.size) + "; not shown");
+  } catch (const InputError& error) {
+    reporter_.warning(error.lines().front() + "; not shown");
+  }
+  return {};
+}
+
+void ImageOutputs::finish() {
+  if (!options_.truth.empty() && truths_ == 0) {
+    reporter_.warning(options_.truth.string() +
+                      ": no mask of these images here (looked for TYPE/NAME_mask.png, NAME.png "
+                      "and the like)");
+  }
+  if (regions_file_) regions_file_->commit();
+  if (!gallery_) return;
+  gallery_->finish();
+  page_->commit();
+}
+
+}  // namespace ae::apply

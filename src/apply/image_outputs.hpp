@@ -1,0 +1,70 @@
+// What ae-score writes of images beside their scores: maps, masks, reconstructions, regions and a page.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apply/flagging.hpp"
+#include "apply/pictures.hpp"
+#include "apply/regions.hpp"
+#include "apply/score_images.hpp"
+#include "report/gallery.hpp"
+#include "score/maps.hpp"
+
+namespace ae::apply {
+
+struct AnsweredImage {
+  const std::string& id;
+  const std::string& label;
+  data::Size size;                             // in original pixels
+  const std::optional<data::Image>& original;  // there when wants_original()
+  const at::Tensor& reconstruction;            // [channels, height, width], in network pixels
+  const at::Tensor& map;                       // [height, width], likewise
+  double score = 0;
+  double p_value = 1;
+};
+
+class ImageOutputs {
+ public:
+  // Everything given must outlive this. UsageError when a pixel threshold is needed and the head knows none.
+  ImageOutputs(const ImageOptions& options, const score::MapHead& head, const std::string& model,
+               const Flagging& flagging, Reporter& reporter);
+
+  bool wants_original() const { return !options_.maps.empty() || page_; }
+  // UsageError when two of these ids would be written to one file.
+  void check_names(const std::vector<std::string>& ids) const;
+  void write(const AnsweredImage& image);
+  std::int64_t regions() const { return found_; }
+  // After the last image: publishes regions and page.
+  void finish();
+
+ private:
+  bool writes_by_name() const {
+    return !options_.maps.empty() || !options_.masks.empty() || !options_.reconstructions.empty();
+  }
+  bool wants_regions() const { return !options_.masks.empty() || !options_.regions.empty() || page_; }
+  void decide_rule(const std::string& model);
+  void open_files();
+  void begin_page(const std::string& model, const Flagging& flagging);
+  void write_regions(const std::string& id, const std::vector<Region>& regions);
+  void show(const AnsweredImage& image, const at::Tensor& map, const Regions& found);
+  std::string truth_of(const AnsweredImage& image);
+
+  const ImageOptions& options_;
+  const score::MapHead& head_;
+  Reporter& reporter_;
+  RegionRule rule_;
+  Scale colours_;  // of overlays
+  Scale levels_;   // of 16-bit gray
+  std::unique_ptr<Output> regions_file_, page_;
+  std::unique_ptr<report::GalleryWriter> gallery_;  // writes the page
+  std::int64_t found_ = 0;                          // regions
+  std::int64_t truths_ = 0;                         // known masks shown
+};
+
+}  // namespace ae::apply

@@ -1,0 +1,40 @@
+// ae-score on samples that a stream brings one by one, rows of tables first of all: one CSV line per sample with score,
+// p-value, flag and explanation.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apply/flagging.hpp"
+#include "base/files.hpp"
+#include "base/reporter.hpp"
+#include "base/world.hpp"
+#include "recipe/checkpoint.hpp"
+
+namespace ae::apply {
+
+// What is asked of samples of any kind.
+struct ScoreOptions {
+  std::vector<std::string> inputs;
+  int threads = 0;  // as StreamOptions::threads
+  FlagOptions flag;
+  // Of several processes, each scores its share of the samples, in the order of ranks; their outputs one after another,
+  // without the headers of the later ones, are what one process would write. `flag.fdr` needs one process.
+  World world;
+};
+
+struct SampleOptions {
+  std::int64_t explain = 0;  // elements to explain per sample
+  // Sample numbers to leave out or to keep (sorted); empty path = all.
+  std::filesystem::path exclude;
+  std::filesystem::path only;
+};
+
+// Columns: those of Flagging, then [,topN_column,topN_share,topN_observed,topN_expected ...]. UsageError for a model
+// whose kind has no stream.
+FlagTotals score_samples(const recipe::Checkpoint& checkpoint, const ScoreOptions& options,
+                         const SampleOptions& details, Output& output, Reporter& reporter);
+
+}  // namespace ae::apply

@@ -1,0 +1,23 @@
+#include "apply/streams.hpp"
+
+#include "base/error.hpp"
+
+namespace ae::apply {
+
+std::unique_ptr<recipe::SampleStream> open_stream(const recipe::Checkpoint& checkpoint,
+                                                  const recipe::StreamOptions& options, Reporter& reporter) {
+  auto stream = checkpoint.kind().open(options, reporter);
+  if (stream == nullptr) {
+    throw UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
+                     " and cannot read tables; train a model on a table");
+  }
+  return stream;
+}
+
+void check_network(const recipe::Checkpoint& checkpoint, const std::string& program, const std::string& what) {
+  if (checkpoint.autoencoder().has_network()) return;
+  throw UsageError(checkpoint.name() + ": holds no network (/model/type \"none\"), by which " + program + " would " +
+                   what + "; train a model with one, for example --set /model/type=dense");
+}
+
+}  // namespace ae::apply

@@ -1,0 +1,28 @@
+// Images: the one kind whose samples, tiles, are parts of what is scored.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "data/images/images.hpp"
+#include "recipe/kind.hpp"
+
+namespace ae::recipe {
+
+class ImageKind final : public Kind {
+ public:
+  ImageKind(const data::Geometry& geometry, const data::ImageOptions& options);
+  void save(Metadata& metadata) const override;
+  std::unique_ptr<SampleStream> open(const StreamOptions&, Reporter&) const override { return nullptr; }
+
+  const data::Geometry& geometry() const { return geometry_; }
+  // The images of one input, as the config of the model says how they are read.
+  std::unique_ptr<data::ImageSource> open_source(const std::string& input) const;
+
+ private:
+  data::Geometry geometry_;
+  data::ImageOptions options_;
+};
+
+}  // namespace ae::recipe

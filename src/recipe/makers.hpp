@@ -1,0 +1,28 @@
+// What the registry kinds() is made of, and what the files of its kinds share.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "recipe/kind.hpp"
+
+namespace ae::recipe {
+
+extern const config::Entry<KindOptions> kTableKind;
+extern const config::Entry<KindOptions> kImageKind;
+
+// KindOptions around the data room's own options.
+template <typename Options>
+class KindOptionsOf : public KindOptions {
+ public:
+  Options& data() override { return options_; }
+  const Options& data() const override { return options_; }
+
+ private:
+  Options options_;
+};
+
+// The metadata entry `key`. InputError when a file has none.
+const std::string& entry(const Metadata& metadata, const std::string& key);
+
+}  // namespace ae::recipe

@@ -1,0 +1,85 @@
+// Tables: rows of numbers and categories.
+#include <nlohmann/json.hpp>
+
+#include "base/error.hpp"
+#include "data/tables/table_cache.hpp"
+#include "recipe/makers.hpp"
+#include "recipe/table_stream.hpp"
+
+namespace ae::recipe {
+namespace {
+
+class TableKind final : public Kind {
+ public:
+  explicit TableKind(data::Schema schema) : Kind({model::elements_of(schema)}), schema_(std::move(schema)) {}
+  void save(Metadata& metadata) const override { metadata["schema"] = schema_.to_json().dump(); }
+  std::unique_ptr<SampleStream> open(const StreamOptions& options, Reporter& reporter) const override {
+    return std::make_unique<TableStream>(schema_, options, reporter);
+  }
+
+ private:
+  data::Schema schema_;
+};
+
+void check_enough(const data::TableOptions& options, std::int64_t training, std::int64_t held_out) {
+  if (training >= 2) return;
+  const auto rows = training + held_out;
+  const auto found = rows == 1 ? "only one row" : "only one of " + std::to_string(rows) + " rows";
+  throw InputError(options.path.written + ": " + found +
+                   " to train on; at least two are needed to tell what varies among normal rows: give more rows" +
+                   (rows > 1 ? ", or lower /training/validation_fraction" : ""));
+}
+
+Dataset dataset(data::Schema schema, std::unique_ptr<model::Samples> training, std::unique_ptr<model::Samples> held_out,
+                std::vector<std::int64_t> training_rows, std::string data_sha256) {
+  Dataset data;
+  data.kind = std::make_unique<TableKind>(std::move(schema));
+  data.summary = std::to_string(training->size()) + " training rows, " + std::to_string(held_out->size()) +
+                 " held out, " + std::to_string(data.domain().elements.size()) + " columns";
+  data.training = std::move(training);
+  data.held_out = std::move(held_out);
+  data.training_numbers = std::move(training_rows);
+  data.data_sha256 = std::move(data_sha256);
+  return data;
+}
+
+Dataset cached(const data::TableOptions& options, Reporter& reporter, data::HoldOut hold_out) {
+  data::CachedTable table = data::open_cached_table(options, reporter, hold_out);
+  check_enough(options, table.training.rows, table.held_out.rows);
+  const auto samples = [&](const data::MappedRows& rows) {
+    return std::make_unique<model::TableSamples>(
+        model::mapped_batch(rows.values, rows.observed, rows.rows, table.elements, table.file));
+  };
+  return dataset(std::move(table.schema), samples(table.training), samples(table.held_out),
+                 {table.training.row_numbers, table.training.row_numbers + table.training.rows}, table.data_sha256);
+}
+
+class TableKindOptions final : public KindOptionsOf<data::TableOptions> {
+ public:
+  Dataset load(Reporter& reporter, data::HoldOut hold_out, int) const override {
+    if (!data().cache.empty()) return cached(data(), reporter, hold_out);
+    data::Table table = data::load_table(data(), reporter, hold_out);
+    check_enough(data(), table.training.rows, table.held_out.rows);
+    return dataset(std::move(table.schema), std::make_unique<model::TableSamples>(table.training),
+                   std::make_unique<model::TableSamples>(table.held_out), std::move(table.training.row_numbers),
+                   table.data_sha256);
+  }
+
+  std::unique_ptr<Kind> restore(const Metadata& metadata) const override {
+    const auto json = nlohmann::ordered_json::parse(entry(metadata, "schema"), nullptr, false);
+    if (json.is_discarded()) throw InputError("metadata \"schema\" is not JSON; the file is damaged");
+    try {
+      return std::make_unique<TableKind>(data::Schema::from_json(json));
+    } catch (const InputError& error) {
+      throw InputError("schema: " + error.lines().front());
+    }
+  }
+};
+
+}  // namespace
+
+const config::Entry<KindOptions> kTableKind{"table", "Rows of a table: CSV, TSV, NPY or NPZ.", [] {
+                                              return std::unique_ptr<KindOptions>(std::make_unique<TableKindOptions>());
+                                            }};
+
+}  // namespace ae::recipe

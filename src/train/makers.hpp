@@ -1,0 +1,10 @@
+// What the registry objectives() is made of.
+#pragma once
+
+#include "recipe/objective.hpp"
+
+namespace ae::train {
+
+extern const config::Entry<recipe::ObjectiveOptions> kReconstruction;
+
+}  // namespace ae::train
