@@ -148,7 +148,8 @@ class Page:
     def sections(self, schema):
         for key, field in schema["properties"].items():
             if key != "$schema":
-                self.section("/" + key, field["description"], self.variants(field) if "oneOf" in field else [("", field)])
+                variants = self.variants(field) if "oneOf" in field else [("", field)]
+                self.section("/" + key, field["description"], variants)
         return "\n\n".join(self.blocks) + "\n"
 
 
