@@ -124,7 +124,7 @@ void resolve(config::Variant<Head>& head, const model::Domain& domain, bool has_
     throw UsageError("/score/type: " + ae::quoted(head.type()) +
                      " asks the network, and /model/type \"none\" has none; use " +
                      names_of_heads([&](const Head& other) { return other.judges(domain) && !other.asks_network(); }) +
-                     ", a \"fusion\" of these, or a model with a network");
+                     ", or a model with a network");
   }
 }
 

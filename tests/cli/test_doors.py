@@ -49,7 +49,7 @@ def config(tmp_path):
             "data": {"type": "words", "path": "words.txt"},
             "objective": {"type": "sign", "memory": 0.5},
             "model": {"type": "linear", "latent": LENGTH // 2},
-            "training": {"epochs": 40, "learning_rate": 0.002, "checkpoint": {"seconds": 0}},
+            "training": {"epochs": 40, "learning_rate": 0.002, "checkpoint": {"epochs": 1}},
         },
     )
 
