@@ -14,10 +14,10 @@ namespace ae::loss {
 Autoencoder::Autoencoder(const model::Family& family, const TermList& terms, const model::Domain& domain,
                          bool observed_matters, std::uint64_t seed)
     : loss_(terms, domain, family.variational()) {
-  if (family.reads_images() != domain.images()) {
+  if (family.reads_grids() != domain.gridded()) {
     std::vector<std::string> fitting;
     for (const auto& entry : model::families()) {
-      if (entry.make()->reads_images() == domain.images()) fitting.push_back(ae::quoted(entry.name));
+      if (entry.make()->reads_grids() == domain.gridded()) fitting.push_back(ae::quoted(entry.name));
     }
     throw UsageError("/model/type: this family does not read " + std::string(domain.noun()) +
                      ", which the data are; use " + ae::join(fitting, " or "));

@@ -4,7 +4,9 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <numeric>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,10 @@ struct Domain {
   Domain(std::vector<Element> elements, std::vector<std::int64_t> grid = {})
       : elements(std::move(elements)), grid(std::move(grid)) {}
   bool images() const { return !grid.empty(); }
+  bool gridded() const { return !grid.empty(); }
+  std::int64_t positions() const {  // of the grid; 1 without
+    return std::accumulate(grid.begin(), grid.end(), std::int64_t{1}, std::multiplies<>());
+  }
   std::string_view noun() const { return images() ? "images" : "tables"; }
 };
 

@@ -33,7 +33,7 @@ class Fusion final : public Head {
   }
 
   bool judges(const model::Domain& domain) const override {
-    return !domain.images() &&
+    return !domain.gridded() &&
            std::all_of(members.begin(), members.end(), [&](const auto& member) { return member->judges(domain); });
   }
 

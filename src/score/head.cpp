@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <iterator>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -48,8 +49,7 @@ constexpr std::int64_t kRowsAtOnce = 1024;
 constexpr std::int64_t kPixelsAtOnce = 1 << 20;
 
 std::int64_t samples_at_once(const model::Domain& domain) {
-  if (!domain.images()) return kRowsAtOnce;
-  return std::clamp<std::int64_t>(kPixelsAtOnce / (domain.grid[0] * domain.grid[1]), 1, kRowsAtOnce);
+  return std::clamp<std::int64_t>(kPixelsAtOnce / domain.positions(), 1, kRowsAtOnce);
 }
 
 // Table rows that a head sees at once. Matrix products of different heights may differ in the last bit; with one
@@ -90,8 +90,16 @@ Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const Head& head, 
 
 std::span<const config::Entry<Head>> heads() { return kHeads; }
 
-// "fusion" is the last one: its members are of this registry too, and would contain themselves.
-std::span<const config::Entry<Head>> fusable_heads() { return std::span(kHeads).first(kHeads.size() - 1); }
+// Members of "fusion" are of this registry too; it would contain itself.
+std::span<const config::Entry<Head>> fusable_heads() {
+  static const std::vector<config::Entry<Head>> others = [] {
+    std::vector<config::Entry<Head>> found;
+    std::copy_if(kHeads.begin(), kHeads.end(), std::back_inserter(found),
+                 [](const config::Entry<Head>& entry) { return entry.make != make_fusion; });
+    return found;
+  }();
+  return others;
+}
 
 void check_judges(const Head& head, const model::Domain& domain) {
   if (head.judges(domain)) return;

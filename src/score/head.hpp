@@ -41,7 +41,7 @@ struct Answer {
 class Head : public config::Section {
  public:
   void fields(config::Fields&) override {}
-  virtual bool judges(const model::Domain& domain) const { return !domain.images(); }
+  virtual bool judges(const model::Domain& domain) const { return !domain.gridded(); }
   virtual bool asks_network() const { return true; }  // or judges without its answer
   // Whether answer() judges a row by itself, in whatever batch it comes; else only in batches of one fixed height.
   virtual bool judges_rows_apart() const { return false; }

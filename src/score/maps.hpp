@@ -26,6 +26,7 @@
 #include "data/images/geometry.hpp"
 #include "data/images/image.hpp"
 #include "loss/autoencoder.hpp"
+#include "loss/ssim.hpp"
 #include "score/head.hpp"
 
 namespace ae::score {
@@ -67,7 +68,7 @@ class MapHead final : public Head {
 
   void fields(config::Fields& f) override;
   void check(std::vector<config::Problem>& problems) const override;
-  bool judges(const model::Domain& domain) const override { return domain.images(); }
+  bool judges(const model::Domain& domain) const override { return domain.gridded(); }
   // The loss of each pixel; whole images are answered by the other answer().
   score::Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
                        std::int64_t first_training) const override;
@@ -99,6 +100,7 @@ class MapHead final : public Head {
 
  private:
   struct Moments;
+  class Calibration;
   struct Normalizer {
     double all_mean = 0;  // of all pixels
     double all_deviation = 1;
@@ -113,6 +115,7 @@ class MapHead final : public Head {
   at::Tensor normalized(const at::Tensor& smooth, const Normalizer& normalizer) const;
   double reduce(const at::Tensor& map) const;
   std::int64_t border_of(const at::Tensor& map) const;
+  void forget();  // what calibrate() learned
 
   std::string kind = "fused";
   double sigma = 1.5;
@@ -123,10 +126,8 @@ class MapHead final : public Head {
   std::string normalize = "auto";
   std::string reduction = "top";
   double fraction = 0.01;
-  std::int64_t ssim_window = 11;
-  double ssim_sigma = 1.5;
-  double c1 = 1e-4;
-  double c2 = 9e-3;
+  loss::SsimWindow ssim_window;
+  loss::SsimConstants ssim_constants{1e-4, 9e-3};
 
   Kind chosen_ = Kind::squared;
   std::array<double, 3> levels_{1, 1, 1};  // mean errors of held-out good images: absolute, squared, ssim

@@ -68,7 +68,7 @@ struct Pair {
     geometry.channels = 2;
     geometry.height = 12;
     geometry.width = 16;
-    const model::Domain domain = family->reads_images() ? model::image_domain(geometry) : model::Domain(kMixed);
+    const model::Domain domain = family->reads_grids() ? model::image_domain(geometry) : model::Domain(kMixed);
     options.resolve(domain.elements, family->variational());
     autoencoder = std::make_unique<loss::Autoencoder>(*family, options.terms, domain, true, 4);
   }
