@@ -251,13 +251,14 @@ std::int64_t purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& o
   const Rewriting rewriting(checkpoint, options.stream, output, {"loss_before", "loss_after"}, "ae-purify", reporter);
   std::int64_t rows = 0;
   const auto& pair = checkpoint.autoencoder();
+  const auto& head = sample_head(checkpoint);
   rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
     const model::Batch& batch = block.batch;
-    const auto before = score::score(pair, checkpoint.head(), batch);
+    const auto before = score::score(pair, head, batch);
     // What was not observed is filled in by the first projection, but both losses judge the same, observed cells.
     model::Batch projected{before.expected.to(torch::kFloat32), torch::ones_like(batch.observed)};
     for (std::int64_t step = 1; step < options.steps; ++step) projected.values = pair.reconstruct(projected).expected;
-    const auto after = score::score(pair, checkpoint.head(), {projected.values * batch.observed, batch.observed});
+    const auto after = score::score(pair, head, {projected.values * batch.observed, batch.observed});
     const auto written = projected.values.to(torch::kFloat64).contiguous();
     const double* values = written.data_ptr<double>();
     for (std::int64_t i = 0; i < batch.samples(); ++i, values += written.size(1)) {

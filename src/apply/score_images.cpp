@@ -28,7 +28,7 @@ const recipe::ImageKind& image_kind(const recipe::Checkpoint& checkpoint) {
 }
 
 const score::MapHead& map_head(const recipe::Checkpoint& checkpoint) {
-  const auto* head = dynamic_cast<const score::MapHead*>(&checkpoint.head());
+  const auto* head = checkpoint.head().for_images();
   if (head == nullptr) {
     throw InputError(checkpoint.name() + ": its score head is not \"map\", which images are scored by; train it again");
   }

@@ -52,6 +52,7 @@ class SampleScorer {
         options_(options),
         reporter_(reporter),
         filter_(details),
+        head_(sample_head(checkpoint)),
         elements_(checkpoint.kind().domain().elements),
         explained_(std::min<std::size_t>(static_cast<std::size_t>(details.explain), elements_.size())),
         flagging_(options.flag, checkpoint.calibration(), checkpoint.name(),
@@ -95,7 +96,7 @@ class SampleScorer {
     if (!begun_) begin();
     const std::int64_t samples = block.batch.samples();
     if (options_.world.size == 1) read_ += samples;
-    const auto scored = score::score(checkpoint_.autoencoder(), checkpoint_.head(), block.batch);
+    const auto scored = score::score(checkpoint_.autoencoder(), head_, block.batch);
     const auto seen = block.batch.observed.flatten(1).amax(1).contiguous();  // 0: nothing of the sample is observed
     std::string number, explanation;
     for (std::int64_t i = 0; i < samples; ++i) {
@@ -145,6 +146,7 @@ class SampleScorer {
   const ScoreOptions& options_;
   Reporter& reporter_;
   RowFilter filter_;
+  const score::SampleHead& head_;
   const std::vector<model::Element>& elements_;
   std::size_t explained_;
   Flagging flagging_;

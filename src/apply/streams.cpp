@@ -14,6 +14,14 @@ std::unique_ptr<recipe::SampleStream> open_stream(const recipe::Checkpoint& chec
   return stream;
 }
 
+const score::SampleHead& sample_head(const recipe::Checkpoint& checkpoint) {
+  const auto* head = checkpoint.head().for_samples();
+  if (head == nullptr) {
+    throw UsageError(checkpoint.name() + ": its score head answers whole images; it cannot score single samples");
+  }
+  return *head;
+}
+
 void check_network(const recipe::Checkpoint& checkpoint, const std::string& program, const std::string& what) {
   if (checkpoint.autoencoder().has_network()) return;
   throw UsageError(checkpoint.name() + ": holds no network (/model/type \"none\"), by which " + program + " would " +

@@ -14,10 +14,10 @@ namespace ae::loss {
 Autoencoder::Autoencoder(const model::Family& family, const TermList& terms, const model::Domain& domain,
                          bool observed_matters, std::uint64_t seed)
     : loss_(terms, domain, family.variational()), has_network_(family.has_network()) {
-  if (family.has_network() && family.reads_images() != domain.gridded()) {
+  if (family.has_network() && family.reads_grids() != domain.gridded()) {
     std::vector<std::string> fitting;
     for (const auto& entry : model::families()) {
-      if (const auto other = entry.make(); other->has_network() && other->reads_images() == domain.gridded())
+      if (const auto other = entry.make(); other->has_network() && other->reads_grids() == domain.gridded())
         fitting.push_back(ae::quoted(entry.name));
     }
     throw UsageError("/model/type: this family does not read " + std::string(domain.noun()) +

@@ -19,6 +19,33 @@ std::vector<std::string> names_of(const std::vector<model::Element>& elements) {
   return names;
 }
 
+// Types of a registry whose fresh objects fit: what messages suggest.
+template <typename T, typename Fits>
+std::vector<std::string> types_that(std::span<const config::Entry<T>> registry, const Fits& fits) {
+  std::vector<std::string> types;
+  for (const auto& entry : registry) {
+    if (fits(*entry.make())) types.emplace_back(entry.name);
+  }
+  return types;
+}
+
+// `mse, l1 or huber`.
+std::string any_of_these(const std::vector<std::string>& types) {
+  if (types.size() < 2) return ae::join(types);
+  return ae::join(std::span(types).first(types.size() - 1)) + " or " + types.back();
+}
+
+// Whether the term judges such an element as it stands, whatever numbers it holds.
+bool judges_any(const Term& term, const model::Element& element) {
+  return term.grain() == Grain::element && term.accepts(element) &&
+         (element.categorical() || term.complaint(torch::tensor({-2.0f, 2.0f})).empty());
+}
+
+// The first type that judges such an element.
+std::string judge_of(const model::Element& element) {
+  return types_that(terms(), [&](const Term& term) { return judges_any(term, element); }).front();
+}
+
 // The elements a term's patterns select; problems go to `lines`.
 std::vector<std::int64_t> selected(const Term& term, std::string_view type, const std::string& pointer,
                                    const std::vector<model::Element>& elements, std::vector<std::string>& lines) {
@@ -30,7 +57,7 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
     if (named && !fits) {
       lines.push_back(pointer + "/columns: column " + ae::quoted(elements[e].name) + " is " +
                       (elements[e].categorical() ? "categorical" : "numeric") + ", which " + std::string(type) +
-                      " cannot judge; use " + (elements[e].categorical() ? "cross_entropy" : "mse") + " for it");
+                      " cannot judge; use " + judge_of(elements[e]) + " for it");
     }
     if (fits && (named || term.columns.empty())) chosen.push_back(static_cast<std::int64_t>(e));
   }
@@ -43,6 +70,40 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
     }
   }
   return chosen;
+}
+
+// --- What is wrong with a list of terms, and what would do instead ---
+
+std::string no_variational_model(const std::string& type, const model::Domain& domain) {
+  std::vector<std::string> models;
+  for (const auto& name : types_that(model::families(), [&](const model::Family& family) {
+         return family.variational() && family.reads_grids() == domain.gridded();
+       })) {
+    models.push_back(ae::quoted(name));
+  }
+  return ": " + type + " needs a variational model; remove the term or set /model/type to " + any_of_these(models);
+}
+
+std::string no_grid(const std::string& type, const model::Domain& domain) {
+  const auto others = types_that(terms(), [&](const Term& term) {
+    return std::any_of(domain.elements.begin(), domain.elements.end(),
+                       [&](const model::Element& element) { return judges_any(term, element); });
+  });
+  return ": " + type + " judges images, the data are a table; use " + any_of_these(others);
+}
+
+std::string no_term_of_the_code() {
+  const auto types = types_that(terms(), [](const Term& term) { return term.needs_variational(); });
+  return "/loss/terms: a variational model needs a " + any_of_these(types) +
+         " term; add {\"type\": " + ae::quoted(types.front()) + "}";
+}
+
+std::string no_judge_of(const std::vector<std::string>& columns) {
+  model::Element number, category;
+  category.codes = 2;
+  return "/loss/terms: no term judges column " + ae::join(columns) + "; add a term (" + judge_of(number) +
+         " for numbers, " + judge_of(category) +
+         " for categories) or give the column the role \"ignore\" in /data/columns";
 }
 
 // Returns the sum of loss * share, and makes, or adds to, gradient = factor * share * slope. Single precision for as
@@ -100,7 +161,6 @@ void LossOptions::resolve(const std::vector<model::Element>& elements, bool vari
 Composition::Composition(const TermList& terms, const model::Domain& domain, bool variational) : domain_(domain) {
   std::vector<std::string> lines;
   std::set<std::int64_t> covered;
-  bool has_kl = false;
   std::map<std::string, int> seen;
   for (std::size_t t = 0; t < terms.size(); ++t) {
     const Term& term = *terms[t];
@@ -109,34 +169,23 @@ Composition::Composition(const TermList& terms, const model::Domain& domain, boo
     terms_.push_back(&term);
     const int repetition = ++seen[type];
     part_names_.push_back(repetition == 1 ? type : type + "_" + std::to_string(repetition));
-    if (term.needs_variational()) {
-      has_kl = true;
-      if (!variational) {
-        lines.push_back(pointer + ": " + type +
-                        " needs a variational model; remove the term or set /model/type to \"variational\"");
-      }
-    }
+    if (term.needs_variational() && !variational) lines.push_back(pointer + no_variational_model(type, domain_));
     if (term.grain() == Grain::sample) continue;
-    if (term.needs_images() && !domain_.gridded()) {
-      lines.push_back(pointer + ": " + type + " judges images, the data are a table; use mse, l1 or huber");
+    if (term.needs_grid() && !domain_.gridded()) {
+      lines.push_back(pointer + no_grid(type, domain_));
       continue;
     }
     const auto chosen = selected(term, type, pointer, domain_.elements, lines);
     covered.insert(chosen.begin(), chosen.end());
     if (!chosen.empty()) declare_use(t, chosen);
   }
-  if (variational && !has_kl) {
-    lines.emplace_back("/loss/terms: a variational model needs a kl term; add {\"type\": \"kl\"}");
-  }
+  const auto of_code = [](const Term* term) { return term->needs_variational(); };
+  if (variational && std::none_of(terms_.begin(), terms_.end(), of_code)) lines.push_back(no_term_of_the_code());
   std::vector<std::string> uncovered;
   for (std::size_t e = 0; e < domain_.elements.size(); ++e) {
     if (!covered.contains(static_cast<std::int64_t>(e))) uncovered.push_back(ae::quoted(domain_.elements[e].name));
   }
-  if (!uncovered.empty()) {
-    lines.push_back("/loss/terms: no term judges column " + ae::join(uncovered) +
-                    "; add a term (mse for numbers, cross_entropy for categories) or give the column the role "
-                    "\"ignore\" in /data/columns");
-  }
+  if (!uncovered.empty()) lines.push_back(no_judge_of(uncovered));
   if (!lines.empty()) throw UsageError(std::move(lines));
   place_heads();
 }
@@ -289,13 +338,15 @@ void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradie
       }
     }
   }
+  // Null pointers stay null for every sample.
+  const std::int64_t latent = batch.mean == nullptr ? 0 : batch.latent;
   for (std::size_t t = 0; t < terms_.size(); ++t) {
     if (terms_[t]->grain() != Grain::sample) continue;
     const double weight = terms_[t]->weight * terms_[t]->ramp(epoch);
     for (std::int64_t i = 0; i < batch.samples; ++i) {
-      const std::int64_t at = i * batch.latent;
+      const std::int64_t at = i * latent;
       parts[t] += weight / samples *
-                  terms_[t]->fused_sample_loss(batch.mean + at, batch.log_variance + at, batch.latent, elements,
+                  terms_[t]->fused_sample_loss(batch.mean + at, batch.log_variance + at, latent, elements,
                                                static_cast<float>(weight / samples), gradient.mean + at,
                                                gradient.log_variance + at);
     }

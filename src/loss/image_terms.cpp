@@ -6,42 +6,20 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
-#include <limits>
 #include <mutex>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "loss/ssim.hpp"
 
 namespace ae::loss {
 namespace {
-
-constexpr double kInfinity = std::numeric_limits<double>::infinity();
-
-// [length, length]: row i holds the window's weights around position i. A product with such a band is the filter along
-// one axis; for images of a few hundred pixels it is as fast as a convolution, of any type, and has a plain gradient.
-at::Tensor band(std::int64_t length, const SsimWindow& window, const at::TensorOptions& options) {
-  const std::int64_t radius = window.side / 2;
-  std::vector<double> weights;
-  double sum = 0;
-  for (std::int64_t d = -radius; d <= radius; ++d) {
-    weights.push_back(std::exp(-static_cast<double>(d * d) / (2 * window.sigma * window.sigma)));
-    sum += weights.back();
-  }
-  auto matrix = torch::zeros({length, length}, torch::kFloat64);
-  auto entries = matrix.accessor<double, 2>();
-  for (std::int64_t i = 0; i < length; ++i) {
-    for (std::int64_t j = std::max<std::int64_t>(0, i - radius); j <= std::min(length - 1, i + radius); ++j) {
-      entries[i][j] = weights[static_cast<std::size_t>(j - i + radius)] / sum;
-    }
-  }
-  return matrix.to(options);
-}
 
 // Terms of images; `prediction` comes with one output per element.
 class ImageTerm : public Term {
  public:
   bool accepts(const model::Element& element) const override { return element.channel && !element.categorical(); }
-  bool needs_images() const override { return true; }
+  bool needs_grid() const override { return true; }
   at::Tensor masked_loss(const at::Tensor& prediction, const at::Tensor& target,
                          const at::Tensor& observed) const override {
     return image_loss(prediction.squeeze(2), target, observed);
@@ -53,21 +31,16 @@ class ImageTerm : public Term {
 class Ssim final : public ImageTerm {
  public:
   SsimWindow window;
-  double c1 = 1e-4;
-  double c2 = 9e-4;
+  SsimConstants constants;
   void fields(config::Fields& f) override {
     Term::fields(f);
-    f.integer("window", window.side, {3, 255}, "Side of the window, in pixels; odd.");
-    f.number("sigma", window.sigma, {0, kInfinity, true}, "Width of the window's Gaussian weights, in pixels.");
-    f.number("c1", c1, {0, kInfinity, true}, "Keeps the luminance ratio of dark surroundings calm.");
-    f.number("c2", c2, {0, kInfinity, true}, "Keeps the structure ratio of flat surroundings calm.");
+    window.fields(f, "window", "sigma");
+    constants.fields(f);
   }
-  void check(std::vector<config::Problem>& problems) const override {
-    if (window.side % 2 == 0) problems.push_back({"/window", "found an even number; expected an odd one"});
-  }
+  void check(std::vector<config::Problem>& problems) const override { window.check(problems, "window"); }
   at::Tensor image_loss(const at::Tensor& prediction, const at::Tensor& target,
                         const at::Tensor& observed) const override {
-    const auto factors = ssim_factors(prediction, target, observed, window, c1, c2);
+    const auto factors = ssim_factors(prediction, target, observed, window, constants);
     return (1 - factors.luminance * factors.structure).clamp_min(0);
   }
 };
@@ -79,15 +52,13 @@ class MultiScaleSsim final : public ImageTerm {
  public:
   std::int64_t scales = 4;
   double sigma = 0.75;
-  double c1 = 1e-4;
-  double c2 = 9e-4;
+  SsimConstants constants;
   void fields(config::Fields& f) override {
     Term::fields(f);
     f.integer("scales", scales, {1, 8}, "Number of windows.");
     f.number("sigma", sigma, {0.1, 64},
              "Width of the finest window, in pixels; each further one is twice as wide, all reach 3 sigma.");
-    f.number("c1", c1, {0, kInfinity, true}, "Keeps the luminance ratio of dark surroundings calm.");
-    f.number("c2", c2, {0, kInfinity, true}, "Keeps the structure ratio of flat surroundings calm.");
+    constants.fields(f);
   }
   at::Tensor image_loss(const at::Tensor& prediction, const at::Tensor& target,
                         const at::Tensor& observed) const override {
@@ -95,7 +66,7 @@ class MultiScaleSsim final : public ImageTerm {
     for (std::int64_t scale = 0; scale < scales; ++scale) {
       const double width = std::ldexp(sigma, static_cast<int>(scale));
       const SsimWindow window{2 * static_cast<std::int64_t>(std::ceil(3 * width)) + 1, width};
-      const auto factors = ssim_factors(prediction, target, observed, window, c1, c2);
+      const auto factors = ssim_factors(prediction, target, observed, window, constants);
       const auto structure = factors.structure.clamp_min(kFloor).pow(1.0 / static_cast<double>(scales));
       product = product.defined() ? product * structure : structure;
       if (scale + 1 == scales) product = product * factors.luminance;
@@ -248,26 +219,6 @@ class Feature final : public ImageTerm {
 };
 
 }  // namespace
-
-SsimFactors ssim_factors(const at::Tensor& x, const at::Tensor& y, const at::Tensor& observed, const SsimWindow& window,
-                         double c1, double c2) {
-  const auto rows = band(x.size(2), window, x.options());
-  const auto columns = band(x.size(3), window, x.options()).t().contiguous();
-  const auto filtered = [&](const at::Tensor& image) { return rows.matmul(image.matmul(columns)); };
-  const auto seen = filtered(observed);
-  const auto scale = torch::where(seen > 1e-12, 1 / seen.clamp_min(1e-12), torch::zeros_like(seen));
-  const auto a = x * observed;
-  const auto b = y * observed;
-  const auto mean_a = filtered(a) * scale;
-  const auto mean_b = filtered(b) * scale;
-  const auto mean_ab = mean_a * mean_b;
-  const auto means = mean_a.square() + mean_b.square();
-  const auto squares = filtered(a.square() + b.square()) * scale;
-  // Rounding may leave a flat window a negative variance.
-  const auto variances = (squares - means).clamp_min(0);
-  const auto covariance = filtered(a * b) * scale - mean_ab;
-  return {(2 * mean_ab + c1) / (means + c1), (2 * covariance + c2) / (variances + c2)};
-}
 
 std::unique_ptr<Term> make_ssim() { return std::make_unique<Ssim>(); }
 std::unique_ptr<Term> make_ms_ssim() { return std::make_unique<MultiScaleSsim>(); }

@@ -30,7 +30,7 @@ class Term : public config::Section {
   // --- terms of grain element ---
   // Whether the term can judge this element at all (numbers or categories).
   virtual bool accepts(const model::Element& element) const { return !element.categorical(); }
-  virtual bool needs_images() const { return false; }  // it then accepts channels only
+  virtual bool needs_grid() const { return false; }  // pixels around an element; it then accepts channels only
   // Terms whose head has the same name share the decoder outputs of an element.
   virtual std::string_view head() const { return "value"; }
   virtual std::int64_t outputs(const model::Element&) const { return 1; }
@@ -58,11 +58,11 @@ class Term : public config::Section {
   // -> [samples], unweighted, >= 0. `elements` = elements per sample, to bring sums to the scale of element means.
   virtual at::Tensor sample_loss(const model::Code& code, std::int64_t elements) const;
   // Fused, of one sample: returns its loss and adds `factor` times the derivatives to the gradients. All arrays
-  // [latent].
+  // [latent]; null, with `latent` 0, of a network that is not variational, which needs_variational() keeps away.
   virtual double fused_sample_loss(const float* mean, const float* log_variance, std::int64_t latent,
                                    std::int64_t elements, float factor, float* mean_gradient,
                                    float* log_variance_gradient) const;
-  virtual bool needs_variational() const { return false; }
+  virtual bool needs_variational() const { return false; }  // mean and log_variance
   // Multiplies the weight while training; `epoch` is fractional, 0 at the start.
   virtual double ramp(double epoch) const;
 };

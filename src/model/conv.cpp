@@ -2,8 +2,6 @@
 //
 // Fully convolutional: an image of any size gives a prediction of the same size. Sizes that the levels do not divide
 // are continued to the next one that they do, by repeating the last row and column, and the prediction is cut.
-#include "model/conv.hpp"
-
 #include <torch/torch.h>
 
 #include <algorithm>
@@ -13,6 +11,7 @@
 #include <vector>
 
 #include "model/activation.hpp"
+#include "model/makers.hpp"
 #include "model/module_network.hpp"
 
 namespace ae::model {
@@ -418,7 +417,7 @@ class ConvFamily final : public Family {
     return std::make_unique<ConvMembers>(options_, kind, interface, members_);
   }
   bool variational() const override { return kind == Kind::variational; }
-  bool reads_images() const override { return true; }
+  bool reads_grids() const override { return true; }
   double weights(const Interface& interface) const override {
     double total = 0;
     for (const Layer& layer : plan_of(options_, kind, interface).all()) total += weights_of(layer, options_);

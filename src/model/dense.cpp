@@ -7,11 +7,10 @@
 #include <string>
 
 #include "model/activation.hpp"
-#include "model/conv.hpp"
 #include "model/dense_forward.hpp"
+#include "model/makers.hpp"
 #include "model/module_network.hpp"
 #include "model/network.hpp"
-#include "model/none.hpp"
 #include "model/stem.hpp"
 #include "model/threads.hpp"
 
@@ -440,28 +439,11 @@ class VariationalFamily final : public FullyConnected {
   bool variational() const override { return true; }
 };
 
-template <typename T>
-std::unique_ptr<Family> make() {
-  return std::make_unique<T>();
-}
-
-constexpr std::array<config::Entry<Family>, 7> kFamilies{{
-    {"dense", "Fully connected encoder and mirrored decoder with a narrow code between them.", make<DenseFamily>},
-    {"linear", "Linear encoder and decoder: principal component analysis when trained with mse.", make<LinearFamily>},
-    {"variational", "Dense autoencoder with a normally distributed code (VAE); needs a kl term.",
-     make<VariationalFamily>},
-    {"conv", "Convolutional autoencoder of images.", make_conv},
-    {"unet",
-     "Convolutional autoencoder with skip connections, to restore corrupted images (without corruption it copies).",
-     make_unet},
-    {"conv_variational", "Convolutional autoencoder with a normally distributed code; needs a kl term.",
-     make_conv_variational},
-    {"none", "No network: for score heads that ask none. ae-impute and ae-purify need one.", make_none},
-}};
-
 }  // namespace
 
-std::span<const config::Entry<Family>> families() { return kFamilies; }
+std::unique_ptr<Family> make_dense() { return std::make_unique<DenseFamily>(); }
+std::unique_ptr<Family> make_linear() { return std::make_unique<LinearFamily>(); }
+std::unique_ptr<Family> make_variational() { return std::make_unique<VariationalFamily>(); }
 
 Output Network::forward(const Batch& batch) {
   Code code = encode(batch);

@@ -1,4 +1,6 @@
 // An autoencoder: encode and decode, and a registry of families that build one.
+//
+// Adding a family: one class in a .cpp of this room, its maker in model/makers.hpp and one line in families().
 #pragma once
 
 #include <ATen/core/Tensor.h>
@@ -95,8 +97,8 @@ class Family : public config::Section {
  public:
   virtual std::unique_ptr<Network> build(const Interface& interface) const = 0;
   virtual bool variational() const { return false; }
-  virtual bool has_network() const { return true; }    // false: what build() gives can be asked nothing
-  virtual bool reads_images() const { return false; }  // images, else table rows
+  virtual bool has_network() const { return true; }   // false: what build() gives can be asked nothing
+  virtual bool reads_grids() const { return false; }  // channels over a grid (images), else table rows
   // How many weights build() would allocate at least, without allocating any.
   virtual double weights(const Interface& interface) const = 0;
 };

@@ -1,7 +1,7 @@
 // No network at all: for score heads that judge without one.
 #include <stdexcept>
 
-#include "model/none.hpp"
+#include "model/makers.hpp"
 
 namespace ae::model {
 namespace {

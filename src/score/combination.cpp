@@ -36,7 +36,7 @@ Combination::Combination(std::string kind, std::vector<double> weights)
       means_(torch::zeros_like(medians_)),
       deviations_(torch::ones_like(medians_)) {}
 
-void Combination::fit(std::size_t judge, const Head& head, const FitContext& context) {
+void Combination::fit(std::size_t judge, const SampleHead& head, const FitContext& context) {
   auto scores = honest_scores(context, head);
   // Without a held-out row only the training rows are left to look at.
   if (scores.empty()) scores = scores_of(context.autoencoder, head, context.training, true);

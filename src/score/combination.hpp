@@ -21,7 +21,7 @@ class Combination {
   Combination(std::string kind, std::vector<double> weights);
 
   // Learns what judge `judge` gives normal rows, after that was fitted by the same context.
-  void fit(std::size_t judge, const Head& head, const FitContext& context);
+  void fit(std::size_t judge, const SampleHead& head, const FitContext& context);
 
   // The judges' answers to one batch, in one: shares sum to the combined score; what would have been normal is told by
   // the judge that complains most about the element.

@@ -8,7 +8,7 @@
 namespace ae::score {
 namespace {
 
-class Fusion final : public Head {
+class Fusion final : public SampleHead {
  public:
   HeadList members{fusable_heads()};
   bool members_set = false;
@@ -33,22 +33,25 @@ class Fusion final : public Head {
   }
 
   bool judges(const model::Domain& domain) const override {
-    return !domain.gridded() &&
-           std::all_of(members.begin(), members.end(), [&](const auto& member) { return member->judges(domain); });
+    return !domain.gridded() && std::all_of(members.begin(), members.end(), [&](const auto& member) {
+      return member->for_samples() != nullptr && member->judges(domain);
+    });
   }
 
   void fit(const FitContext& context) override {
     combination_ = combination();
     for (std::size_t m = 0; m < members.size(); ++m) {
-      members[m]->fit(context);
-      combination_.fit(m, *members[m], context);
+      SampleHead& member = *members[m]->for_samples();
+      member.fit(context);
+      combination_.fit(m, member, context);
     }
   }
 
   Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
                 std::int64_t first_training) const override {
     std::vector<Answer> answers;
-    for (const auto& member : members) answers.push_back(member->answer(autoencoder, batch, first_training));
+    for (const auto& member : members)
+      answers.push_back(member->for_samples()->answer(autoencoder, batch, first_training));
     return combination_.combine(answers, batch.observed);
   }
 
@@ -57,7 +60,8 @@ class Fusion final : public Head {
   }
 
   bool leaves_out() const override {
-    return std::all_of(members.begin(), members.end(), [](const auto& member) { return member->leaves_out(); });
+    return std::all_of(members.begin(), members.end(),
+                       [](const auto& member) { return member->for_samples()->leaves_out(); });
   }
 
   Arrays state() const override {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cmath>
 #include <functional>
+#include <iterator>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -19,7 +20,7 @@ namespace ae::score {
 namespace {
 
 // The reconstruction loss itself: the weighted mean over the observed elements.
-class LossHead final : public Head {
+class LossHead final : public SampleHead {
  public:
   bool judges_rows_apart() const override { return true; }
   Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const override {
@@ -49,8 +50,7 @@ constexpr std::int64_t kRowsAtOnce = 1024;
 constexpr std::int64_t kPixelsAtOnce = 1 << 20;
 
 std::int64_t samples_at_once(const model::Domain& domain) {
-  if (!domain.gridded()) return kRowsAtOnce;
-  return std::clamp<std::int64_t>(kPixelsAtOnce / (domain.grid[0] * domain.grid[1]), 1, kRowsAtOnce);
+  return std::clamp<std::int64_t>(kPixelsAtOnce / domain.positions(), 1, kRowsAtOnce);
 }
 
 // Table rows that a head sees at once. Matrix products of different heights may differ in the last bit; with one
@@ -63,7 +63,7 @@ at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end) 
   return torch::cat({part, torch::zeros({kPiece - (end - begin), rows.size(1)}, rows.options())});
 }
 
-Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch,
+Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const SampleHead& head, const model::Batch& batch,
                         std::int64_t first_training) {
   if (batch.values.dim() != 2 || head.judges_rows_apart()) return head.answer(autoencoder, batch, first_training);
   const auto pieces = static_cast<std::size_t>((batch.samples() + kPiece - 1) / kPiece);
@@ -91,10 +91,18 @@ Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const Head& head, 
 
 std::span<const config::Entry<Head>> heads() { return kHeads; }
 
-// "fusion" is the last one: its members are of this registry too, and would contain themselves.
-std::span<const config::Entry<Head>> fusable_heads() { return std::span(kHeads).first(kHeads.size() - 1); }
+// Members of "fusion" are of this registry too; it would contain itself.
+std::span<const config::Entry<Head>> fusable_heads() {
+  static const std::vector<config::Entry<Head>> others = [] {
+    std::vector<config::Entry<Head>> found;
+    std::copy_if(kHeads.begin(), kHeads.end(), std::back_inserter(found),
+                 [](const config::Entry<Head>& entry) { return entry.make != make_fusion; });
+    return found;
+  }();
+  return others;
+}
 
-std::vector<double> Head::calibrate(const FitContext& context) {
+std::vector<double> SampleHead::calibrate(const FitContext& context) {
   fit(context);
   return honest_scores(context, *this);
 }
@@ -162,7 +170,7 @@ double make_sum_exact(double* shares, std::int64_t count) {
   return sum;
 }
 
-Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch,
+Scored score(const loss::Autoencoder& autoencoder, const SampleHead& head, const model::Batch& batch,
              std::int64_t first_training) {
   const torch::NoGradGuard no_grad;
   const auto answer = answer_in_pieces(autoencoder, head, batch, first_training);
@@ -178,8 +186,8 @@ Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model
   return scored;
 }
 
-std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& head, const model::Samples& samples,
-                              bool training) {
+std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const SampleHead& head,
+                              const model::Samples& samples, bool training) {
   std::vector<double> all;
   all.reserve(static_cast<std::size_t>(samples.size()));
   const std::int64_t at_once = samples_at_once(autoencoder.domain());
@@ -191,7 +199,7 @@ std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& 
   return all;
 }
 
-std::vector<double> honest_scores(const FitContext& context, const Head& head) {
+std::vector<double> honest_scores(const FitContext& context, const SampleHead& head) {
   auto scores = scores_of(context.autoencoder, head, context.held_out);
   if (!head.leaves_out()) return scores;
   const auto training = scores_of(context.autoencoder, head, context.training, true);

@@ -41,19 +41,41 @@ struct Answer {
   at::Tensor expected;
 };
 
+class MapHead;
+class SampleHead;
+
+// What every head promises. How it answers depends on what it answers: samples, or whole images.
 class Head : public config::Section {
  public:
   void fields(config::Fields&) override {}
   virtual bool judges(const model::Domain& domain) const { return !domain.gridded(); }
   virtual bool asks_network() const { return true; }  // or judges without its answer
-  // Whether answer() judges a row by itself, in whatever batch it comes; else only in batches of one fixed height.
-  virtual bool judges_rows_apart() const { return false; }
   // The head that stands for another one on such data, or "": "map" for "loss" on images.
   virtual std::string_view stands_for(const model::Domain&) const { return {}; }
-  virtual void fit(const FitContext&) {}
-  // Fits, and returns scores of normal samples as new ones would get them: what p-values are calibrated with.
-  virtual std::vector<double> calibrate(const FitContext& context);
+  // This head where it answers samples, or whole images; else null.
+  virtual SampleHead* for_samples() { return nullptr; }
+  virtual const MapHead* for_images() const { return nullptr; }
+  const SampleHead* for_samples() const { return const_cast<Head*>(this)->for_samples(); }
 
+  // Learns from normal samples, and returns scores of some as new ones would get them: what p-values are calibrated
+  // with.
+  virtual std::vector<double> calibrate(const FitContext& context) = 0;
+  // What calibrate() learned, and back. restore() trusts nothing: InputError (its line begins with the array's name)
+  // when arrays are missing, have other shapes or types than this pair needs, or hold impossible values.
+  virtual Arrays state() const { return {}; }
+  virtual void restore(const Arrays&, const loss::Autoencoder&) {}
+};
+
+// A head that answers samples, each by the shares that its elements have in the score.
+class SampleHead : public Head {
+ public:
+  SampleHead* for_samples() override { return this; }
+  using Head::for_samples;
+  std::vector<double> calibrate(const FitContext& context) override;
+
+  // Whether answer() judges a row by itself, in whatever batch it comes; else only in batches of one fixed height.
+  virtual bool judges_rows_apart() const { return false; }
+  virtual void fit(const FitContext&) {}
   // The answer for new samples, or, with `first_training` >= 0, for training samples first_training, first_training +
   // 1, ... as if they had not been trained on, as far as leaves_out() promises that. A sample's answer depends on
   // nothing but its observed elements, in batches as judges_rows_apart() says.
@@ -61,11 +83,6 @@ class Head : public config::Section {
                         std::int64_t first_training = -1) const = 0;
   // Whether training samples are answered as new ones would be: nothing scores itself.
   virtual bool leaves_out() const { return false; }
-
-  // What fit() learned, and back. restore() trusts nothing: InputError (its line begins with the array's name) when
-  // arrays are missing, have other shapes or types than this pair needs, or hold impossible values.
-  virtual Arrays state() const { return {}; }
-  virtual void restore(const Arrays&, const loss::Autoencoder&) {}
 };
 
 using HeadList = config::VariantList<Head>;
@@ -86,16 +103,16 @@ struct Scored {
   at::Tensor shares;
   at::Tensor expected;
 };
-Scored score(const loss::Autoencoder& autoencoder, const Head& head, const model::Batch& batch,
+Scored score(const loss::Autoencoder& autoencoder, const SampleHead& head, const model::Batch& batch,
              std::int64_t first_training = -1);
 
-// Scores of a whole set, in batches; `training`: the set is the one the pair was trained on (see Head::answer).
-std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Head& head, const model::Samples& samples,
-                              bool training = false);
+// Scores of a whole set, in batches; `training`: the set is the one the pair was trained on (see SampleHead::answer).
+std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const SampleHead& head,
+                              const model::Samples& samples, bool training = false);
 
 // Scores of normal rows as new rows would get them: of the held-out rows, and of the training rows when the head
 // answers them honestly. What p-values are calibrated with.
-std::vector<double> honest_scores(const FitContext& context, const Head& head);
+std::vector<double> honest_scores(const FitContext& context, const SampleHead& head);
 
 // Rounds shares of one row to multiples of a power of two about 2^-51 of their absolute sum: sums of such numbers
 // are exact in double, hence the same in any order. Returns the sum.

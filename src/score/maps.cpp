@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <iterator>
 #include <limits>
 #include <opencv2/core.hpp>
 #include <opencv2/core/utility.hpp>
@@ -32,6 +33,7 @@ constexpr std::array<config::Choice, 5> kKinds{{
     {"fused", "squared error plus 1 - structural similarity, each relative to its mean on held-out good images"},
 }};
 constexpr std::array<Kind, 4> kEveryKind{Kind::absolute, Kind::squared, Kind::ssim, Kind::fused};
+std::string_view name_of(Kind kind) { return kKinds[1 + static_cast<std::size_t>(kind)].name; }
 
 constexpr std::array<config::Choice, 4> kNormalizations{{
     {"auto", "by position when all held-out images have one size, else by all pixels"},
@@ -73,8 +75,9 @@ std::span<const float> values_of(const at::Tensor& plane) {
 }
 
 // 1 - SSIM of one channel, moments weighted by the window inside the image (see loss::ssim_factors).
-void add_ssim(const cv::Mat& x, const cv::Mat& y, const cv::Mat& window, const cv::Mat& inside, double c1, double c2,
-              cv::Mat& sum) {
+void add_ssim(const cv::Mat& x, const cv::Mat& y, const cv::Mat& window, const cv::Mat& inside,
+              const loss::SsimConstants& constants, cv::Mat& sum) {
+  const auto [c1, c2] = constants;
   const auto filtered = [&](const cv::Mat& plane) {
     cv::Mat answer;
     cv::sepFilter2D(plane, answer, CV_32F, window, window, {-1, -1}, 0, cv::BORDER_CONSTANT);
@@ -221,17 +224,13 @@ void MapHead::fields(config::Fields& f) {
   f.choice("normalize", normalize, kNormalizations, "How errors are standardised.");
   f.choice("reduction", reduction, kReductions, "How the score of an image follows from its map.");
   f.number("fraction", fraction, {0, 1, true}, "Share of the pixels that \"top\" takes the mean of.");
-  f.integer("ssim_window", ssim_window, {3, 255}, "Side of the window of \"ssim\", in network pixels; odd.");
-  f.number("ssim_sigma", ssim_sigma, {0, 64, true}, "Width of its Gaussian weights, in network pixels.");
-  f.number("c1", c1, {0, 1e6, true}, "Keeps the luminance ratio of dark surroundings calm.");
-  f.number("c2", c2, {0, 1e6, true}, "Keeps the structure ratio of flat surroundings calm.");
+  ssim_window.fields(f, "ssim_window", "ssim_sigma");
+  ssim_constants.fields(f, ", ten times more than in the loss: noise, which no network reconstructs, is no defect");
 }
 
-void MapHead::check(std::vector<config::Problem>& problems) const {
-  if (ssim_window % 2 == 0) problems.push_back({"/ssim_window", "found an even number; expected an odd one"});
-}
+void MapHead::check(std::vector<config::Problem>& problems) const { ssim_window.check(problems, "ssim_window"); }
 
-std::string_view MapHead::kind_name() const { return kKinds[1 + static_cast<std::size_t>(chosen_)].name; }
+std::string_view MapHead::kind_name() const { return name_of(chosen_); }
 
 // --- Maps ------------------------------------------------------------------------------------------------------------
 
@@ -245,7 +244,7 @@ at::Tensor MapHead::error_map(Kind which, const at::Tensor& image, const at::Ten
   const auto channels = image.size(0);
   cv::Mat window, inside;
   if (which == Kind::ssim) {
-    window = cv::getGaussianKernel(static_cast<int>(ssim_window), ssim_sigma, CV_32F);
+    window = cv::getGaussianKernel(static_cast<int>(ssim_window.side), ssim_window.sigma, CV_32F);
     cv::sepFilter2D(cv::Mat::ones(out.size(), CV_32F), inside, CV_32F, window, window, {-1, -1}, 0,
                     cv::BORDER_CONSTANT);
   }
@@ -253,7 +252,7 @@ at::Tensor MapHead::error_map(Kind which, const at::Tensor& image, const at::Ten
     const auto plane_x = image[c].contiguous(), plane_y = reconstruction[c].contiguous();
     const auto x = mat_of(plane_x), y = mat_of(plane_y);
     if (which == Kind::ssim) {
-      add_ssim(x, y, window, inside, c1, c2, out);
+      add_ssim(x, y, window, inside, ssim_constants, out);
       continue;
     }
     cv::Mat difference;
@@ -336,13 +335,6 @@ double MapHead::reduce(const at::Tensor& map) const {
 MapHead::Answer MapHead::answer(const at::Tensor& image, const at::Tensor& reconstruction) const {
   const auto error = error_map(chosen_, image, reconstruction);
   return {normalized(pixel_errors(chosen_, error), pixel_), reduce(normalized(smooth(error, image_sigma), image_))};
-}
-
-score::Answer MapHead::answer(const loss::Autoencoder& autoencoder, const model::Batch& batch, std::int64_t) const {
-  const auto reconstruction = autoencoder.reconstruct(batch);
-  const auto elements = reconstruction.elements.flatten(1).to(torch::kFloat64);
-  return {elements / batch.observed.flatten(1).sum(1, true).clamp_min(1).to(torch::kFloat64),
-          reconstruction.expected.flatten(1).to(torch::kFloat64)};
 }
 
 std::vector<double> MapHead::calibrate(const FitContext& context) {
@@ -464,162 +456,229 @@ class Pairs {
 
 }  // namespace
 
-std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const GoodImages& images, Reporter& reporter) {
-  cv::setNumThreads(at::get_num_threads());
-  pixel_ = image_ = {};
-  tail_values_.clear();
-  peaks_.clear();
-  trials_.clear();
-  levels_ = {1, 1, 1};
-  std::vector<Kind> candidates;
-  if (kind == "auto") {
-    candidates.assign(kEveryKind.begin(), kEveryKind.end());
-  } else {
-    for (const auto candidate : kEveryKind) {
-      if (kKinds[1 + static_cast<std::size_t>(candidate)].name == kind) candidates = {candidate};
-    }
+// One calibration: jobs in the order they are declared, each a pass or two over held-out good images.
+class MapHead::Calibration {
+ public:
+  Calibration(MapHead& head, std::span<const Kind> kinds, const Reconstructor& reconstruct, const GoodImages& images)
+      : head_(head),
+        reconstruct_(reconstruct),
+        images_(images),
+        good_(reconstruct, images.count, images.load, kKeptFloats) {
+    for (const auto kind : kinds) candidates_.push_back({kind, {}, {}});
   }
-  chosen_ = candidates.size() == 1 ? candidates.front() : Kind::squared;
-  if (images.count == 0) return {};
+  void learn_levels();
+  void learn_moments();
+  void choose_kind(Reporter& reporter);  // by synthetic defects
+  std::vector<double> learn_tails();     // returns the scores of the images
 
-  // What errors of each kind are like on good images.
+ private:
+  // A kind of error and what it is like on good images.
   struct Candidate {
     Kind kind;
     Moments pixel;
     Moments image;
   };
-  std::vector<Candidate> all;
-  for (const auto candidate : candidates) all.push_back({candidate, {}, {}});
-  Pairs good(reconstruct, images.count, images.load, kKeptFloats);
-  // Levels first: fused and relative errors are told in them.
-  std::array<bool, 3> wanted{};
-  const auto want = [&](Kind which) { wanted[static_cast<std::size_t>(which)] = true; };
-  for (const auto candidate : candidates) {
-    if (candidate == Kind::fused) {
-      want(Kind::squared);
-      want(Kind::ssim);
-    } else if (relative > 0) {
-      want(candidate);
+  struct Smoothed {
+    at::Tensor pixel;  // as maps show it
+    at::Tensor image;  // as scores are taken from it
+  };
+  // What one candidate says of good images and damaged ones.
+  struct Trial {
+    std::vector<double> good, bad;
+    stats::ValueHistogram good_pixels, bad_pixels;
+  };
+
+  std::array<bool, 3> needed_levels() const;
+  Smoothed errors(Kind kind, const Pair& pair) const;
+  // Of all good images, or of all but the one whose map is `without`.
+  Normalizer normalizer(const Moments& moments, const at::Tensor& without = {}) const;
+  // At most kTrialImages, evenly over the held-out images: their order has a meaning.
+  std::int64_t trials() const { return std::min(kTrialImages, images_.count); }
+  std::int64_t trial_image(std::int64_t trial) const { return trial * images_.count / trials(); }
+  void try_good(std::vector<Trial>& trials);
+  void try_damaged(std::vector<Trial>& trials);
+  void elect(const std::vector<Trial>& trials, Reporter& reporter);
+
+  MapHead& head_;
+  const Reconstructor& reconstruct_;
+  const GoodImages& images_;
+  Pairs good_;
+  std::vector<Candidate> candidates_;
+  bool by_position_ = false;
+};
+
+std::array<bool, 3> MapHead::Calibration::needed_levels() const {
+  std::array<bool, 3> needed{};
+  const auto need = [&](Kind kind) { needed[static_cast<std::size_t>(kind)] = true; };
+  for (const auto& candidate : candidates_) {
+    if (candidate.kind == Kind::fused) {
+      need(Kind::squared);
+      need(Kind::ssim);
+    } else if (head_.relative > 0) {
+      need(candidate.kind);
     }
   }
-  if (wanted != decltype(wanted){}) {
-    std::array<double, 3> sums{};
-    good.for_each([&](std::int64_t, const Pair& pair) {
-      for (std::size_t i = 0; i < wanted.size(); ++i) {
-        if (wanted[i]) sums[i] += mean_inside(error_map(kEveryKind[i], pair.image, pair.reconstruction));
-      }
-    });
-    for (std::size_t i = 0; i < wanted.size(); ++i) {
-      if (wanted[i]) levels_[i] = std::max(sums[i] / static_cast<double>(images.count), 1e-12);
-    }
-  }
-  good.for_each([&](std::int64_t, const Pair& pair) {
-    for (auto& candidate : all) {
-      const auto error = error_map(candidate.kind, pair.image, pair.reconstruction);
-      candidate.pixel.add(pixel_errors(candidate.kind, error), border_of(error));
-      candidate.image.add(smooth(error, image_sigma), border_of(error));
+  return needed;
+}
+
+// They come first: fused and relative errors are told in them.
+void MapHead::Calibration::learn_levels() {
+  const auto needed = needed_levels();
+  if (needed == decltype(needed){}) return;
+  std::array<double, 3> sums{};
+  good_.for_each([&](std::int64_t, const Pair& pair) {
+    for (std::size_t i = 0; i < needed.size(); ++i) {
+      if (!needed[i]) continue;
+      sums[i] += head_.mean_inside(head_.error_map(kEveryKind[i], pair.image, pair.reconstruction));
     }
   });
-  const bool one_size = all.front().pixel.one_size;
-  if (normalize == "position" && !one_size) {
+  for (std::size_t i = 0; i < needed.size(); ++i) {
+    if (needed[i]) head_.levels_[i] = std::max(sums[i] / static_cast<double>(images_.count), 1e-12);
+  }
+}
+
+MapHead::Calibration::Smoothed MapHead::Calibration::errors(Kind kind, const Pair& pair) const {
+  const auto error = head_.error_map(kind, pair.image, pair.reconstruction);
+  return {head_.pixel_errors(kind, error), head_.smooth(error, head_.image_sigma)};
+}
+
+void MapHead::Calibration::learn_moments() {
+  good_.for_each([&](std::int64_t, const Pair& pair) {
+    for (auto& candidate : candidates_) {
+      const auto error = errors(candidate.kind, pair);
+      candidate.pixel.add(error.pixel, head_.border_of(error.pixel));
+      candidate.image.add(error.image, head_.border_of(error.image));
+    }
+  });
+  const bool one_size = candidates_.front().pixel.one_size;
+  if (head_.normalize == "position" && !one_size) {
     throw UsageError(
         "/score/normalize: found images of different sizes, which have no common positions; use \"auto\" "
         "or \"global\", or resize to one size");
   }
-  const bool position = normalize == "position" || (normalize == "auto" && one_size && images.count > 1);
-  const bool normalizes = normalize != "none";
-  const auto without = [&](const Moments& moments, const at::Tensor& map) {
-    return normalizes ? moments.normalizer(position, map, map.defined() ? border_of(map) : 0) : Normalizer{};
-  };
+  by_position_ = head_.normalize == "position" || (head_.normalize == "auto" && one_size && images_.count > 1);
+}
 
-  std::size_t best = 0;
-  if (all.size() > 1 && images.damaged) {
-    const std::int64_t count = std::min(kTrialImages, images.count);
-    // Evenly over the held-out images: their order has a meaning.
-    const auto chosen = [&](std::int64_t t) { return t * images.count / count; };
-    std::deque<at::Tensor> masks;  // of the images that wait for their reconstruction
-    const auto damage = [&](std::int64_t t) {
-      const auto damaged = images.damaged(images.load(chosen(t)), chosen(t));
-      masks.push_back(damaged.mask);
-      return damaged.image;
-    };
-    Pairs bad(reconstruct, count, damage, 0);
-    struct Trial {
-      std::vector<double> good, bad;
-      stats::ValueHistogram good_pixels, bad_pixels;
-    };
-    std::vector<Trial> trials(all.size());
-    std::vector<std::vector<Normalizer>> pixel_normalizers(all.size()), image_normalizers(all.size());
-    std::int64_t next = 0;
-    good.for_each([&](std::int64_t i, const Pair& pair) {
-      if (next >= count || i != chosen(next)) return;
-      ++next;
-      for (std::size_t c = 0; c < all.size(); ++c) {
-        const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);
-        const auto pixel = pixel_errors(all[c].kind, error), whole = smooth(error, image_sigma);
-        trials[c].good.push_back(reduce(normalized(whole, without(all[c].image, whole))));
-        trials[c].good_pixels.add(values_of(normalized(pixel, without(all[c].pixel, pixel))));
-      }
-    });
-    bad.for_each([&](std::int64_t, const Pair& pair) {
-      const auto mask = masks.front();
-      masks.pop_front();
-      if (mask.max().item<float>() <= 0) return;
-      for (std::size_t c = 0; c < all.size(); ++c) {
-        const auto error = error_map(all[c].kind, pair.image, pair.reconstruction);
-        const auto pixel = pixel_errors(all[c].kind, error), whole = smooth(error, image_sigma);
-        trials[c].bad.push_back(reduce(normalized(whole, without(all[c].image, {}))));
-        const auto map = normalized(pixel, without(all[c].pixel, {}));
-        trials[c].bad_pixels.add(values_of(map.masked_select(mask > 0)));
-        trials[c].good_pixels.add(values_of(map.masked_select(mask <= 0)));
-      }
-    });
-    double best_sum = -1;
-    std::string told;
-    for (std::size_t c = 0; c < all.size(); ++c) {
-      const double auroc = trials[c].bad.empty()
-                               ? 0
-                               : evaluate::auroc(evaluate::LabeledScores(trials[c].bad, trials[c].good), 0.95).value;
-      const double precision = stats::average_precision(trials[c].bad_pixels, trials[c].good_pixels);
-      trials_.push_back(auroc);
-      trials_.push_back(precision);
-      char text[96];
-      std::snprintf(text, sizeof text, "%s%s %.3f / %.3f", told.empty() ? "" : ", ",
-                    std::string(kKinds[1 + static_cast<std::size_t>(all[c].kind)].name).c_str(), auroc, precision);
-      told += text;
-      // Precision of pixels counts half: made-up defects are larger and sharper than most real ones, which favours maps
-      // that keep edges over maps that notice faint ones.
-      const double sum = auroc + 0.5 * precision;
-      if (sum > best_sum) {
-        best_sum = sum;
-        best = c;
-      }
+MapHead::Normalizer MapHead::Calibration::normalizer(const Moments& moments, const at::Tensor& without) const {
+  if (head_.normalize == "none") return {};
+  return moments.normalizer(by_position_, without, without.defined() ? head_.border_of(without) : 0);
+}
+
+void MapHead::Calibration::choose_kind(Reporter& reporter) {
+  if (candidates_.size() == 1 || !images_.damaged) return;
+  std::vector<Trial> trials(candidates_.size());
+  try_good(trials);
+  try_damaged(trials);
+  elect(trials, reporter);
+}
+
+void MapHead::Calibration::try_good(std::vector<Trial>& trials) {
+  std::int64_t next = 0;
+  good_.for_each([&](std::int64_t i, const Pair& pair) {
+    if (next >= this->trials() || i != trial_image(next)) return;
+    ++next;
+    for (std::size_t c = 0; c < candidates_.size(); ++c) {
+      const auto& candidate = candidates_[c];
+      const auto error = errors(candidate.kind, pair);
+      const auto image = head_.normalized(error.image, normalizer(candidate.image, error.image));
+      trials[c].good.push_back(head_.reduce(image));
+      trials[c].good_pixels.add(values_of(head_.normalized(error.pixel, normalizer(candidate.pixel, error.pixel))));
     }
-    chosen_ = all[best].kind;
-    reporter.info("error map: " + std::string(kind_name()) +
-                  ", by image AUROC / pixel average precision on synthetic defects: " + told);
-  } else if (all.size() > 1) {
-    best = static_cast<std::size_t>(chosen_);
-  }
+  });
+}
 
+void MapHead::Calibration::try_damaged(std::vector<Trial>& trials) {
+  std::deque<at::Tensor> masks;  // of the images that wait for their reconstruction
+  const auto damage = [&](std::int64_t trial) {
+    const auto i = trial_image(trial);
+    auto damaged = images_.damaged(images_.load(i), i);
+    masks.push_back(std::move(damaged.mask));
+    return damaged.image;
+  };
+  std::vector<Normalizer> of_pixels, of_images;
+  for (const auto& candidate : candidates_) {
+    of_pixels.push_back(normalizer(candidate.pixel));
+    of_images.push_back(normalizer(candidate.image));
+  }
+  Pairs(reconstruct_, this->trials(), damage, 0).for_each([&](std::int64_t, const Pair& pair) {
+    const auto mask = masks.front();
+    masks.pop_front();
+    if (mask.max().item<float>() <= 0) return;
+    for (std::size_t c = 0; c < candidates_.size(); ++c) {
+      const auto error = errors(candidates_[c].kind, pair);
+      trials[c].bad.push_back(head_.reduce(head_.normalized(error.image, of_images[c])));
+      const auto map = head_.normalized(error.pixel, of_pixels[c]);
+      trials[c].bad_pixels.add(values_of(map.masked_select(mask > 0)));
+      trials[c].good_pixels.add(values_of(map.masked_select(mask <= 0)));
+    }
+  });
+}
+
+void MapHead::Calibration::elect(const std::vector<Trial>& trials, Reporter& reporter) {
+  double best = -1;
+  std::vector<std::string> told;
+  for (std::size_t c = 0; c < candidates_.size(); ++c) {
+    const auto& [good, bad, good_pixels, bad_pixels] = trials[c];
+    const double auroc = bad.empty() ? 0 : evaluate::auroc(evaluate::LabeledScores(bad, good), 0.95).value;
+    const double precision = stats::average_precision(bad_pixels, good_pixels);
+    head_.trials_.insert(head_.trials_.end(), {auroc, precision});
+    char figures[64];
+    std::snprintf(figures, sizeof figures, " %.3f / %.3f", auroc, precision);
+    told.push_back(std::string(name_of(candidates_[c].kind)) + figures);
+    // Precision of pixels counts half: made-up defects are larger and sharper than most real ones, which favours maps
+    // that keep edges over maps that notice faint ones.
+    const double sum = auroc + 0.5 * precision;
+    if (sum <= best) continue;
+    best = sum;
+    head_.chosen_ = candidates_[c].kind;
+  }
+  reporter.info("error map: " + std::string(head_.kind_name()) +
+                ", by image AUROC / pixel average precision on synthetic defects: " + ae::join(told));
+}
+
+std::vector<double> MapHead::Calibration::learn_tails() {
+  const auto& chosen = *std::find_if(candidates_.begin(), candidates_.end(),
+                                     [&](const Candidate& candidate) { return candidate.kind == head_.chosen_; });
   std::vector<double> scores;
   stats::ValueHistogram pixels;
-  good.for_each([&](std::int64_t i, const Pair& pair) {
-    const auto error = error_map(chosen_, pair.image, pair.reconstruction);
-    const auto pixel = pixel_errors(chosen_, error), whole = smooth(error, image_sigma);
-    scores.push_back(reduce(normalized(whole, without(all[best].image, whole))));
-    const auto map = normalized(pixel, without(all[best].pixel, pixel));
-    const auto original = at_original_size(map, images.original(i));
+  good_.for_each([&](std::int64_t i, const Pair& pair) {
+    const auto error = errors(chosen.kind, pair);
+    scores.push_back(head_.reduce(head_.normalized(error.image, normalizer(chosen.image, error.image))));
+    const auto map = head_.normalized(error.pixel, normalizer(chosen.pixel, error.pixel));
+    const auto original = at_original_size(map, images_.original(i));
     pixels.add(values_of(original));
-    peaks_.push_back(original.max().item<double>());
+    head_.peaks_.push_back(original.max().item<double>());
   });
-  std::sort(peaks_.begin(), peaks_.end());
+  std::sort(head_.peaks_.begin(), head_.peaks_.end());
   for (std::size_t step = 0; step <= kTailSteps + 1; ++step) {
-    tail_values_.push_back(pixels.upper_quantile(tail_of(step)));
+    head_.tail_values_.push_back(pixels.upper_quantile(tail_of(step)));
   }
-  pixel_ = without(all[best].pixel, {});
-  image_ = without(all[best].image, {});
+  head_.pixel_ = normalizer(chosen.pixel);
+  head_.image_ = normalizer(chosen.image);
   return scores;
+}
+
+std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const GoodImages& images, Reporter& reporter) {
+  cv::setNumThreads(at::get_num_threads());
+  forget();
+  std::vector<Kind> kinds;
+  std::copy_if(kEveryKind.begin(), kEveryKind.end(), std::back_inserter(kinds),
+               [&](Kind each) { return kind == "auto" || kind == name_of(each); });
+  chosen_ = kinds.size() == 1 ? kinds.front() : Kind::squared;
+  if (images.count == 0) return {};
+  Calibration calibration(*this, kinds, reconstruct, images);
+  calibration.learn_levels();
+  calibration.learn_moments();
+  calibration.choose_kind(reporter);
+  return calibration.learn_tails();
+}
+
+void MapHead::forget() {
+  pixel_ = image_ = {};
+  tail_values_.clear();
+  peaks_.clear();
+  trials_.clear();
+  levels_ = {1, 1, 1};
 }
 
 double MapHead::pixel_threshold(double alpha) const {

@@ -26,6 +26,7 @@
 #include "data/images/geometry.hpp"
 #include "data/images/image.hpp"
 #include "loss/autoencoder.hpp"
+#include "loss/ssim.hpp"
 #include "score/head.hpp"
 
 namespace ae::score {
@@ -72,10 +73,8 @@ class MapHead final : public Head {
   std::string_view stands_for(const model::Domain& domain) const override {
     return judges(domain) ? std::string_view("loss") : std::string_view();
   }
+  const MapHead* for_images() const override { return this; }
   std::vector<double> calibrate(const FitContext& context) override;
-  // The loss of each pixel of training samples; whole images are answered by the other answer().
-  score::Answer answer(const loss::Autoencoder& autoencoder, const model::Batch& batch,
-                       std::int64_t first_training) const override;
   Arrays state() const override;
   void restore(const Arrays& arrays, const loss::Autoencoder& autoencoder) override;
 
@@ -104,6 +103,7 @@ class MapHead final : public Head {
 
  private:
   struct Moments;
+  class Calibration;
   struct Normalizer {
     double all_mean = 0;  // of all pixels
     double all_deviation = 1;
@@ -118,6 +118,7 @@ class MapHead final : public Head {
   at::Tensor normalized(const at::Tensor& smooth, const Normalizer& normalizer) const;
   double reduce(const at::Tensor& map) const;
   std::int64_t border_of(const at::Tensor& map) const;
+  void forget();  // what calibrate() learned
 
   std::string kind = "fused";
   double sigma = 1.5;
@@ -128,10 +129,8 @@ class MapHead final : public Head {
   std::string normalize = "auto";
   std::string reduction = "top";
   double fraction = 0.01;
-  std::int64_t ssim_window = 11;
-  double ssim_sigma = 1.5;
-  double c1 = 1e-4;
-  double c2 = 9e-3;
+  loss::SsimWindow ssim_window;
+  loss::SsimConstants ssim_constants{1e-4, 9e-3};
 
   Kind chosen_ = Kind::squared;
   std::array<double, 3> levels_{1, 1, 1};  // mean errors of held-out good images: absolute, squared, ssim

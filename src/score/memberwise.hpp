@@ -12,7 +12,7 @@ namespace ae::score {
 // Of a single network, head H itself. Of several members, each is judged by an H of its own, as if it were alone, and
 // the score is the mean of theirs, each over its median on normal rows (Combination, "ratio").
 template <typename H>
-class Memberwise final : public Head {
+class Memberwise final : public SampleHead {
  public:
   void fields(config::Fields& f) override { head_.fields(f); }
   void check(std::vector<config::Problem>& problems) const override { head_.check(problems); }

@@ -28,7 +28,7 @@ std::span<const config::Choice> judgements() {
 // Everything after the search is in coordinates of Encoding, "whitened" ones when asked: y = x W with W the inverse
 // root of the covariance of leave-one-out residuals, so that neighbours are sought along what normal rows vary in
 // least.
-class Neighbours final : public Head {
+class Neighbours final : public SampleHead {
  public:
   std::int64_t k = 5;
   std::string judge = "mahalanobis";

@@ -22,7 +22,7 @@ struct Pass {
   at::Tensor expected;
 };
 
-class ResidualHead : public Head {
+class ResidualHead : public SampleHead {
  public:
   void fit(const FitContext& context) override {
     prepare(context);

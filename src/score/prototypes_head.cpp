@@ -303,7 +303,7 @@ class Cells {
   std::vector<std::int64_t> first_;
 };
 
-class Prototypes final : public Head {
+class Prototypes final : public SampleHead {
  public:
   Settings settings;
   std::string judge = "local";

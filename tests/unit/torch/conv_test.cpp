@@ -162,7 +162,7 @@ TEST_P(EveryImageFamily, TilesGiveTheMapOfTheWholeImageInsideTheMargin) {
 std::vector<std::string> image_families() {
   std::vector<std::string> names;
   for (const auto& entry : families()) {
-    if (entry.make()->reads_images()) names.emplace_back(entry.name);
+    if (entry.make()->reads_grids()) names.emplace_back(entry.name);
   }
   return names;
 }

@@ -68,7 +68,7 @@ struct Pair {
     geometry.channels = 2;
     geometry.height = 12;
     geometry.width = 16;
-    const model::Domain domain = family->reads_images() ? model::image_domain(geometry) : model::Domain(kMixed);
+    const model::Domain domain = family->reads_grids() ? model::image_domain(geometry) : model::Domain(kMixed);
     options.resolve(domain.elements, family->variational());
     autoencoder = std::make_unique<loss::Autoencoder>(*family, options.terms, domain, true, 4);
   }
@@ -232,8 +232,8 @@ TEST_P(EveryNetworkHead, ScoresByTheMeanOfTheMembersScoresOverTheirMedians) {
   const auto batch = mixed_rows(30, 3);
   SilentReporter reporter;
   const auto whole = head();
-  whole->fit({*together.autoencoder, training, held_out, 7, reporter});
-  const auto scored = score::score(*together.autoencoder, *whole, batch);
+  whole->for_samples()->fit({*together.autoencoder, training, held_out, 7, reporter});
+  const auto scored = score::score(*together.autoencoder, *whole->for_samples(), batch);
 
   std::vector<double> expected(30, 0.0);
   auto shares = torch::zeros({30, 4}, torch::kFloat64);
@@ -241,10 +241,10 @@ TEST_P(EveryNetworkHead, ScoresByTheMeanOfTheMembersScoresOverTheirMedians) {
   std::vector<at::Tensor> codes;
   for (const auto& single : singles_of(together)) {
     const auto part = head();
-    part->fit({*single->autoencoder, training, held_out, 7, reporter});
-    auto normal = score::scores_of(*single->autoencoder, *part, held_out);
+    part->for_samples()->fit({*single->autoencoder, training, held_out, 7, reporter});
+    auto normal = score::scores_of(*single->autoencoder, *part->for_samples(), held_out);
     std::sort(normal.begin(), normal.end());
-    const auto own = score::score(*single->autoencoder, *part, batch);
+    const auto own = score::score(*single->autoencoder, *part->for_samples(), batch);
     for (std::size_t i = 0; i < expected.size(); ++i) expected[i] += own.scores[i] / normal[10] / kMembers;
     shares += own.shares / normal[10] / kMembers;
     numbers += own.expected / kMembers;

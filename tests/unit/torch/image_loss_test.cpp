@@ -9,7 +9,6 @@
 #include "base/error.hpp"
 #include "config/document.hpp"
 #include "loss/composition.hpp"
-#include "loss/image_terms.hpp"
 
 namespace ae::loss {
 namespace {

@@ -65,7 +65,7 @@ std::string backbone_file() {
 
 model::Domain domain_for(const std::string& type) {
   config::Variant<Term> term(terms(), type);
-  return term->needs_images() ? kSmallImages : model::Domain(kMixed);
+  return term->needs_grid() ? kSmallImages : model::Domain(kMixed);
 }
 
 // The given term, alone when it can be, else with what the composition needs besides.
@@ -73,7 +73,7 @@ TermList list_for(const std::string& type) {
   TermList list{terms()};
   auto& own = list.append().select(type);
   if (type == "feature") config::read_text(own, R"({"channels": 2, "path": ")" + backbone_file() + "\"}", "test", ".");
-  if (list[0]->needs_images()) {
+  if (list[0]->needs_grid()) {
     list.append().select("mse");
     return list;
   }
@@ -279,9 +279,66 @@ TEST(Loss, TermsSelectColumnsByPattern) {
   EXPECT_TRUE(torch::equal(elements, torch::tensor({{9.0, 3.0, 9.0, 3.0}}, options)));
 }
 
-std::vector<std::string> problems_of(const TermList& list, std::vector<Element> elements, bool variational = false) {
+// Half the squares of the code's mean, or 3 of a network that gives none.
+class Spread final : public Term {
+ public:
+  Grain grain() const override { return Grain::sample; }
+  at::Tensor sample_loss(const model::Code& code, std::int64_t) const override {
+    if (!code.mean.defined()) return torch::full({code.latent.size(0)}, 3.0);
+    return 0.5 * code.mean.square().sum(1);
+  }
+  bool fused() const override { return true; }
+  double fused_sample_loss(const float* mean, const float*, std::int64_t latent, std::int64_t, float factor,
+                           float* mean_gradient, float*) const override {
+    if (mean == nullptr) return 3.0;
+    double sum = 0;
+    for (std::int64_t i = 0; i < latent; ++i) {
+      sum += 0.5 * mean[i] * mean[i];
+      mean_gradient[i] += factor * mean[i];
+    }
+    return sum;
+  }
+};
+
+TEST(Loss, FusedTermsOfSamplesNeedNoCode) {
+  constexpr std::int64_t kSamples = 4, kLatent = 3;
+  std::vector<config::Entry<Term>> registry(terms().begin(), terms().end());
+  registry.push_back({"spread", "For this test.", [] { return std::unique_ptr<Term>(std::make_unique<Spread>()); }});
+  for (const bool variational : {false, true}) {
+    TermList list{registry};
+    list.append().select("mse");
+    list.append().select("spread");
+    list[1]->weight = 0.5;
+    if (variational) list.append().select("kl");
+    const Composition composition(list, std::vector<Element>{{"x", 0, false}, {"y", 0, false}}, variational);
+    ASSERT_TRUE(composition.not_fused().empty());
+    torch::manual_seed(1);
+    const auto prediction = torch::randn({kSamples, 2}), target = torch::randn({kSamples, 2});
+    const auto mean = torch::randn({kSamples, kLatent}), log_variance = torch::zeros({kSamples, kLatent});
+    auto gradient = torch::zeros({kSamples, 2}), share = torch::full({kSamples, 2}, 0.5f);
+    auto mean_gradient = torch::zeros({kSamples, kLatent}), log_variance_gradient = torch::zeros({kSamples, kLatent});
+    const auto of_code = [&](at::Tensor& tensor) { return variational ? tensor.data_ptr<float>() : nullptr; };
+    auto code = mean, spread = log_variance;
+    std::vector<double> parts(list.size(), 0.0);
+    std::vector<float> scratch;
+    composition.fused({kSamples, kSamples, kLatent, prediction.data_ptr<float>(), target.data_ptr<float>(),
+                       share.data_ptr<float>(), of_code(code), of_code(spread)},
+                      kRamped, {gradient.data_ptr<float>(), of_code(mean_gradient), of_code(log_variance_gradient)},
+                      parts.data(), scratch);
+    const double expected = variational ? 0.5 * 0.5 * mean.square().sum().item<double>() / kSamples : 0.5 * 3.0;
+    EXPECT_NEAR(parts[1], expected, 1e-6) << variational;
+    const model::Output output{prediction, {mean, variational ? mean : at::Tensor(), log_variance}};
+    const auto evaluation = composition.evaluate(output, {target, torch::ones_like(target)});
+    EXPECT_NEAR(evaluation.parts[1].mean().item<double>(), expected, 1e-6) << variational;
+    // Of both terms of the code: mean * weight / samples, that of kl also by the number of elements.
+    const auto slope = mean * ((0.5 + 1.0 / 2) / kSamples) * (variational ? 1.0 : 0.0);
+    EXPECT_LT((mean_gradient - slope).abs().max().item<double>(), 1e-6) << variational;
+  }
+}
+
+std::vector<std::string> problems_of(const TermList& list, const model::Domain& domain, bool variational = false) {
   try {
-    const Composition composition(list, std::move(elements), variational);
+    const Composition composition(list, domain, variational);
   } catch (const UsageError& error) {
     return error.lines();
   }
@@ -292,20 +349,34 @@ TEST(Loss, RefusesTermsThatDoNotFitTheTable) {
   TermList typo{terms()};
   typo.append().select("mse");
   typo[0]->columns = {"lenght"};
-  EXPECT_EQ(problems_of(typo, {{"length", 0, false}}).front(),
+  EXPECT_EQ(problems_of(typo, model::Domain({{"length", 0, false}})).front(),
             "/loss/terms/0/columns: no feature column matches \"lenght\"; did you mean \"length\"?");
   TermList only_numbers{terms()};
   only_numbers.append().select("mse");
-  EXPECT_EQ(problems_of(only_numbers, {{"x", 0, false}, {"colour", 3, false}}).size(), 1u);
+  const model::Domain mixed{{{"x", 0, false}, {"colour", 3, false}}}, numbers{{{"x", 0, false}}};
+  EXPECT_EQ(problems_of(only_numbers, mixed),
+            std::vector<std::string>{"/loss/terms: no term judges column \"colour\"; add a term (mse for numbers, "
+                                     "cross_entropy for categories) or give the column the role \"ignore\" in "
+                                     "/data/columns"});
   TermList wrong_kind{terms()};
   wrong_kind.append().select("mse");
   wrong_kind[0]->columns = {"*"};
-  EXPECT_FALSE(problems_of(wrong_kind, {{"x", 0, false}, {"colour", 3, false}}).empty());
-  EXPECT_FALSE(problems_of(only_numbers, {{"x", 0, false}}, true).empty());  // variational without kl
+  EXPECT_EQ(
+      problems_of(wrong_kind, mixed).front(),
+      "/loss/terms/0/columns: column \"colour\" is categorical, which mse cannot judge; use cross_entropy for it");
+  EXPECT_EQ(problems_of(only_numbers, numbers, true),
+            std::vector<std::string>{"/loss/terms: a variational model needs a kl term; add {\"type\": \"kl\"}"});
   TermList kl{terms()};
   kl.append().select("mse");
   kl.append().select("kl");
-  EXPECT_FALSE(problems_of(kl, {{"x", 0, false}}, false).empty());
+  EXPECT_EQ(problems_of(kl, numbers).front(),
+            "/loss/terms/1: kl needs a variational model; remove the term or set /model/type to \"variational\"");
+  EXPECT_EQ(problems_of(kl, kSmallImages).front(),
+            "/loss/terms/1: kl needs a variational model; remove the term or set /model/type to \"conv_variational\"");
+  TermList of_surroundings{terms()};
+  of_surroundings.append().select("gradient");
+  EXPECT_EQ(problems_of(of_surroundings, model::Domain({{"colour", 3, false}})).front(),
+            "/loss/terms/0: gradient judges images, the data are a table; use cross_entropy");
 }
 
 TEST(Loss, DefaultTermsFollowTheColumnsAndTheModel) {

@@ -11,7 +11,7 @@
 #include "apply/regions.hpp"
 #include "base/error.hpp"
 #include "config/document.hpp"
-#include "loss/image_terms.hpp"
+#include "loss/ssim.hpp"
 
 namespace ae::score {
 namespace {
@@ -35,7 +35,7 @@ class BlurFamily final : public model::Family {
  public:
   void fields(config::Fields&) override {}
   std::unique_ptr<model::Network> build(const model::Interface&) const override { return std::make_unique<Blur>(); }
-  bool reads_images() const override { return true; }
+  bool reads_grids() const override { return true; }
   double weights(const model::Interface&) const override { return 0; }
 };
 
@@ -142,9 +142,53 @@ TEST(Maps, OfEachKindAreWhatTheirNamesSay) {
   EXPECT_TRUE(torch::allclose(map("squared"), (x - y).square().mean(0), 1e-5, 1e-6));
   // An implementation of its own: products with band matrices.
   const auto wide = [](const at::Tensor& image) { return image.unsqueeze(0).to(torch::kFloat64); };
-  const auto factors = loss::ssim_factors(wide(x), wide(y), torch::ones_like(wide(x)), {11, 1.5}, 1e-4, 9e-3);
+  const auto factors = loss::ssim_factors(wide(x), wide(y), torch::ones_like(wide(x)), {11, 1.5}, {1e-4, 9e-3});
   const auto ssim = (1 - factors.luminance * factors.structure).squeeze(0).mean(0).to(torch::kFloat32);
   EXPECT_TRUE(torch::allclose(map("ssim"), ssim, 1e-4, 1e-5));
+}
+
+// The loss term and the error map have an implementation each.
+TEST(Maps, StructuralSimilarityIsThatOfTheLossTerm) {
+  torch::manual_seed(14);
+  const auto x = torch::rand({2, 40, 33}), y = 0.6 * x + 0.4 * torch::rand_like(x);
+  struct Settings {
+    std::int64_t side;
+    std::string sigma, c1, c2;
+  };
+  for (const auto& [side, sigma, c1, c2] :
+       {Settings{11, "1.5", "1e-4", "9e-3"}, {11, "1.5", "1e-4", "9e-4"}, {7, "3", "0.01", "0.1"}}) {
+    const std::string constants = R"(, "c1": )" + c1 + R"(, "c2": )" + c2;
+    auto made = head(R"({"kind": "ssim", "sigma": 0, "image_sigma": 0, "border": 0, "normalize": "none",
+                         "ssim_window": )" +
+                     std::to_string(side) + R"(, "ssim_sigma": )" + sigma + constants + "}");
+    know_nothing(*made, 2, 40, 33);
+    config::Variant<loss::Term> term(loss::terms(), "ssim");
+    config::read_text(*term, R"({"window": )" + std::to_string(side) + R"(, "sigma": )" + sigma + constants + "}",
+                      "test", ".");
+    const auto exact = [](const at::Tensor& image) { return image.unsqueeze(0).to(torch::kFloat64); };
+    const auto loss = term->masked_loss(exact(y).unsqueeze(2), exact(x), torch::ones_like(exact(x))).mean(1).squeeze(0);
+    const auto inside = [&](const at::Tensor& map) {
+      return map.narrow(0, side / 2, 40 - side + 1).narrow(1, side / 2, 33 - side + 1);
+    };
+    const auto difference = (inside(made->answer(x, y).map) - inside(loss)).abs().max().item<double>();
+    EXPECT_LT(difference, 1e-5) << side << ' ' << c2;
+    EXPECT_GT(inside(loss).mean().item<double>(), 0.02) << "too much alike to tell anything";
+  }
+}
+
+// Why the map's c2 is larger than the loss's: noise in x that y lacks counts v / (v + c2), v its variance.
+TEST(Maps, StructuralSimilarityIsCalmAboutNoise) {
+  torch::manual_seed(15);
+  constexpr double kNoise = 0.02;
+  const auto y = torch::full({1, 200, 200}, 0.5), x = y + kNoise * torch::randn_like(y);
+  const auto mean = [&](const std::string& c2) {
+    auto made = head(R"({"kind": "ssim", "sigma": 0, "image_sigma": 0, "border": 0, "normalize": "none")" + c2 + "}");
+    know_nothing(*made, 1, 200, 200);
+    return made->answer(x, y).map.mean().item<double>();
+  };
+  const auto expected = [](double c2) { return kNoise * kNoise / (kNoise * kNoise + c2); };
+  EXPECT_NEAR(mean(""), expected(9e-3), 0.1 * expected(9e-3));
+  EXPECT_NEAR(mean(R"(, "c2": 9e-4)"), expected(9e-4), 0.1 * expected(9e-4));
 }
 
 TEST(Maps, ScoreIsTheMeanOfTheLargestPixelsAwayFromTheBorder) {
@@ -332,7 +376,7 @@ class StripesFamily final : public model::Family {
   std::unique_ptr<model::Network> build(const model::Interface&) const override {
     return std::make_unique<StripesNetwork>();
   }
-  bool reads_images() const override { return true; }
+  bool reads_grids() const override { return true; }
   double weights(const model::Interface&) const override { return 0; }
 };
 

@@ -300,10 +300,10 @@ class EveryHead : public testing::TestWithParam<Case> {
   EveryHead() : training_(mixed_rows(120, 1, 0.1)), held_out_(mixed_rows(30, 2, 0.1)) { head_ = fitted(training_); }
   config::Variant<Head> fitted(const model::TableSamples& training) {
     auto head = head_of(GetParam().type, GetParam().settings);
-    head->fit({*pair_.autoencoder, training, held_out_, 7, reporter_});
+    head->for_samples()->fit({*pair_.autoencoder, training, held_out_, 7, reporter_});
     return head;
   }
-  Scored score_of(const model::Batch& batch) const { return score(*pair_.autoencoder, *head_, batch); }
+  Scored score_of(const model::Batch& batch) const { return score(*pair_.autoencoder, *head_->for_samples(), batch); }
 
   SilentReporter reporter_;
   Pair pair_{kMixed, GetParam().members};
@@ -419,7 +419,7 @@ class NeighboursHead : public testing::Test {
   }
   config::Variant<Head> fitted(const std::string& settings) {
     auto head = head_of("neighbours", settings);
-    head->fit({*pair_.autoencoder, *training_, nothing_, 0, reporter_});
+    head->for_samples()->fit({*pair_.autoencoder, *training_, nothing_, 0, reporter_});
     return head;
   }
   torch::Tensor nearest(const torch::Tensor& rows, const torch::Tensor& row, std::int64_t k,
@@ -437,9 +437,9 @@ class NeighboursHead : public testing::Test {
 
 TEST_F(NeighboursHead, LeavesOutTheTrainingRowItself) {
   const auto head = fitted(R"({"judge": "loss", "k": 4})");
-  EXPECT_TRUE(head->leaves_out());
-  const auto scores = scores_of(*pair_.autoencoder, *head, *training_, true);
-  const auto as_new = scores_of(*pair_.autoencoder, *head, *training_);
+  EXPECT_TRUE(head->for_samples()->leaves_out());
+  const auto scores = scores_of(*pair_.autoencoder, *head->for_samples(), *training_, true);
+  const auto as_new = scores_of(*pair_.autoencoder, *head->for_samples(), *training_);
   const auto x = x_.to(torch::kFloat64);
   for (std::int64_t i = 0; i < 60; ++i) {
     const auto r = x[i] - nearest(x, x[i], 4, i).mean(0);
@@ -458,7 +458,7 @@ TEST_F(NeighboursHead, NormalizedDividesByTheMeanSquareOfLeaveOneOutResiduals) {
   const auto square = residuals.square().mean(0) + 1e-3;
   const auto row = torch::tensor({{0.5f, -1.0f, 2.0f}});
   const auto r = row[0].to(torch::kFloat64) - nearest(x, row[0].to(torch::kFloat64), 4, -1).mean(0);
-  const auto scored = score(*pair_.autoencoder, *head, {row, torch::ones_like(row)});
+  const auto scored = score(*pair_.autoencoder, *head->for_samples(), {row, torch::ones_like(row)});
   EXPECT_TRUE(torch::allclose(scored.shares[0], r.square() / square / 3, 1e-6, 1e-9));
 }
 
@@ -473,7 +473,7 @@ TEST_F(NeighboursHead, LocalJudgeIsTheShapeOfTheCloudOfNeighbours) {
   const auto w = dense(ledoit_wolf(residuals, torch::ones_like(residuals)).power(-0.5));
   const auto y = x.mm(w);
   const auto rows = torch::tensor({{0.5f, -1.0f, 2.0f}, {0.0f, 0.1f, 0.0f}});
-  const auto scored = score(*pair_.autoencoder, *head, {rows, torch::ones_like(rows)});
+  const auto scored = score(*pair_.autoencoder, *head->for_samples(), {rows, torch::ones_like(rows)});
   for (std::int64_t i = 0; i < 2; ++i) {
     const auto row = rows[i].to(torch::kFloat64).unsqueeze(0);
     const auto z = row.mm(w);
@@ -504,18 +504,19 @@ TEST_F(NeighboursHead, FusionByRatioIsTheMeanOfScoresOverTheirMedians) {
   auto fusion = head_of("fusion", R"({"members": [{"type": "neighbours", "judge": "loss"},
                                                   {"type": "neighbours", "judge": "normalized", "k": 3}]})");
   const FitContext context{*pair_.autoencoder, *training_, nothing_, 0, reporter_};
-  fusion->fit(context);
+  fusion->for_samples()->fit(context);
   const auto row = torch::tensor({{0.5f, -1.0f, 2.0f}});
   const model::Batch batch{row, torch::ones_like(row)};
   double expected = 0;
   for (const auto* settings : {R"({"judge": "loss"})", R"({"judge": "normalized", "k": 3})"}) {
     const auto member = fitted(settings);
-    auto honest = honest_scores(context, *member);
+    auto honest = honest_scores(context, *member->for_samples());
     ASSERT_EQ(honest.size(), 60u);
     std::sort(honest.begin(), honest.end());
-    expected += score(*pair_.autoencoder, *member, batch).scores[0] / ((honest[29] + honest[30]) / 2) / 2;
+    expected +=
+        score(*pair_.autoencoder, *member->for_samples(), batch).scores[0] / ((honest[29] + honest[30]) / 2) / 2;
   }
-  EXPECT_NEAR(score(*pair_.autoencoder, *fusion, batch).scores[0], expected, 1e-9 * expected);
+  EXPECT_NEAR(score(*pair_.autoencoder, *fusion->for_samples(), batch).scores[0], expected, 1e-9 * expected);
 }
 
 TEST(Fusion, NeedsMembersAndHoldsNoFusion) {
@@ -532,12 +533,12 @@ TEST(Masked, ReconstructsEachCellFromTheOthers) {
   const model::TableSamples nothing(model::Batch{torch::zeros({0, 3}), torch::zeros({0, 3})});
   SilentReporter reporter;
   const auto head = head_of("masked", R"({"groups": 3, "repeats": 2})");
-  head->fit({*pair.autoencoder, training, nothing, 1, reporter});
+  head->for_samples()->fit({*pair.autoencoder, training, nothing, 1, reporter});
   auto row = torch::tensor({{0.5f, -1.0f, 2.0f}});
-  const auto before = score(*pair.autoencoder, *head, {row, torch::ones_like(row)}).expected.clone();
+  const auto before = score(*pair.autoencoder, *head->for_samples(), {row, torch::ones_like(row)}).expected.clone();
   auto changed = row.clone();
   changed[0][1] = 4;
-  const auto after = score(*pair.autoencoder, *head, {changed, torch::ones_like(row)}).expected;
+  const auto after = score(*pair.autoencoder, *head->for_samples(), {changed, torch::ones_like(row)}).expected;
   EXPECT_EQ(before[0][1].item<double>(), after[0][1].item<double>());
   EXPECT_NE(before[0][0].item<double>(), after[0][0].item<double>());
 }

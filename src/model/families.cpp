@@ -1,0 +1,27 @@
+// The registry of network families.
+#include <array>
+
+#include "model/makers.hpp"
+#include "model/network.hpp"
+
+namespace ae::model {
+namespace {
+
+constexpr std::array<config::Entry<Family>, 7> kFamilies{{
+    {"dense", "Fully connected encoder and mirrored decoder with a narrow code between them.", make_dense},
+    {"linear", "Linear encoder and decoder: principal component analysis when trained with mse.", make_linear},
+    {"variational", "Dense autoencoder with a normally distributed code (VAE); needs a kl term.", make_variational},
+    {"conv", "Convolutional autoencoder of images.", make_conv},
+    {"unet",
+     "Convolutional autoencoder with skip connections, to restore corrupted images (without corruption it copies).",
+     make_unet},
+    {"conv_variational", "Convolutional autoencoder with a normally distributed code; needs a kl term.",
+     make_conv_variational},
+    {"none", "No network: for score heads that ask none. ae-impute and ae-purify need one.", make_none},
+}};
+
+}  // namespace
+
+std::span<const config::Entry<Family>> families() { return kFamilies; }
+
+}  // namespace ae::model
