@@ -42,13 +42,13 @@ namespace {
 // Matrix products of different heights may differ in the last bit. Batches are therefore computed in pieces of one
 // fixed height (the last one padded), so that a sample's answer does not depend on which samples it came with, but
 // where the network sees to that itself.
-constexpr std::int64_t kPieceRows = 256;
+constexpr std::int64_t kMostPieceImages = 256;
 constexpr std::int64_t kPiecePixels = 1 << 17;
 
 std::int64_t piece_samples(const model::Network& network, const model::Batch& batch) {
   if (network.answers_samples_apart()) return std::max<std::int64_t>(1, batch.samples());
-  if (batch.values.dim() == 2) return kPieceRows;
-  return std::clamp<std::int64_t>(kPiecePixels / (batch.values.size(2) * batch.values.size(3)), 1, kPieceRows);
+  if (batch.values.dim() == 2) return model::piece_rows(batch.values.size(1));
+  return std::clamp<std::int64_t>(kPiecePixels / (batch.values.size(2) * batch.values.size(3)), 1, kMostPieceImages);
 }
 
 at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {

@@ -2,6 +2,9 @@
 
 #include <torch/torch.h>
 
+#include <algorithm>
+#include <bit>
+
 #include "data/images/image.hpp"
 
 namespace ae::model {
@@ -56,8 +59,35 @@ Batch mapped_batch(const float* values, const float* observed, std::int64_t rows
   return {tensor(values), tensor(observed)};
 }
 
+std::int64_t piece_rows(std::int64_t elements) {
+  // The costly products of score heads are of tables up to this width.
+  constexpr std::int64_t kWidest = 4096, kRows = 256;
+  constexpr std::int64_t kCells = 1 << 19;
+  if (elements <= kWidest) return kRows;
+  const auto rows = static_cast<std::uint64_t>(std::max<std::int64_t>(kCells / elements, 1));
+  return static_cast<std::int64_t>(std::bit_floor(rows));
+}
+
+std::int64_t block_rows(std::int64_t elements, std::int64_t width, int threads) {
+  constexpr std::int64_t kMost = 4096, kCells = 1 << 20;
+  const std::int64_t piece = piece_rows(elements);
+  const std::int64_t within = kCells / std::max<std::int64_t>(width, 1) / piece * piece;
+  return std::min(std::max(within, threads * piece), kMost);
+}
+
+void Samples::gather(std::span<const std::int64_t> indices, float* values, float* observed) const {
+  const auto batch = this->batch({indices.begin(), indices.end()});
+  const auto copy = [](const at::Tensor& from, float* to) {
+    const auto whole = from.contiguous();
+    std::copy_n(whole.data_ptr<float>(), whole.numel(), to);
+  };
+  copy(batch.values, values);
+  if (observed != nullptr) copy(batch.observed, observed);
+}
+
 TableSamples::TableSamples(Batch all)
-    : all_(std::move(all)), has_missing_(all_.observed.numel() > 0 && all_.observed.min().item<float>() < 1) {}
+    : all_{all.values.contiguous(), all.observed.contiguous()},
+      has_missing_(all_.observed.numel() > 0 && all_.observed.min().item<float>() < 1) {}
 
 Batch TableSamples::batch(const std::vector<std::int64_t>& indices) const {
   const auto index = torch::tensor(indices, torch::kInt64);
@@ -65,5 +95,15 @@ Batch TableSamples::batch(const std::vector<std::int64_t>& indices) const {
 }
 
 Batch TableSamples::range(std::int64_t begin, std::int64_t end) const { return all_.range(begin, end); }
+
+void TableSamples::gather(std::span<const std::int64_t> indices, float* values, float* observed) const {
+  const std::int64_t elements = all_.values.size(1);
+  const auto copy = [&](const at::Tensor& all, float* to) {
+    const float* from = all.data_ptr<float>();
+    for (const auto i : indices) to = std::copy_n(from + i * elements, elements, to);
+  };
+  copy(all_.values, values);
+  if (observed != nullptr) copy(all_.observed, observed);
+}
 
 }  // namespace ae::model

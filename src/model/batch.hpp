@@ -7,6 +7,7 @@
 #include <functional>
 #include <memory>
 #include <numeric>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -64,6 +65,16 @@ Batch to_batch(const data::Block& block);
 Batch mapped_batch(const float* values, const float* observed, std::int64_t rows, std::int64_t elements,
                    std::shared_ptr<const void> owner);
 
+// Rows of a table that networks and score heads take at once. Matrix products of different heights may differ in the
+// last bit; with one height, which depends on the table's width alone, a row's answer does not depend on the rows it
+// came with. 256, and of tables too wide for that so many, a power of two, that their cells stay within a budget.
+std::int64_t piece_rows(std::int64_t elements);
+
+// Rows of a table that are read and answered together: whole pieces, as many as stay within a budget of cells, but at
+// least one for each of so many threads, and 4,096 rows at most. `width`: cells that a row takes on its way, not less
+// than its elements.
+std::int64_t block_rows(std::int64_t elements, std::int64_t width, int threads);
+
 // Samples that can be drawn in any order: a training set.
 class Samples {
  public:
@@ -72,7 +83,9 @@ class Samples {
   // For a training step, in the order of `indices`; augmented samples draw from torch's default generator.
   virtual Batch batch(const std::vector<std::int64_t>& indices) const = 0;
   virtual Batch range(std::int64_t begin, std::int64_t end) const = 0;  // as they are
-  virtual bool has_missing() const = 0;                                 // some element of some sample is not observed
+  // What batch() gives, into plain arrays [indices, elements] each; `observed` null: it is not asked for.
+  virtual void gather(std::span<const std::int64_t> indices, float* values, float* observed) const;
+  virtual bool has_missing() const = 0;  // some element of some sample is not observed
 };
 
 // A table's rows, in memory or mapped.
@@ -83,10 +96,11 @@ class TableSamples final : public Samples {
   std::int64_t size() const override { return all_.samples(); }
   Batch batch(const std::vector<std::int64_t>& indices) const override;
   Batch range(std::int64_t begin, std::int64_t end) const override;
+  void gather(std::span<const std::int64_t> indices, float* values, float* observed) const override;
   bool has_missing() const override { return has_missing_; }
 
  private:
-  Batch all_;
+  Batch all_;  // contiguous
   bool has_missing_;
 };
 

@@ -338,9 +338,9 @@ class DenseNetwork final : public ModuleNetwork {
   // Without gradients and LibTorch's overhead. Members and rows stay apart, as Network says. Matrix products of
   // different heights, or by several threads, may differ in the last bit: all are of one height and by one thread each.
   Output fused(const Batch& batch) const {
-    constexpr std::int64_t kRows = 256;
     const auto plan = std::make_shared<const DensePlan>(*dense_plan());
     const std::int64_t rows = batch.samples() / plan->members, elements = plan->elements;
+    const std::int64_t height = piece_rows(elements);
     const auto values = batch.values.contiguous(), observed = batch.observed.contiguous();
     Output output;
     output.prediction = torch::empty({batch.samples(), plan->layers.back().affine.out});
@@ -352,24 +352,24 @@ class DenseNetwork final : public ModuleNetwork {
     const auto copy = [](const float* from, const at::Tensor& to, std::int64_t begin, std::int64_t count) {
       std::copy(from, from + count * to.size(1), to.data_ptr<float>() + begin * to.size(1));
     };
-    const std::int64_t pieces = (rows + kRows - 1) / kRows, all = plan->members * pieces;
+    const std::int64_t pieces = (rows + height - 1) / height, all = plan->members * pieces;
     const std::int64_t of_each = std::max<std::int64_t>(1, (all + threads_in_use() - 1) / threads_in_use());
     share_out(all, of_each, [&](std::int64_t first, std::int64_t end) {
       const SerialBlas serial;  // where there is nothing to share out
       DenseForward::Workspace workspace;
       std::vector<float> last;  // a piece that is not whole, padded
       for (std::int64_t piece = first; piece < end; ++piece) {
-        const std::int64_t member = piece / pieces, from = piece % pieces * kRows;
-        const std::int64_t begin = member * rows + from, count = std::min(kRows, rows - from);
+        const std::int64_t member = piece / pieces, from = piece % pieces * height;
+        const std::int64_t begin = member * rows + from, count = std::min(height, rows - from);
         const float* of_values = values.data_ptr<float>() + begin * elements;
         const float* of_observed = observed.data_ptr<float>() + begin * elements;
-        if (count < kRows) {
-          last.assign(static_cast<std::size_t>(2 * kRows * elements), 0.0f);
-          of_observed = std::copy_n(of_observed, count * elements, last.data() + kRows * elements) - count * elements;
+        if (count < height) {
+          last.assign(static_cast<std::size_t>(2 * height * elements), 0.0f);
+          of_observed = std::copy_n(of_observed, count * elements, last.data() + height * elements) - count * elements;
           of_values = std::copy_n(of_values, count * elements, last.data()) - count * elements;
         }
         const DenseForward network(plan, member);
-        copy(network.run(workspace, {kRows, of_values, of_observed}, false, 0), output.prediction, begin, count);
+        copy(network.run(workspace, {height, of_values, of_observed}, false, 0), output.prediction, begin, count);
         copy(workspace.layers[plan->bottleneck].value, output.code.latent, begin, count);
         if (variational_) copy(workspace.log_variance, output.code.log_variance, begin, count);
       }

@@ -9,11 +9,11 @@
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
+#include "model/threads.hpp"
 
 namespace ae::recipe {
 namespace {
 
-constexpr std::int64_t kBlockRows = 4096;
 constexpr std::size_t kBlocksAhead = 2;
 
 // A block, and how far in its input it ends.
@@ -55,6 +55,11 @@ std::string header_line(const data::RowSource::Layout& layout, const std::vector
 TableStream::TableStream(const data::Schema& schema, StreamOptions options, Reporter& reporter)
     : schema_(schema), options_(std::move(options)), reporter_(reporter) {
   for (const auto index : schema.features()) columns_.push_back(&schema.columns[index]);
+  std::int64_t width = 0;  // a category is answered by a number for each of its levels
+  for (const auto* column : columns_) {
+    width += column->role == data::Role::categorical ? column->unseen_code() + 1 : 1;
+  }
+  block_rows_ = model::block_rows(std::ssize(columns_), width, model::threads_in_use());
   if (std::count(options_.inputs.begin(), options_.inputs.end(), "-") > 1) {
     throw UsageError("standard input (-) is given twice; it can be read only once");
   }
@@ -90,7 +95,7 @@ void TableStream::for_each(const Visit& visit) {
     std::int64_t rows = reader.skip(begin), made = rows;
     {
       Ahead<Read> blocks(threads > 1 ? kBlocksAhead : 0, [&](Read& next) {
-        if (made == end || !reader.next(std::min(kBlockRows, end - made), next.block, options_.keep_texts))
+        if (made == end || !reader.next(std::min(block_rows_, end - made), next.block, options_.keep_texts))
           return false;
         made += next.block.rows;
         next.position = reader.source().position();

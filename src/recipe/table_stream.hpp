@@ -31,6 +31,7 @@ class TableStream final : public SampleStream {
   StreamOptions options_;
   Reporter& reporter_;
   std::vector<const data::Column*> columns_;  // of the elements
+  std::int64_t block_rows_ = 1;
   // Of the input being visited: while blocks are read ahead, it may be asked for nothing but what does not depend on
   // the row it is at.
   std::unique_ptr<data::TableReader> reader_;

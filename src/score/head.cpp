@@ -46,43 +46,46 @@ constexpr std::array<config::Entry<Head>, 8> kHeads{{
     {"fusion", "Several heads in one score, each relative to what it gives normal rows.", make_fusion},
 }};
 
-constexpr std::int64_t kRowsAtOnce = 1024;
+constexpr std::int64_t kSamplesAtOnce = 1024;
 constexpr std::int64_t kPixelsAtOnce = 1 << 20;
 
 std::int64_t samples_at_once(const model::Domain& domain) {
-  return std::clamp<std::int64_t>(kPixelsAtOnce / domain.positions(), 1, kRowsAtOnce);
+  if (domain.gridded()) {
+    return std::clamp<std::int64_t>(kPixelsAtOnce / domain.positions(), 1, kSamplesAtOnce);
+  }
+  const auto elements = static_cast<std::int64_t>(domain.elements.size());
+  return std::min(model::block_rows(elements, elements, model::threads_in_use()), kSamplesAtOnce);
 }
 
-// Table rows that a head sees at once. Matrix products of different heights may differ in the last bit; with one
-// height a row's score does not depend on the rows it came with.
-constexpr std::int64_t kPiece = 256;
-
-at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end) {
+// Of table rows: see model::piece_rows().
+at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end, std::int64_t height) {
   auto part = rows.narrow(0, begin, end - begin);
-  if (end - begin == kPiece) return part;
-  return torch::cat({part, torch::zeros({kPiece - (end - begin), rows.size(1)}, rows.options())});
+  if (end - begin == height) return part;
+  return torch::cat({part, torch::zeros({height - (end - begin), rows.size(1)}, rows.options())});
 }
 
 Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const SampleHead& head, const model::Batch& batch,
                         std::int64_t first_training) {
   if (batch.values.dim() != 2 || head.judges_rows_apart()) return head.answer(autoencoder, batch, first_training);
-  const auto pieces = static_cast<std::size_t>((batch.samples() + kPiece - 1) / kPiece);
+  const std::int64_t height = model::piece_rows(batch.values.size(1));
+  const auto pieces = static_cast<std::size_t>((batch.samples() + height - 1) / height);
   std::vector<at::Tensor> shares(pieces), expected(pieces);
   const auto work = [&](std::int64_t begin, std::int64_t end) {
     const torch::NoGradGuard no_grad;  // counts for this thread only
-    const auto answer = head.answer(autoencoder, {padded(batch.values, begin, end), padded(batch.observed, begin, end)},
-                                    first_training < 0 ? -1 : first_training + begin);
-    const auto piece = static_cast<std::size_t>(begin / kPiece);
+    const auto answer =
+        head.answer(autoencoder, {padded(batch.values, begin, end, height), padded(batch.observed, begin, end, height)},
+                    first_training < 0 ? -1 : first_training + begin);
+    const auto piece = static_cast<std::size_t>(begin / height);
     shares[piece] = answer.shares.narrow(0, 0, end - begin);
     expected[piece] = answer.expected.narrow(0, 0, end - begin);
   };
   if (head.asks_network()) {
     // The network has one mode at a time, and its products share out themselves.
-    for (std::int64_t begin = 0; begin < batch.samples(); begin += kPiece) {
-      work(begin, std::min(begin + kPiece, batch.samples()));
+    for (std::int64_t begin = 0; begin < batch.samples(); begin += height) {
+      work(begin, std::min(begin + height, batch.samples()));
     }
   } else {
-    model::share_out(batch.samples(), kPiece, work);
+    model::share_out(batch.samples(), height, work);
   }
   return {torch::cat(shares), torch::cat(expected)};
 }

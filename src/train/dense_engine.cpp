@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <map>
+#include <span>
 
 #include "base/random.hpp"
 #include "model/dense_forward.hpp"
@@ -53,12 +54,6 @@ void share_of_cells(const float* observed, std::int64_t rows, std::int64_t eleme
   }
 }
 
-model::Batch all_of(const model::Samples& samples) {
-  if (samples.size() == 0) return {};
-  const auto all = samples.range(0, samples.size());
-  return {all.values.contiguous(), all.observed.contiguous()};
-}
-
 }  // namespace
 
 class DenseEngine::Implementation {
@@ -72,8 +67,8 @@ class DenseEngine::Implementation {
         weights_(autoencoder.network().gather_parameters()),
         optimizer_(options.optimizer->build_fused(parameters_, weights_)),
         plan_(std::make_shared<const model::DensePlan>(*autoencoder.network().dense_plan())),
-        training_(all_of(training)),
-        held_out_(all_of(held_out)),
+        training_(training),
+        held_out_(held_out),
         training_complete_(!training.has_missing()),
         held_out_complete_(!held_out.has_missing()),
         elements_(static_cast<std::int64_t>(autoencoder.elements().size())),
@@ -125,7 +120,7 @@ class DenseEngine::Implementation {
   std::vector<double> validate() {
     const model::SerialBlas serial;
     const std::size_t parts = loss_.part_names().size();
-    const std::int64_t rows = held_out_.samples();
+    const std::int64_t rows = held_out_.size();
     const std::int64_t pieces = (rows + kValidationRows - 1) / kValidationRows;
     std::vector<double> sums(static_cast<std::size_t>(pieces * plan_->members) * parts, 0.0);
     reserve_even_share(std::min(kValidationRows, rows));
@@ -136,15 +131,17 @@ class DenseEngine::Implementation {
       const std::int64_t member = task / pieces, begin = task % pieces * kValidationRows;
       const std::int64_t count = std::min(kValidationRows, rows - begin);
       reserve(workspace, count, count);
+      const auto piece = held_out_.range(begin, begin + count);
+      const auto values = piece.values.contiguous(), seen = piece.observed.contiguous();
       const float* observed = nullptr;
       const float* share = even_share_.data();
       if (!held_out_complete_) {
-        observed = held_out_.observed.data_ptr<float>() + begin * elements_;
+        observed = seen.data_ptr<float>();
         share_of_cells(observed, count, elements_, workspace.share);
         share = workspace.share;
       }
       double* own_parts = sums.data() + static_cast<std::size_t>(task) * parts;
-      const Rows target{{count, held_out_.values.data_ptr<float>() + begin * elements_, observed, 0, count}, share};
+      const Rows target{{count, values.data_ptr<float>(), observed, 0, count}, share};
       evaluate(workspace, member, target, false,
                stream_key(key, "piece", static_cast<std::uint64_t>(member), static_cast<std::uint64_t>(begin)),
                loss::kRamped, own_parts);
@@ -183,21 +180,17 @@ class DenseEngine::Implementation {
     const auto size = static_cast<std::size_t>(count * elements_);
     if (target_.size() < 3 * size) target_.resize(3 * size);
     float* values = target_.data();
-    gather(training_.values, samples.data() + begin, count, values);
+    float* observed = training_complete_ ? nullptr : values + size;
+    training_.gather(std::span(samples).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
+                     values, observed);
     const std::int64_t own = (first - begin) * elements_;
-    if (training_complete_) {
+    if (observed == nullptr) {
       reserve_even_share(last - first);
       return {{last - first, values + own, nullptr, first, whole}, even_share_.data()};
     }
-    float* observed = values + size;
-    gather(training_.observed, samples.data() + begin, count, observed);
     float* share = observed + size;
     share_of_cells(observed + own, last - first, elements_, share + own);
     return {{last - first, values + own, observed + own, first, whole}, share + own};
-  }
-  void gather(const at::Tensor& all, const std::int64_t* samples, std::int64_t count, float* to) const {
-    const float* from = all.data_ptr<float>();
-    for (std::int64_t i = 0; i < count; ++i) std::copy_n(from + samples[i] * elements_, elements_, to + i * elements_);
   }
 
   std::int64_t slices() const {
@@ -481,7 +474,7 @@ class DenseEngine::Implementation {
   at::Tensor weights_;  // [members, member_size_]
   std::unique_ptr<recipe::FusedOptimizer> optimizer_;
   std::shared_ptr<const model::DensePlan> plan_;
-  model::Batch training_, held_out_;
+  const model::Samples &training_, &held_out_;
   bool training_complete_, held_out_complete_;  // every cell is observed
   std::int64_t elements_;
   std::int64_t member_size_;

@@ -1,6 +1,7 @@
 // The objective "reconstruction": a pair of autoencoder and loss, and the score head that is fitted on it.
 #include <algorithm>
 #include <optional>
+#include <span>
 
 #include "base/error.hpp"
 #include "recipe/checkpoint.hpp"
@@ -21,17 +22,22 @@ class Kept final : public model::Samples {
     }
   }
   std::int64_t size() const override { return static_cast<std::int64_t>(kept_.size()); }
-  model::Batch batch(const std::vector<std::int64_t>& indices) const override {
-    std::vector<std::int64_t> chosen;
-    for (const auto i : indices) chosen.push_back(kept_[static_cast<std::size_t>(i)]);
-    return all_.batch(chosen);
-  }
+  model::Batch batch(const std::vector<std::int64_t>& indices) const override { return all_.batch(chosen(indices)); }
   model::Batch range(std::int64_t begin, std::int64_t end) const override {
     return all_.batch({kept_.begin() + begin, kept_.begin() + end});
+  }
+  void gather(std::span<const std::int64_t> indices, float* values, float* observed) const override {
+    all_.gather(chosen(indices), values, observed);
   }
   bool has_missing() const override { return all_.has_missing(); }
 
  private:
+  std::vector<std::int64_t> chosen(std::span<const std::int64_t> indices) const {
+    std::vector<std::int64_t> chosen;
+    for (const auto i : indices) chosen.push_back(kept_[static_cast<std::size_t>(i)]);
+    return chosen;
+  }
+
   const model::Samples& all_;
   std::vector<std::int64_t> kept_;
 };

@@ -1,5 +1,6 @@
 """ae-score on streams: reading, scoring and writing overlap, and nobody can tell from outside."""
 
+import json
 import os
 import signal
 import subprocess
@@ -124,3 +125,55 @@ def test_memory_does_not_grow_with_the_rows(bin_folder, trained):
         assert process.wait(120) == 0
         peaks.append(before)
     assert peaks[1] < 1.1 * peaks[0]
+
+
+def wide_table(rows, columns):
+    lines = [",".join(str((7 * i + 13 * j + i * j % 31) % 97 / 8) for j in range(columns)) + "\n" for i in range(rows)]
+    return ",".join(f"x{j}" for j in range(columns)) + "\n", lines
+
+
+def train_wide(bin_folder, folder, columns, score="loss"):
+    header, lines = wide_table(40, columns)
+    (folder / f"{columns}.csv").write_text(header + "".join(lines))
+    config = {"data": {"path": f"{columns}.csv"}, "model": {"hidden": [8], "latent": 2}, "score": {"type": score},
+              "training": {"epochs": 1, "validation_fraction": 0.3}}
+    (folder / "wide.json").write_text(json.dumps(config))
+    done = subprocess.run([bin_folder / "ae-train", "wide.json", "--out", f"wide{columns}{score}", "-q"], cwd=folder,
+                          capture_output=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, b"")
+    return folder / f"wide{columns}{score}", header, lines
+
+
+@pytest.mark.parametrize("score", ["loss", "normalized"])
+def test_wide_rows_score_alike_in_whatever_blocks(run, bin_folder, tmp_path, score):
+    model, header, lines = train_wide(bin_folder, tmp_path, 5000, score)
+    lines = lines * 7  # more than a block
+    how = ["--explain", 2, "--alpha", 0.2, "-q"]
+    (tmp_path / "rows.csv").write_text(header + "".join(lines))
+    one, two = (run("ae-score", model, "rows.csv", *how, "--threads", n) for n in (1, 2))
+    assert one.code == 0 and one == two
+    scored = one.stdout.splitlines()
+    assert len(scored) == 1 + len(lines)
+    for first, count in ((0, 1), (33, 70), (279, 1)):
+        part = run("ae-score", model, "-", *how, stdin=header + "".join(lines[first : first + count]))
+        expected = [",".join([str(i), *line.split(",")[1:]]) for i, line in enumerate(scored[1 + first :][:count])]
+        assert part.stdout.splitlines()[1:] == expected
+
+
+@pytest.mark.skipif(os.environ.get("AETOOLS_SANITIZED") == "1", reason="AddressSanitizer keeps freed memory")
+def test_memory_does_not_grow_with_the_columns(bin_folder, tmp_path):
+    """For the same number of cells; what the model itself needs for its columns is within the margin."""
+    peaks = []
+    for columns in (200, 20_000):
+        model, header, lines = train_wide(bin_folder, tmp_path, columns)
+        with open(tmp_path / "rows.csv", "w") as file:
+            file.write(header)
+            for _ in range(4_000_000 // columns // len(lines)):
+                file.writelines(lines)
+        process = subprocess.Popen([bin_folder / "ae-score", model, tmp_path / "rows.csv", "--threads", "2", "-q"],
+                                   stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0
+        peaks.append(usage.ru_maxrss)
+    assert peaks[1] < 1.25 * peaks[0]

@@ -7,11 +7,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "config/document.hpp"
 #include "model/activation.hpp"
+#include "model/dtypes.hpp"
 #include "model/threads.hpp"
 #include "train/reconstruction.hpp"
 
@@ -315,7 +317,8 @@ double largest_difference(const recipe::Arrays& one, const recipe::Arrays& other
   double largest = 0;
   for (const auto& [name, array] : one) {
     EXPECT_TRUE(other.contains(name)) << name;
-    const auto a = to_tensor(array).to(torch::kFloat64), b = to_tensor(other.at(name)).to(torch::kFloat64);
+    const auto a = model::to_tensor(array).to(torch::kFloat64),
+               b = model::to_tensor(other.at(name)).to(torch::kFloat64);
     EXPECT_EQ(a.sizes(), b.sizes()) << name;
     largest = std::max(largest, (a - b).abs().max().item<double>());
   }
@@ -489,6 +492,51 @@ TEST(DenseEngine, HasTheGradientOfItsOwnDraws) {
     const double after = engine.step(rows, {5, 1e9, kRate}).front();
     EXPECT_NEAR((before - after) / (kRate * squares), 1, 0.02) << type;
     EXPECT_NE(engine.step(rows, {6, 1e9, kRate}).front(), engine.step(rows, {7, 1e9, kRate}).front());
+  }
+}
+
+// A table of which only what is not 0 is kept.
+class Sparse final : public model::Samples {
+ public:
+  explicit Sparse(const model::Batch& all) : values_(all.values.to_sparse()), observed_(all.observed.to_sparse()) {}
+  std::int64_t size() const override { return values_.size(0); }
+  model::Batch batch(const std::vector<std::int64_t>& indices) const override {
+    const auto index = torch::tensor(indices, torch::kInt64);
+    return {values_.index_select(0, index).to_dense(), observed_.index_select(0, index).to_dense()};
+  }
+  model::Batch range(std::int64_t begin, std::int64_t end) const override {
+    std::vector<std::int64_t> indices(static_cast<std::size_t>(end - begin));
+    std::iota(indices.begin(), indices.end(), begin);
+    return batch(indices);
+  }
+  bool has_missing() const override { return observed_._nnz() < observed_.numel(); }
+
+ private:
+  at::Tensor values_, observed_;
+};
+
+TEST(DenseEngine, TrainsSamplesThatAreNowhereDense) {
+  for (const double missing : {0.0, 0.3}) {
+    for (const auto* corruption : {"[]", R"([{"type": "swap"}, {"type": "mask"}])"}) {
+      Case of;
+      of.missing = missing;
+      of.training = std::string(R"({"corruption": )") + corruption + "}";
+      SCOPED_TRACE(of.training);
+      const auto training = rows_of(of.elements, 60, missing, 1), held_out = rows_of(of.elements, 300, missing, 2);
+      const auto options = options_of(of.training, "dense");
+      const auto losses = [&](const model::Samples& samples, const model::Samples& others) {
+        const Pair pair(of);
+        DenseEngine engine(*pair.autoencoder, samples, others, options);
+        std::vector<std::vector<double>> all;
+        for (std::int64_t step = 0; step < 5; ++step) {
+          all.push_back(engine.step(rows_of_step(step, 10, 60), {static_cast<std::uint64_t>(step), 1, 0.01}));
+          all.push_back(engine.validate());
+        }
+        return all;
+      };
+      EXPECT_EQ(losses(Sparse(training), Sparse(held_out)),
+                losses(model::TableSamples(training), model::TableSamples(held_out)));
+    }
   }
 }
 
