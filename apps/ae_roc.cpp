@@ -1,6 +1,7 @@
 // How good is the score, and where to cut?
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
