@@ -9,6 +9,7 @@
 #include "config/document.hpp"
 #include "loss/autoencoder.hpp"
 #include "loss/composition.hpp"
+#include "support/errors.hpp"
 
 namespace ae::loss {
 namespace {
@@ -280,12 +281,7 @@ TEST(Loss, TermsSelectColumnsByPattern) {
 }
 
 std::vector<std::string> problems_of(const TermList& list, std::vector<Element> elements, bool variational = false) {
-  try {
-    const Composition composition(list, std::move(elements), variational);
-  } catch (const UsageError& error) {
-    return error.lines();
-  }
-  return {};
+  return test::errors_of<UsageError>([&] { Composition(list, std::move(elements), variational); });
 }
 
 TEST(Loss, RefusesTermsThatDoNotFitTheTable) {
