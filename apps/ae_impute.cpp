@@ -1,4 +1,6 @@
 // ae-impute: what is missing?
+#include <limits>
+
 #include "apply/impute.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"

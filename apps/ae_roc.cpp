@@ -1,6 +1,7 @@
 // How good is the score, and where to cut?
 #include <CLI/CLI.hpp>
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -208,7 +209,7 @@ std::string hash_of(const std::string& input) {
   return std::filesystem::is_regular_file(input, ignored) ? sha256_of_file(input) : std::string();
 }
 
-// "ae-roc 0.1.0, git: 0123abc": the first two lines of --version.
+// "ae-roc 0.2.0, git: 0123abc": the first two lines of --version.
 std::string version() {
   std::string text = cli::version_text("ae-roc", {});
   const auto first = text.find('\n');

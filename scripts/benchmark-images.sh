@@ -29,42 +29,17 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/benchmark.bash"
 
 config=$source_folder/configs/pcb-inspection.json
-settings=() seeds=0,1,2 group='' boxed='' rules=() alpha=0.05 threads=() output='' keep='' bin='' force='' folder=''
+group='' boxed='' rules=()
 
-while [ $# -gt 0 ]; do
+own_option() {
   case "$1" in
-    -h | --help)
-      show_help
-      exit 0
-      ;;
-    --force) force=--force ;;
-    --config | --set | --seeds | --group-by | --boxed | --pixel-alpha | --region-alpha | --minimum-area | --opening | \
-      --alpha | --threads | -o | --output | --keep | --bin)
-      [ $# -gt 1 ] || fail 2 "$1 needs a value"
-      case "$1" in
-        --config) config=$2 ;;
-        --set) settings+=(--set "$2") ;;
-        --seeds) seeds=$2 ;;
-        --group-by) group=$2 ;;
-        --boxed) boxed=${2%/} ;;
-        --pixel-alpha | --region-alpha | --minimum-area | --opening) rules+=("$1" "$2") ;;
-        --alpha) alpha=$2 ;;
-        --threads) threads=(--threads "$2") ;;
-        -o | --output) output=$2 ;;
-        --keep) keep=$2 ;;
-        --bin) bin=$2 ;;
-      esac
-      shift
-      ;;
-    -*) fail 2 "unknown option $1; --help lists them" ;;
-    *)
-      [ -z "$folder" ] || fail 2 "one folder at a time; found $folder and $1"
-      folder=${1%/}
-      ;;
+    --group-by) group=$2 ;;
+    --boxed) boxed=${2%/} ;;
+    --pixel-alpha | --region-alpha | --minimum-area | --opening) rules+=("$1" "$2") ;;
+    *) return 1 ;;
   esac
-  shift
-done
-
+}
+read_options "$@"
 check_common
 is_share "$alpha" || fail 2 "$alpha: --alpha is a number from 0 to 1"
 [ -d "$folder/test/good" ] || fail 4 "$folder: has no test/good; expected a folder as of MVTec"
@@ -77,7 +52,6 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 place=${keep:-$work}
 mkdir -p "$place" || fail 1 "$place: cannot be made"
-
 
 # The figures of a summary of ae-roc: a line "GROUP IMAGES AUROC PIXEL_AUROC AP AUPRO" for all images and one for each
 # group, "-" for what is not known. The file is indented by two spaces a level, which tells whose a figure is.

@@ -32,47 +32,21 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/benchmark.bash"
 
 config=$source_folder/configs/tabular-anomaly.json
-settings=() seeds=0,1,2 train_seed='' only='' label=label normal=0 baselines='' alpha=0.05 fdr=0.1
-jobs=1 threads=() output='' keep='' bin='' force='' folder=''
+train_seed='' only='' label=label normal=0 baselines='' fdr=0.1 jobs=1
 
-while [ $# -gt 0 ]; do
+own_option() {
   case "$1" in
-    -h | --help)
-      show_help
-      exit 0
-      ;;
-    --force) force=--force ;;
-    --config | --set | --seeds | --train-seed | --only | --label | --normal | --baselines | --alpha | --fdr | --jobs | \
-      --threads | -o | --output | --keep | --bin)
-      [ $# -gt 1 ] || fail 2 "$1 needs a value"
-      case "$1" in
-        --config) config=$2 ;;
-        --set) settings+=(--set "$2") ;;
-        --seeds) seeds=$2 ;;
-        --train-seed) train_seed=$2 ;;
-        --only) only=$2 ;;
-        --label) label=$2 ;;
-        --normal) normal=$2 ;;
-        --baselines) baselines=$2 ;;
-        --alpha) alpha=$2 ;;
-        --fdr) fdr=$2 ;;
-        --jobs) jobs=$2 ;;
-        --threads) threads=(--threads "$2") ;;
-        -o | --output) output=$2 ;;
-        --keep) keep=$2 ;;
-        --bin) bin=$2 ;;
-      esac
-      shift
-      ;;
-    -*) fail 2 "unknown option $1; --help lists them" ;;
-    *)
-      [ -z "$folder" ] || fail 2 "one folder at a time; found $folder and $1"
-      folder=${1%/}
-      ;;
+    --train-seed) train_seed=$2 ;;
+    --only) only=$2 ;;
+    --label) label=$2 ;;
+    --normal) normal=$2 ;;
+    --baselines) baselines=$2 ;;
+    --fdr) fdr=$2 ;;
+    --jobs) jobs=$2 ;;
+    *) return 1 ;;
   esac
-  shift
-done
-
+}
+read_options "$@"
 check_common
 [[ $train_seed =~ ^[0-9]*$ ]] || fail 2 "--train-seed $train_seed: expected a whole number"
 [[ $jobs =~ ^[1-9][0-9]*$ ]] || fail 2 "--jobs $jobs: expected a whole number of at least 1"

@@ -1,7 +1,7 @@
 # What the benchmark scripts share; read by them, not run.
 #
-# A script that calls check_common(), check_output() or find_programs() sets its options' variables first: config, seeds,
-# folder, output, keep, bin, force. Everything that fails ends the script by fail().
+# A script that calls check_common(), check_output() or find_programs() reads its options first, by read_options().
+# Everything that fails ends the script by fail().
 export LC_ALL=C
 source_folder=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 script=$(basename "$0")
@@ -13,6 +13,44 @@ fail() {  # fail CODE MESSAGE
 warn() { echo "$script: warning: $1" >&2; }
 
 show_help() { sed -n '2,/^set /{/^set /d;s/^# \{0,1\}//;p}' "$0"; }  # the comment at the script's beginning
+
+# Reads a command line "[options] DIR" into variables: folder, the options below, and those that only the script knows,
+# by own_option NAME VALUE, which returns 1 for one that it does not know. What "config" is by default, the script says.
+read_options() {
+  settings=() seeds=0,1,2 alpha=0.05 threads=() output='' keep='' bin='' force='' folder=''
+  while [ $# -gt 0 ]; do
+    case "$1" in
+      -h | --help)
+        show_help
+        exit 0
+        ;;
+      --force) force=--force ;;
+      -*)
+        common_option "$1" "${2-}" || own_option "$1" "${2-}" || fail 2 "unknown option $1; --help lists them"
+        [ $# -gt 1 ] || fail 2 "$1 needs a value"
+        shift
+        ;;
+      *)
+        [ -z "$folder" ] || fail 2 "one folder at a time; found $folder and $1"
+        folder=${1%/}
+        ;;
+    esac
+    shift
+  done
+}
+common_option() {
+  case "$1" in
+    --config) config=$2 ;;
+    --set) settings+=(--set "$2") ;;
+    --seeds) seeds=$2 ;;
+    --alpha) alpha=$2 ;;
+    --threads) threads=(--threads "$2") ;;
+    -o | --output) output=$2 ;;
+    --keep) keep=$2 ;;
+    --bin) bin=$2 ;;
+    *) return 1 ;;
+  esac
+}
 
 is_share() { [[ $1 =~ ^(0|[0-9]*\.?[0-9]+)$ ]] && awk "BEGIN { exit !($1 <= 1) }"; }  # a number from 0 to 1
 

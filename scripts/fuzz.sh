@@ -16,12 +16,17 @@ fi
 scripts/setup.sh --fuzz
 cmake --preset fuzz
 cmake --build --preset fuzz --target "${@/%/_fuzz}"
-for target in "$@"; do
-  echo "== $target, $seconds s"
-  corpus=build/fuzz/corpus/$target
+
+fuzz() {
+  local target=$1 corpus=build/fuzz/corpus/$1 log=build/fuzz/$1.log code=0
   mkdir -p "$corpus"
   # An input that takes 10 s or 1 GiB is a failure as well. The first folder is written to, the seeds are only read.
   "build/fuzz/tests/fuzz/${target}_fuzz" "$corpus" "tests/fuzz/corpus/$target" -max_total_time="$seconds" -timeout=10 \
-    -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/$target-"
-done
+    -rss_limit_mb=1024 -print_final_stats=1 -verbosity=0 -artifact_prefix="build/fuzz/$target-" >"$log" 2>&1 || code=$?
+  printf '== %s, %s s\n%s\n' "$target" "$seconds" "$(cat "$log")"
+  return "$code"
+}
+export -f fuzz
+export seconds
+printf '%s\0' "$@" | xargs -0 -n 1 -P "${JOBS:-$(nproc)}" bash -c 'fuzz "$1"' _
 echo "fuzzing: no findings"

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Installs the Debian 12 packages that aetools is built from. Needs root (or sudo).
+# Installs the packages of Debian 12 or 13 that aetools is built from. Needs root (or sudo).
 #   scripts/setup.sh              what the programs need
 #   scripts/setup.sh --tests      also what the tests compare with (scikit-learn, jsonschema, Chromium, mpirun, parallel)
 #   scripts/setup.sh --coverage   also gcovr
 #   scripts/setup.sh --fuzz       also Clang with its sanitizers
 #   scripts/setup.sh --tidy       also clang-tidy
+#   scripts/setup.sh --format     also clang-format
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git libtorch-dev libgloo-dev libopenblas-dev libcli11-dev nlohmann-json3-dev
@@ -16,9 +17,13 @@ for argument in "$@"; do
   case "$argument" in
     --tests) packages+=("${test_packages[@]}") ;;
     --coverage) packages+=(gcovr) ;;
-    --fuzz) packages+=(clang) ;;
+    --fuzz) packages+=(clang libclang-rt-dev) ;;
     --tidy) packages+=(clang-tidy) ;;
-    *) echo "setup.sh: unknown option $argument; expected --tests, --coverage, --fuzz or --tidy" >&2; exit 2 ;;
+    --format) packages+=(clang-format) ;;
+    *)
+      echo "setup.sh: unknown option $argument; expected --tests, --coverage, --fuzz, --tidy or --format" >&2
+      exit 2
+      ;;
   esac
 done
 

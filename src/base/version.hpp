@@ -5,7 +5,7 @@
 
 namespace ae {
 
-std::string version();   // "0.1.0"
+std::string version();   // "0.2.0"
 std::string git_hash();  // short hash of the sources' commit; "unknown" without git
 
 }  // namespace ae

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "model/activation.hpp"
+#include "model/family_options.hpp"
 #include "model/makers.hpp"
 #include "model/module_network.hpp"
 
@@ -34,27 +35,14 @@ constexpr std::array<config::Choice, 2> kUpsamplings{{
     {"transposed", "transposed convolution, always with zeros around"},
 }};
 
-constexpr std::array<config::Choice, 3> kNorms{{
-    {"none", "no normalisation"},
-    {"batch", "batch normalisation before each activation"},
-    {"group", "group normalisation before each activation"},
-}};
-
-constexpr std::array<config::Choice, 3> kObservedInput{{
-    {"auto", "yes when the corruption masks pixels"},
-    {"yes", "one more 0/1 channel tells the network which pixels it sees"},
-    {"no", "hidden pixels are not told apart"},
-}};
-
 struct Options {
   std::int64_t levels = 3;
   std::int64_t width = 16;
   std::int64_t code = 8;
   std::string padding = "zeros";
   std::string upsample = "nearest";
-  std::string activation = "relu";
-  std::string norm = "none";
-  std::string observed_input = "auto";
+  HiddenOptions hidden_layer;
+  ObservedOption observed_input;
 
   void fields(config::Fields& f) {
     f.integer("levels", levels, {1, 8}, "Times the resolution is halved between image and code.");
@@ -62,12 +50,8 @@ struct Options {
     f.integer("code", code, {1, 4096}, "Channels of the code, at the lowest resolution.");
     f.choice("padding", padding, kPaddings, "What stands around the image for its outermost pixels.");
     f.choice("upsample", upsample, kUpsamplings, "How the decoder doubles the resolution.");
-    f.choice("activation", activation, activations(), "Non-linearity after each hidden layer.");
-    f.choice("norm", norm, kNorms, "Normalisation in each hidden layer.");
-    f.choice("observed_input", observed_input, kObservedInput, "Whether the network is told which pixels it sees.");
-  }
-  bool show_observed(const Interface& interface) const {
-    return observed_input == "yes" || (observed_input == "auto" && interface.observed_matters);
+    hidden_layer.fields(f, Elements::pixels);
+    observed_input.field(f, Elements::pixels);
   }
   // Channels after so many halvings; level 0, which only the U-Net has, is as wide as level 1.
   std::int64_t channels(std::int64_t level) const {
@@ -108,7 +92,7 @@ Plan plan_of(const Options& options, Kind kind, const Interface& interface) {
   using Shape = Layer::Shape;
   const std::int64_t levels = options.levels;
   std::int64_t channels = static_cast<std::int64_t>(interface.domain.elements.size());
-  if (options.show_observed(interface)) ++channels;
+  if (options.observed_input.shown(interface)) ++channels;
   const auto name = [](const char* part, std::int64_t level) { return part + std::to_string(level); };
   Plan plan{{}, {"code", Shape::point, options.channels(levels), options.code, levels, false}, {}};
   if (kind == Kind::unet) {
@@ -145,7 +129,8 @@ double weights_of(const Layer& layer, const Options& options) {
 // convolution -> norm -> activation
 class BlockImpl : public nn::Module {
  public:
-  BlockImpl(const Layer& layer, const Options& options) : activation_(options.activation), hidden_(layer.hidden) {
+  BlockImpl(const Layer& layer, const Options& options)
+      : activation_(options.hidden_layer.activation), hidden_(layer.hidden) {
     const bool up = layer.shape == Layer::Shape::up;
     if (up && options.upsample == "transposed") {
       transposed_ = register_module(
@@ -161,8 +146,8 @@ class BlockImpl : public nn::Module {
       convolution_ = register_module("convolution", nn::Conv2d(settings));
     }
     if (!hidden_) return;
-    if (options.norm == "batch") batch_norm_ = register_module("norm", nn::BatchNorm2d(layer.out));
-    if (options.norm == "group") {
+    if (options.hidden_layer.norm == "batch") batch_norm_ = register_module("norm", nn::BatchNorm2d(layer.out));
+    if (options.hidden_layer.norm == "group") {
       std::int64_t groups = 8;
       while (layer.out % groups != 0) groups /= 2;
       group_norm_ = register_module("norm", nn::GroupNorm(nn::GroupNormOptions(groups, layer.out)));
@@ -193,7 +178,7 @@ class ConvNetwork final : public ModuleNetwork {
   ConvNetwork(const Options& options, Kind kind, const Interface& interface)
       : options_(options),
         kind_(kind),
-        show_observed_(options.show_observed(interface)),
+        show_observed_(options.observed_input.shown(interface)),
         plan_(plan_of(options, kind, interface)) {
     for (const Layer& layer : plan_.encoder) encoder_.push_back(block(layer));
     code_ = block(plan_.code);
@@ -223,7 +208,7 @@ class ConvNetwork final : public ModuleNetwork {
 
   std::int64_t latent_size() const override { return options_.code; }
   bool variational() const override { return kind_ == Kind::variational; }
-  bool uses_batch_statistics() const override { return options_.norm == "batch"; }
+  bool uses_batch_statistics() const override { return options_.hidden_layer.norm == "batch"; }
   double operations(const Domain& domain) const override {
     double total = 0;
     for (const Layer& layer : plan_.all()) {

@@ -8,6 +8,7 @@
 
 #include "model/activation.hpp"
 #include "model/dense_forward.hpp"
+#include "model/family_options.hpp"
 #include "model/makers.hpp"
 #include "model/module_network.hpp"
 #include "model/network.hpp"
@@ -17,49 +18,29 @@
 namespace ae::model {
 namespace {
 
-constexpr std::array<config::Choice, 3> kNorms{{
-    {"none", "no normalisation"},
-    {"batch", "batch normalisation before each activation"},
-    {"layer", "layer normalisation before each activation"},
-}};
-
-constexpr std::array<config::Choice, 3> kObservedInput{{
-    {"auto", "yes when training rows have missing cells or the corruption masks cells"},
-    {"yes", "one more 0/1 input per column tells the network which cells it sees"},
-    {"no", "missing cells enter as 0, the training mean, and nothing tells them apart"},
-}};
-
 // Options shared by the families: how cells enter, and the width of the bottleneck.
 struct Common {
   std::int64_t latent = 8;
   std::int64_t embedding = 0;
-  std::string observed_input = "auto";
+  ObservedOption observed_input;
 
   void fields(config::Fields& f) {
     f.integer("latent", latent, {1, 65536}, "Width of the bottleneck: numbers in a latent code.");
     f.integer("embedding", embedding, {0, 4096},
               "Length of the learned vector that stands for a category; 0 uses one-hot codes.");
   }
-  void observed_field(config::Fields& f) {
-    f.choice("observed_input", observed_input, kObservedInput, "Whether the network is told which cells it sees.");
-  }
-  bool show_observed(const Interface& interface) const {
-    return observed_input == "yes" || (observed_input == "auto" && interface.observed_matters);
-  }
 };
 
 struct Layers {
   std::vector<std::int64_t> hidden{64, 32};
-  std::string activation = "relu";
-  std::string norm = "none";
+  HiddenOptions hidden_layer;
   double dropout = 0;
   bool tied = false;
 
   void fields(config::Fields& f, bool with_tied) {
     f.integers("hidden", hidden, {1, 65536},
                "Widths of the encoder's hidden layers, first to last; the decoder mirrors them; [] for none.");
-    f.choice("activation", activation, activations(), "Non-linearity after each hidden layer.");
-    f.choice("norm", norm, kNorms, "Normalisation in each hidden layer.");
+    hidden_layer.fields(f, Elements::cells);
     f.number("dropout", dropout, {0, 1, false, true}, "Share of hidden units set to zero at random in training.");
     if (with_tied) {
       f.boolean("tied", tied,
@@ -76,7 +57,7 @@ double weights_at_least(const Common& common, const Layers& layers, const Interf
     if (element.categorical()) inputs += common.embedding > 0 ? common.embedding : element.codes - 1;
     if (!element.categorical() && !element.constant) ++inputs;
   }
-  if (common.show_observed(interface)) inputs += static_cast<double>(interface.domain.elements.size());
+  if (common.observed_input.shown(interface)) inputs += static_cast<double>(interface.domain.elements.size());
   double total = 0;
   double width = inputs;
   for (const auto next : layers.hidden) {
@@ -181,9 +162,10 @@ TORCH_MODULE(Norm);
 class HiddenImpl : public torch::nn::Module {
  public:
   HiddenImpl(Affine affine, std::int64_t width, const Layers& layers, std::int64_t members)
-      : activation_(layers.activation), dropout_(layers.dropout) {
+      : activation_(layers.hidden_layer.activation), dropout_(layers.dropout) {
     affine_ = register_module("affine", std::move(affine));
-    if (layers.norm != "none") norm_ = register_module("norm", Norm(layers.norm == "batch", width, members));
+    if (layers.hidden_layer.norm != "none")
+      norm_ = register_module("norm", Norm(layers.hidden_layer.norm == "batch", width, members));
   }
   torch::Tensor forward(torch::Tensor x) {
     x = affine_->forward(x);
@@ -210,14 +192,14 @@ class DenseNetwork final : public ModuleNetwork {
                std::int64_t members)
       : latent_(common.latent),
         variational_(variational),
-        batch_statistics_(layers.norm == "batch"),
+        batch_statistics_(layers.hidden_layer.norm == "batch"),
         elements_(std::ssize(interface.domain.elements)) {
     // Before the stacked weights are made, so that the first members' weights do not depend on how many there are.
     for (std::int64_t m = 0; members > 1 && m < members; ++m) {
       members_.push_back(std::make_shared<DenseNetwork>(common, layers, variational, interface, 1));
     }
     stem_ = root_.register_module(
-        "stem", Stem(interface.domain.elements, common.embedding, common.show_observed(interface), members));
+        "stem", Stem(interface.domain.elements, common.embedding, common.observed_input.shown(interface), members));
     std::vector<Affine> encoders;
     std::int64_t width = stem_->inputs();
     for (std::size_t i = 0; i < layers.hidden.size(); ++i) {
@@ -412,7 +394,7 @@ class DenseFamily final : public FullyConnected {
   void fields(config::Fields& f) override {
     layers_.fields(f, true);
     common_.fields(f);
-    common_.observed_field(f);
+    common_.observed_input.field(f, Elements::cells);
     members_field(f, members_);
   }
 };
@@ -422,7 +404,7 @@ class DenseFamily final : public FullyConnected {
 class LinearFamily final : public FullyConnected {
  public:
   LinearFamily() {
-    common_.observed_input = "no";
+    common_.observed_input.choice = "no";
     layers_.hidden.clear();
   }
   void fields(config::Fields& f) override { common_.fields(f); }
@@ -433,7 +415,7 @@ class VariationalFamily final : public FullyConnected {
   void fields(config::Fields& f) override {
     layers_.fields(f, false);
     common_.fields(f);
-    common_.observed_field(f);
+    common_.observed_input.field(f, Elements::cells);
     members_field(f, members_);
   }
   bool variational() const override { return true; }

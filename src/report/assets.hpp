@@ -7,6 +7,7 @@ namespace ae::report::assets {
 
 extern const std::string_view page_css;   // colours, type and layout shared by all pages
 extern const std::string_view page_html;  // the shell: what is around every page
+extern const std::string_view page_js;    // elements, pointer and figures, for the scripts of all pages
 extern const std::string_view gallery_css;
 extern const std::string_view gallery_html;
 extern const std::string_view gallery_js;

@@ -167,7 +167,7 @@ constexpr std::string_view records_mark = "{{records}}";
 
 std::string filled_part(const Page& page, std::string_view shell, std::string_view data) {
   const std::string style = std::string(assets::page_css) + std::string(page.style);
-  const std::string script(page.script);
+  const std::string script = std::string(assets::page_js) + std::string(page.script);
   require_embeddable(style);
   require_embeddable(script);
   return filled(shell, {{"policy", content_security_policy(style, script)},

@@ -16,7 +16,7 @@ struct Page {
   std::string_view description;  // plain text; one sentence under the heading
   std::string_view body;         // trusted HTML, without event-handler and style attributes
   std::string_view style;        // trusted CSS, added to the shared page.css
-  std::string_view script;       // trusted JavaScript; reads the data from the element "data"
+  std::string_view script;       // trusted JavaScript, behind the shared page.js, which reads the data
   const nlohmann::json& data;    // strings may hold any bytes
 };
 

@@ -14,6 +14,7 @@ from support import CONFIGS, SOURCE, needs_torch, rows_of, wait_for
 pytestmark = needs_torch
 
 SCRIPT = SOURCE / "scripts" / "benchmark-tabular.sh"
+IMAGES = SOURCE / "scripts" / "benchmark-images.sh"
 TABLES = {"numbers.csv": number_rows(), "mixed.csv.gz": mixed_rows()}
 NORMAL = {name.split(".")[0]: sum(row["label"] == 0 for row in rows) for name, rows in TABLES.items()}
 
@@ -151,10 +152,13 @@ def test_a_wrong_command_is_one_clear_line(benchmark, arguments, code, words):
     assert errors.count("error: ") == 1 and words in errors
 
 
-def test_help_tells_every_option(benchmark):
-    code, text, errors = benchmark("--help")
-    assert (code, errors) == (0, "")
-    cases = SCRIPT.read_text().split('case "$1" in')[1].split('case "$1" in')[0]
-    options = set(re.findall(r"--[a-z-]+", cases)) - {"--help"}
-    assert {"--config", "--jobs", "--force"} <= options
-    assert sorted(option for option in options if not re.search(rf"^  (-o, )?{option}\b", text, re.M)) == []
+@pytest.mark.parametrize("script", [SCRIPT, IMAGES])
+def test_help_tells_every_option(script):
+    done = subprocess.run(["bash", script, "--help"], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")
+    common = (SOURCE / "scripts" / "benchmark.bash").read_text().split("read_options() {")[1].split("\nis_share")[0]
+    own = script.read_text().split("own_option() {")[1].split("\n}")[0]
+    options = set(re.findall(r"--[a-z-]+", common + own)) - {"--help"}
+    assert {"--config", "--force", "--jobs" if script == SCRIPT else "--boxed"} <= options
+    explained = re.findall(r"(--[a-z-]+)(?= [A-Z]| +[a-z])", "\n".join(re.findall("^  .*", done.stdout, re.M)))
+    assert options - set(explained) == set()

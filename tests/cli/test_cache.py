@@ -28,10 +28,9 @@ def write_table(path, rows, columns=6, seed=1):
             file.write(",".join(cells + [chance.choice(["red", "blue"]), chance.choice(["a", "a", "b"])]) + "\n")
 
 
-@pytest.fixture
-def config(tmp_path):
-    write_table(tmp_path / "table.csv", 700)
-    return write_config(tmp_path / "config.json", {
+def write_table_config(folder):
+    write_table(folder / "table.csv", 700)
+    return write_config(folder / "config.json", {
         "data": {"path": "table.csv", "label": "label", "normal": "a"},
         "model": {"hidden": [16], "latent": 3},
         "training": {"epochs": 5, "trim": 0.1, "early_stopping": {"patience": 0}},
@@ -57,18 +56,27 @@ def write_images(folder, count, seed=1, width=40, height=32):
                   bytes(base + chance.randrange(16) for _ in range(3 * width * height)))
 
 
-@pytest.fixture
-def image_config(tmp_path):
-    write_images(tmp_path / "set", 24)
-    (tmp_path / "set" / "broken.bmp").write_bytes(b"no image")
-    write_bmp(tmp_path / "set" / "small.bmp", 12, 40, b"")
-    return write_config(tmp_path / "images.json", {
+def write_image_config(folder):
+    write_images(folder / "set", 24)
+    (folder / "set" / "broken.bmp").write_bytes(b"no image")
+    write_bmp(folder / "set" / "small.bmp", 12, 40, b"")
+    return write_config(folder / "images.json", {
         "data": {"type": "images", "path": "set", "unreadable": "skip", "tile": {"size": 16},
                  "augment": {"flip_horizontal": True, "shift": 2}},
         "model": {"type": "conv", "width": 2, "levels": 1, "code": 2},
         "training": {"epochs": 3, "batch_size": 8, "trim": 0.1},
         "score": {"type": "map", "kind": "auto", "normalize": "global"},
     })
+
+
+@pytest.fixture
+def config(tmp_path):
+    return write_table_config(tmp_path)
+
+
+@pytest.fixture
+def image_config(tmp_path):
+    return write_image_config(tmp_path)
 
 
 @pytest.fixture
@@ -105,19 +113,26 @@ def test_the_model_is_the_same_to_the_byte(run, tmp_path, config, changes):
     assert written["data"]["cache"] == str(tmp_path / "cache")
 
 
+@pytest.fixture(scope="module", params=["table", "images"])
+def long_run(request, bin_folder, tmp_path_factory):
+    """A config, settings that make its training long enough to be interrupted, and the model it ends with."""
+    folder = tmp_path_factory.mktemp(request.param)
+    config = write_table_config(folder) if request.param == "table" else write_image_config(folder)
+    settings = ["--set", f"/training/epochs={200 if request.param == 'table' else 20}", "--set",
+                "/training/engine=autograd", "--set", "/training/checkpoint/seconds=0.02"]
+    subprocess.run([bin_folder / "ae-train", config, "--out", folder / "whole", "-q", *settings], check=True, timeout=120)
+    return config, settings, (folder / "whole/model.safetensors").read_bytes()
+
+
 @pytest.mark.parametrize("first, then", [(CACHE, CACHE), (CACHE, []), ([], CACHE)], ids=["both", "first", "then"])
-@pytest.mark.parametrize("kind", ["table", "images"])
-def test_an_interrupted_run_goes_on_with_or_without_it(bin_folder, run, tmp_path, request, kind, first, then):
-    config = request.getfixturevalue("config" if kind == "table" else "image_config")
-    long = ["--set", f"/training/epochs={400 if kind == 'table' else 20}", "--set", "/training/engine=autograd", "--set",
-            "/training/checkpoint/seconds=0.02"]
-    assert run("ae-train", config, "--out", "whole", "-q", *long).code == 0
-    process = subprocess.Popen([bin_folder / "ae-train", config, "--out", "run", "-q", *long, *first], cwd=tmp_path)
+def test_an_interrupted_run_goes_on_with_or_without_it(bin_folder, run, tmp_path, long_run, first, then):
+    config, settings, whole = long_run
+    process = subprocess.Popen([bin_folder / "ae-train", config, "--out", "run", "-q", *settings, *first], cwd=tmp_path)
     wait_for(lambda: (tmp_path / "run/state.safetensors").exists() or process.poll() is not None)
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
-    assert run("ae-train", config, "--out", "run", "--resume", "-q", *long, *then).code == 0
-    assert (tmp_path / "run/model.safetensors").read_bytes() == (tmp_path / "whole/model.safetensors").read_bytes()
+    assert run("ae-train", config, "--out", "run", "--resume", "-q", *settings, *then).code == 0
+    assert (tmp_path / "run/model.safetensors").read_bytes() == whole
 
 
 def test_a_damaged_one_is_named_and_made_again(run, tmp_path, config):

@@ -32,7 +32,7 @@ void write_sample(const std::filesystem::path& folder, const std::string& name, 
   write_file(folder / (name + ".svg"), report::roc_svg(assessment));
   write_file(
       folder / (name + ".html"),
-      report::roc_page({assessment, "ae-roc " + first.name + " --report " + name + ".html", {{"Version", "0.1.0"}}}));
+      report::roc_page({assessment, "ae-roc " + first.name + " --report " + name + ".html", {{"Version", "0.2.0"}}}));
 }
 
 // A gallery of `count` boards, every third of them defective.

@@ -1,10 +1,8 @@
 
 // Each image is a script element "item" (its figures), followed by one "pictures" when pictures of it were kept. Those
 // are parsed only when the image comes into view. An image is flagged when its score is at or above the threshold.
-"use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const byId = (id) => document.getElementById(id);
+  const { byId, data, minus, wide, count, add, draw, canvas, follow, alignSlider, drawAtEveryWidth, listFacts } = page;
   const items = [...document.querySelectorAll("script.item")].map((element) => {
     const item = JSON.parse(element.textContent);
     const next = element.nextElementSibling;
@@ -17,8 +15,6 @@
   const panelNames = { input: "input", reconstruction: "reconstruction", heat: "heat map", mask: "mask", truth: "ground truth" };
 
   // ---- text
-  const wide = "\u2009", minus = "\u2212";
-  const count = (n) => n.toLocaleString("en-US");
   const number = (x, digits = 4) => {
     if (x === 0) return "0";
     const size = Math.abs(x);
@@ -26,22 +22,6 @@
     return text.replace("-", minus);
   };
   const plural = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
-
-  // ---- elements
-  const add = (parent, tag, properties = {}, text) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
-    if (text !== undefined) node.textContent = text;
-    parent.append(node);
-    return node;
-  };
-  const draw = (parent, tag, properties = {}, text) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
-    if (text !== undefined) node.textContent = text;
-    parent.append(node);
-    return node;
-  };
 
   // ---- pictures
   const pictures = (item) => {
@@ -102,8 +82,7 @@
     const figure = byId("histogram"), width = Math.max(280, figure.clientWidth);
     const left = 12, right = 12, top = 16, tall = width < 600 ? 120 : 150, bottom = 38;
     const plotWidth = width - left - right, height = top + tall + bottom;
-    figure.textContent = "";
-    const svg = draw(figure, "svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
+    const svg = canvas(figure, width, height);
     const x = (score) => left + plotWidth * place(score);
     const bins = Math.max(20, Math.min(90, Math.round(plotWidth / 11)));
     const counts = { normal: new Array(bins).fill(0), anomaly: new Array(bins).fill(0), unknown: new Array(bins).fill(0) };
@@ -151,19 +130,11 @@
     };
     moveCut();
     const pointed = draw(svg, "rect", { class: "pointed", x: left, y: top, width: plotWidth, height: tall });
-    const follow = (event) => {
+    follow(pointed, (event) => {
       const box = pointed.getBoundingClientRect();
       choose(scoreAt(Math.min(1, Math.max(0, (event.clientX - box.left) / box.width))));
-    };
-    pointed.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      pointed.setPointerCapture(event.pointerId);
-      follow(event);
     });
-    pointed.addEventListener("pointermove", (event) => { if (pointed.hasPointerCapture(event.pointerId)) follow(event); });
-    const thumb = 22, slider = byId("slider");
-    slider.style.left = left - thumb / 2 + "px";
-    slider.style.width = plotWidth + thumb + "px";
+    alignSlider(byId("slider"), left, plotWidth);
   };
   for (const entry of byId("legend").children) entry.hidden = !items.some((item) => item.kind === entry.dataset.kind);
 
@@ -430,21 +401,12 @@
   const facts = [...data.facts];
   if (data.rule) facts.unshift(["Threshold", `${data.threshold === null ? "none" : number(data.threshold, 6)}, ${data.rule}`]);
   if (data.pictured < data.items) facts.push(["Pictures", `of ${count(data.pictured)} of ${count(data.items)} images; the others are counted in the histogram`]);
-  for (const [name, value] of facts) {
-    add(byId("facts"), "dt", {}, name);
-    add(add(byId("facts"), "dd"), name === "Command" ? "code" : "span", { class: "hostile" }, value);
-  }
+  listFacts(facts);
   byId("run").hidden = facts.length === 0;
 
   offer();
   drawHistogram();
   choose(threshold);
   list();
-  let drawnWidth = byId("histogram").clientWidth;
-  new ResizeObserver(() => {
-    const width = byId("histogram").clientWidth;
-    if (width === drawnWidth) return;
-    drawnWidth = width;
-    drawHistogram();
-  }).observe(byId("histogram"));
+  drawAtEveryWidth(byId("histogram"), drawHistogram);
 })();

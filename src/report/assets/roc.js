@@ -1,17 +1,14 @@
 
 // Every number shown comes from a stop: a score of the data with the exact counts of rows at or above it. A row is
 // flagged when its score is at or above the threshold. Stop 0 flags nothing; its threshold is null, above every score.
-"use strict";
 (() => {
-  const data = JSON.parse(document.getElementById("data").textContent);
-  const byId = (id) => document.getElementById(id);
+  const { byId, data, minus, wide, count, add, draw, canvas, follow, alignSlider, drawAtEveryWidth, listFacts } = page;
   const evaluations = data.evaluations;
   let shown = 0;
   let stop = evaluations[0].chosen;
 
   // ---- text
-  const minus = "\u2212", dash = "\u2013", wide = "\u2009";
-  const count = (n) => n.toLocaleString("en-US");
+  const dash = "\u2013";
   const area = (x) => x.toFixed(x > 0.9995 && x < 1 ? 5 : 3);
   const ratio = (x) => (Number.isNaN(x) ? dash : x.toFixed(3).replace("-", minus));
   const percent = (x) => {
@@ -27,26 +24,6 @@
     return String(Number(x.toPrecision(digits))).replace("-", minus);
   };
   const percentOf = (x) => (100 * x).toFixed(x >= 0.01 ? 0 : 1);
-
-  // ---- elements
-  const add = (parent, tag, properties = {}, text) => {
-    const node = document.createElement(tag);
-    for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
-    if (text !== undefined) node.textContent = text;
-    parent.append(node);
-    return node;
-  };
-  const draw = (parent, tag, properties = {}, text) => {
-    const node = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(properties)) node.setAttribute(name, value);
-    if (text !== undefined) node.textContent = text;
-    parent.append(node);
-    return node;
-  };
-  const canvas = (figure, width, height) => {
-    figure.textContent = "";
-    return draw(figure, "svg", { viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" });
-  };
 
   // ---- what a stop does
   const at = (e, i) => {
@@ -221,19 +198,7 @@
       const box = pointed.getBoundingClientRect();
       select(nearest(axis.stops, (event.clientX - box.left) / box.width));
     });
-
-    const slider = byId("slider"), thumb = 22;
-    slider.style.left = left - thumb / 2 + "px";
-    slider.style.width = plotWidth + thumb + "px";
-  };
-
-  const follow = (node, act) => {
-    node.addEventListener("pointerdown", (event) => {
-      if (event.button !== 0) return;
-      node.setPointerCapture(event.pointerId);
-      act(event);
-    });
-    node.addEventListener("pointermove", (event) => { if (node.hasPointerCapture(event.pointerId)) act(event); });
+    alignSlider(slider, left, plotWidth);
   };
 
   // ---- curves
@@ -427,12 +392,6 @@
         `(${percentOf(data.confidence)}${wide}% interval ${ratio(c.low)} to ${ratio(c.high)}, ${p}, paired DeLong test on ${count(c.rows)} rows).`;
     }
   };
-  const stateFacts = () => {
-    for (const [name, value] of data.facts) {
-      add(byId("facts"), "dt", {}, name);
-      add(add(byId("facts"), "dd"), name === "Command" ? "code" : "span", { class: "hostile" }, value);
-    }
-  };
   const begin = () => {
     const e = evaluations[shown];
     const up = Math.max(...e.histogram.normals), down = Math.max(...e.histogram.anomalies);
@@ -444,14 +403,7 @@
   };
 
   summarise();
-  stateFacts();
+  listFacts(data.facts);
   begin();
-  let drawnWidth = 0;
-  new ResizeObserver(() => {
-    const width = byId("histogram").clientWidth;
-    if (width !== drawnWidth) {
-      drawnWidth = width;
-      drawAll();
-    }
-  }).observe(byId("histogram"));
+  drawAtEveryWidth(byId("histogram"), drawAll);
 })();

@@ -19,11 +19,14 @@
 
 #include "base/error.hpp"
 #include "base/signals.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae {
 namespace {
 
 namespace fs = std::filesystem;
+using test::error_of;
 using ::testing::ElementsAre;
 using ::testing::EndsWith;
 using ::testing::HasSubstr;
@@ -31,12 +34,6 @@ using ::testing::IsEmpty;
 
 class Files : public ::testing::Test {
  protected:
-  void SetUp() override {
-    fs::remove_all(folder);
-    fs::create_directory(folder);
-  }
-  void TearDown() override { fs::remove_all(folder); }
-
   std::vector<std::string> listing() const {
     std::vector<std::string> names;
     for (const auto& entry : fs::directory_iterator(folder)) names.push_back(entry.path().filename());
@@ -44,19 +41,9 @@ class Files : public ::testing::Test {
     return names;
   }
 
-  const fs::path folder = fs::temp_directory_path() / ("ae-files-" + std::to_string(::getpid()));
+  const test::TemporaryFolder temporary;
+  const fs::path& folder = temporary.path();
 };
-
-template <typename Exception>
-std::string message_of(const std::function<void()>& action) {
-  try {
-    action();
-  } catch (const Exception& error) {
-    return error.what();
-  }
-  ADD_FAILURE() << "nothing was thrown";
-  return {};
-}
 
 TEST_F(Files, OutputAppearsOnlyOnCommit) {
   Output output = Output::open(folder / "out.csv", false);
@@ -94,7 +81,7 @@ TEST_F(Files, KilledProgramLeavesNothing) {
 
 TEST_F(Files, ExistingOutputIsRefusedUnlessOverwritten) {
   write_file(folder / "out.csv", "old");
-  EXPECT_EQ(message_of<UsageError>([&] { Output::open(folder / "out.csv", false); }),
+  EXPECT_EQ(error_of<UsageError>([&] { Output::open(folder / "out.csv", false); }),
             (folder / "out.csv").string() + " exists; use --force to overwrite it");
   EXPECT_EQ(read_file(folder / "out.csv", FileKind::data), "old");
   {
@@ -118,7 +105,7 @@ TEST_F(Files, FileThatAppearsMeanwhileIsNotOverwritten) {
   Output output = Output::open(folder / "out.csv", false);
   output.write("ours");
   write_file(folder / "out.csv", "theirs");
-  EXPECT_THAT(message_of<UsageError>([&] { output.commit(); }), HasSubstr("exists; use --force"));
+  EXPECT_THAT(error_of<UsageError>([&] { output.commit(); }), HasSubstr("exists; use --force"));
   EXPECT_EQ(read_file(folder / "out.csv", FileKind::data), "theirs");
 }
 
@@ -149,16 +136,16 @@ TEST_F(Files, NewFileHonoursTheUmask) {
 }
 
 TEST_F(Files, ImpossibleOutputsAreRefusedAtOnce) {
-  EXPECT_THAT(message_of<RunError>([&] { Output::open(folder / "none" / "out", false); }),
+  EXPECT_THAT(error_of<RunError>([&] { Output::open(folder / "none" / "out", false); }),
               EndsWith("does not exist; create it first"));
-  EXPECT_THAT(message_of<RunError>([&] { Output::open(folder, true); }), EndsWith("cannot write: Is a directory"));
+  EXPECT_THAT(error_of<RunError>([&] { Output::open(folder, true); }), EndsWith("cannot write: Is a directory"));
   write_file(folder / "file", "x");
-  EXPECT_THAT(message_of<RunError>([&] { Output::open(folder / "file" / "out", true); }), EndsWith("Not a directory"));
-  EXPECT_THAT(message_of<RunError>([&] { Output::open(folder / std::string(300, 'x'), true); }),
+  EXPECT_THAT(error_of<RunError>([&] { Output::open(folder / "file" / "out", true); }), EndsWith("Not a directory"));
+  EXPECT_THAT(error_of<RunError>([&] { Output::open(folder / std::string(300, 'x'), true); }),
               EndsWith("File name too long"));
   EXPECT_THROW(Output::open("", true), UsageError);
   fs::create_symlink("loop", folder / "loop");
-  EXPECT_THAT(message_of<RunError>([&] { Output::open(folder / "loop", true); }),
+  EXPECT_THAT(error_of<RunError>([&] { Output::open(folder / "loop", true); }),
               EndsWith("Too many levels of symbolic links"));
 }
 
@@ -170,7 +157,7 @@ TEST_F(Files, LongestFileNameIsWritten) {
 }
 
 TEST_F(Files, FullDiskIsNamed) {
-  EXPECT_EQ(message_of<RunError>([] { write_file("/dev/full", "x"); }),
+  EXPECT_EQ(error_of<RunError>([] { write_file("/dev/full", "x"); }),
             "/dev/full: cannot write: No space left on device");
 }
 
@@ -292,20 +279,20 @@ TEST_F(Files, EveryByteArrivesInOrderWhateverThePieces) {
 }
 
 TEST_F(Files, UnreadableInputIsNamedWithTheCodeOfItsKind) {
-  EXPECT_EQ(message_of<UsageError>([&] { read_file(folder / "c.json", FileKind::config); }),
+  EXPECT_EQ(error_of<UsageError>([&] { read_file(folder / "c.json", FileKind::config); }),
             (folder / "c.json").string() + ": cannot read: No such file or directory");
-  EXPECT_THAT(message_of<InputError>([&] { read_file(folder / "d.csv", FileKind::data); }),
+  EXPECT_THAT(error_of<InputError>([&] { read_file(folder / "d.csv", FileKind::data); }),
               EndsWith("cannot read: No such file or directory"));
-  EXPECT_THAT(message_of<InputError>([&] { read_file(folder, FileKind::data); }),
+  EXPECT_THAT(error_of<InputError>([&] { read_file(folder, FileKind::data); }),
               EndsWith("cannot read: Is a directory"));
 }
 
 TEST_F(Files, InputOverItsLimitIsRefused) {
   write_file(folder / "f", "12345");
   EXPECT_EQ(read_file(folder / "f", FileKind::data, 5), "12345");
-  EXPECT_THAT(message_of<InputError>([&] { read_file(folder / "f", FileKind::data, 4); }),
+  EXPECT_THAT(error_of<InputError>([&] { read_file(folder / "f", FileKind::data, 4); }),
               EndsWith("is 5 bytes long; expected at most 4"));
-  EXPECT_THAT(message_of<UsageError>([] { read_file("/dev/zero", FileKind::config, 100'000); }),
+  EXPECT_THAT(error_of<UsageError>([] { read_file("/dev/zero", FileKind::config, 100'000); }),
               EndsWith("is more than 100000 bytes long; expected at most 100000"));
 }
 

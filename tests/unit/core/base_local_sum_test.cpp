@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "support/errors.hpp"
 
 namespace ae {
 namespace {
@@ -84,12 +85,7 @@ INSTANTIATE_TEST_SUITE_P(Sizes, LocalSumOf, testing::Values(1, 2, 3, 5));
 
 std::string failure_of(LocalSum& sum) {
   std::vector<float> numbers(10);
-  try {
-    sum.add_up(std::span<float>(numbers));
-  } catch (const RunError& error) {
-    return error.lines().front();
-  }
-  return "none";
+  return test::error_of<RunError>([&] { sum.add_up(std::span<float>(numbers)); });
 }
 
 TEST(LocalSum, NoticesThatAProcessHasEnded) {

@@ -1,12 +1,13 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <unistd.h>
 #include <cmath>
 #include <fstream>
 
 #include "base/error.hpp"
 #include "core/config_samples.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae::config {
 namespace {
@@ -18,14 +19,11 @@ using testing::ElementsAre;
 template <typename Root = Everything>
 std::vector<std::string> problems_of(std::string_view json, const std::vector<std::string>& sets = {}) {
   Root root;
-  try {
+  return test::errors_of<UsageError>([&] {
     std::vector<Override> overrides;
     for (const auto& set : sets) overrides.push_back(parse_override(set));
     read_text(root, json, "c.json", "/folder", overrides);
-  } catch (const UsageError& error) {
-    return error.lines();
-  }
-  return {};
+  });
 }
 
 Everything reading(std::string_view json, const std::vector<std::string>& sets = {}) {
@@ -255,23 +253,17 @@ TEST(ConfigReading, RefusesDeepNestingAndTooManyValuesAndShortensLongLists) {
 }
 
 TEST(ConfigReading, FilesThatCannotBeReadEndWithTheUsageCode) {
-  const auto folder = std::filesystem::temp_directory_path() / ("config-test-" + std::to_string(::getpid()));
-  std::filesystem::create_directories(folder);
+  const test::TemporaryFolder temporary;
+  const auto& folder = temporary.path();
   Everything root;
   std::ofstream(folder / "huge.json") << '{' << std::string(17 << 20, ' ') << '}';
   for (const auto& file : {folder, folder / "missing.json", folder / "huge.json"}) {
-    try {
-      read_file(root, file);
-      ADD_FAILURE() << file << " was read";
-    } catch (const Error& error) {
-      EXPECT_EQ(error.code(), ExitCode::usage);
-      EXPECT_THAT(error.lines(), ElementsAre(testing::StartsWith(file.string() + ": ")));
-    }
+    EXPECT_THAT(test::errors_of<UsageError>([&] { read_file(root, file); }),
+                ElementsAre(testing::StartsWith(file.string() + ": ")));
   }
   std::ofstream(folder / "good.json") << R"({"data": {"path": "../t.csv"}})";
   read_file(root, folder / "good.json");
   EXPECT_EQ(root.data.path.resolved, folder.parent_path() / "t.csv");
-  std::filesystem::remove_all(folder);
 }
 
 TEST(ConfigReading, PathsStartAtTheFileOrAtTheCurrentFolderWhenOverridden) {

@@ -2,12 +2,13 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <stdexcept>
 
 #include "base/error.hpp"
 #include "memory_rows.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae::data {
 namespace {
@@ -19,13 +20,6 @@ using testing::IsEmpty;
 
 class Cache : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (fs::temp_directory_path() / "cache_file_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-
   std::shared_ptr<const CacheFile> open(std::size_t sections, const CacheFile::Make& make) {
     return CacheFile::open(folder_, key_, sections, reporter_, make);
   }
@@ -39,7 +33,8 @@ class Cache : public testing::Test {
   }
 
   const std::string key_ = std::string(64, 'a');
-  fs::path folder_;
+  const test::TemporaryFolder temporary_;
+  const fs::path& folder_ = temporary_.path();
   RecordingReporter reporter_;
 };
 
@@ -125,12 +120,7 @@ TEST_F(Cache, ChangedFilesAreNoticed) {
   const Unchanged files({one, two});
   files.check();
   write_file(two, "2");
-  try {
-    files.check();
-    FAIL();
-  } catch (const InputError& error) {
-    EXPECT_THAT(error.lines().front(), HasSubstr("two: changed while it was being read"));
-  }
+  EXPECT_THAT(test::error_of<InputError>([&] { files.check(); }), HasSubstr("two: changed while it was being read"));
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "support/byte_sources.hpp"
+#include "support/errors.hpp"
 
 namespace ae::data {
 namespace {
@@ -48,13 +49,7 @@ Records all_rows(std::string text, const TableFormat& format = {}) {
 }
 
 std::string error_of(std::string text, const TableFormat& format = {}) {
-  try {
-    all_rows(std::move(text), format);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::bad_input);
-    return error.lines().front();
-  }
-  return "no error";
+  return test::error_of<InputError>([&] { all_rows(std::move(text), format); });
 }
 
 TEST(CsvRows, CellsAreReadByNameAndOrder) {

@@ -9,6 +9,7 @@
 #include "data/images/geometry.hpp"
 #include "data/images/image.hpp"
 #include "data/images/images.hpp"
+#include "support/errors.hpp"
 
 namespace ae::data {
 namespace {
@@ -111,16 +112,11 @@ TEST(Geometry, BoxesOfTheNetworkHoldTheirOriginalPixels) {
 
 std::string complaint(const std::string& json) {
   ImageOptions options;
-  try {
-    config::read_text(options, json, "test", ".");
-  } catch (const UsageError& error) {
-    return error.lines().front();
-  }
-  return "";
+  return test::error_of<UsageError>([&] { config::read_text(options, json, "test", "."); });
 }
 
 TEST(Geometry, RefusesSettingsThatContradictEachOther) {
-  EXPECT_EQ(complaint(R"({"tile": {"size": 64, "margin": 8, "stride": 48}})"), "");
+  EXPECT_EQ(complaint(R"({"tile": {"size": 64, "margin": 8, "stride": 48}})"), "no error");
   EXPECT_NE(complaint(R"({"tile": {"size": 64, "margin": 8, "stride": 49}})").find("at most 48"), std::string::npos);
   EXPECT_NE(complaint(R"({"tile": {"size": 64, "margin": 32}})").find("/tile/margin"), std::string::npos);
   EXPECT_NE(complaint(R"({"tile": {"margin": 3}})").find("\"size\""), std::string::npos);

@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "support/byte_sources.hpp"
+#include "support/errors.hpp"
 
 namespace ae::data {
 namespace {
@@ -27,12 +28,7 @@ IdxArray read(const std::string& bytes, std::size_t at_once = 1 << 20) {
 }
 
 std::string error_of(const std::string& bytes) {
-  try {
-    read(bytes);
-  } catch (const InputError& error) {
-    return error.lines().front();
-  }
-  return "";
+  return test::error_of<InputError>([&] { read(bytes); });
 }
 
 TEST(Idx, ReadsShapeAndBytesHoweverSmallTheReads) {
@@ -55,7 +51,7 @@ TEST(Idx, FindsTheElementsInAFile) {
 TEST(Idx, EveryPrefixAndEveryLongerFileIsRefused) {
   const std::string whole = idx(8, {2, 2}, "abcd");
   for (std::size_t length = 0; length < whole.size(); ++length) {
-    EXPECT_NE(error_of(whole.substr(0, length)), "");
+    EXPECT_NE(error_of(whole.substr(0, length)), "no error");
     EXPECT_THROW(find(whole.substr(0, length)), InputError) << length;
   }
   EXPECT_NE(error_of(whole + "e").find("bytes behind"), std::string::npos);

@@ -2,11 +2,12 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 
 #include "base/error.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae::data {
 namespace {
@@ -17,12 +18,6 @@ using testing::HasSubstr;
 
 class ImageFiles : public testing::Test {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("aetools_files_" + std::to_string(::getpid()) + "_" +
-                                         testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
   void touch(const std::string& name, const std::string& text = "") {
     fs::create_directories((root_ / name).parent_path());
     std::ofstream(root_ / name) << text;
@@ -36,14 +31,10 @@ class ImageFiles : public testing::Test {
     return all;
   }
   std::string error(const std::string& path) {
-    try {
-      list_image_files(root_ / path, Purpose::training);
-    } catch (const InputError& error) {
-      return error.lines().front();
-    }
-    return "";
+    return test::error_of<InputError>([&] { list_image_files(root_ / path, Purpose::training); });
   }
-  fs::path root_;
+  const test::TemporaryFolder temporary_;
+  const fs::path& root_ = temporary_.path();
 };
 
 TEST_F(ImageFiles, AFolderGivesItsVisibleImagesInByteOrder) {

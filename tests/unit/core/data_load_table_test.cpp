@@ -2,8 +2,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <unistd.h>
-
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
@@ -16,6 +14,8 @@
 #include "base/signals.hpp"
 #include "data/tables/schema.hpp"
 #include "memory_rows.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae::data {
 namespace {
@@ -34,14 +34,9 @@ class LoadTable : public testing::Test {
   // The single line of the error that loading ends with.
   template <typename Expected>
   std::string error(Texts columns, Rows rows) {
-    try {
-      load(std::move(columns), std::move(rows));
-    } catch (const Expected& caught) {
-      EXPECT_EQ(caught.lines().size(), 1u);
-      return caught.lines().front();
-    }
-    ADD_FAILURE() << "no error";
-    return "";
+    const auto lines = test::errors_of<Expected>([&] { load(std::move(columns), std::move(rows)); });
+    EXPECT_EQ(lines.size(), 1u);
+    return lines.empty() ? "no error" : lines.front();
   }
   Role role_of(const Texts& cells, std::size_t extra_rows = 0) {
     Rows rows;
@@ -96,12 +91,10 @@ TEST_F(LoadTable, EveryBadColumnIsNamedAtOnce) {
   for (int i = 0; i < 20; ++i) rows.push_back({std::to_string(i), "1", std::to_string(i)});
   rows[0][0] = "x";
   rows[3][2] = "y";
-  try {
-    load({"a", "b", "c"}, rows);
-    FAIL();
-  } catch (const InputError& error) {
-    EXPECT_THAT(error.lines(), ElementsAre(HasSubstr("t.csv:2:1: column \"a\""), HasSubstr("t.csv:5:3: column \"c\"")));
-  }
+  EXPECT_THAT(test::errors_of<InputError>([&] {
+                load({"a", "b", "c"}, rows);
+              }),
+              ElementsAre(HasSubstr("t.csv:2:1: column \"a\""), HasSubstr("t.csv:5:3: column \"c\"")));
 }
 
 TEST_F(LoadTable, TextWithTooManyDifferentValuesIsRefused) {
@@ -171,17 +164,14 @@ TEST_F(LoadTable, OptionsThatNameNoColumnAreListedWithTheNearestName) {
   options.label = "diagnossis";
   options.id = "qqqqqqqq";
   options.columns = {{"radius_maen", "ignore"}, {"frac/*", "ignore"}};
-  try {
-    load({"diagnosis", "radius_mean"}, {{"B", "1"}});
-    FAIL();
-  } catch (const UsageError& error) {
-    EXPECT_THAT(
-        error.lines(),
-        ElementsAre("/data/columns/radius_maen: no column of t.csv matches; did you mean \"radius_mean\"?",
-                    "/data/columns/frac~1*: no column of t.csv matches; its columns are \"diagnosis\", \"radius_mean\"",
-                    "/data/label: no column \"diagnossis\" in t.csv; did you mean \"diagnosis\"?",
-                    "/data/id: no column \"qqqqqqqq\" in t.csv; its columns are \"diagnosis\", \"radius_mean\""));
-  }
+  EXPECT_THAT(
+      test::errors_of<UsageError>([&] {
+        load({"diagnosis", "radius_mean"}, {{"B", "1"}});
+      }),
+      ElementsAre("/data/columns/radius_maen: no column of t.csv matches; did you mean \"radius_mean\"?",
+                  "/data/columns/frac~1*: no column of t.csv matches; its columns are \"diagnosis\", \"radius_mean\"",
+                  "/data/label: no column \"diagnossis\" in t.csv; did you mean \"diagnosis\"?",
+                  "/data/id: no column \"qqqqqqqq\" in t.csv; its columns are \"diagnosis\", \"radius_mean\""));
 }
 
 TEST_F(LoadTable, OnlyOneColumnCanBeTheLabel) {
@@ -340,17 +330,12 @@ TEST_F(LoadTable, AStopSignalEndsReading) {
 
 class LoadTableFile : public LoadTable {
  protected:
-  void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("load_table_" + std::to_string(::getpid()) + "_" +
-                                                        testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   config::Path file(const std::string& name, const std::string& bytes) {
     std::ofstream(folder_ / name, std::ios::binary) << bytes;
     return {name, folder_ / name};
   }
-  std::filesystem::path folder_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path& folder_ = temporary_.path();
 };
 
 TEST_F(LoadTableFile, RemembersTheHashOfTheFile) {
@@ -362,12 +347,8 @@ TEST_F(LoadTableFile, RemembersTheHashOfTheFile) {
 }
 
 TEST_F(LoadTableFile, WithoutAPathSaysHowToGiveOne) {
-  try {
-    load_table(options, reporter);
-    FAIL();
-  } catch (const UsageError& error) {
-    EXPECT_THAT(error.lines(), ElementsAre(HasSubstr("/data/path: not set")));
-  }
+  EXPECT_THAT(test::errors_of<UsageError>([&] { load_table(options, reporter); }),
+              ElementsAre(HasSubstr("/data/path: not set")));
 }
 
 TEST_F(LoadTableFile, UsesListedRowsThatAreNormal) {
@@ -386,13 +367,9 @@ TEST_F(LoadTableFile, NoListedRowThatIsNormalNamesBothCauses) {
   options.rows = file("rows.idx", "1\n");
   options.label = "y";
   options.normal = {"B"};
-  try {
-    load_table(options, reporter);
-    FAIL();
-  } catch (const UsageError& error) {
-    EXPECT_THAT(error.lines(), ElementsAre(testing::MatchesRegex("/data/normal: no row of .*t.csv listed in "
-                                                                 ".*rows.idx has y = \"B\"; values seen: \"M\".*")));
-  }
+  EXPECT_THAT(test::errors_of<UsageError>([&] { load_table(options, reporter); }),
+              ElementsAre(testing::MatchesRegex("/data/normal: no row of .*t.csv listed in .*rows.idx has y = \"B\"; "
+                                                "values seen: \"M\".*")));
 }
 
 TEST_F(LoadTableFile, BadRowListsAreRefusedWithTheirLine) {
@@ -420,13 +397,8 @@ TEST_F(LoadTableFile, BadRowListsAreRefusedWithTheirLine) {
   options.rows = file("empty.idx", "\n\n");
   EXPECT_THROW(load_table(options, reporter), InputError);
   options.rows = {"nowhere.idx", folder_ / "nowhere.idx"};
-  try {
-    load_table(options, reporter);
-    FAIL();
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::bad_input);
-    EXPECT_THAT(error.lines(), ElementsAre(HasSubstr("nowhere.idx: ")));
-  }
+  EXPECT_THAT(test::errors_of<InputError>([&] { load_table(options, reporter); }),
+              ElementsAre(HasSubstr("nowhere.idx: ")));
 }
 
 }  // namespace

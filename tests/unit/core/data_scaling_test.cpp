@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "support/errors.hpp"
 
 namespace ae::data {
 namespace {
@@ -261,12 +262,8 @@ struct Hostile {
 class HostileScaler : public testing::TestWithParam<Hostile> {};
 
 TEST_P(HostileScaler, IsRefusedWithItsPlace) {
-  try {
-    Scaler::from_json(Json::parse(GetParam().json));
-    FAIL() << GetParam().json;
-  } catch (const InputError& error) {
-    EXPECT_EQ(error.lines(), std::vector<std::string>{GetParam().message});
-  }
+  const auto errors = test::errors_of<InputError>([] { Scaler::from_json(Json::parse(GetParam().json)); });
+  EXPECT_EQ(errors, std::vector<std::string>{GetParam().message}) << GetParam().json;
 }
 
 #define STANDARD R"("method":"standard","constant":false,"center":0,)"

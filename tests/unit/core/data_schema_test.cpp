@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "config/document.hpp"
+#include "support/errors.hpp"
 
 namespace ae::data {
 namespace {
@@ -60,12 +61,8 @@ TEST_P(HostileSchema, IsRefusedWithItsPlace) {
   } else {
     json[pointer] = Json::parse(GetParam().value);
   }
-  try {
-    Schema::from_json(json);
-    FAIL() << json;
-  } catch (const InputError& error) {
-    EXPECT_EQ(error.lines(), std::vector<std::string>{GetParam().message});
-  }
+  EXPECT_EQ(test::errors_of<InputError>([&] { Schema::from_json(json); }), std::vector<std::string>{GetParam().message})
+      << json;
 }
 
 INSTANTIATE_TEST_SUITE_P(

@@ -20,10 +20,14 @@
 #include "data/images/npy_stack.hpp"
 #include "data/tables/npy_rows.hpp"
 #include "data/tables/rows.hpp"
+#include "support/deflate.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae::data {
 namespace {
 
+using test::gzip;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -31,33 +35,14 @@ using ::testing::StartsWith;
 
 class Sources : public ::testing::Test {
  protected:
-  Sources() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sources_XXXXXX").string();
-    folder_ = ::mkdtemp(pattern.data());
-  }
-  ~Sources() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path file(const std::string& name, const std::string& bytes) const {
     std::ofstream(folder_ / name, std::ios::binary) << bytes;
     return folder_ / name;
   }
 
-  std::filesystem::path folder_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path& folder_ = temporary_.path();
 };
-
-std::string gzip(const std::string& bytes) {
-  std::string out(compressBound(bytes.size()) + 32, '\0');
-  z_stream stream = {};
-  deflateInit2(&stream, 6, Z_DEFLATED, MAX_WBITS + 16, 8, Z_DEFAULT_STRATEGY);
-  stream.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
-  stream.avail_in = static_cast<uInt>(bytes.size());
-  stream.next_out = reinterpret_cast<Bytef*>(out.data());
-  stream.avail_out = static_cast<uInt>(out.size());
-  deflate(&stream, Z_FINISH);
-  out.resize(stream.total_out);
-  deflateEnd(&stream);
-  return out;
-}
 
 std::string zstd(const std::string& bytes) {
   std::string out(ZSTD_compressBound(bytes.size()), '\0');
@@ -77,13 +62,7 @@ std::string read_all(ByteSource& source, std::size_t step = 100'000) {
 std::string read_all(const std::filesystem::path& path) { return read_all(*ByteSource::open(path)); }
 
 std::string error_of(const std::filesystem::path& path) {
-  try {
-    read_all(path);
-  } catch (const Error& error) {
-    EXPECT_EQ(error.code(), ExitCode::bad_input);
-    return error.lines().front();
-  }
-  return "no error";
+  return test::error_of<InputError>([&] { read_all(path); });
 }
 
 std::string long_text() {
@@ -232,13 +211,8 @@ TEST_F(Sources, RowsAreOpenedByContentAndName) {
 }
 
 TEST_F(Sources, WrongKindsOfFilesAreRefused) {
-  const auto error = [&](const std::filesystem::path& path, const std::string& type = "auto") -> std::string {
-    try {
-      open_rows(path, {.type = type});
-    } catch (const Error& e) {
-      return e.lines().front();
-    }
-    return "no error";
+  const auto error = [&](const std::filesystem::path& path, const std::string& type = "auto") {
+    return test::error_of([&] { open_rows(path, {.type = type}); });
   };
   EXPECT_THAT(error(file("a.npy", "a,b\n1,2\n")), HasSubstr("not an NPY file"));
   EXPECT_THAT(error(file("a.npz", "a,b\n1,2\n")), HasSubstr("damaged ZIP archive"));

@@ -2,7 +2,6 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -11,6 +10,7 @@
 #include "base/files.hpp"
 #include "base/random.hpp"
 #include "memory_rows.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae::data {
 namespace {
@@ -23,9 +23,6 @@ using testing::SizeIs;
 class TableCache : public testing::Test {
  protected:
   void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "table_cache_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
     options_.path = {"table.csv", folder_ / "table.csv"};
     options_.cache = {"cache", folder_ / "cache"};
     options_.id = "name";
@@ -34,7 +31,6 @@ class TableCache : public testing::Test {
     options_.columns = {{"rare", "ignore"}};
     write_table(3000);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
 
   // Numbers with gaps, a column that becomes numeric only after many texts, a category, an id, a label.
   void write_table(int rows) {
@@ -74,7 +70,8 @@ class TableCache : public testing::Test {
   }
 
   static constexpr HoldOut kHoldOut{0.2, 7};
-  std::filesystem::path folder_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path& folder_ = temporary_.path();
   TableOptions options_;
   RecordingReporter reporter_;
 };

@@ -8,6 +8,7 @@
 #include "base/random.hpp"
 #include "data/tables/schema.hpp"
 #include "memory_rows.hpp"
+#include "support/errors.hpp"
 
 namespace ae::data {
 namespace {
@@ -39,12 +40,7 @@ class Reading : public testing::Test {
     return block;
   }
   std::vector<std::string> errors(Texts names, Rows rows) {
-    try {
-      read(std::move(names), std::move(rows));
-    } catch (const InputError& error) {
-      return error.lines();
-    }
-    return {};
+    return test::errors_of<InputError>([&] { read(std::move(names), std::move(rows)); });
   }
 
   Texts columns{"name", "a", "color", "fixed", "y", "b"};
@@ -98,12 +94,9 @@ TEST_F(Reading, ListsMissingColumnsInOneLineWithTheNearestName) {
 TEST_F(Reading, AFileWithoutHeaderSaysWhyItsColumnsAreMissing) {
   auto source = std::make_unique<MemoryRows>(Texts{"f0", "f1"}, Rows{{"1", "2"}});
   source->layout_.header = false;
-  try {
-    TableReader(std::move(source), table.schema, reporter);
-    FAIL();
-  } catch (const InputError& error) {
-    EXPECT_THAT(error.lines().back(), HasSubstr("has no header line, so its columns were named f0, f1, ..."));
-  }
+  const auto errors = test::errors_of<InputError>([&] { TableReader(std::move(source), table.schema, reporter); });
+  ASSERT_FALSE(errors.empty());
+  EXPECT_THAT(errors.back(), HasSubstr("has no header line, so its columns were named f0, f1, ..."));
 }
 
 TEST_F(Reading, IgnoresExtraColumnsWithOneWarning) {

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <string>
@@ -11,6 +10,9 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "support/errors.hpp"
+#include "support/recording_reporter.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae::evaluate {
 namespace {
@@ -18,25 +20,8 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class RecordingReporter final : public Reporter {
- public:
-  std::vector<std::string> warnings;
-  void info(std::string_view) override {}
-  void detail(std::string_view) override {}
-  void warning(std::string_view line) override { warnings.emplace_back(line); }
-  void progress(std::string_view, std::uint64_t, std::uint64_t, std::string_view) override {}
-  void progress_done() override {}
-};
-
 class ScoreFiles : public testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = (std::filesystem::temp_directory_path() / "score_files_XXXXXX").string();
-    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
-    folder_ = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   std::filesystem::path file(const std::string& name, const std::string& text) {
     write_file(folder_ / name, text);
     return folder_ / name;
@@ -49,15 +34,10 @@ class ScoreFiles : public testing::Test {
   }
   // The one error line, without the folder of the files.
   std::string input_error(const std::function<void()>& act) {
-    try {
-      act();
-    } catch (const InputError& error) {
-      std::string line = error.lines().front();
-      const std::string folder = folder_.string() + "/";
-      for (auto at = line.find(folder); at != std::string::npos; at = line.find(folder)) line.erase(at, folder.size());
-      return line;
-    }
-    return "no error";
+    std::string line = test::error_of<InputError>(act);
+    const std::string folder = folder_.string() + "/";
+    for (auto at = line.find(folder); at != std::string::npos; at = line.find(folder)) line.erase(at, folder.size());
+    return line;
   }
   std::string error_of(const std::string& text, const LabelMeaning& meaning = {}) {
     return input_error([&] { read(text, meaning); });
@@ -66,8 +46,9 @@ class ScoreFiles : public testing::Test {
     return input_error([&] { pair(first, second); });
   }
 
-  RecordingReporter reporter_;
-  std::filesystem::path folder_;
+  test::RecordingReporter reporter_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path& folder_ = temporary_.path();
 };
 
 TEST_F(ScoreFiles, ColumnsAreFoundByNameAndOthersIgnored) {

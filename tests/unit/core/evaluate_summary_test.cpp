@@ -6,21 +6,15 @@
 #include <nlohmann/json.hpp>
 #include <string>
 
+#include "support/recording_reporter.hpp"
+
 namespace ae::evaluate {
 namespace {
 
+using testing::Contains;
 using testing::HasSubstr;
+using testing::IsEmpty;
 using testing::Not;
-
-class WarningCounter final : public Reporter {
- public:
-  std::string warnings;
-  void info(std::string_view) override {}
-  void detail(std::string_view) override {}
-  void warning(std::string_view line) override { warnings += std::string(line) + "\n"; }
-  void progress(std::string_view, std::uint64_t, std::uint64_t, std::string_view) override {}
-  void progress_done() override {}
-};
 
 const LabeledScores& example() {
   static const LabeledScores scores({0.8, 0.35, 0.9}, {0.4, 0.1, 0.2, 0.1});
@@ -121,16 +115,16 @@ TEST(SummaryTable, EscapesHostileFileNames) {
 }
 
 TEST(Evaluate, WarnsOfWhatAReaderMightMiss) {
-  WarningCounter reporter;
+  test::RecordingReporter reporter;
   EvaluationOptions options;
   evaluate(example(), options, "s.csv", reporter);
-  EXPECT_EQ(reporter.warnings, "");
+  EXPECT_THAT(reporter.warnings, IsEmpty());
   options.rule = ThresholdRule::parse("fpr=0");
   options.bootstrap.work_limit = 1;
   evaluate(LabeledScores({1}, {2, 0}), options, "s.csv", reporter);
-  EXPECT_THAT(reporter.warnings, HasSubstr("one anomaly only"));
-  EXPECT_THAT(reporter.warnings, HasSubstr("200 bootstrap resamples instead of 2000"));
-  EXPECT_THAT(reporter.warnings, HasSubstr("flags no row"));
+  EXPECT_THAT(reporter.warnings, Contains(HasSubstr("one anomaly only")));
+  EXPECT_THAT(reporter.warnings, Contains(HasSubstr("200 bootstrap resamples instead of 2000")));
+  EXPECT_THAT(reporter.warnings, Contains(HasSubstr("flags no row")));
 }
 
 }  // namespace

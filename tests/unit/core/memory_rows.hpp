@@ -9,12 +9,14 @@
 #include <string>
 #include <vector>
 
-#include "base/reporter.hpp"
 #include "base/text.hpp"
 #include "data/tables/rows.hpp"
 #include "data/tables/schema.hpp"
+#include "support/recording_reporter.hpp"
 
 namespace ae::data {
+
+using test::RecordingReporter;
 
 // Text cells; cell (row r, column c) stands at line r + 2, character column c + 1.
 class MemoryRows : public RowSource {
@@ -54,21 +56,6 @@ class MemoryNumbers : public MemoryRows {
   using MemoryRows::MemoryRows;
   bool has_numbers() const override { return true; }
   double number(std::size_t column) const override { return *parse_number(text(column)); }
-};
-
-class RecordingReporter final : public Reporter {
- public:
-  void info(std::string_view line) override { infos.emplace_back(line); }
-  void detail(std::string_view) override {}
-  void warning(std::string_view line) override { warnings.emplace_back(line); }
-  void progress(std::string_view unit, std::uint64_t, std::uint64_t, std::string_view) override {
-    units.emplace_back(unit);
-  }
-  void progress_done() override {}
-
-  std::vector<std::string> infos;
-  std::vector<std::string> warnings;
-  std::vector<std::string> units;
 };
 
 }  // namespace ae::data

@@ -15,6 +15,7 @@
 #include "model/activation.hpp"
 #include "model/dtypes.hpp"
 #include "model/threads.hpp"
+#include "support/errors.hpp"
 #include "train/reconstruction.hpp"
 
 namespace ae::train {
@@ -577,12 +578,8 @@ TEST(DenseEngine, RefusesWhatItCannotTrain) {
   const model::Domain images({{"gray", 0, false, true}}, {32, 32});
   const loss::Autoencoder autoencoder(*family, loss.terms, images, false, 1);
   auto options = options_of(R"({"corruption": [{"type": "mask"}, {"type": "synthetic"}]})", "dense");
-  try {
-    uses_dense_engine(autoencoder, options);
-    FAIL();
-  } catch (const UsageError& error) {
-    EXPECT_THAT(error.lines(), testing::ElementsAre(testing::StartsWith("/model/type: the dense engine")));
-  }
+  EXPECT_THAT(test::errors_of<UsageError>([&] { uses_dense_engine(autoencoder, options); }),
+              testing::ElementsAre(testing::StartsWith("/model/type: the dense engine")));
   options.engine = "auto";
   EXPECT_FALSE(uses_dense_engine(autoencoder, options));
   const Pair pair({});

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "config/document.hpp"
 #include "loss/composition.hpp"
+#include "support/errors.hpp"
 
 namespace ae::loss {
 namespace {
@@ -199,12 +200,10 @@ INSTANTIATE_TEST_SUITE_P(Terms, IdenticalImages, testing::Values("ssim", "ms_ssi
 TEST(ImageLoss, IsRefusedForTables) {
   TermList list{terms()};
   list.append().select("ssim");
-  try {
-    const Composition composition(list, std::vector<model::Element>{{"x", 0, false}}, false);
-    FAIL();
-  } catch (const UsageError& error) {
-    EXPECT_EQ(error.lines().front(), "/loss/terms/0: ssim judges images, the data are a table; use mse, l1 or huber");
-  }
+  EXPECT_EQ(test::error_of<UsageError>([&] {
+              Composition(list, std::vector<model::Element>{{"x", 0, false}}, false);
+            }),
+            "/loss/terms/0: ssim judges images, the data are a table; use mse, l1 or huber");
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <torch/torch.h>
-#include <unistd.h>
 
 #include <cmath>
 #include <fstream>
@@ -19,6 +18,8 @@
 #include "model/image_samples.hpp"
 #include "recipe/image_kind.hpp"
 #include "recipe/makers.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
 
 namespace ae::data {
 namespace {
@@ -28,13 +29,6 @@ using testing::HasSubstr;
 
 class Images : public testing::Test {
  protected:
-  void SetUp() override {
-    root_ = fs::temp_directory_path() / ("aetools_images_" + std::to_string(::getpid()) + "_" +
-                                         testing::UnitTest::GetInstance()->current_test_info()->name());
-    fs::create_directories(root_);
-  }
-  void TearDown() override { fs::remove_all(root_); }
-
   // 0 .. 255 (times 257 for 16 bit), another sequence in every channel.
   static cv::Mat picture(int height, int width, int type, int salt = 0) {
     cv::Mat matrix(height, width, type);
@@ -62,12 +56,7 @@ class Images : public testing::Test {
     return ImageSource::open(path, {}, Purpose::scoring)->load(0, channels);
   }
   std::string error_of(const fs::path& path) {
-    try {
-      load(path);
-    } catch (const InputError& error) {
-      return error.lines().front();
-    }
-    return "";
+    return test::error_of<InputError>([&] { load(path); });
   }
   recipe::Dataset dataset(const std::string& settings, double held_out = 0.25) {
     SilentReporter reporter;
@@ -120,14 +109,10 @@ class Images : public testing::Test {
     }
   }
   std::string dataset_error(const std::string& settings) {
-    try {
-      dataset(settings);
-    } catch (const Error& error) {
-      return error.lines().front();
-    }
-    return "";
+    return test::error_of([&] { dataset(settings); });
   }
-  fs::path root_;
+  const test::TemporaryFolder temporary_;
+  const fs::path& root_ = temporary_.path();
 };
 
 TEST_F(Images, LosslessFormatsKeepEveryPixel) {
@@ -334,24 +319,19 @@ TEST_F(Images, ADamagedCacheIsMadeAgain) {
 }
 
 TEST_F(Images, WhatCannotBeTrainedOnIsNotCached) {
-  const auto error_with = [&](const std::string& settings) -> std::string {
+  const auto error_with = [&](const std::string& settings) {
     SilentReporter reporter;
-    try {
-      dataset(settings, reporter, 0.25, true);
-    } catch (const Error& error) {
-      return error.lines().front();
-    }
-    return "";
+    return test::error_of([&] { dataset(settings, reporter, 0.25, true); });
   };
   write("set/a.png", picture(20, 20, CV_8UC1));
   write("set/b.png", picture(20, 21, CV_8UC1));
   for (const std::string settings :
        {R"({"path": "set"})", R"({"path": "nothing"})", R"({"path": "set/b.png", "augment": {"rotate": true}})"}) {
-    EXPECT_NE(dataset_error(settings), "");
+    EXPECT_NE(dataset_error(settings), "no error");
     EXPECT_EQ(error_with(settings), dataset_error(settings));
   }
   EXPECT_FALSE(fs::exists(root_ / "cache") && !caches().empty());
-  EXPECT_EQ(error_with(R"({"path": "set/b.png"})"), "");
+  EXPECT_EQ(error_with(R"({"path": "set/b.png"})"), "no error");
   const std::string rotated = R"({"path": "set/b.png", "augment": {"rotate": true}})";
   EXPECT_EQ(error_with(rotated), dataset_error(rotated));  // also when the images are found
 }
@@ -391,11 +371,11 @@ TEST_F(Images, WhatCannotBeTrainedOnIsNamed) {
   write("set/a.png", picture(20, 20, CV_8UC1));
   write("set/b.png", picture(20, 21, CV_8UC1));
   EXPECT_THAT(dataset_error(R"({"path": "set"})"), HasSubstr("b.png: is 20 x 21 pixels, the first image is 20 x 20"));
-  EXPECT_EQ(dataset_error(R"({"path": "set", "resize": {"height": 16, "width": 16}})"), "");
-  EXPECT_EQ(dataset_error(R"({"path": "set", "tile": {"size": 64}})"), "");  // smaller images are continued
+  EXPECT_EQ(dataset_error(R"({"path": "set", "resize": {"height": 16, "width": 16}})"), "no error");
+  EXPECT_EQ(dataset_error(R"({"path": "set", "tile": {"size": 64}})"), "no error");  // smaller images are continued
   put("set/c.png", "no image");
   EXPECT_THAT(dataset_error(R"({"path": "set", "tile": {"size": 16}})"), HasSubstr("c.png: not an image"));
-  EXPECT_EQ(dataset_error(R"({"path": "set", "tile": {"size": 16}, "unreadable": "skip"})"), "");
+  EXPECT_EQ(dataset_error(R"({"path": "set", "tile": {"size": 16}, "unreadable": "skip"})"), "no error");
   put("bad/c.png", "no image");
   EXPECT_THAT(dataset_error(R"({"path": "bad", "unreadable": "skip"})"), HasSubstr("no readable image"));
   EXPECT_THAT(dataset_error(R"({"path": "set/a.png", "normal": "good"})"), HasSubstr("/data/normal"));

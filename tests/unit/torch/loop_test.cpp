@@ -8,6 +8,8 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "support/errors.hpp"
+#include "support/temporary_folder.hpp"
 #include "train/loop.hpp"
 
 namespace ae::train {
@@ -62,16 +64,12 @@ class MeanObjective final : public Objective {
 class LoopTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = std::filesystem::temp_directory_path() / ("aetools_loop_" + std::to_string(::getpid()) + "_" +
-                                                        testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::create_directories(folder_);
     options_.epochs = 6;
     options_.batch_size = 4;
     options_.learning_rate = 0.1;
     options_.checkpoint.seconds = 1e9;
     options_.early_stopping.patience = 0;
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
   std::string state() const { return (folder_ / "state.safetensors").string(); }
   Loop loop(Objective& objective, const std::string& fingerprint = "same") {
     return Loop(
@@ -83,7 +81,8 @@ class LoopTest : public testing::Test {
         },
         reporter_);
   }
-  std::filesystem::path folder_;
+  const test::TemporaryFolder temporary_;
+  const std::filesystem::path& folder_ = temporary_.path();
   recipe::TrainingOptions options_;
   SilentReporter reporter_;
   double published_ = std::nan("");
@@ -157,13 +156,9 @@ TEST_F(LoopTest, KeepsTheWeightsOfTheBestHeldOutEpochAndStopsWhenItsPatienceIsOv
 TEST_F(LoopTest, ADivergenceNamesTheEpochAndKeepsTheLastGoodModel) {
   MeanObjective objective(10);
   objective.fail_at_step = 8;  // third epoch
-  try {
-    loop(objective).run();
-    FAIL();
-  } catch (const RunError& error) {
-    EXPECT_NE(error.lines().front().find("in epoch 3"), std::string::npos) << error.lines().front();
-    EXPECT_NE(error.lines().front().find("weights of epoch 2"), std::string::npos);
-  }
+  const std::string error = test::error_of<RunError>([&] { loop(objective).run(); });
+  EXPECT_NE(error.find("in epoch 3"), std::string::npos) << error;
+  EXPECT_NE(error.find("weights of epoch 2"), std::string::npos) << error;
   EXPECT_EQ(published_epochs_, 2u);
 }
 

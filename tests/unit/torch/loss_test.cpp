@@ -9,6 +9,7 @@
 #include "config/document.hpp"
 #include "loss/autoencoder.hpp"
 #include "loss/composition.hpp"
+#include "support/errors.hpp"
 
 namespace ae::loss {
 namespace {
