@@ -57,15 +57,25 @@ class Collector final : public Fields {
   void variants(std::string_view name, AnyVariantList& value, bool& is_set, std::string_view description) override {
     add(name, description, VariantsField{&value, &is_set});
   }
+  void renamed(std::string_view former, std::string_view name) override {
+    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& one) { return one.name == name; });
+    if (field == fields.end())
+      throw std::logic_error("a section renames a field to " + ae::quoted(name) + ", of which it has none");
+    check_new(former);
+    field->former_names.emplace_back(former);
+  }
 
   std::vector<Field> fields;
 
  private:
   template <typename Kind>
   void add(std::string_view name, std::string_view description, Kind kind) {
-    if (std::any_of(fields.begin(), fields.end(), [&](const Field& field) { return field.name == name; }))
-      throw std::logic_error("a section declares the field " + ae::quoted(name) + " twice");
+    check_new(name);
     fields.push_back({std::string(name), std::string(description), std::move(kind)});
+  }
+  void check_new(std::string_view name) const {
+    if (std::any_of(fields.begin(), fields.end(), [&](const Field& field) { return field.is_called(name); }))
+      throw std::logic_error("a section declares the field " + ae::quoted(name) + " twice");
   }
 };
 
@@ -95,6 +105,10 @@ void walk(Section& section, const std::string& place, std::string_view type, int
 }
 
 }  // namespace
+
+bool Field::is_called(std::string_view key) const {
+  return name == key || std::find(former_names.begin(), former_names.end(), key) != former_names.end();
+}
 
 std::vector<Field> declared(Section& section) {
   Collector collector;

@@ -67,6 +67,9 @@ struct Field {
   std::variant<IntegerField, NumberField, OptionalNumberField, BooleanField, TextField, ChoiceField, PathField,
                IntegersField, TextsField, ScalarsField, ChoiceMapField, SectionField, VariantField, VariantsField>
       kind;
+  std::vector<std::string> former_names = {};
+
+  bool is_called(std::string_view key) const;  // now or formerly
 };
 
 template <typename... F>
@@ -76,7 +79,7 @@ struct Overloaded : F... {
 template <typename... F>
 Overloaded(F...) -> Overloaded<F...>;
 
-// The fields point into `section`. std::logic_error when two have the same name.
+// The fields point into `section`. std::logic_error when two have, or had, the same name.
 std::vector<Field> declared(Section& section);
 
 // What a value must be, as it stands after "expected": "an integer in [1, 100]", "one of "a", "b"".

@@ -188,6 +188,9 @@ class Fields {
   virtual void variant(std::string_view name, AnyVariant& value, std::string_view description) = 0;
   // JSON null = not set (is_set false): the program chooses; an array, also an empty one, = exactly these.
   virtual void variants(std::string_view name, AnyVariantList& value, bool& is_set, std::string_view description) = 0;
+  // The field `name`, declared before, was once called `former`: documents and overrides that say so are read as ever.
+  // It is never written under that name, and both names at once are an error.
+  virtual void renamed(std::string_view former, std::string_view name) = 0;
 };
 
 }  // namespace ae::config

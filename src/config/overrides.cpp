@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "config/declaration.hpp"
+#include "config/places.hpp"
 #include "config/writer.hpp"
 
 namespace ae::config {
@@ -12,58 +13,23 @@ namespace ae::config {
 namespace {
 
 using Kind = Node::Kind;
-using Tokens = std::span<const std::string>;
 
 bool is_list(const Field& field) {
   return std::holds_alternative<IntegersField>(field.kind) || std::holds_alternative<TextsField>(field.kind) ||
          std::holds_alternative<ScalarsField>(field.kind) || std::holds_alternative<VariantsField>(field.kind);
 }
 
-// A fresh object of the type `node` names; null when it names no known one.
-template <typename Variants>
-std::unique_ptr<Section> named_type(const Variants& variants, const Node* node) {
-  const Node* type = node ? node->find("type") : nullptr;
-  if (!type || type->kind != Kind::text) return nullptr;
-  for (const Choice& choice : variants.choices())
-    if (choice.name == type->text) return variants.make(choice.name);
-  return nullptr;
-}
-
-std::optional<Node> default_at(Section& section, const Node* node, Tokens tokens);
-
-struct DefaultInside {
-  const Node* node;  // of the field, null when the document leaves it out
-  Tokens rest;       // tokens behind the field's name
-
-  std::optional<Node> operator()(const SectionField& f) const { return default_at(*f.value, node, rest); }
-  std::optional<Node> operator()(const VariantField& f) const {
-    if (const auto fresh = named_type(*f.value, node)) return default_at(*fresh, node, rest);
-    return f.value->value() ? default_at(*f.value->value(), node, rest) : std::nullopt;
-  }
-  std::optional<Node> operator()(const VariantsField& f) const {
-    const Node* element = node ? child(*node, rest.front()) : nullptr;
-    const auto fresh = named_type(*f.value, element);
-    return fresh && rest.size() > 1 ? default_at(*fresh, element, rest.subspan(1)) : std::nullopt;
-  }
-  template <typename Leaf>
-  std::optional<Node> operator()(const Leaf&) const {
-    return std::nullopt;
-  }
-};
-
-// The array or map that the declaration holds at `tokens` inside `section`; an unset list counts as empty. Nothing for
-// sections and variants: the reader keeps the defaults of settings that are left out.
-std::optional<Node> default_at(Section& section, const Node* node, Tokens tokens) {
-  const std::vector<Field> fields = declared(section);
-  const auto field =
-      std::find_if(fields.begin(), fields.end(), [&](const Field& one) { return one.name == tokens.front(); });
-  if (field == fields.end()) return std::nullopt;
-  if (tokens.size() > 1)
-    return std::visit(DefaultInside{node ? node->find(tokens.front()) : nullptr, tokens.subspan(1)}, field->kind);
-  const bool map = std::holds_alternative<ChoiceMapField>(field->kind);
-  if (!map && !is_list(*field)) return std::nullopt;
-  Node value = to_node(*field, Paths::as_written);
-  return value.kind == Kind::null ? Node::array() : value;
+// The array or map that the declaration holds at `tokens`; an unset list counts as empty. Nothing for sections and
+// variants: the reader keeps the defaults of settings that are left out.
+std::optional<Node> default_at(Section& root, const Node& tree, Tokens tokens) {
+  std::optional<Node> found;
+  along(root, tree, tokens, [&](std::size_t at, const Field& field) {
+    const bool map = std::holds_alternative<ChoiceMapField>(field.kind);
+    if (at + 1 < tokens.size() || (!map && !is_list(field))) return;
+    Node value = to_node(field, Paths::as_written);
+    found = value.kind == Kind::null ? Node::array() : std::move(value);
+  });
+  return found;
 }
 
 class OneOverride {
@@ -72,16 +38,19 @@ class OneOverride {
       : tree_(tree), root_(root), override_(override), origin_(origin), problems_(problems) {}
 
   void apply() {
-    const auto tokens = pointer_tokens(override_.pointer);
+    auto tokens = pointer_tokens(override_.pointer);
     if (!tokens || tokens->empty()) return fail("expected a JSON pointer such as /training/epochs");
     if (!is_utf8(override_.pointer) || !is_utf8(override_.value))
       return fail("found bytes that are not UTF-8, expected UTF-8 text, which JSON needs");
     std::optional<Node> value = parse_value();
     if (!value) return;
+    written_ = *tokens;
+    along(root_, tree_, written_, [&](std::size_t i, const Field& field) { (*tokens)[i] = field.name; });
     Node* place = &tree_;
     for (std::size_t i = 0; place && i < tokens->size(); ++i) place = enter(*place, Tokens(*tokens), i);
     if (!place) return;
     value->key = std::move(place->key);
+    value->former = former(*tokens, tokens->size() - 1);
     *place = std::move(*value);
   }
 
@@ -110,7 +79,10 @@ class OneOverride {
     if (parent.kind == Kind::null) open(parent, tokens, i);
     if (parent.kind == Kind::object) {
       Node* found = parent.find(tokens[i]);
-      return found ? found : &own(parent.set(tokens[i], Node{}));
+      if (found) return found;
+      Node& made = own(parent.set(tokens[i], Node{}));
+      made.former = former(tokens, i);
+      return &made;
     }
     const std::string where = ProblemList::shown(pointer_of(tokens.first(i)));
     if (parent.kind != Kind::array) {
@@ -130,11 +102,15 @@ class OneOverride {
 
   // Turns what the document leaves out into the container that the token at `i` needs.
   void open(Node& node, Tokens tokens, std::size_t i) {
-    std::optional<Node> initial = i > 0 ? default_at(root_, &tree_, tokens.first(i)) : std::nullopt;
+    std::optional<Node> initial = default_at(root_, tree_, tokens.first(i));
     Node container = initial ? std::move(*initial) : tokens[i] == "-" ? Node::array() : Node::object();
     container.key = std::move(node.key);
+    container.former = std::move(node.former);
     node = std::move(own(container));
   }
+
+  // The name that the override gives a setting whose present one is the token at `i`; "" when it is that.
+  std::string former(Tokens tokens, std::size_t i) const { return written_[i] == tokens[i] ? "" : written_[i]; }
 
   Node& own(Node& node) const {
     node.origin = origin_;
@@ -153,6 +129,7 @@ class OneOverride {
   const Override& override_;
   int origin_;
   ProblemList& problems_;
+  std::vector<std::string> written_;  // the pointer's tokens, with former names
 };
 
 }  // namespace
@@ -170,8 +147,10 @@ Override parse_override(std::string_view argument) {
 }
 
 void apply_overrides(Node& tree, Section& root, std::span<const Override> overrides, ProblemList& problems) {
-  for (std::size_t i = 0; i < overrides.size(); ++i)
+  for (std::size_t i = 0; i < overrides.size(); ++i) {
     OneOverride(tree, root, overrides[i], static_cast<int>(i + 1), problems).apply();
+    use_present_names(tree, root, problems);
+  }
 }
 
 }  // namespace ae::config

@@ -7,14 +7,20 @@ namespace ae::config {
 
 namespace {
 
-int origin_of(const Node& tree, std::string_view pointer) {
+struct Place {
+  int origin;
+  std::string pointer;  // with the names as they were written
+};
+
+Place place_of(const Node& tree, std::string_view pointer) {
+  Place place = {tree.origin, ""};
   const Node* node = &tree;
   for (const std::string& token : pointer_tokens(pointer).value_or(std::vector<std::string>{})) {
-    const Node* next = child(*node, token);
-    if (!next) break;  // something is missing: whoever wrote the enclosing value is asked
-    node = next;
+    if (node) node = child(*node, token);
+    if (node) place.origin = node->origin;  // of what is missing: whoever wrote the enclosing value is asked
+    place.pointer = pointer_to(place.pointer, node && !node->former.empty() ? node->former : token);
   }
-  return node->origin;
+  return place;
 }
 
 }  // namespace
@@ -31,7 +37,7 @@ void ProblemList::throw_if_any(const Node& tree, std::string_view file, std::spa
   std::vector<std::string> lines = lines_;
   for (const Problem& problem : problems_) {
     if (lines.size() == limit) break;
-    const int origin = origin_of(tree, problem.pointer);
+    const auto [origin, pointer] = place_of(tree, problem.pointer);
     std::string line;
     std::string_view named;
     if (origin == 0) {
@@ -40,7 +46,7 @@ void ProblemList::throw_if_any(const Node& tree, std::string_view file, std::spa
       named = overrides[static_cast<std::size_t>(origin - 1)].pointer;
       line = "--set " + shown(named);
     }
-    if (problem.pointer != named) line += ": " + shown(problem.pointer);
+    if (pointer != named) line += ": " + shown(pointer);
     lines.push_back(line + ": " + problem.message);
   }
   if (count_ > lines.size())

@@ -10,6 +10,7 @@
 #include "config/declaration.hpp"
 #include "config/document.hpp"
 #include "config/overrides.hpp"
+#include "config/places.hpp"
 #include "config/problems.hpp"
 #include "config/tree.hpp"
 #include "config/writer.hpp"
@@ -385,7 +386,7 @@ class Reader {
     for (const Choice& choice : family.choices) {
       const std::unique_ptr<Section> other = family.make(choice.name);
       const std::vector<Field> fields = declared(*other);
-      if (std::any_of(fields.begin(), fields.end(), [&](const Field& field) { return field.name == key; }))
+      if (std::any_of(fields.begin(), fields.end(), [&](const Field& field) { return field.is_called(key); }))
         types.emplace_back(choice.name);
     }
     return types;
@@ -423,6 +424,7 @@ void read_text(Section& root, std::string_view json, std::string_view name, cons
   ProblemList problems;
   for (const std::string& pointer : parsed.duplicates)
     problems.add(pointer, "found this key more than once, expected it once; remove all but one");
+  use_present_names(parsed.root, root, problems);
   if (parsed.root.kind == Kind::object) apply_overrides(parsed.root, root, overrides, problems);
   Reader(root, folder, problems).read(parsed.root);
   problems.throw_if_any(parsed.root, name, overrides);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/text.hpp"
 #include "config/declaration.hpp"
 #include "config/document.hpp"
 #include "config/tree.hpp"
@@ -74,10 +75,38 @@ std::span<const Choice> choices_of(const Field& field) {
   return {};
 }
 
+Node requires_only(std::string_view name) {
+  Node names = Node::array();
+  names.add(Node::of_text(name));
+  Node schema = Node::object();
+  schema.set("required", std::move(names));
+  return schema;
+}
+
+// A setting may be given by one of its names, or, unless it is needed, by none.
+Node one_name_of(const Field& field, bool needed) {
+  Node branches = Node::array();
+  Node none = Node::object();
+  const auto add = [&](std::string_view name) {
+    branches.add(requires_only(name));
+    none.set(name, Node::of_boolean(false));
+  };
+  add(field.name);
+  for (const std::string& former : field.former_names) add(former);
+  if (!needed) {
+    Node absent = Node::object();
+    absent.set("properties", std::move(none));
+    branches.add(std::move(absent));
+  }
+  Node schema = Node::object();
+  schema.set("oneOf", std::move(branches));
+  return schema;
+}
+
 class SchemaWriter {
  public:
-  // `type`: the variant the section is an options object of, or "".
-  Node section_schema(Section& section, std::string_view type, bool type_required, int depth) {
+  // `type`: the variant the section is an options object of, or "". `needed`: it cannot be left out or empty.
+  Node section_schema(Section& section, std::string_view type, bool type_required, int depth, bool& needed) {
     if (depth > max_declared_depth) throw std::logic_error("a configuration declaration contains itself");
     Node properties = Node::object();
     Node required = Node::array();
@@ -88,19 +117,36 @@ class SchemaWriter {
       properties.set("type", std::move(constant));
       if (type_required) required.add(Node::of_text("type"));
     }
+    needed = type_required;
+    Node alternatives = Node::array();
     for (const Field& field : declared(section)) {
-      bool needed = false;
-      properties.set(field.name, field_schema(field, depth, needed));
-      if (needed) required.add(Node::of_text(field.name));
+      bool field_needed = false;
+      Node schema = field_schema(field, depth, field_needed);
+      needed |= field_needed;
+      properties.set(field.name, schema);
+      for (const std::string& former : field.former_names) properties.set(former, former_schema(schema, field));
+      if (!field.former_names.empty())
+        alternatives.add(one_name_of(field, field_needed));
+      else if (field_needed)
+        required.add(Node::of_text(field.name));
     }
     Node schema = typed("object");
     schema.set("additionalProperties", Node::of_boolean(false));
     if (!required.items.empty()) schema.set("required", std::move(required));
     schema.set("properties", std::move(properties));
+    if (!alternatives.items.empty()) schema.set("allOf", std::move(alternatives));
     return schema;
   }
 
  private:
+  // Of the same values; editors mark what is deprecated, and have a default only for the present name.
+  static Node former_schema(Node schema, const Field& field) {
+    std::erase_if(schema.items, [](const Node& item) { return item.key == "default" || item.key == "description"; });
+    schema.set("deprecated", Node::of_boolean(true));
+    schema.set("description", Node::of_text("The former name of " + ae::quoted(field.name) + "."));
+    return schema;
+  }
+
   Node field_schema(const Field& field, int depth, bool& needed) {
     Node schema =
         std::visit(Overloaded{
@@ -135,11 +181,7 @@ class SchemaWriter {
                          map.set("additionalProperties", choice_schema(f.choices));
                          return map;
                        },
-                       [&](const SectionField& f) {
-                         Node inner = section_schema(*f.value, {}, false, depth + 1);
-                         needed = inner.find("required") != nullptr;
-                         return inner;
-                       },
+                       [&](const SectionField& f) { return section_schema(*f.value, {}, false, depth + 1, needed); },
                        [&](const VariantField& f) { return variant_schema(*f.value, f.value->type(), depth, &needed); },
                        [&](const VariantsField& f) {
                          Node list = any_of_types({"array", "null"});
@@ -160,8 +202,10 @@ class SchemaWriter {
     Node branches = Node::array();
     if (needed) *needed = initial.empty();
     for (const Choice& choice : variants.choices()) {
-      Node branch = section_schema(*variants.make(choice.name), choice.name, choice.name != initial, depth + 1);
-      if (needed && choice.name == initial) *needed = branch.find("required") != nullptr;
+      bool branch_needed = false;
+      Node branch =
+          section_schema(*variants.make(choice.name), choice.name, choice.name != initial, depth + 1, branch_needed);
+      if (needed && choice.name == initial) *needed = branch_needed;
       branch.set("description", Node::of_text(choice.help));
       branches.add(std::move(branch));
     }
@@ -177,7 +221,8 @@ std::string json_schema(Section& root, std::string_view title) {
   Node schema = Node::object();
   schema.set("$schema", Node::of_text("https://json-schema.org/draft/2020-12/schema"));
   schema.set("title", Node::of_text(title));
-  Node body = SchemaWriter().section_schema(root, {}, false, 0);
+  bool needed = false;
+  Node body = SchemaWriter().section_schema(root, {}, false, 0, needed);
   for (Node& item : body.items) schema.items.push_back(std::move(item));
   return print_json(schema);
 }

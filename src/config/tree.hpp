@@ -18,6 +18,7 @@ struct Node {
   int origin = 0;          // 0: the file; n: the n-th override
   double number = 0;
   std::string key;          // in an object
+  std::string former;       // the key as it was written, when that is a former name of what `key` means
   std::string text;         // the text, or a number's literal
   std::vector<Node> items;  // of an array or object
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from other_files import other_files
+from support import one_error, split_safetensors
+
 np = pytest.importorskip("numpy")
 pytestmark = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
 
@@ -55,9 +58,7 @@ def boards(tmp_path):
 
 
 def metadata_of(path):
-    data = path.read_bytes()
-    (length,) = struct.unpack("<Q", data[:8])
-    return json.loads(data[8 : 8 + length])["__metadata__"]
+    return split_safetensors(path.read_bytes())[0]["__metadata__"]
 
 
 def train(run, data, out, *more):
@@ -167,6 +168,44 @@ def test_what_cannot_be_trained_on_is_one_clear_line(run, boards, tmp_path):
     fails(2, "/data/tile/stride", more=["--set", "/data/tile/stride=60"])
     rate = train(run, boards, "diverged", "--set", "/training/learning_rate=1e6", "--set", "/training/optimizer/type=sgd")
     assert rate.code == 1 and "epoch 1" in rate.stderr
+
+
+def test_what_is_no_image_is_told_what_it_is_and_what_to_use(run, tmp_path):
+    rows = np.random.default_rng(1).normal(size=(20, 30))
+    table = '/data/type to "table"'
+    words = other_files(tmp_path)
+    (tmp_path / "table.csv").write_text("a,b\n1,2\n3,4\n")
+    np.save(tmp_path / "rows.npy", rows)
+    np.savez(tmp_path / "rows.npz", rows=rows)
+    np.save(tmp_path / "floats.npy", np.full((5, 8, 8), 17.25))
+    np.save(tmp_path / "coordinates.npy", rows[:, :24].reshape(20, 2, 4, 3).astype(np.float32) * 10)
+    np.save(tmp_path / "first.npy", np.zeros((5, 3, 32, 32), np.float32))
+    (tmp_path / "photo").write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0")
+    words |= {
+        "table.csv": ["text table", table],
+        "rows.npy": ["(20, 30)", '"<f8"', "(images, height, width)", table],
+        "rows.npz": ["(20, 30)", '"<f8"', "(images, height, width)", table],
+        "floats.npy": ["image 0", "17.25", "[0, 1]", "255"],
+        "coordinates.npy": ["image 0", "[0, 1]", "(20, 24)", table],
+        "first.npy": ["(5, 3, 32, 32)", "channels first", "moveaxis"],
+        "photo": ["JPEG image", ".jpg"],
+    }
+    for name, told in words.items():
+        one_error(train(run, name, "never"), 4, name, "expected", *told)
+    (tmp_path / "wrong.png").write_bytes((tmp_path / "x.gif").read_bytes())
+    one_error(train(run, "wrong.png", "never"), 4, "wrong.png", "a GIF image", "expected a PNG")
+    assert not (tmp_path / "never").exists()
+
+
+def test_a_stack_of_floats_between_zero_and_one_is_trained_on(run, tmp_path):
+    stack = np.stack([stripes(i, 32) for i in range(12)]) / np.float32(255)
+    np.save(tmp_path / "stack.npy", stack)
+    np.save(tmp_path / "doubles.npy", stack.astype(float))
+    for name in ("stack", "doubles"):
+        outcome = train(run, f"{name}.npy", name, "--set", "/data/tile/size=0", "--set", "/data/resize/scale=1")
+        assert (outcome.code, outcome.stderr) == (0, "")
+    models = [split_safetensors((tmp_path / name / "model.safetensors").read_bytes()) for name in ("stack", "doubles")]
+    assert models[0][1] == models[1][1]
 
 
 def test_programs_for_tables_refuse_a_model_of_images(run, boards, tmp_path):

@@ -5,10 +5,12 @@ import json
 import random
 import shutil
 import statistics
+import struct
 import subprocess
 
 import pytest
-from support import needs_torch, one_error, read_safetensors, rows_of, write_config, write_csv
+from other_files import PDB, other_files
+from support import CONFIGS, WDBC, needs_torch, one_error, read_safetensors, rows_of, write_config, write_csv
 
 pytestmark = needs_torch
 
@@ -190,6 +192,49 @@ def test_numpy_arrays_are_tables_with_numbered_columns(run, tmp_path):
     (tmp_path / "cut.npz").write_bytes((tmp_path / "small.npz").read_bytes()[:-50])
     one_error(run("ae-score", "model", "cut.npz", "-o", "scores.csv"), 4, "cut.npz")
     assert not (tmp_path / "scores.csv").exists()
+
+
+def test_what_is_no_table_is_told_what_it_is_and_what_to_use(run, trained_once, tmp_path):
+    numpy = pytest.importorskip("numpy")
+    images = {
+        "x.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+        "x.jpg": b"\xff\xd8\xff\xe0\0\x10JFIF\0",
+        "x.bmp": b"BM" + struct.pack("<IIII", 70, 0, 54, 40),
+        "x.tif": b"II*\0\x08\0\0\0",
+        "train-images-idx3-ubyte.gz": gzip.compress(struct.pack(">HBBIII", 0, 8, 3, 1, 2, 2) + b"abcd"),
+    }
+    words = other_files(tmp_path)
+    for name, content in images.items():
+        (tmp_path / name).write_bytes(content)
+        words[name] = ['/data/type to "images"']
+    numpy.save(tmp_path / "stack.npy", numpy.zeros((5, 8, 8)))
+    words["stack.npy"] = ["(5, 8, 8)", '/data/type to "images"']
+    (tmp_path / "boards").mkdir()
+    words["boards"] = ["a directory", '/data/type to "images"']
+    for name, told in words.items():
+        expected = "(rows, columns)" if name == "stack.npy" else "NPZ archive" if name in ("x.xlsx", "x.pt") else "a table"
+        outcome = run("ae-score", trained_once, name, "-o", "out.csv")
+        one_error(outcome, 4, f"{name}: ", f"expected {expected}")
+        for word in told:
+            assert word.lower() in outcome.stderr.lower(), (name, outcome.stderr)
+        if (tmp_path / name).is_file() and name not in ("x.xlsx", "x.pt"):
+            piped = run("ae-score", trained_once, "-", "-o", "out.csv", stdin=(tmp_path / name).read_bytes())
+            assert piped.code == 4 and piped.stderr == outcome.stderr.replace(f" {name}: ", " <stdin>: ")
+    for name in ("x.png", "x.pdb", "boards"):
+        trained = run("ae-train", CONFIGS / "wdbc.json", "--data", name, "--out", "out", "-q", "--set", "/data/rows=")
+        one_error(trained, 4, f"{name}: ", "expected a table", *words[name])
+    assert not (tmp_path / "out.csv").exists() and not (tmp_path / "out").exists()
+
+
+def test_a_table_that_begins_like_another_format_is_a_table(run, trained_once, tmp_path):
+    header, *lines = WDBC.read_text().splitlines()
+    plain = run("ae-score", trained_once, WDBC, "-q")
+    assert plain.code == 0
+    for first in ("HEADER", "ATOM  ", "data_x", "BM", "PAR1", "GIF89a", "REMARK 1", "BZh9", "RDX3", "X"):
+        table = "\n".join([f"{first},{header}"] + [f"{PDB.split()[0]},{line}" for line in lines])
+        (tmp_path / "table.csv").write_text(table)
+        assert run("ae-score", trained_once, "table.csv", "-q") == plain, first
+        assert run("ae-score", trained_once, "-", "-q", stdin=table) == plain, first
 
 
 def test_ids_and_labels_pass_through_whatever_is_in_them(run, tmp_path):

@@ -6,12 +6,14 @@
 #include <charconv>
 #include <cmath>
 #include <cstring>
+#include <iterator>
 #include <limits>
 #include <type_traits>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "data/bytes/recognise.hpp"
 #include "data/bytes/zip.hpp"
 
 namespace ae::data {
@@ -224,6 +226,14 @@ const ZipMember& obvious_array(const std::shared_ptr<RandomAccess>& file, const 
                    "; choose one with /data/array");
 }
 
+InputError no_arrays(const std::string& name, const std::vector<ZipMember>& members) {
+  std::vector<std::string> names;
+  for (const ZipMember& member : members) names.push_back(member.name);
+  if (const FileType* type = recognise_archive(names)) return wrong_kind(name, *type, "", "an NPZ archive of NumPy");
+  return InputError(name +
+                    ": a ZIP archive without arrays; expected an NPZ archive of NumPy; write it with numpy.savez");
+}
+
 template <typename T>
 std::string to_npy_bytes(NpyFloat type, std::span<const T> values, std::int64_t rows, std::int64_t columns) {
   std::string bytes = npy_header(type, rows, columns);
@@ -295,12 +305,11 @@ std::string npy_shape_text(const std::vector<std::uint64_t>& shape) {
 std::unique_ptr<ByteSource> open_npz_array(std::unique_ptr<RandomAccess> opened, const std::string& array,
                                            const NpyWanted& wanted) {
   const std::shared_ptr<RandomAccess> file = std::move(opened);
-  std::vector<ZipMember> arrays = read_zip_directory(*file);
-  std::erase_if(arrays, [](const ZipMember& member) { return !member.name.ends_with(".npy"); });
-  if (arrays.empty())
-    throw InputError(file->name() +
-                     ": a ZIP archive without arrays; expected an NPZ file of NumPy (a spreadsheet: "
-                     "export it as CSV)");
+  const std::vector<ZipMember> members = read_zip_directory(*file);
+  std::vector<ZipMember> arrays;
+  std::ranges::copy_if(members, std::back_inserter(arrays),
+                       [](const ZipMember& member) { return member.name.ends_with(".npy"); });
+  if (arrays.empty()) throw no_arrays(file->name(), members);
   return open_zip_member(
       file, array.empty() ? obvious_array(file, arrays, wanted) : named_array(arrays, array, file->name()));
 }

@@ -41,8 +41,7 @@ struct ImageView {
   std::size_t byte_count() const { return static_cast<std::size_t>(channels * height * width) * bytes_per_pixel(type); }
 };
 
-// [channels, height, width] in network units: whole numbers divided by their type's maximum, hence in [0, 1]; f32 as it
-// is.
+// [channels, height, width] in network units, in [0, 1]: whole numbers divided by their type's maximum, f32 as it is.
 std::vector<float> to_floats(const ImageView& image);
 
 // Copies the tile of `tile` pixels whose first one is (y, x) as floats to values [channels, tile.height, tile.width].

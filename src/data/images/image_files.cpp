@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "data/bytes/recognise.hpp"
 
 namespace ae::data {
 namespace {
@@ -59,6 +60,18 @@ std::string inventory(const std::vector<fs::path>& files) {
   std::vector<std::string> items;
   for (const auto& [extension, count] : counts) items.push_back(std::to_string(count) + " " + printable(extension));
   return items.empty() ? "no files" : ae::join(items, ", ", 5);
+}
+
+InputError no_images(const fs::path& file) {
+  const std::string expected = std::string("a folder, a ") + kKinds + " image, a .txt list of images, IDX, NPY or NPZ";
+  std::error_code ignored;
+  if (fs::is_regular_file(file, ignored)) {
+    const std::string head = read_head(*ByteSource::open(file));
+    if (const FileType* type = recognise(head)) return wrong_kind(file.string(), *type, "images", expected);
+  }
+  return InputError(file.string() + ": found a file " +
+                    (file.has_extension() ? "named " + ae::quoted(file.extension().string()) : "without extension") +
+                    ", expected " + expected);
 }
 
 std::vector<ImageFile> images_below(const fs::path& folder, const fs::path& root) {
@@ -202,9 +215,7 @@ std::vector<ImageFile> list_image_files(const fs::path& path, Purpose purpose) {
   if (lower_extension(path) == ".txt") {
     return parse_image_list(read_file(path, FileKind::data, kMostListBytes), path.string(), path.parent_path());
   }
-  throw InputError(path.string() + ": found a file " +
-                   (path.has_extension() ? "named " + ae::quoted(path.extension().string()) : "without extension") +
-                   ", expected a folder, a " + kKinds + " image, a .txt list of images, IDX, NPY or NPZ");
+  throw no_images(path);
 }
 
 }  // namespace ae::data

@@ -17,6 +17,7 @@
 #include "base/files.hpp"
 #include "base/text.hpp"
 #include "data/bytes/idx.hpp"
+#include "data/bytes/recognise.hpp"
 #include "data/bytes/source.hpp"
 #include "data/images/npy_stack.hpp"
 
@@ -53,9 +54,7 @@ class Header {
     } else if (starts_with(std::string_view("II*\0", 4)) || starts_with(std::string_view("MM\0*", 4))) {
       tiff();
     } else {
-      const std::string_view start(reinterpret_cast<const char*>(bytes_.data()), std::min<std::size_t>(8, size()));
-      throw InputError(name_ + ": not an image: it begins with " + ae::quoted(start) +
-                       ", expected PNG, JPEG, BMP or TIFF");
+      throw not_an_image();
     }
   }
 
@@ -71,6 +70,13 @@ class Header {
       value |= std::uint64_t{bytes_[at + i]} << (8 * (big ? count - 1 - i : i));
     }
     return value;
+  }
+  InputError not_an_image() const {
+    const std::string_view text(reinterpret_cast<const char*>(bytes_.data()), size());
+    if (const FileType* type = recognise(text))
+      return wrong_kind(name_, *type, "images", "a PNG, JPEG, BMP or TIFF image");
+    return InputError(name_ + ": not an image: it begins with " + ae::quoted(text.substr(0, 8)) +
+                      ", expected PNG, JPEG, BMP or TIFF");
   }
   void dimensions(std::uint64_t width, std::uint64_t height) const {
     if (width == 0 || height == 0) throw damaged(name_, "its header claims an empty image");

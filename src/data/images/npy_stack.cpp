@@ -17,6 +17,18 @@ namespace {
 constexpr std::size_t kBlock = 256 * 1024;
 constexpr NpyWanted kStack{3, 4, "three or four dimensions"};
 
+// Losses, corruption and maps take pixels to lie in [0, 1]; whole numbers are brought there, floats must be.
+bool is_pixel(double value) {
+  constexpr double kTolerance = 1e-6;
+  return value >= -kTolerance && value <= 1 + kTolerance;
+}
+
+// (images, channels, height, width), as PyTorch has it: 1, 3 or 4 of what else would be rows of pixels, and more
+// channels than an image has.
+bool looks_channels_first(const std::vector<std::uint64_t>& shape) {
+  return shape.size() == 4 && (shape[1] == 1 || shape[1] == 3 || shape[1] == 4) && shape[2] > 4 && shape[3] > 4;
+}
+
 class StackReader {
  public:
   explicit StackReader(std::unique_ptr<ByteSource> source) : source_(std::move(source)) {}
@@ -27,13 +39,10 @@ class StackReader {
     const std::string& name = source_->name();
     const auto kind = header.type.size() == 3 ? header.type.substr(1) : std::string();
     const auto type = find_npy_element(header.type);
+    check_shape(header);
     if (!type || std::string_view("u1 u2 b1 f2 f4 f8").find(kind) == std::string_view::npos || kind.empty()) {
       throw InputError(name + ": dtype " + ae::quoted(header.type) +
                        "; expected pixels of type u1, u2, b1, f2, f4 or f8; convert them in NumPy with astype");
-    }
-    if (header.shape.size() != 3 && header.shape.size() != 4) {
-      throw InputError(name + ": an array of shape " + npy_shape_text(header.shape) +
-                       "; expected (images, height, width) or (images, height, width, channels)");
     }
     if (header.fortran_order) {
       throw InputError(name + ": an array in Fortran order; write it with numpy.ascontiguousarray");
@@ -71,6 +80,20 @@ class StackReader {
   static constexpr std::uint64_t kMostElements = 1ull << 36;
   static constexpr std::uint64_t kMostChannels = 64;
 
+  void check_shape(const NpyHeader& header) const {
+    const std::string found = source_->name() + ": an array of shape " + npy_shape_text(header.shape);
+    if (header.shape.size() != 3 && header.shape.size() != 4) {
+      throw InputError(found + " and dtype " + ae::quoted(header.type) +
+                       "; expected (images, height, width) or (images, height, width, channels)" +
+                       (header.shape.size() <= 2 ? "; to train on a table set /data/type to \"table\"" : ""));
+    }
+    if (looks_channels_first(header.shape)) {
+      throw InputError(found +
+                       ", which looks like channels first; expected (images, height, width, channels): transpose it "
+                       "with numpy.moveaxis(array, 1, -1)");
+    }
+  }
+
   // Piece by piece, so that no more memory is taken than there are bytes in the file.
   void convert(const NpyElement& type, const std::string& kind, std::uint64_t elements, NpyStack& stack) {
     std::vector<char> piece(kBlock / 8 * type.size);
@@ -99,7 +122,7 @@ class StackReader {
       stack.file->read_at(stack.offset + done * sizeof(float), reinterpret_cast<char*>(piece.data()),
                           count * sizeof(float));
       for (std::size_t i = 0; i < count; ++i) {
-        if (!std::isfinite(piece[i])) throw not_finite(piece[i], done + i, stack);
+        if (!is_pixel(piece[i])) throw no_pixel(piece[i], done + i, stack);
       }
       done += count;
     }
@@ -112,10 +135,17 @@ class StackReader {
   InputError too_long() const {
     return InputError(source_->name() + ": bytes behind the array's end; write one array a file, or several as NPZ");
   }
-  InputError not_finite(double value, std::uint64_t element, const NpyStack& stack) const {
+  InputError no_pixel(double value, std::uint64_t element, const NpyStack& stack) const {
     const auto per_image = static_cast<std::uint64_t>(stack.height * stack.width * stack.channels);
-    return InputError(source_->name() + ": image " + std::to_string(element / per_image) + " holds " +
-                      number_text(value) + "; expected finite pixels");
+    const std::string found =
+        source_->name() + ": image " + std::to_string(element / per_image) + " holds " + number_text(value);
+    if (!std::isfinite(value)) return InputError(found + "; expected finite pixels");
+    const std::string fix =
+        value < 0 ? "scale the array by its smallest and largest value" : "divide the array by 255 or its largest value";
+    return InputError(found + "; expected float pixels in [0, 1]: " + fix +
+                      "; if it holds coordinates or anything else but images, reshape it to (" +
+                      std::to_string(stack.images) + ", " + std::to_string(per_image) +
+                      ") and set /data/type to \"table\"");
   }
 
   void append(const NpyElement& type, const std::string& kind, const char* bytes, std::uint64_t element,
@@ -125,10 +155,10 @@ class StackReader {
       stack.bytes.push_back(static_cast<std::uint8_t>(kind == "b1" ? value * 255 : value));
     } else if (stack.type == PixelType::u16) {
       push(static_cast<std::uint16_t>(value), stack.bytes);
-    } else if (std::isfinite(value)) {
+    } else if (is_pixel(value)) {
       push(static_cast<float>(value), stack.bytes);
     } else {
-      throw not_finite(value, element, stack);
+      throw no_pixel(value, element, stack);
     }
   }
 

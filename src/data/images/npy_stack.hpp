@@ -12,7 +12,7 @@
 namespace ae::data {
 
 // A stack of images [images, height, width] or [images, height, width, channels] in C order. Types: u1 and u2 (pixels
-// divided by 255 and 65535), b1 (0 and 1), f2, f4 and f8 (finite numbers, as they are).
+// divided by 255 and 65535), b1 (0 and 1), f2, f4 and f8 (numbers in [0, 1], as they are).
 struct NpyStack {
   std::int64_t images = 0;
   std::int64_t height = 0;

@@ -41,7 +41,10 @@ Array check(const NpyHeader& header, const std::string& name) {
                      "write text as CSV");
   if (header.shape.empty() || header.shape.size() > 2)
     throw InputError(name + ": an array of shape " + npy_shape_text(header.shape) +
-                     "; expected (rows, columns) or (rows,); reshape it in NumPy");
+                     "; expected (rows, columns) or (rows,); reshape it in NumPy" +
+                     (header.shape.size() == 3 || header.shape.size() == 4
+                          ? "; to train on a stack of images set /data/type to \"images\""
+                          : ""));
   array.type = *type;
   array.rows = header.shape[0];
   array.columns = header.shape.size() == 2 ? header.shape[1] : 1;

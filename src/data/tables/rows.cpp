@@ -3,36 +3,64 @@
 #include <algorithm>
 
 #include "base/text.hpp"
-#include "data/bytes/source.hpp"
+#include "data/bytes/recognise.hpp"
 #include "data/tables/csv.hpp"
 #include "data/tables/npy_rows.hpp"
 
 namespace ae::data {
 namespace {
 
+using Bytes = std::unique_ptr<ByteSource>;
+
+bool begins_npy(std::string_view head) { return head.starts_with("\x93NUMPY"); }
+bool begins_npz(std::string_view head) { return head.starts_with("PK\3\4") || head.starts_with("PK\5\6"); }
+
+std::unique_ptr<RowSource> open_text(Bytes source, const std::filesystem::path&, const TableFormat& format) {
+  return open_csv(std::move(source), format);
+}
+std::unique_ptr<RowSource> open_array(Bytes source, const std::filesystem::path&, const TableFormat&) {
+  return open_npy(std::move(source));
+}
+// A ZIP archive begins at its end.
+std::unique_ptr<RowSource> open_archive(Bytes, const std::filesystem::path& path, const TableFormat& format) {
+  return open_npz(RandomAccess::open(path), format.array);
+}
+
+// The first one is what a file that looks like none of them is read as.
 constexpr FormatEntry kFormats[] = {
-    {"csv", "text with a delimiter (comma, semicolon, tab or any other), RFC 4180 quoting; plain, gzip or Zstandard"},
-    {"tsv", "the same with tabs"},
-    {"npy", "one NumPy array, [rows, columns] or [rows]; columns are named f0, f1, ..."},
-    {"npz", "one array of a NumPy archive, chosen by /data/array"},
+    {"csv", "text with a delimiter (comma, semicolon, tab or any other), RFC 4180 quoting; plain, gzip or Zstandard",
+     nullptr, "", open_text},
+    {"tsv", "the same with tabs", nullptr, "", open_text},
+    {"npy", "one NumPy array, [rows, columns] or [rows]; columns are named f0, f1, ...", begins_npy, ".npy",
+     open_array},
+    {"npz", "one array of a NumPy archive, chosen by /data/array", begins_npz, ".npz", open_archive},
 };
 
-void check_type(const std::string& type) {
+const FormatEntry& named_format(const std::string& name) {
+  const auto* found = std::ranges::find(kFormats, name, &FormatEntry::name);
+  if (found != std::end(kFormats)) return *found;
   std::vector<std::string> names = {"auto"};
   for (const FormatEntry& entry : kFormats) names.emplace_back(entry.name);
-  if (std::find(names.begin(), names.end(), type) == names.end())
-    throw UsageError("/data/format: unknown format " + ae::quoted(type) + did_you_mean(type, names) +
-                     "; expected one of " + ae::join(names));
+  throw UsageError("/data/format: unknown format " + ae::quoted(name) + did_you_mean(name, names) +
+                   "; expected one of " + ae::join(names));
 }
 
 // By the first bytes, then by the name, so that a damaged array is not read as text.
-std::string detect_type(const std::string& head, const std::filesystem::path& path) {
-  if (head.starts_with("\x93NUMPY")) return "npy";
-  if (head.starts_with("PK\3\4") || head.starts_with("PK\5\6")) return "npz";
+const FormatEntry& detect_format(std::string_view head, const std::filesystem::path& path) {
+  for (const FormatEntry& entry : kFormats)
+    if (entry.begins && entry.begins(head)) return entry;
   const std::string extension = path.extension().string();
-  if (extension == ".npy") return "npy";
-  if (extension == ".npz") return "npz";
-  return "csv";
+  for (const FormatEntry& entry : kFormats)
+    if (!entry.extension.empty() && entry.extension == extension) return entry;
+  return kFormats[0];
+}
+
+void refuse_folder(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (path == "-" || !std::filesystem::is_directory(path, ignored)) return;
+  throw InputError(path.string() +
+                   ": cannot read: Is a directory, expected a table; to train on a folder of images set /data/type to "
+                   "\"images\"");
 }
 
 }  // namespace
@@ -40,16 +68,15 @@ std::string detect_type(const std::string& head, const std::filesystem::path& pa
 std::span<const FormatEntry> formats() { return kFormats; }
 
 std::unique_ptr<RowSource> open_rows(const std::filesystem::path& path, const TableFormat& format) {
-  check_type(format.type);
-  if (format.type == "npz") return open_npz(RandomAccess::open(path), format.array);
+  const FormatEntry* const given = format.type == "auto" ? nullptr : &named_format(format.type);
+  refuse_folder(path);
   auto source = ByteSource::open(path);
-  std::string head(6, '\0');
-  head.resize(read_fully(*source, head.data(), head.size()));
-  const std::string type = format.type == "auto" ? detect_type(head, path) : format.type;
-  if (type == "npz") return open_npz(RandomAccess::open(path), format.array);
-  source = with_prefix(std::move(head), std::move(source));
-  if (type == "npy") return open_npy(std::move(source));
-  return open_csv(std::move(source), format);
+  if (given) return given->open(std::move(source), path, format);
+  std::string head = read_head(*source);
+  const FileType* const type = recognise(head);
+  if (type && type->kind != "table") throw wrong_kind(source->name(), *type, "table", "a table");
+  const FormatEntry& detected = detect_format(head, path);
+  return detected.open(with_prefix(std::move(head), std::move(source)), path, format);
 }
 
 InputError no_rows(const RowSource& source) {

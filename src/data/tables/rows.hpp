@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "data/bytes/source.hpp"
 
 namespace ae::data {
 
@@ -56,17 +57,23 @@ class RowSource {
 };
 
 // Opens `path` ("-" = standard input). InputError, from here or from next(), for everything that can be wrong with the
-// data: missing, a directory, empty, ragged row (where, found and expected number of cells), duplicate or empty column
-// names, NUL bytes of a binary file, unterminated quote, a line over 64 MiB. UsageError for a wrong `format`.
-// A file with a header only has no rows: next() is false at once; who needs rows throws no_rows().
+// data: missing, a folder, a file of another kind, empty, ragged row (where, found and expected number of cells),
+// duplicate or empty column names, NUL bytes of a binary file, unterminated quote, a line over 64 MiB. UsageError for a
+// wrong `format`. A file with a header only has no rows: next() is false at once; who needs rows throws no_rows().
 std::unique_ptr<RowSource> open_rows(const std::filesystem::path& path, const TableFormat& format = {});
 
 // "FILE: no data rows after the header; ..."
 InputError no_rows(const RowSource& source);
 
+// One entry of the registry of formats: all there is to do for a new one, besides its reader.
 struct FormatEntry {
   std::string_view name;
   std::string_view help;
+  bool (*begins)(std::string_view head);  // whether these first bytes can only be this format; null: none can
+  std::string_view extension;             // of files that are this format or damaged; "" when names tell nothing
+  // `source`: the decompressed bytes of `path`, from the first on.
+  std::unique_ptr<RowSource> (*open)(std::unique_ptr<ByteSource> source, const std::filesystem::path& path,
+                                     const TableFormat& format);
 };
 std::span<const FormatEntry> formats();  // csv, tsv, npy, npz
 

@@ -274,6 +274,86 @@ TEST(ConfigReading, PathsStartAtTheFileOrAtTheCurrentFolderWhenOverridden) {
   EXPECT_TRUE(reading("{}").data.path.resolved.empty());
 }
 
+// --- former names ----------------------------------------------------------------------------------------------------
+
+TEST(ConfigRenaming, FormerNamesAreReadAndThePresentOnesWritten) {
+  const std::string former = R"({"fit": {"rate": 0.5, "epochs": 7}, "model": {"type": "dense", "layers": [9, 8]},
+                                "loss": {"terms": [{"type": "mse"}, {"type": "huber", "threshold": 3}]}})";
+  Everything root = reading(former);
+  EXPECT_EQ(root.training.learning_rate, 0.5);
+  EXPECT_EQ(root.training.epochs, 7);
+  EXPECT_THAT(dynamic_cast<const samples::Dense&>(*root.model).hidden, ElementsAre(9, 8));
+  EXPECT_EQ(dynamic_cast<const samples::Huber&>(*root.loss.list[1]).delta, 3);
+  Everything same = reading(R"({"training": {"learning_rate": 0.5, "epochs": 7}, "model": {"hidden": [9, 8]},
+                               "loss": {"terms": [{"type": "mse"}, {"type": "huber", "delta": 3}]}})");
+  EXPECT_EQ(to_json(root, Paths::as_written), to_json(same, Paths::as_written));
+  EXPECT_THAT(to_json(root, Paths::as_written),
+              testing::AllOf(testing::HasSubstr("\"learning_rate\""), testing::Not(testing::HasSubstr("\"rate\"")),
+                             testing::Not(testing::HasSubstr("\"fit\"")), testing::Not(testing::HasSubstr("layers"))));
+  EXPECT_THAT(dynamic_cast<const samples::Dense&>(*reading(R"({"model": {"units": [5]}})").model).hidden,
+              ElementsAre(5));
+  EXPECT_THAT(problems_of<samples::Renamed>(R"({"network": {"type": "linear"}})"), ElementsAre());
+}
+
+TEST(ConfigRenaming, BothNamesAtOnceAreAnErrorThatNamesThem) {
+  EXPECT_THAT(problems_of(R"({"training": {"rate": 0.5, "learning_rate": 0.5}, "fit": {},
+                      "model": {"layers": [9], "units": [9]}})"),
+              ElementsAre(R"(c.json: /fit: the former name of "training", which is given here too; remove one of them)",
+                          R"(c.json: /model/units: the former name of "hidden", which is given here too as "layers"; )"
+                          "remove one of them",
+                          R"(c.json: /training/rate: the former name of "learning_rate", which is given here too; )"
+                          "remove one of them"));
+  EXPECT_THAT(problems_of("{}", {R"(/training={"rate": 1, "learning_rate": 1})"}),
+              ElementsAre(R"(--set /training: /training/rate: the former name of "learning_rate", )"
+                          "which is given here too; remove one of them"));
+}
+
+TEST(ConfigRenaming, ProblemsNameTheKeyAsItIsWritten) {
+  EXPECT_THAT(problems_of(R"({"fit": {"rate": 2, "epcohs": 3}})"),
+              ElementsAre(R"(c.json: /fit/epcohs: unknown key; did you mean "epochs"?)",
+                          "c.json: /fit/rate: found 2, expected a number in (0, 1]; the default is 0.001"));
+  EXPECT_THAT(problems_of(R"({"model": {"type": "linear", "layers": [3]}})"),
+              ElementsAre(R"(c.json: /model/layers: not a setting of type "linear"; it belongs to "dense")"));
+  EXPECT_THAT(problems_of(R"({"training": {"learning_rte": 1}})"),
+              ElementsAre(R"(c.json: /training/learning_rte: unknown key; did you mean "learning_rate"?)"));
+  EXPECT_THAT(problems_of<samples::Renamed>("{}"),
+              ElementsAre(testing::StartsWith(R"(c.json: /model: found no "type", expected)")));
+}
+
+TEST(ConfigRenaming, OverridesReachASettingByEitherName) {
+  const std::string present = R"({"training": {"learning_rate": 0.5, "epochs": 7}})";
+  const std::string former = R"({"fit": {"rate": 0.5, "epochs": 7}})";
+  for (const std::string& json : {present, former}) {
+    for (const auto* pointer : {"/training/learning_rate", "/training/rate", "/fit/learning_rate", "/fit/rate"}) {
+      const Everything root = reading(json, {pointer + std::string("=0.25")});
+      EXPECT_EQ(root.training.learning_rate, 0.25) << json << pointer;
+      EXPECT_EQ(root.training.epochs, 7) << json << pointer;
+    }
+    EXPECT_EQ(reading(json, {R"(/fit={"rate": 0.125})"}).training.learning_rate, 0.125);
+  }
+  EXPECT_EQ(reading("{}", {"/fit/rate=0.25"}).training.learning_rate, 0.25);
+  EXPECT_EQ(reading("{}", {"/training/rate=0.25", "/training/learning_rate=0.5"}).training.learning_rate, 0.5);
+  EXPECT_EQ(reading("{}", {"/training/learning_rate=0.5", "/training/rate=0.25"}).training.learning_rate, 0.25);
+  const auto appended = reading("{}", {"/model/layers/-=8"});
+  EXPECT_THAT(dynamic_cast<const samples::Dense&>(*appended.model).hidden, ElementsAre(64, 16, 8));
+  const auto terms = reading(R"({"loss": {"terms": [{"type": "huber", "delta": 2}]}})", {"/loss/terms/0/threshold=5"});
+  EXPECT_EQ(dynamic_cast<const samples::Huber&>(*terms.loss.list[0]).delta, 5);
+  EXPECT_THAT(problems_of(present, {"/fit/rate=2"}),
+              ElementsAre("--set /fit/rate: /training/rate: found 2, expected a number in (0, 1]; "
+                          "the default is 0.001"));
+  EXPECT_THAT(problems_of("{}", {"/fit/rate=2"}),
+              ElementsAre("--set /fit/rate: found 2, expected a number in (0, 1]; the default is 0.001"));
+}
+
+// "layers" means nothing yet when the first override is applied.
+TEST(ConfigRenaming, ATypeChosenLaterMakesAFormerNameMeaningful) {
+  const auto root =
+      reading(R"({"model": {"type": "linear", "hidden": [3]}})", {"/model/layers=[9]", "/model/type=dense"});
+  EXPECT_THAT(dynamic_cast<const samples::Dense&>(*root.model).hidden, ElementsAre(9));
+}
+
+// --- overrides -------------------------------------------------------------------------------------------------------
+
 TEST(ConfigOverride, ReplacesValuesOfTheFileAndTakesOtherTextAsString) {
   const auto root =
       reading(R"({"training": {"epochs": 5}, "loss": {"terms": [{"type": "mse"}]}})",

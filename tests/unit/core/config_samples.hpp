@@ -1,4 +1,4 @@
-// A configuration with every kind of field, for the tests and the fuzz target.
+// A configuration with every kind of field, some of them renamed, for the tests and the fuzz target.
 #pragma once
 
 #include <array>
@@ -19,6 +19,8 @@ struct Dense final : Model {
     f.integers("hidden", hidden, {1, 65536}, "Sizes of the hidden layers.");
     f.integer("latent", latent, {1, 65536}, "Size of the bottleneck.");
     f.number("dropout", dropout, {.minimum = 0, .maximum = 1, .exclude_maximum = true}, "Rate of dropped units.");
+    f.renamed("layers", "hidden");
+    f.renamed("units", "hidden");
   }
   void check(std::vector<Problem>& problems) const override {
     for (std::size_t i = 0; i < hidden.size(); ++i)
@@ -50,6 +52,7 @@ struct Huber final : Term {
   void fields(Fields& f) override {
     Term::fields(f);
     f.number("delta", delta, {.minimum = 0, .exclude_minimum = true}, "Where squares turn into lines.");
+    f.renamed("threshold", "delta");
   }
 };
 
@@ -91,6 +94,7 @@ struct Training final : Section {
     f.optional_number("clip", clip, {.minimum = 0, .exclude_minimum = true}, "Largest gradient norm.");
     f.choice("optimiser", optimiser, optimisers, "How weights move.");
     f.boolean("shuffle", shuffle, "Whether rows are shuffled.");
+    f.renamed("rate", "learning_rate");
   }
 };
 
@@ -119,6 +123,7 @@ struct Everything final : Section {
     f.variant("model", model, "The network.");
     f.section("loss", loss, "What is minimised.");
     f.section("training", training, "How it is minimised.");
+    f.renamed("fit", "training");
   }
 };
 
@@ -129,6 +134,15 @@ struct Demanding final : Section {
   void fields(Fields& f) override {
     f.variant("model", model, "The network.");
     f.integer("rounds", rounds, {1, 9}, "Rounds.");
+  }
+};
+
+// The same under another name.
+struct Renamed final : Section {
+  Variant<Model> model{models};
+  void fields(Fields& f) override {
+    f.variant("model", model, "The network.");
+    f.renamed("network", "model");
   }
 };
 

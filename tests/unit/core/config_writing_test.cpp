@@ -128,6 +128,23 @@ TEST(ConfigSchema, RequiresVariantsWithoutAnInitialType) {
     EXPECT_EQ(branch["required"], json::array({"type"}));
 }
 
+TEST(ConfigSchema, DeprecatesFormerNamesAndAllowsOneName) {
+  Everything root;
+  const json schema = json::parse(json_schema(root, "A title"));
+  const json& training = schema["properties"]["training"];
+  EXPECT_EQ(training["properties"]["rate"],
+            json::parse(R"({"type": "number", "exclusiveMinimum": 0, "maximum": 1, "deprecated": true,
+                            "description": "The former name of \"learning_rate\"."})"));
+  EXPECT_EQ(training["allOf"], json::parse(R"([{"oneOf": [
+      {"required": ["learning_rate"]}, {"required": ["rate"]},
+      {"properties": {"learning_rate": false, "rate": false}}]}])"));
+  EXPECT_EQ(schema["properties"]["fit"]["properties"]["rate"]["deprecated"], true);
+  samples::Renamed renamed;
+  const json needed = json::parse(json_schema(renamed, "needed"));
+  EXPECT_FALSE(needed.contains("required"));
+  EXPECT_EQ(needed["allOf"], json::parse(R"([{"oneOf": [{"required": ["model"]}, {"required": ["network"]}]}])"));
+}
+
 TEST(ConfigDescription, HasOneLineForEverySetting) {
   Demanding root;
   EXPECT_EQ(describe(root),
@@ -140,6 +157,9 @@ TEST(ConfigDescription, HasOneLineForEverySetting) {
             "/model/dropout (dense): a number in [0, 1), default 0. Rate of dropped units.\n"
             "/model/bias (linear): true or false, default true. Whether to learn an offset.\n"
             "/rounds: an integer in [1, 9], default 3. Rounds.\n");
+  samples::Renamed renamed;
+  EXPECT_THAT(describe(renamed), testing::AllOf(testing::StartsWith("/model: The network.\n/model/type: "),
+                                                testing::Not(testing::HasSubstr("/network"))));
 }
 
 struct Recursive final : samples::Model {
@@ -159,9 +179,31 @@ struct Twice final : Section {
   }
 };
 
+struct RenamedTwice final : Section {
+  bool a = false, b = false;
+  void fields(Fields& f) override {
+    f.boolean("a", a, "One.");
+    f.renamed("old", "a");
+    f.boolean("b", b, "Other.");
+    f.renamed("old", "b");
+  }
+};
+
+struct RenamedToNothing final : Section {
+  bool a = false;
+  void fields(Fields& f) override {
+    f.boolean("a", a, "One.");
+    f.renamed("old", "b");
+  }
+};
+
 TEST(ConfigDeclaration, MistakesOfTheProgrammerAreLogicErrors) {
   Twice twice;
   EXPECT_THROW(to_json(twice, Paths::as_written), std::logic_error);
+  RenamedTwice renamed_twice;
+  EXPECT_THROW(to_json(renamed_twice, Paths::as_written), std::logic_error);
+  RenamedToNothing renamed_to_nothing;
+  EXPECT_THROW(to_json(renamed_to_nothing, Paths::as_written), std::logic_error);
   Recursive endless;
   EXPECT_THROW(json_schema(endless, ""), std::logic_error);
   EXPECT_THROW(describe(endless), std::logic_error);

@@ -87,6 +87,15 @@ TEST_F(ImageFiles, WhatIsNoImageIsNamed) {
   EXPECT_THAT(error("missing"), HasSubstr("No such file"));
   touch("tables/a.csv");
   touch("tables/b.csv");
+  touch("table.csv", "a,b\n1,2\n");
+  EXPECT_THAT(error("table.csv"),
+              testing::AllOf(HasSubstr("found a text table"), HasSubstr("/data/type to \"table\"")));
+  touch("photo.jpg_old", "\xff\xd8\xff");
+  EXPECT_THAT(error("photo.jpg_old"), testing::AllOf(HasSubstr("a JPEG image"), HasSubstr("ends in .jpg")));
+  touch("names", "a, b\n\n");
+  EXPECT_THAT(error("names"), HasSubstr("found a file without extension"));
+  touch("commas.txt", "a,b.png\nc,d.png\n");
+  EXPECT_EQ(list_image_files(root_ / "commas.txt", Purpose::training).size(), 2u);
   EXPECT_THAT(error("tables"), HasSubstr("found 2 .csv"));
   fs::create_directories(root_ / "empty");
   EXPECT_THAT(error("empty"), HasSubstr("found no files"));

@@ -11,6 +11,7 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "data/bytes/zip.hpp"
 #include "support/byte_sources.hpp"
 #include "support/deflate.hpp"
@@ -22,6 +23,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 using Numbers = std::vector<std::vector<double>>;
 using namespace std::string_literals;
@@ -183,7 +185,8 @@ TEST(NpyRows, BadHeadersAreRefused) {
 
 TEST(NpyRows, ImpossibleShapesAreRefusedBeforeAnyAllocation) {
   EXPECT_THAT(error_of(npy(dictionary("<f8", "()"), "12345678")), HasSubstr("shape ()"));
-  EXPECT_THAT(error_of(npy(dictionary("<f8", "(2, 2, 2)"), "")), HasSubstr("shape (2, 2, 2)"));
+  EXPECT_THAT(error_of(npy(dictionary("<f8", "(2, 2, 2)"), "")),
+              AllOf(HasSubstr("shape (2, 2, 2)"), HasSubstr("\"images\"")));
   EXPECT_THAT(error_of(npy(dictionary("<f8", "(3, 0)"), "")), HasSubstr("columns"));
   EXPECT_THAT(error_of(npy(dictionary("<f8", "(4611686018427387904, 4)"), "")), HasSubstr("impossible shape"));
   EXPECT_THAT(error_of(npy(dictionary("<f8", "(99999999999999999999, 4)"), "")), HasSubstr("expected a size"));
@@ -286,6 +289,8 @@ TEST(NpzRows, TheOnlyTableOrTheNamedArrayIsRead) {
   EXPECT_THAT(zip_error(two), AllOf(HasSubstr("train (2, 2), test (2, 2)"), HasSubstr("/data/array")));
   EXPECT_THAT(zip_error(two, "trian"), AllOf(HasSubstr("did you mean \"train\""), HasSubstr("/data/array")));
   EXPECT_THAT(zip_error(zip({{.name = "sheet.xml", .bytes = "<x/>"}})), HasSubstr("without arrays"));
+  EXPECT_EQ(zip_error(zip({{.name = "xl/workbook.xml", .bytes = "<x/>"}})),
+            "arrays.npz: found an Excel workbook (.xlsx), expected an NPZ archive of NumPy; export it as CSV");
 }
 
 TEST(NpzRows, DamagedArchivesAreRefused) {
@@ -338,8 +343,8 @@ NpyStack stack_in_place(std::string bytes) {
 }
 
 TEST(NpyStack, PixelsInPlaceAreTheSame) {
-  const float numbers[] = {0.5f, -1, 3e8f, 7};
-  const double doubles[] = {0.5, -1, 3e8, 7};
+  const float numbers[] = {0.5f, 0, 0.1f, 1};
+  const double doubles[] = {0.5, 0, 0.1, 1};
   const std::vector<std::pair<std::string, std::string>> arrays{
       {"|u1", "abcd"},
       {"<u2", "abcdefgh"},
@@ -367,11 +372,14 @@ TEST(NpyStack, PixelsInPlaceAreTheSame) {
 }
 
 TEST(NpyStack, WhatIsNoStackIsRefusedInPlaceToo) {
-  const float numbers[] = {0, 1, 2, std::numeric_limits<float>::infinity()};
+  const float numbers[] = {0, 1, 0.5f, std::numeric_limits<float>::infinity()};
   const std::string floats(reinterpret_cast<const char*>(numbers), sizeof numbers);
+  const float too_large[] = {0, 1, 0.5f, 2};
+  const std::string others(reinterpret_cast<const char*>(too_large), sizeof too_large);
   for (const auto& bytes :
        {npy(dictionary("|u1", "(1, 2, 3)"), "abcde"), npy(dictionary("|u1", "(1, 2, 3)"), "abcdefg"),
         npy(dictionary("<u2", "(1, 2, 3)"), "abcdefghijk"), npy(dictionary("<f4", "(2, 1, 2)"), floats),
+        npy(dictionary("<f4", "(2, 1, 2)"), others), npy(dictionary("|u1", "(2, 3)"), "abcdef"),
         npy(dictionary("<i4", "(1, 1, 1)"), "abcd")}) {
     const std::string expected = test::error_of<InputError>([&] { stack_of(bytes); });
     const std::string found = test::error_of<InputError>([&] { stack_in_place(bytes); });
@@ -382,7 +390,11 @@ TEST(NpyStack, WhatIsNoStackIsRefusedInPlaceToo) {
 }
 
 TEST(NpyStack, WhatIsNoStackIsRefused) {
-  EXPECT_THAT(stack_error("|u1", "(2, 3)", "abcdef"), HasSubstr("expected (images, height, width)"));
+  EXPECT_EQ(
+      stack_error("<i8", "(2, 3)", "abcdef"),
+      "table.csv: an array of shape (2, 3) and dtype \"<i8\"; expected (images, height, width) or (images, height, "
+      "width, channels); to train on a table set /data/type to \"table\"");
+  EXPECT_THAT(stack_error("|u1", "(1, 1, 1, 1, 1)", "a"), Not(HasSubstr("\"table\"")));
   EXPECT_THAT(stack_error("<i4", "(1, 1, 1)", "abcd"), HasSubstr("expected pixels of type"));
   EXPECT_THAT(stack_error("|u1", "(1, 1, 1, 65)", std::string(65, 'a')), HasSubstr("65 channels"));
   EXPECT_THAT(stack_error("|u1", "(1, 2, 3)", "abcde"), HasSubstr("ends too early"));
@@ -392,6 +404,35 @@ TEST(NpyStack, WhatIsNoStackIsRefused) {
   EXPECT_THAT(stack_error("|u1", "(1048576, 64, 64)", "a"), HasSubstr("ends too early"));
   const float nan = std::numeric_limits<float>::quiet_NaN();
   EXPECT_THAT(stack_error("<f4", "(1, 1, 1)", {reinterpret_cast<const char*>(&nan), sizeof nan}), HasSubstr("nan"));
+}
+
+// What is said of one number of a stack of two images of 1 x 2 pixels.
+std::string pixel_error(double number) {
+  const double numbers[] = {0, 1, 0.5, number};
+  return stack_error("<f8", "(2, 1, 2)", {reinterpret_cast<const char*>(numbers), sizeof numbers});
+}
+
+TEST(NpyStack, FloatPixelsLieBetweenZeroAndOne) {
+  for (const double good : {0.0, 1.0, 1 + 9e-7, -9e-7, 0.3}) EXPECT_EQ(pixel_error(good), "no error") << good;
+  for (const double bad : {1 + 2e-6, -2e-6, 255.0, -1e30}) {
+    EXPECT_THAT(pixel_error(bad), AllOf(StartsWith("table.csv: image 1 holds " + number_text(bad) + "; expected float"),
+                                        HasSubstr(bad < 0 ? "by its smallest and largest" : "by 255"),
+                                        HasSubstr("reshape it to (2, 2) and set /data/type to \"table\"")));
+  }
+  // Backbone coordinates of one protein: 16 residues, 4 atoms, x, y, z.
+  const std::vector<float> coordinates(16 * 4 * 3, 17.25f);
+  EXPECT_THAT(stack_error("<f4", "(1, 16, 4, 3)",
+                          {reinterpret_cast<const char*>(coordinates.data()), coordinates.size() * sizeof(float)}),
+              AllOf(HasSubstr("image 0 holds 17.25"), HasSubstr("reshape it to (1, 192)")));
+}
+
+TEST(NpyStack, ChannelsStandLast) {
+  for (const char* shape : {"(9, 3, 32, 32)", "(9, 1, 28, 28)", "(9, 4, 8, 5)", "(9, 3, 224, 224)"}) {
+    EXPECT_THAT(stack_error("|u1", shape, ""),
+                AllOf(HasSubstr("shape "s + shape + ", which looks like channels first"), HasSubstr("moveaxis")));
+  }
+  for (const char* shape : {"(9, 3, 32, 3)", "(9, 1, 4, 8)", "(9, 2, 32, 32)", "(9, 32, 32, 16)", "(9, 3, 32)"})
+    EXPECT_THAT(stack_error("|u1", shape, ""), HasSubstr("ends too early")) << shape;
 }
 
 TEST(NpyStack, TheOnlyStackOfAnArchiveIsRead) {

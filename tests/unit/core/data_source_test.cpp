@@ -208,6 +208,11 @@ TEST_F(Sources, RowsAreOpenedByContentAndName) {
   EXPECT_THAT(table->columns(), ElementsAre("a", "b"));
   EXPECT_EQ(open_rows(file("a.tsv", "a\tb,c\n1\t2\n"))->columns().size(), 2u);
   EXPECT_EQ(open_rows(file("a.tsv.gz", gzip("a\tb,c\n1\t2\n")))->columns().size(), 2u);
+  EXPECT_THAT(open_rows(file("header.csv", "HEADER,data_x\nATOM,1\n"))->columns(), ElementsAre("HEADER", "data_x"));
+  // A table that is wrongly taken for something else can still be read.
+  const std::string atom = "ATOM      1  N   THR A   1      17.047  14.099   3.625\n";
+  EXPECT_THROW(open_rows(file("atoms.csv", atom + atom)), InputError);
+  EXPECT_EQ(open_rows(file("atoms.csv", atom + atom), {.type = "csv", .header = "no"})->columns().size(), 1u);
 }
 
 TEST_F(Sources, WrongKindsOfFilesAreRefused) {
@@ -217,6 +222,12 @@ TEST_F(Sources, WrongKindsOfFilesAreRefused) {
   EXPECT_THAT(error(file("a.npy", "a,b\n1,2\n")), HasSubstr("not an NPY file"));
   EXPECT_THAT(error(file("a.npz", "a,b\n1,2\n")), HasSubstr("damaged ZIP archive"));
   EXPECT_THAT(error(file("a.csv", "PK\3\4..")), HasSubstr("damaged ZIP archive"));
+  EXPECT_THAT(error(file("a.csv", "\x89PNG\r\n\x1a\n")),
+              AllOf(HasSubstr("a.csv: found a PNG image, expected a table"), HasSubstr("/data/type to \"images\"")));
+  EXPECT_THAT(error(file("a.csv.gz", gzip("\x89PNG\r\n\x1a\n"))), HasSubstr("a.csv.gz: found a PNG image"));
+  EXPECT_THAT(error(file("a.rds", gzip({"X\n\0\0\0\3", 6}))), HasSubstr("a.rds: found an R data file"));
+  EXPECT_THAT(error(std::filesystem::temp_directory_path()),
+              AllOf(HasSubstr("Is a directory, expected a table"), HasSubstr("/data/type to \"images\"")));
   EXPECT_THAT(error("/dev/zero"), HasSubstr("NUL byte at offset 0"));
   EXPECT_THAT(error("/dev/null"), HasSubstr("empty"));
   EXPECT_THAT(error(file("a.csv", "a\n"), "cvs"),

@@ -338,12 +338,7 @@ TEST(Loss, FusedTermsOfSamplesNeedNoCode) {
 }
 
 std::vector<std::string> problems_of(const TermList& list, const model::Domain& domain, bool variational = false) {
-  try {
-    const Composition composition(list, domain, variational);
-  } catch (const UsageError& error) {
-    return error.lines();
-  }
-  return {};
+  return test::errors_of<UsageError>([&] { Composition(list, domain, variational); });
 }
 
 TEST(Loss, RefusesTermsThatDoNotFitTheTable) {

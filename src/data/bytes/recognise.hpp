@@ -1,0 +1,35 @@
+// What a file is that was given to a reader of something else, told by how it begins.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "base/error.hpp"
+#include "data/bytes/source.hpp"
+
+namespace ae::data {
+
+struct FileType {
+  std::string_view what;  // "a PNG image"
+  std::string_view kind;  // the /data/type that reads it; "" when none does
+  std::string_view fix;   // what helps where no other kind does: "convert it to PNG"
+};
+
+// The first 4096 bytes of `source`, or fewer when it ends or its writer lets us wait.
+std::string read_head(ByteSource& source);
+
+// `head`: a file's first bytes, of which 4096 are looked at. Null when they may be anything. A table whose first cells
+// happen to look like the beginning of another format is not taken for that: binary formats must show bytes that text
+// does not have, and formats that are text several whole lines, every one of them as the format wants it.
+const FileType* recognise(std::string_view head);
+
+// The same of a ZIP archive, by the names of its members.
+const FileType* recognise_archive(std::span<const std::string> members);
+
+// "FILE: found a PNG image, expected a table; to train on it set /data/type to "images"". `kind` is the /data/type that
+// was to read the file, or "" when that does not matter.
+InputError wrong_kind(const std::string& name, const FileType& found, std::string_view kind, std::string_view expected);
+
+}  // namespace ae::data
