@@ -30,7 +30,8 @@ void declare(CLI::App& app, Options& options) {
   ae::apps::add_model(app, options.model);
   app.add_option("input", options.input,
                  "Table with missing cells (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   app.add_option("-o,--output", options.output,
                  "Where the filled table (or the evaluation) goes (default: standard output)")
       ->type_name("FILE");
@@ -38,13 +39,17 @@ void declare(CLI::App& app, Options& options) {
   app.add_flag("--all-cells", options.impute.all_cells, "Also replace observed feature cells by their reconstruction")
       ->excludes(only);
   ae::cli::add_integer(app, "--samples", options.impute.samples,
-                       "Average this many reconstructions, each with other cells hidden as in training", 1, 10000);
-  app.add_option("--evaluate", options.evaluate,
-                 "\"masked\": hide observed cells at random and report the error against filling in column means")
-      ->check(CLI::IsMember({"masked"}));
-  ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells that --evaluate hides", 0.001, 0.999);
+                       "Average this many reconstructions, each with other cells hidden as in training", 1, 10000)
+      ->capture_default_str();
+  ae::cli::add_choice(
+      app, "--evaluate", options.evaluate,
+      "Instead of filling, hide observed cells at random and report the error against filling in column means",
+      {"masked"});
+  ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells that --evaluate hides", 0.001, 0.999)
+      ->capture_default_str();
   ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides", 0,
-                       std::numeric_limits<std::int64_t>::max());
+                       std::numeric_limits<std::int64_t>::max())
+      ->capture_default_str();
 }
 
 int run(Options& options, ae::cli::Context& context) {

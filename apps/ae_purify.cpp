@@ -21,10 +21,12 @@ struct Options {
 void declare(CLI::App& app, Options& options) {
   ae::apps::add_model(app, options.model);
   app.add_option("input", options.input, "Table to purify (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
-      ->required();
+      ->required()
+      ->type_name("FILE");
   app.add_option("-o,--output", options.output, "Where the purified table goes (default: standard output)")
       ->type_name("FILE");
-  ae::cli::add_integer(app, "--steps", options.purify.steps, "Projections applied one after another", 1, 10000);
+  ae::cli::add_integer(app, "--steps", options.purify.steps, "Projections applied one after another", 1, 10000)
+      ->capture_default_str();
 }
 
 int run(Options& options, ae::cli::Context& context) {

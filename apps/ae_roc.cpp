@@ -51,26 +51,35 @@ struct RocOptions {
 void declare(CLI::App& app, RocOptions& options) {
   app.add_option("scores", options.scores,
                  "Table of scores and labels (CSV or TSV, also .gz and .zst; - is standard input)")
-      ->required();
-  app.add_option("second", options.second, "Other scores of the same rows, matched by id, to compare with");
+      ->required()
+      ->type_name("FILE");
+  app.add_option("second", options.second, "Other scores of the same rows, matched by id, to compare with")
+      ->type_name("FILE");
   app.add_option("--score-column", options.columns.score, "Column with the scores; higher = more anomalous")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->type_name("COLUMN");
   app.add_option("--label-column", options.columns.label,
                  "Column with the labels; rows with an empty label are left out")
-      ->capture_default_str();
-  app.add_option("--id-column", options.columns.id, "Column that matches the rows of two files")->capture_default_str();
+      ->capture_default_str()
+      ->type_name("COLUMN");
+  app.add_option("--id-column", options.columns.id, "Column that matches the rows of two files")
+      ->capture_default_str()
+      ->type_name("COLUMN");
   app.add_option("--normal", options.labels.normal,
                  "Label that means normal, all others then mean anomaly; repeat for several. Not needed for 0/1, "
                  "false/true, normal/anomaly")
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->type_name("LABEL");
   app.add_option("--anomaly", options.labels.anomaly,
                  "Label that means anomaly, all others then mean normal; repeat for several")
-      ->allow_extra_args(false);
-  app.add_option(
-         "--choose", options.choose,
-         "Threshold: youden (largest TPR - FPR), f1 (largest F1), fpr=X (largest TPR with FPR at most X), tpr=X "
-         "(highest threshold with TPR at least X), cost=FP:FN (least cost of false alarms and misses)")
-      ->capture_default_str();
+      ->allow_extra_args(false)
+      ->type_name("LABEL");
+  app.add_option("--choose", options.choose,
+                 "How the threshold is chosen: youden (largest TPR - FPR), f1 (largest F1), fpr=X (largest TPR with "
+                 "FPR at most X), tpr=X (highest threshold with TPR at least X), cost=FP:FN (least cost of false "
+                 "alarms and misses)")
+      ->capture_default_str()
+      ->type_name("RULE");
   cli::add_number(app, "--partial-fpr", options.partial_fpr, "Also the area under the ROC up to this FPR", 1e-6, 1);
   cli::add_number(app, "--confidence", options.confidence, "Confidence of all intervals", 0.01, 0.9999)
       ->capture_default_str();
@@ -83,39 +92,49 @@ void declare(CLI::App& app, RocOptions& options) {
          "--maps", options.maps,
          "Folder of error maps, MAPS/<id without extension>.npy as ae-score --maps writes them: adds pixel AUROC, "
          "pixel AP and AUPRO; needs --truth")
-      ->group("Images");
+      ->group("Images")
+      ->type_name("DIR");
   app.add_option("--truth", options.truth,
                  "Folder of masks (PNG or NPY, not 0 = defect) of the same sizes: TRUTH/TYPE/NAME_mask.png for the id "
                  "test/TYPE/NAME.png (MVTec), or TRUTH/<id>.png; normal images need none. Without any, only image "
                  "figures")
-      ->group("Images");
+      ->group("Images")
+      ->type_name("DIR");
   app.add_option(
          "--boxes", options.boxes,
          "Boxes around the defects: a folder with NAME.csv an image, or one table with ids; columns x1, y1, x2, "
          "y2 or x, y, width, height, and type if known: adds the share of boxes hit and the false regions an "
          "image; needs --regions")
-      ->group("Images");
+      ->group("Images")
+      ->type_name("PATH");
   app.add_option("--regions", options.regions, "Table of found regions, as ae-score --regions writes it")
-      ->group("Images");
+      ->group("Images")
+      ->type_name("FILE");
   app.add_option("--box-hit", options.box_hit,
-                 "When a region hits a box, one or more of: centre (its centroid is inside), iou=X (intersection over "
+                 "When a region hits a box: one or more of centre (its centroid is inside), iou=X (intersection over "
                  "union at least X), overlap (any)")
       ->capture_default_str()
-      ->group("Images");
+      ->group("Images")
+      ->type_name("RULE");
   app.add_flag("--allow-missing", options.allow_missing,
                "Leave defective images without mask or boxes, and images without map, out of those figures")
       ->group("Images");
   app.add_option("--group-by", options.group_by,
                  "Column of the scores, or of --manifest, with groups of rows: every figure also for each group")
-      ->group("Groups");
+      ->group("Groups")
+      ->type_name("COLUMN");
   app.add_option("--manifest", options.manifest,
                  "Table with the --group-by column, matched by id (column --id-column, id, file, path or image)")
-      ->group("Groups");
+      ->group("Groups")
+      ->type_name("FILE");
   app.add_option("-o,--output", options.curve,
-                 "Write the whole ROC curve (of the first file) as CSV; - = standard output, instead of the table");
-  app.add_option("--summary", options.summary, "Write all figures as JSON; ae-score --roc reads the threshold from it");
-  app.add_option("--plot", options.plot, "Draw the ROC and precision-recall curves as SVG");
-  app.add_option("--report", options.report, "Write a page to explore thresholds on: one HTML file, works offline");
+                 "Write the whole ROC curve (of the first file) as CSV; - = standard output, instead of the table")
+      ->type_name("FILE");
+  app.add_option("--summary", options.summary, "Write all figures as JSON; ae-score --roc reads the threshold from it")
+      ->type_name("FILE");
+  app.add_option("--plot", options.plot, "Draw the ROC and precision-recall curves as SVG")->type_name("FILE");
+  app.add_option("--report", options.report, "Write a page to explore thresholds on: one HTML file, works offline")
+      ->type_name("FILE");
 }
 
 void RocOptions::check_details() const {

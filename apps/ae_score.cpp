@@ -25,7 +25,8 @@ const ae::cli::Program kProgram{
      {"cat configs/data/wdbc.csv | ae-score runs/imputer - --threshold 0.5 --fail-on-anomaly > other.csv",
       "score a stream by another model; exit code 3 when a row is flagged"},
      {"ae-score runs/boards boards/ -o scores.csv --alpha 0.01 --maps maps --regions defects.csv --gallery boards.html",
-      "score images; write error maps, a table of defects and a page to look at"}}};
+      "score images; write error maps, a table of defects and a page to look at"}},
+    ae::apps::launcher_variables({{"TMPDIR", "Folder for what --fdr keeps until all is scored (default /tmp)"}})};
 
 struct Options {
   std::string model;
@@ -42,7 +43,8 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("input", options.score.inputs,
                  "Tables to score (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec "
                  "roots, patterns, .txt lists, files, IDX, NPY")
-      ->required();
+      ->required()
+      ->type_name("PATH");
   app.add_option(
          "-o,--output", options.output,
          "Where the scores go (default: standard output); of several processes that a cluster's launcher started, "

@@ -1,4 +1,5 @@
-// What the programs around a model share: their main function, and opening the model they were given.
+// What the programs around a model share: their main function, the variables of cluster launchers, and opening the
+// model they were given.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -20,8 +21,19 @@ int run_program(const cli::Program& program, void (*declare)(CLI::App&, Options&
       [&](cli::Context& context) { return run(options, context); }, model::library_versions);
 }
 
+// For the man page of a program that a cluster's launcher may start several times; `own` are its further variables.
+inline cli::Explained launcher_variables(cli::Explained own) {
+  cli::Explained variables = {
+      {"RANK, WORLD_SIZE, LOCAL_WORLD_SIZE",
+       "Which of how many processes this one is, and how many run on this machine; set by torchrun or by hand"},
+      {"OMPI_COMM_WORLD_RANK, OMPI_COMM_WORLD_SIZE, OMPI_COMM_WORLD_LOCAL_SIZE", "The same, set by Open MPI's mpirun"},
+      {"SLURM_PROCID, SLURM_NTASKS", "The same, set by Slurm's srun, with the variables of its step and its nodes"}};
+  variables.insert(variables.end(), own.begin(), own.end());
+  return variables;
+}
+
 inline void add_model(CLI::App& app, std::string& path) {
-  app.add_option("model", path, "Folder that ae-train wrote, or its model.safetensors")->required();
+  app.add_option("model", path, "Folder that ae-train wrote, or its model.safetensors")->required()->type_name("PATH");
 }
 
 // The model, ready to be applied with the threads that --threads or its size ask for.

@@ -59,10 +59,12 @@ class ImageScoring final : public Scoring {
                          "Cut off what is narrower than this many pixels from regions before they are counted "
                          "(morphological opening with a square; default 1: nothing)",
                          1, 1 << 10));
-    add(app.add_option("--unreadable", unreadable_,
-                       "What becomes of images that cannot be read, which are always named: report leaves them out and "
-                       "ends with code 4, ignore leaves them out, stop ends at the first one without output"))
-        ->check(CLI::IsMember({"report", "ignore", "stop"}));
+    add(cli::add_choice(
+            app, "--unreadable", unreadable_,
+            "What becomes of images that cannot be read, which are always named: report leaves them out and "
+            "ends with code 4, ignore leaves them out, stop ends at the first one without output",
+            {"report", "ignore", "stop"}))
+        ->capture_default_str();
   }
 
   bool answers(const recipe::Checkpoint& checkpoint) const override {

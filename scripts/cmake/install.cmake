@@ -1,5 +1,5 @@
 # What `cmake --install` and CPack place where, in two components:
-#   programs      the ae-* programs and their documents
+#   programs      the ae-* programs with man pages, shell completions and documents
 #   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core cli images torch)
 include(CMakePackageConfigHelpers)
 set(aetools_package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/aetools")

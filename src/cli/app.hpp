@@ -11,19 +11,21 @@
 #include <vector>
 
 #include "base/reporter.hpp"
-
-namespace CLI {
-class App;
-class Option;
-}  // namespace CLI
+#include "cli/options.hpp"
 
 namespace ae::cli {
 
-// What `--help` says before the options: two runnable examples first.
+using Explained = std::vector<std::pair<std::string_view, std::string_view>>;  // what, and what it means
+
+// What `--help` says before the options, two runnable examples first, and what only the man page tells.
 struct Program {
-  std::string_view name;                                                // "ae-score"
-  std::string_view description;                                         // one or two sentences for a stranger
-  std::vector<std::pair<std::string_view, std::string_view>> examples;  // command line, what it does
+  std::string_view name;         // "ae-score"
+  std::string_view description;  // one or two sentences for a stranger
+  Explained examples;            // command line, what it does
+  Explained environment = {};    // variables it reads besides those that all programs read
+  Explained files = {};          // what it writes or finds beside what the command line names
+  // By option: how its values may begin, for shells to complete.
+  std::vector<std::pair<std::string_view, std::vector<std::string> (*)()>> beginnings = {};
 };
 
 struct CommonOptions {
@@ -54,16 +56,5 @@ using VersionLines = std::function<std::vector<std::string>()>;
 // the exit code.
 int run_app(const Program& program, int argc, char** argv, const std::function<void(CLI::App&)>& declare,
             const std::function<int(Context&)>& run, const VersionLines& versions = {});
-
-// A number option: strict syntax (no hex, no blanks, no nan), `low <= value <= high`, and an error line that tells what
-// was found and what is expected. `low` and `high` may be infinite; `name` is "--alpha" or "-k,--top".
-CLI::Option* add_number(CLI::App& app, const std::string& name, double& value, const std::string& help, double low,
-                        double high);
-CLI::Option* add_number(CLI::App& app, const std::string& name, std::optional<double>& value, const std::string& help,
-                        double low, double high);
-CLI::Option* add_integer(CLI::App& app, const std::string& name, std::int64_t& value, const std::string& help,
-                         std::int64_t low, std::int64_t high);
-CLI::Option* add_integer(CLI::App& app, const std::string& name, std::optional<std::int64_t>& value,
-                         const std::string& help, std::int64_t low, std::int64_t high);
 
 }  // namespace ae::cli

@@ -1,5 +1,6 @@
 """Runs the programs as a user does. AETOOLS_BIN names the folder that holds them."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from support import CONFIGS, FAST
+from support import BUILT_PROGRAMS, CONFIGS, FAST, PROGRAMS
 
 
 class Outcome(NamedTuple):
@@ -22,6 +23,23 @@ def bin_folder():
     if not folder:
         pytest.skip("AETOOLS_BIN is not set: the folder with the programs")
     return Path(folder).resolve()
+
+
+@pytest.fixture(params=PROGRAMS)
+def program(request):
+    if request.param not in BUILT_PROGRAMS:
+        pytest.skip("built without LibTorch")
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def declarations(bin_folder):
+    """Of each program that was built, what it declares for its command line: names, types, help and so on."""
+    said = {}
+    for name in BUILT_PROGRAMS:
+        done = subprocess.run([bin_folder / name, "--generate", "json"], capture_output=True, timeout=60, check=True)
+        said[name] = json.loads(done.stdout)
+    return said
 
 
 @pytest.fixture

@@ -16,7 +16,11 @@ CONFIGS = SOURCE / "configs"
 WDBC = CONFIGS / "data" / "wdbc.csv"
 FAST = ["--set", "/training/epochs=30", "-q"]
 
-needs_torch = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
+PROGRAMS = ["ae-train", "ae-score", "ae-roc", "ae-impute", "ae-purify"]
+WITHOUT_TORCH = os.environ.get("AETOOLS_WITH_TORCH") == "0"
+BUILT_PROGRAMS = ["ae-roc"] if WITHOUT_TORCH else PROGRAMS
+
+needs_torch = pytest.mark.skipif(WITHOUT_TORCH, reason="built without LibTorch")
 
 
 def rows_of(text):

@@ -7,17 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from support import CONFIGS, needs_torch
-
-PROGRAMS = ["ae-train", "ae-score", "ae-roc", "ae-impute", "ae-purify"]
-WITHOUT_TORCH = os.environ.get("AETOOLS_WITH_TORCH") == "0"
-
-
-@pytest.fixture(params=PROGRAMS)
-def program(request):
-    if WITHOUT_TORCH and request.param != "ae-roc":
-        pytest.skip("built without LibTorch")
-    return request.param
+from support import CONFIGS, PROGRAMS, needs_torch
 
 
 def examples_of(help_text):

@@ -42,6 +42,10 @@ struct ScoreOptions {
   double alpha = 0.05;
   std::optional<double> threshold;
   std::int64_t explain = 0;
+  std::string unreadable = "report";
+  std::string gallery;
+  std::string truth;
+  std::vector<std::string> set;
 };
 
 class App : public ::testing::Test {
@@ -76,6 +80,10 @@ class App : public ::testing::Test {
     add_number(app, "--alpha", options.alpha, "False alarm rate", 0, 1);
     add_number(app, "--threshold", options.threshold, "Flag scores above", -HUGE_VAL, HUGE_VAL);
     add_integer(app, "--explain", options.explain, "Columns to show", 0, 100);
+    add_choice(app, "--unreadable", options.unreadable, "What of such images", {"report", "ignore", "stop"});
+    auto* gallery = app.add_option("--gallery", options.gallery, "Page to write");
+    app.add_option("--truth", options.truth, "Masks to show")->needs(gallery);
+    app.add_option("--set", options.set, "Settings")->expected(1)->take_all();
   }
 
   // Asserts the contract of a wrong command line: exit 2, nothing on stdout, one line with `message` and the hint.
@@ -203,8 +211,43 @@ TEST_F(App, OptionWithoutValueIsAnError) {
   expect_usage_error({"m", "a", "--output=", "x"}, "--output: found no value after \"=\"");
 }
 
-TEST_F(App, OptionGivenTwiceIsAnError) {
+TEST_F(App, ShortOptionWithoutValueIsAnErrorAlsoBehindFlags) {
+  expect_usage_error({"m", "a", "-o"}, "--output: found no value after it");
+  expect_usage_error({"m", "a", "-vo"}, "--output: found no value after it");
+}
+
+TEST_F(App, FlagTakesNoValue) {
+  expect_usage_error({"m", "a", "--force=no"}, "--force: found the value \"no\"; expected none");
+  expect_usage_error({"m", "a", "--verbose=", "x"}, "--verbose: found the value \"\"; expected none");
+}
+
+TEST_F(App, ValueThatLooksLikeAnOptionIsAValue) {
+  EXPECT_EQ(call({"m", "a", "--set", "--force=no", "--set", "--output=", "-vo", "--alpha="}).code, 0);
+  EXPECT_EQ(options.set, (std::vector<std::string>{"--force=no", "--output="}));
+  EXPECT_EQ(options.output, "--alpha=");
+}
+
+TEST_F(App, OptionGivenTooOftenIsAnError) {
   expect_usage_error({"m", "a", "--alpha", "0.1", "--alpha", "0.2"}, "--alpha: given 2 times; expected once");
+  expect_usage_error({"m", "a", "-o", "x", "--output=y", "-oz"}, "--output: given 3 times; expected once");
+}
+
+TEST_F(App, FlagMayBeRepeated) {
+  EXPECT_EQ(call({"m", "a", "-vv", "--verbose"}).code, 0);
+  EXPECT_TRUE(common.verbose);
+}
+
+TEST_F(App, ChoiceIsOneOfItsWords) {
+  expect_usage_error({"m", "a", "--unreadable", "skip"},
+                     "--unreadable: found \"skip\"; expected one of report, ignore, stop");
+  expect_usage_error({"m", "a", "--unreadable", ""}, "--unreadable: found \"\"; expected one of report, ignore, stop");
+  EXPECT_EQ(call({"m", "a", "--unreadable=stop"}).code, 0);
+  EXPECT_EQ(options.unreadable, "stop");
+}
+
+TEST_F(App, OptionThatNeedsAnotherOneNamesIt) {
+  expect_usage_error({"m", "a", "--truth", "masks"}, "--truth needs --gallery as well");
+  EXPECT_EQ(call({"m", "a", "--truth", "masks", "--gallery", "page"}).code, 0);
 }
 
 TEST_F(App, NumbersAreStrict) {
