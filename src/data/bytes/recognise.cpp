@@ -90,7 +90,7 @@ bool proves_pdb(std::string_view line) {
   constexpr std::array<std::size_t, 7> kCell{7, 16, 25, 34, 41, 48, 55};
   if (line.starts_with("ATOM  ") || line.starts_with("HETATM")) return all_decimals(line, kCoordinates);
   if (line.starts_with("CRYST1")) return all_decimals(line, kCell);
-  if (line.starts_with("HEADER    ")) return wildcard_match("??-???-??", columns(line, 51, 59));
+  if (line.starts_with("HEADER    ")) return wildcard_match("\?\?-\?\?\?-\?\?", columns(line, 51, 59));
   return line.starts_with("REMARK ") && parse_number(trimmed(columns(line, 8, 10))).has_value();
 }
 
