@@ -115,16 +115,25 @@ def number_rows(count=200):
     return [{"x": row["x"], "y": row["y"], "z": row["z"], "label": i % 2} for i, row in enumerate(mixed_rows(count))]
 
 
+@pytest.fixture(scope="module")
+def numbers_once(bin_folder, tmp_path_factory):
+    """A folder with a table of numbers and, in "model", a model of it."""
+    folder = tmp_path_factory.mktemp("numbers")
+    write_csv(folder / "table.csv", number_rows())
+    config = write_config(folder / "config.json", {"data": {"path": "table.csv", "label": "label"}, **SMALL})
+    command = [bin_folder / "ae-train", config, "--out", folder / "model", "-q"]
+    done = subprocess.run(command, capture_output=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    return folder
+
+
 @pytest.fixture
-def numbers(run, tmp_path):
-    """A table of numbers, a model of it in "model", and the scores of the plain CSV file."""
-    rows = number_rows()
-    write_csv(tmp_path / "table.csv", rows)
-    write_config(tmp_path / "config.json", {"data": {"path": "table.csv", "label": "label"}, **SMALL})
-    train(run, tmp_path / "config.json")
+def numbers(run, tmp_path, numbers_once):
+    """The same here, free to be changed: its rows, and the scores of the plain CSV file."""
+    shutil.copytree(numbers_once, tmp_path, dirs_exist_ok=True)
     scored = run("ae-score", "model", "table.csv", "-q")
     assert (scored.code, scored.stderr) == (0, "")
-    return rows, scored.stdout
+    return number_rows(), scored.stdout
 
 
 def test_text_tables_of_every_dress_give_the_same_scores_and_weights(run, tmp_path, numbers):
