@@ -191,7 +191,6 @@ def test_what_cannot_be_trained_on_is_one_clear_line(run, boards, tmp_path):
     assert rate.code == 1 and "epoch 1" in rate.stderr
 
 
-<<<<<<< ours
 def test_what_is_no_image_is_told_what_it_is_and_what_to_use(run, tmp_path):
     rows = np.random.default_rng(1).normal(size=(20, 30))
     table = '/data/type to "table"'
@@ -230,12 +229,8 @@ def test_a_stack_of_floats_between_zero_and_one_is_trained_on(run, tmp_path):
     assert models[0][1] == models[1][1]
 
 
-def test_programs_for_tables_refuse_a_model_of_images(run, boards, tmp_path):
-    assert train(run, boards, "model").code == 0
-=======
 def test_programs_for_tables_refuse_a_model_of_images(run, trained_on_boards, tmp_path):
     _, model = trained_on_boards("model")
->>>>>>> theirs
     (tmp_path / "table.csv").write_text("a,b\n1,2\n")
     outcome = run("ae-impute", model, "table.csv", "-o", "out.csv")
     assert outcome.code == 2 and "trained on images" in outcome.stderr
