@@ -140,8 +140,8 @@ class StackReader {
     const std::string found =
         source_->name() + ": image " + std::to_string(element / per_image) + " holds " + number_text(value);
     if (!std::isfinite(value)) return InputError(found + "; expected finite pixels");
-    const std::string fix =
-        value < 0 ? "scale the array by its smallest and largest value" : "divide the array by 255 or its largest value";
+    const std::string fix = value < 0 ? "scale the array by its smallest and largest value"
+                                      : "divide the array by 255 or its largest value";
     return InputError(found + "; expected float pixels in [0, 1]: " + fix +
                       "; if it holds coordinates or anything else but images, reshape it to (" +
                       std::to_string(stack.images) + ", " + std::to_string(per_image) +
