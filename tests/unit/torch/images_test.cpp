@@ -90,9 +90,10 @@ class Images : public testing::Test {
                                 config::Paths::as_written),
                 config::to_json(*std::make_unique<Geometry>(plain.kind->as<recipe::ImageKind>()->geometry()),
                                 config::Paths::as_written));
-      for (const auto part : {&recipe::Dataset::training, &recipe::Dataset::held_out}) {
-        const auto& found = dynamic_cast<const model::ImageSamples&>(*(cached.*part));
-        const auto& expected = dynamic_cast<const model::ImageSamples&>(*(plain.*part));
+      for (const auto& [cached_part, plain_part] :
+           {std::pair(cached.training.get(), plain.training.get()), {cached.held_out.get(), plain.held_out.get()}}) {
+        const auto& found = dynamic_cast<const model::ImageSamples&>(*cached_part);
+        const auto& expected = dynamic_cast<const model::ImageSamples&>(*plain_part);
         ASSERT_EQ(found.image_count(), expected.image_count());
         ASSERT_GT(found.image_count(), 0);
         ASSERT_EQ(found.size(), expected.size());

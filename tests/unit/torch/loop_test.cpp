@@ -75,7 +75,7 @@ class LoopTest : public testing::Test {
     return Loop(
         objective, options_, state(), fingerprint,
         [this](const recipe::Arrays& best, const std::vector<EpochRecord>& history, bool) {
-          published_ = to_tensor(best.at("w")).item<double>();
+          published_ = recipe::to_tensor(best.at("w")).item<double>();
           published_epochs_ = history.size();
           ++publications_;
         },

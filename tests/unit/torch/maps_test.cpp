@@ -67,7 +67,8 @@ std::unique_ptr<MapHead> head(const std::string& settings) {
 }
 
 GoodImages good_images(const std::vector<at::Tensor>& images) {
-  return {static_cast<std::int64_t>(images.size()),
+  return {{},
+          static_cast<std::int64_t>(images.size()),
           [&images](std::int64_t i) { return images[static_cast<std::size_t>(i)]; },
           [&images](std::int64_t i) {
             const auto& image = images[static_cast<std::size_t>(i)];

@@ -357,7 +357,7 @@ TEST_P(EveryHead, AnswersTheSameAfterSavingAndRestoring) {
   restored->restore(head_->state(), *pair_.autoencoder);
   const auto batch = mixed_rows(40, 3, 0.2);
   const auto before = score_of(batch);
-  const auto after = score(*pair_.autoencoder, *restored, batch);
+  const auto after = score(*pair_.autoencoder, *restored->for_samples(), batch);
   EXPECT_EQ(before.scores, after.scores);
   EXPECT_TRUE(torch::equal(before.expected, after.expected));
   const auto again = restored->state();
