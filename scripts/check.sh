@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What scripts/test.sh does not see: how the sources are formatted, clang-tidy over what has changed, the unit tests
-# under AddressSanitizer and UndefinedBehaviorSanitizer, and each fuzzer for 20 seconds. One that fails does not stop
+# What scripts/test.sh does not see: how the sources are formatted, clang-tidy over what has changed, the unit tests of
+# the rooms without LibTorch, where the readers of files are, under AddressSanitizer and UndefinedBehaviorSanitizer
+# (scripts/sanitize.sh does all, in ten times the time), and each fuzzer for 20 seconds. One that fails does not stop
 # the others; the last lines say how each of them ended.
 #   scripts/check.sh                        all four
 #   scripts/check.sh [format] [tidy] [sanitizers] [fuzz]
@@ -10,7 +11,7 @@ cd "$(dirname "$0")/.."
 
 run_format() { scripts/format.sh --check; }
 run_tidy() { scripts/tidy.sh --changed ${BASE:+"$BASE"}; }
-run_sanitizers() { scripts/sanitize.sh; }
+run_sanitizers() { scripts/sanitize.sh core_tests; }
 run_fuzz() { scripts/fuzz.sh 20; }
 
 [ $# -gt 0 ] || set -- format tidy sanitizers fuzz
