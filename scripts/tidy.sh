@@ -47,8 +47,9 @@ choose_within_budget() {  # choose_within_budget SECONDS, list on standard input
   local left=$1 seconds source left_out=()
   files=()
   while read -r source; do
-    seconds=8
+    seconds=16
     ! needs_torch "$source" || seconds=32
+    [[ $source != apps/* ]] || seconds=64  # LibTorch's and CLI11's headers together
     if [ "$seconds" -le "$left" ]; then
       files+=("$source") left=$((left - seconds))
     else
