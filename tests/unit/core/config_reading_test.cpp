@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <fstream>
+#include <limits>
 
 #include "base/error.hpp"
 #include "core/config_samples.hpp"
