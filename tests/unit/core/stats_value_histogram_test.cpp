@@ -52,7 +52,7 @@ TEST(ValueHistogram, AveragePrecisionIsThatOfTheValuesThemselves) {
   ValueHistogram high, low;
   high.add(defects);
   low.add(good);
-  const LabeledScores exact({defects.begin(), defects.end()}, {good.begin(), good.end()});
+  const evaluate::LabeledScores exact({defects.begin(), defects.end()}, {good.begin(), good.end()});
   EXPECT_NEAR(average_precision(high, low), average_precision(exact), 2e-3);
 }
 
