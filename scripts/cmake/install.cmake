@@ -29,7 +29,10 @@ write_basic_package_version_file("${PROJECT_BINARY_DIR}/package/aetoolsConfigVer
 install(FILES "${PROJECT_BINARY_DIR}/package/aetoolsConfig.cmake" "${PROJECT_BINARY_DIR}/package/aetoolsConfigVersion.cmake"
         DESTINATION "${aetools_package_folder}" COMPONENT development)
 
-install(FILES "${PROJECT_SOURCE_DIR}/README.md" DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs)
+foreach(page README CHANGELOG CONTRIBUTING SECURITY)
+  install(FILES "${PROJECT_SOURCE_DIR}/${page}.md" DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs)
+endforeach()
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/docs" DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs)
 foreach(package IN ITEMS "programs;aetools" "development;libaetools-dev")
   list(POP_FRONT package component)
   install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/doc/${package}"
