@@ -74,7 +74,9 @@ std::span<const float> values_of(const at::Tensor& plane) {
   return {plane.data_ptr<float>(), static_cast<std::size_t>(plane.numel())};
 }
 
-// 1 - SSIM of one channel, moments weighted by the window inside the image (see loss::ssim_factors).
+// 1 - SSIM of one channel, moments weighted by the window inside the image. OpenCV's separable filter costs twice the
+// window's side a pixel, the products with bands of loss::ssim_factors() both sides of the image; their last bits
+// differ, and stored models are calibrated with these.
 void add_ssim(const cv::Mat& x, const cv::Mat& y, const cv::Mat& window, const cv::Mat& inside,
               const loss::SsimConstants& constants, cv::Mat& sum) {
   const auto [c1, c2] = constants;
@@ -225,7 +227,7 @@ void MapHead::fields(config::Fields& f) {
   f.choice("reduction", reduction, kReductions, "How the score of an image follows from its map.");
   f.number("fraction", fraction, {0, 1, true}, "Share of the pixels that \"top\" takes the mean of.");
   ssim_window.fields(f, "ssim_window", "ssim_sigma");
-  ssim_constants.fields(f, ", ten times more than in the loss: noise, which no network reconstructs, is no defect");
+  ssim_constants.fields(f, ", ten times the loss's default: noise, which no network reconstructs, is no defect");
 }
 
 void MapHead::check(std::vector<config::Problem>& problems) const { ssim_window.check(problems, "ssim_window"); }
