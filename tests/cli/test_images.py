@@ -223,7 +223,7 @@ def test_a_stack_of_floats_between_zero_and_one_is_trained_on(run, tmp_path):
     np.save(tmp_path / "stack.npy", stack)
     np.save(tmp_path / "doubles.npy", stack.astype(float))
     for name in ("stack", "doubles"):
-        outcome = train(run, f"{name}.npy", name, "--set", "/data/tile/size=0", "--set", "/data/resize/scale=1")
+        outcome = train(run, f"{name}.npy", name, "--set", "/data/tile/size=0", "--set", "/data/tile/margin=0")
         assert (outcome.code, outcome.stderr) == (0, "")
     models = [split_safetensors((tmp_path / name / "model.safetensors").read_bytes()) for name in ("stack", "doubles")]
     assert models[0][1] == models[1][1]
