@@ -221,7 +221,7 @@ def test_what_is_no_table_is_told_what_it_is_and_what_to_use(run, trained_once, 
     (tmp_path / "boards").mkdir()
     words["boards"] = ["a directory", '/data/type to "images"']
     for name, told in words.items():
-        expected = "(rows, columns)" if name == "stack.npy" else "NPZ archive" if name in ("x.xlsx", "x.pt") else "a table"
+        expected = "(rows, columns)" if name == "stack.npy" else "an NPZ archive" if name in ("x.xlsx", "x.pt") else "a table"
         outcome = run("ae-score", trained_once, name, "-o", "out.csv")
         one_error(outcome, 4, f"{name}: ", f"expected {expected}")
         for word in told:
@@ -242,8 +242,12 @@ def test_a_table_that_begins_like_another_format_is_a_table(run, trained_once, t
     for first in ("HEADER", "ATOM  ", "data_x", "BM", "PAR1", "GIF89a", "REMARK 1", "BZh9", "RDX3", "X"):
         table = "\n".join([f"{first},{header}"] + [f"{PDB.split()[0]},{line}" for line in lines])
         (tmp_path / "table.csv").write_text(table)
-        assert run("ae-score", trained_once, "table.csv", "-q") == plain, first
-        assert run("ae-score", trained_once, "-", "-q", stdin=table) == plain, first
+        for outcome in (
+            run("ae-score", trained_once, "table.csv", "-q"),
+            run("ae-score", trained_once, "-", "-q", stdin=table),
+        ):
+            assert (outcome.code, outcome.stdout) == (plain.code, plain.stdout), first
+            assert outcome.stderr.count("\n") == 1 and "ignoring 1 column" in outcome.stderr, first
 
 
 def test_ids_and_labels_pass_through_whatever_is_in_them(run, tmp_path):

@@ -299,11 +299,12 @@ TEST(ConfigRenaming, FormerNamesAreReadAndThePresentOnesWritten) {
 TEST(ConfigRenaming, BothNamesAtOnceAreAnErrorThatNamesThem) {
   EXPECT_THAT(problems_of(R"({"training": {"rate": 0.5, "learning_rate": 0.5}, "fit": {},
                       "model": {"layers": [9], "units": [9]}})"),
-              ElementsAre(R"(c.json: /fit: the former name of "training", which is given here too; remove one of them)",
-                          R"(c.json: /model/units: the former name of "hidden", which is given here too as "layers"; )"
-                          "remove one of them",
-                          R"(c.json: /training/rate: the former name of "learning_rate", which is given here too; )"
-                          "remove one of them"));
+              testing::UnorderedElementsAre(
+                  R"(c.json: /fit: the former name of "training", which is given here too; remove one of them)",
+                  R"(c.json: /model/units: the former name of "hidden", which is given here too as "layers"; )"
+                  "remove one of them",
+                  R"(c.json: /training/rate: the former name of "learning_rate", which is given here too; )"
+                  "remove one of them"));
   EXPECT_THAT(problems_of("{}", {R"(/training={"rate": 1, "learning_rate": 1})"}),
               ElementsAre(R"(--set /training: /training/rate: the former name of "learning_rate", )"
                           "which is given here too; remove one of them"));
