@@ -1,7 +1,7 @@
 // Exits with 1 unless the installed libraries answer as they should.
 #include <aetools/base/version.hpp>
 #include <aetools/cli/version.hpp>
-#include <aetools/stats/roc.hpp>
+#include <aetools/evaluate/roc.hpp>
 
 #include <iostream>
 
