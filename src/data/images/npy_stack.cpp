@@ -175,7 +175,9 @@ class StackReader {
 
 NpyStack read_npy_stack(std::unique_ptr<ByteSource> source) { return StackReader(std::move(source)).read(nullptr); }
 
-NpyStack open_npy_stack(std::shared_ptr<RandomAccess> file) { return StackReader(from_the_beginning(file)).read(file); }
+NpyStack open_npy_stack(const std::shared_ptr<RandomAccess>& file) {
+  return StackReader(from_the_beginning(file)).read(file);
+}
 
 void NpyStack::read(std::int64_t image, std::uint8_t* to) const {
   const std::size_t size = image_bytes();

@@ -31,7 +31,7 @@ struct NpyStack {
 };
 NpyStack read_npy_stack(std::unique_ptr<ByteSource> source);
 // Leaves pixels in the file that are there as they are needed: u1, and u2 and f4 in the machine's byte order.
-NpyStack open_npy_stack(std::shared_ptr<RandomAccess> file);
+NpyStack open_npy_stack(const std::shared_ptr<RandomAccess>& file);
 // `array` as for open_npz; "" = the only member, or the only one of 3 or 4 dimensions.
 NpyStack read_npz_stack(std::unique_ptr<RandomAccess> file, const std::string& array = "");
 
