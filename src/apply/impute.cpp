@@ -123,8 +123,9 @@ struct ColumnTally {
 class Rewriting {
  public:
   Rewriting(const recipe::Checkpoint& checkpoint, recipe::StreamOptions options, Output& output,
-            std::vector<std::string> extra_columns, const std::string& program, Reporter& reporter) {
-    check_network(checkpoint, program, program == "ae-impute" ? "fill cells" : "project rows");
+            std::vector<std::string> extra_columns, const std::string& program, const std::string& deed,
+            Reporter& reporter) {
+    check_network(checkpoint, program, deed);
     options.keep_texts = true;
     stream_ = open_stream(checkpoint, options, reporter);
     copy_ = stream_->copy(output, std::move(extra_columns));
@@ -151,7 +152,7 @@ std::string brief(double value) {
 
 ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output,
                     Reporter& reporter) {
-  const Rewriting rewriting(checkpoint, options.stream, output, {}, "ae-impute", reporter);
+  const Rewriting rewriting(checkpoint, options.stream, output, {}, "ae-impute", "fill cells", reporter);
   const Imputer imputer(checkpoint, options.samples);
   ImputeTotals totals;
   rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
@@ -248,7 +249,8 @@ double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions
 
 std::int64_t purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
                     Reporter& reporter) {
-  const Rewriting rewriting(checkpoint, options.stream, output, {"loss_before", "loss_after"}, "ae-purify", reporter);
+  const Rewriting rewriting(checkpoint, options.stream, output, {"loss_before", "loss_after"}, "ae-purify",
+                            "project rows", reporter);
   std::int64_t rows = 0;
   const auto& pair = checkpoint.autoencoder();
   const auto& head = sample_head(checkpoint);

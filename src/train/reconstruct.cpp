@@ -1,5 +1,6 @@
 // The objective "reconstruction": a pair of autoencoder and loss, and the score head that is fitted on it.
 #include <algorithm>
+#include <limits>
 #include <optional>
 #include <span>
 
