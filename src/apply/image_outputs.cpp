@@ -1,6 +1,6 @@
 #include "apply/image_outputs.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <map>

@@ -1,6 +1,6 @@
 #include "apply/impute.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "apply/pictures.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <opencv2/core.hpp>

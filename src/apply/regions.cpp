@@ -1,6 +1,6 @@
 #include "apply/regions.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <limits>

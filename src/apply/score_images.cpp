@@ -1,6 +1,6 @@
 #include "apply/score_images.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <cmath>
 #include <memory>

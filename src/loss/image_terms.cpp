@@ -1,7 +1,7 @@
 #include "loss/image_terms.hpp"
 
 #include <torch/script.h>
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <array>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "loss/ssim.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

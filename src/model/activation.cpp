@@ -1,6 +1,6 @@
 #include "model/activation.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <array>
 

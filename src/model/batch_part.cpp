@@ -1,6 +1,7 @@
 #include "model/batch_part.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 namespace ae::model {
 

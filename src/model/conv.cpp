@@ -2,7 +2,8 @@
 //
 // Fully convolutional: an image of any size gives a prediction of the same size. Sizes that the levels do not divide
 // are continued to the next one that they do, by repeating the last row and column, and the prediction is cut.
-#include <torch/torch.h>
+#include <torch/nn.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <array>

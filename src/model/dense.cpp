@@ -1,5 +1,6 @@
 // Dense, linear and variational autoencoders over table cells.
-#include <torch/torch.h>
+#include <torch/nn.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #include "model/dense_forward.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

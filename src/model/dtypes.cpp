@@ -1,6 +1,6 @@
 #include "model/dtypes.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <stdexcept>

@@ -1,7 +1,7 @@
 // The first layer of every table network: cells to network inputs.
 #pragma once
 
-#include <torch/torch.h>
+#include <torch/nn.h>
 
 #include <vector>
 

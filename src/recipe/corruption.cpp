@@ -1,6 +1,6 @@
 #include "recipe/corruption.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <array>
 #include <limits>

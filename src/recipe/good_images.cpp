@@ -1,6 +1,7 @@
 #include "recipe/good_images.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 

@@ -1,6 +1,6 @@
 #include "recipe/optimizer.hpp"
 
-#include <torch/torch.h>
+#include <torch/optim.h>
 
 #include <array>
 #include <cmath>

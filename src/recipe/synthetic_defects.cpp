@@ -1,6 +1,6 @@
 #include "recipe/synthetic_defects.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>

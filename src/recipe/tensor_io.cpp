@@ -1,6 +1,7 @@
 #include "recipe/tensor_io.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "base/error.hpp"
 #include "base/text.hpp"

@@ -1,6 +1,6 @@
 #include "score/combination.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>

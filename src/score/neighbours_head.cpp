@@ -1,5 +1,5 @@
 // The reconstruction of a row from the nearest normal rows, which the model keeps.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

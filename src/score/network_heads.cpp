@@ -1,5 +1,5 @@
 // Heads that judge the residuals of the network's reconstruction.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 

@@ -1,5 +1,6 @@
 // The reconstruction of a row from prototypes: cells of normal rows, of which centre and spread are kept but no row.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <array>

@@ -1,6 +1,6 @@
 #include "score/residuals.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <array>
 #include <cmath>

@@ -1,6 +1,6 @@
 #include "train/dense_engine.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <atomic>

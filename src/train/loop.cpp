@@ -1,6 +1,6 @@
 #include "train/loop.hpp"
 
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>

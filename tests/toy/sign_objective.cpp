@@ -1,6 +1,7 @@
 // The toy objective "sign": every weight takes a step of one size, by the sign of an average of its gradients; the
 // averages are the state that a resumed run needs.
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <optional>
 

@@ -1,5 +1,5 @@
 // The toy kind "words": a text file with one word of equal length a line; each letter is an element, "." a missing one.
-#include <torch/torch.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <cmath>

@@ -1,7 +1,8 @@
 // Training engines side by side: steps of one network, whole trainings, and matrix products of this machine's BLAS. One
 // thread unless the name says otherwise. scripts/bench.sh prints the ratios.
 #include <benchmark/benchmark.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <memory>
 #include <numeric>

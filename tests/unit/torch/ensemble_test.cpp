@@ -1,6 +1,7 @@
 // Networks of several members against the same networks one by one.
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <algorithm>
 #include <cmath>

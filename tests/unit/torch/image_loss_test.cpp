@@ -1,7 +1,8 @@
 // The loss terms that look at the surroundings of a pixel, against their definitions computed window by window.
 #include <gtest/gtest.h>
 #include <torch/script.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include <cmath>
 #include <filesystem>

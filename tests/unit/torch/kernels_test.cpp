@@ -1,7 +1,8 @@
 #include "model/kernels.hpp"
 
 #include <gtest/gtest.h>
-#include <torch/torch.h>
+#include <torch/types.h>
+#include <torch/utils.h>
 
 #include "model/small_product.hpp"
 #include "model/threads.hpp"
