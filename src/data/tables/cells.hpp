@@ -11,23 +11,31 @@
 #include <vector>
 
 #include "base/text.hpp"
+#include "data/tables/numbers.hpp"
 #include "data/tables/rows.hpp"
 
 namespace ae::data {
 
 bool is_utf8(std::string_view text);  // what JSON, and so a schema, can hold
 
-enum class CellKind { missing, number, text };
+enum class CellKind {
+  missing,
+  number,
+  text,
+  unclear,  // missing in a column of numbers, text in another
+};
 
 struct Cell {
   CellKind kind = CellKind::missing;
   double value = 0;  // of a number; "inf", "1e400" and an undeclared "nan" are numbers too, and not finite
 };
 
-// Reads cells by a list of texts that mean "not observed".
+// Reads cells by a list of texts that mean "not observed", one of those that mean so only in columns of numbers, and
+// how numbers are written.
 class CellReader {
  public:
-  explicit CellReader(std::vector<std::string> missing);
+  explicit CellReader(std::vector<std::string> missing, std::vector<std::string> missing_in_numbers = {},
+                      NumberFormat numbers = {});
   // The cell `column` of the current row. In a source of numbers a NaN is missing, and so is a number equal to one of
   // the missing texts ("-999").
   Cell read(const RowSource& source, std::size_t column) const {
@@ -36,10 +44,11 @@ class CellReader {
   // Numbers come first because they are most cells: the list of texts is searched only for what could be one of them.
   Cell read(std::string_view text) const {
     text = trimmed(text);
-    const auto value = parse_number(text);
+    const auto value = plain_ ? ae::parse_number(text) : number_of(text, numbers_);
     if (value && std::isfinite(*value) && !has_value(*value)) [[likely]]
       return {CellKind::number, *value};
     if (is_missing(text)) return {};
+    if (is_unclear(text)) return {CellKind::unclear, 0};
     return value ? Cell{CellKind::number, *value} : Cell{CellKind::text, 0};
   }
   Cell read(double value) const {
@@ -48,6 +57,7 @@ class CellReader {
   }
   bool is_missing(std::string_view trimmed_text) const;
   const std::vector<std::string>& missing() const { return missing_; }
+  const NumberFormat& numbers() const { return numbers_; }
 
  private:
   bool has_value(double value) const {
@@ -56,8 +66,13 @@ class CellReader {
     return false;
   }
 
+  bool is_unclear(std::string_view trimmed_text) const;
+
   std::vector<std::string> missing_;
-  std::vector<double> missing_numbers_;
+  std::vector<std::string> unclear_;
+  std::vector<double> missing_numbers_;  // of both
+  NumberFormat numbers_;
+  bool plain_ = true;
 };
 
 struct TextHash {

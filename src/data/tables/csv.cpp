@@ -1,77 +1,32 @@
 #include "data/tables/csv.hpp"
 
 #include <algorithm>
-#include <array>
-#include <bit>
 #include <cctype>
+#include <cmath>
 #include <cstring>
-#include <limits>
+#include <optional>
 #include <stdexcept>
 #include <unordered_map>
-
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
+#include <unordered_set>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "data/tables/cells.hpp"
+#include "data/tables/csv_index.hpp"
+#include "data/tables/schema.hpp"
 
 namespace ae::data {
 namespace {
 
-using Offset = std::uint32_t;  // a position in the buffer, which is kept far below 4 GiB
-using Bits = std::uint64_t;    // one bit per byte of a 64-byte block
+using csv::Index;
+using csv::kBlock;
+using csv::kMaxCells;
+using csv::Offset;
 
-constexpr std::size_t kBlock = 64;
 constexpr std::size_t kChunk = 256 * 1024;  // bytes asked for at once: fits the second-level cache with its index
 constexpr std::size_t kMaxRecordBytes = std::size_t{64} << 20;
-constexpr std::size_t kMaxCells = std::size_t{4} << 20;
-constexpr Offset kNone = std::numeric_limits<Offset>::max();
 constexpr std::size_t kBinaryProbe = 1024;
-
-// Where the bytes that matter stand in a block.
-struct Marks {
-  Bits delimiter = 0;
-  Bits line_feed = 0;
-  Bits carriage_return = 0;
-  Bits quote = 0;
-  Bits nul = 0;
-};
-
-#ifdef __SSE2__
-inline Marks mark_block(const char* bytes, char delimiter) {
-  const __m128i delimiters = _mm_set1_epi8(delimiter);
-  const __m128i line_feeds = _mm_set1_epi8('\n');
-  const __m128i returns = _mm_set1_epi8('\r');
-  const __m128i quotes = _mm_set1_epi8('"');
-  Marks marks;
-  for (int part = 0; part < 4; ++part) {
-    const __m128i v = _mm_loadu_si128(reinterpret_cast<const __m128i*>(bytes + 16 * part));
-    const auto where = [&](__m128i wanted) {
-      return static_cast<Bits>(static_cast<unsigned>(_mm_movemask_epi8(_mm_cmpeq_epi8(v, wanted)))) << (16 * part);
-    };
-    marks.delimiter |= where(delimiters);
-    marks.line_feed |= where(line_feeds);
-    marks.carriage_return |= where(returns);
-    marks.quote |= where(quotes);
-    marks.nul |= where(_mm_setzero_si128());
-  }
-  return marks;
-}
-#else
-inline Marks mark_block(const char* bytes, char delimiter) {
-  Marks marks;
-  for (std::size_t i = 0; i < kBlock; ++i) {
-    const char c = bytes[i];
-    marks.delimiter |= static_cast<Bits>(c == delimiter) << i;
-    marks.line_feed |= static_cast<Bits>(c == '\n') << i;
-    marks.carriage_return |= static_cast<Bits>(c == '\r') << i;
-    marks.quote |= static_cast<Bits>(c == '"') << i;
-    marks.nul |= static_cast<Bits>(c == '\0') << i;
-  }
-  return marks;
-}
-#endif
+constexpr std::string_view kUnnamed = "index";
 
 bool is_blank(char c) { return c == ' ' || c == '\t'; }
 
@@ -85,177 +40,13 @@ std::string count_text(std::uint64_t count, std::string_view one, std::string_vi
   return std::to_string(count) + " " + std::string(count == 1 ? one : many);
 }
 
-// Finds cells and records in the bytes of a buffer that grows at its end. What is wrong with the bytes is remembered
-// as a fault at its place, so that the records before it are still delivered, however the input was cut into reads.
-class Index {
- public:
-  enum class Fault { none, nul, lone_return, after_quote, open_quote, too_many_cells };
+constexpr std::string_view kCandidates = ",\t;";
 
-  void set_delimiter(char delimiter) { delimiter_ = delimiter; }
-  void start_at(Offset offset) { ends_[0] = offset - 1; }  // skips a byte order mark
-
-  // Scans bytes[from, to); 64 readable bytes must follow bytes[to]. `at_end`: nothing comes after.
-  void scan(const char* bytes, Offset from, Offset to, bool at_end) {
-    constexpr Offset step = 64 * kBlock;  // so that ends_ grows with the cells that are there, not with the bytes
-    for (; from < to && fault_ == Fault::none; from += std::min(to - from, step))
-      scan_step(bytes, from, std::min(to, from + step));
-    if (at_end && fault_ == Fault::none) finish(to);
-  }
-
-  // Forgets everything before the cell `cell`; returns by how many bytes all positions moved towards 0.
-  Offset forget_before(std::size_t cell, std::size_t record) {
-    const Offset shift = begin(cell);
-    const std::size_t first = cell - 1;
-    for (std::size_t i = first; i < count_; ++i) ends_[i - first] = ends_[i] - shift;
-    count_ -= first;
-    for (std::size_t i = record; i < lasts_.size(); ++i) lasts_[i - record] = lasts_[i] - static_cast<Offset>(first);
-    lasts_.resize(lasts_.size() - record);
-    if (closed_ != kNone) closed_ -= shift;
-    if (return_ != kNone) return_ -= shift;
-    if (fault_ != Fault::none) fault_at_ -= shift;
-    return shift;
-  }
-
-  // Complete records; last_cell(r) is the number of the final cell of record r. Cells count from 1.
-  std::size_t records() const { return lasts_.size(); }
-  std::size_t last_cell(std::size_t record) const { return lasts_[record]; }
-  Offset begin(std::size_t cell) const { return ends_[cell - 1] + 1; }
-  Offset end(std::size_t cell) const { return ends_[cell]; }
-  // First cell of the record still incomplete, and how many of its cells are.
-  std::size_t open_cell() const { return lasts_.empty() ? 1 : std::size_t{lasts_.back()} + 1; }
-  std::size_t open_cells() const { return count_ - open_cell(); }
-  Offset last_begin() const { return ends_[count_ - 1] + 1; }
-  bool in_quotes() const { return in_quotes_; }
-  bool lines_in_quotes() const { return lines_in_quotes_; }
-  Fault fault() const { return fault_; }
-  Offset fault_at() const { return fault_at_; }
-
- private:
-  void scan_step(const char* bytes, Offset from, Offset to) {
-    if (ends_.size() < count_ + (to - from) + kBlock) ends_.resize(count_ + (to - from) + kBlock);
-    for (Offset at = from; at < to && fault_ == Fault::none; at += kBlock)
-      scan_block(bytes, at, std::min<Offset>(to - at, kBlock));
-    if (fault_ == Fault::none && open_cells() > kMaxCells) fail(Fault::too_many_cells, begin(open_cell()));
-  }
-
-  void scan_block(const char* bytes, Offset at, Offset length) {
-    Marks marks = mark_block(bytes + at, delimiter_);
-    if (length < kBlock) {
-      const Bits valid = (Bits{1} << length) - 1;
-      marks.delimiter &= valid;
-      marks.line_feed &= valid;
-      marks.carriage_return &= valid;
-      marks.quote &= valid;
-      marks.nul &= valid;
-    }
-    const bool plain = !in_quotes_ && closed_ == kNone && return_ == kNone && (marks.quote | marks.nul) == 0 &&
-                       ((marks.carriage_return << 1) & ~marks.line_feed & valid_after_return(length)) == 0;
-    if (plain)
-      take_plain(marks, at, length);
-    else
-      take_carefully(marks, at);
-  }
-
-  // A return in the last byte has its line feed in the next block.
-  static Bits valid_after_return(Offset length) { return length < kBlock ? (Bits{1} << length) - 1 : ~Bits{0}; }
-
-  void take_plain(const Marks& marks, Offset at, Offset length) {
-    const Bits all = marks.delimiter | marks.line_feed;
-    for (Bits left = marks.line_feed; left != 0; left &= left - 1) {
-      const Bits before = (left & (0 - left)) - 1;
-      lasts_.push_back(static_cast<Offset>(count_) + static_cast<Offset>(std::popcount(all & before)));
-    }
-    Offset* out = ends_.data() + count_;
-    const int found = std::popcount(all);
-    Bits left = all;
-    for (int done = 0; done < found; done += 4) {  // rounding up to 4 saves branches; the room is there
-      for (int i = 0; i < 4; ++i) {
-        out[done + i] = at + static_cast<Offset>(std::countr_zero(left));
-        left &= left - 1;
-      }
-    }
-    count_ += static_cast<std::size_t>(found);
-    if ((marks.carriage_return >> (length - 1)) & 1) return_ = at + length - 1;
-  }
-
-  void take_carefully(const Marks& marks, Offset at) {
-    const Bits all = marks.delimiter | marks.line_feed | marks.carriage_return | marks.quote | marks.nul;
-    for (Bits left = all; left != 0 && fault_ == Fault::none; left &= left - 1) {
-      const Bits bit = left & (0 - left);
-      const Offset here = at + static_cast<Offset>(std::countr_zero(left));
-      if (return_ != kNone && !((marks.line_feed & bit) && return_ + 1 == here)) {
-        fail(Fault::lone_return, return_);
-      } else if (marks.quote & bit) {
-        take_quote(here);
-      } else if (marks.nul & bit) {
-        fail(Fault::nul, here);
-      } else if (in_quotes_) {
-        if (marks.line_feed & bit) lines_in_quotes_ = true;
-      } else if (marks.carriage_return & bit) {
-        take_return(here);
-      } else {
-        take_end(here, (marks.line_feed & bit) != 0);
-      }
-    }
-  }
-
-  void take_quote(Offset here) {
-    if (in_quotes_) {
-      in_quotes_ = false;
-      closed_ = here;
-    } else if (closed_ != kNone) {
-      if (closed_ + 1 != here) return fail(Fault::after_quote, closed_ + 1);
-      in_quotes_ = true;  // a doubled quote
-      closed_ = kNone;
-    } else if (here == last_begin()) {
-      in_quotes_ = true;
-    }
-  }
-
-  void take_return(Offset here) {
-    if (closed_ != kNone && closed_ + 1 != here) return fail(Fault::after_quote, closed_ + 1);
-    return_ = here;
-  }
-
-  void take_end(Offset here, bool ends_record) {
-    if (closed_ != kNone) {
-      const Offset text_end = return_ == kNone ? here : return_;
-      if (closed_ + 1 != text_end) return fail(Fault::after_quote, closed_ + 1);
-      closed_ = kNone;
-    }
-    return_ = kNone;
-    if (ends_record) lasts_.push_back(static_cast<Offset>(count_));
-    ends_[count_++] = here;
-  }
-
-  // A last record without its line end is ended by the end of the file.
-  void finish(Offset to) {
-    if (in_quotes_) return fail(Fault::open_quote, last_begin());
-    if (return_ != kNone) return fail(Fault::lone_return, return_);
-    if (begin(open_cell()) < to) take_end(to, true);
-  }
-
-  void fail(Fault fault, Offset at) {
-    fault_ = fault;
-    fault_at_ = at;
-  }
-
-  char delimiter_ = ',';
-  std::vector<Offset> ends_ = std::vector<Offset>(1, kNone);  // ends_[0] stands before the first cell
-  std::size_t count_ = 1;                                     // used part of ends_
-  std::vector<Offset> lasts_;
-  bool in_quotes_ = false;
-  bool lines_in_quotes_ = false;  // some record had a line end inside quotes
-  Offset closed_ = kNone;         // the closing quote of the current cell, still without the delimiter behind it
-  Offset return_ = kNone;         // a carriage return still without its line feed
-  Fault fault_ = Fault::none;
-  Offset fault_at_ = 0;
-};
-
-// Which candidate delimiters the first record holds outside quotes.
+// Which candidate delimiters a record holds outside quotes.
 class DelimiterProbe {
  public:
-  // Looks at bytes[seen so far, size); true when the first record has ended (or can never end).
+  DelimiterProbe(std::string candidates, std::size_t begin) : candidates_(std::move(candidates)), at_(begin) {}
+  // Looks at bytes[seen so far, size); true when the record has ended (or can never end).
   bool look(const char* bytes, std::size_t size) {
     for (; at_ < size; ++at_) {
       const char c = bytes[at_];
@@ -267,28 +58,38 @@ class DelimiterProbe {
       if (c == '\n' || c == '\r' || c == '\0') return true;
       in_quotes_ = c == '"' && (cell_start_ || closed_);
       closed_ = false;
-      const std::size_t candidate = kCandidates.find(c);
-      cell_start_ = candidate != std::string_view::npos;
-      if (cell_start_) found_[candidate] = true;
+      cell_start_ = candidates_.find(c) != std::string::npos;
+      if (cell_start_ && found_.find(c) == std::string::npos) found_ += c;
     }
     return false;
   }
-  void start_at(std::size_t offset) { at_ = offset; }
-  bool found(char delimiter) const { return found_[kCandidates.find(delimiter)]; }
-  int count() const { return static_cast<int>(std::count(found_.begin(), found_.end(), true)); }
-  char only() const {
-    const auto it = std::find(found_.begin(), found_.end(), true);
-    return it == found_.end() ? ',' : kCandidates[static_cast<std::size_t>(it - found_.begin())];
-  }
+  std::size_t seen() const { return at_; }
+  bool found(char delimiter) const { return found_.find(delimiter) != std::string::npos; }
+  const std::string& found() const { return found_; }
 
  private:
-  static constexpr std::string_view kCandidates = ",\t;";
-  std::array<bool, 3> found_ = {};
+  std::string candidates_;
+  std::string found_;
   bool in_quotes_ = false;
   bool closed_ = false;  // the byte before closed a quoted cell, so that another quote is a doubled one
   bool cell_start_ = true;
-  std::size_t at_ = 0;
+  std::size_t at_;
 };
+
+// The cells of a line that has none with line ends, quotes and all.
+std::vector<std::string_view> rough_cells(std::string_view line, char delimiter) {
+  std::vector<std::string_view> cells;
+  bool in_quotes = false;
+  std::size_t begin = 0;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    if (line[i] == '"') in_quotes = !in_quotes;
+    if (line[i] != delimiter || in_quotes) continue;
+    cells.push_back(trimmed(line.substr(begin, i - begin)));
+    begin = i + 1;
+  }
+  cells.push_back(trimmed(line.substr(begin)));
+  return cells;
+}
 
 bool named_as_tabs(std::string name) {
   for (const std::string_view compression : {".gz", ".zst"})
@@ -298,14 +99,36 @@ bool named_as_tabs(std::string name) {
 
 std::string delimiter_text(char c) { return c == '\t' ? "a tab" : ae::quoted(std::string_view(&c, 1)); }
 
+// Whether numbers, as texts, count up by one, and where from.
+struct Counting {
+  bool holds = false;
+  std::int64_t first = 0;
+  std::size_t count = 0;
+
+  explicit Counting(const std::vector<double>& numbers) : count(numbers.size()) {
+    constexpr double kLargest = 1e9;
+    if (numbers.empty() || !(std::abs(numbers[0]) < kLargest) || numbers[0] != std::floor(numbers[0])) return;
+    holds = true;
+    first = static_cast<std::int64_t>(numbers[0]);
+    for (std::size_t i = 1; i < numbers.size(); ++i) holds = holds && numbers[i] == numbers[i - 1] + 1;
+  }
+  bool years() const {
+    const auto last = first + static_cast<std::int64_t>(count) - 1;
+    return holds && first >= 1800 && last <= 2200;
+  }
+};
+
+bool delimits(char c) {
+  static constexpr std::string_view impossible{"\"\n\r\0+-.", 7};
+  return !std::isalnum(static_cast<unsigned char>(c)) && impossible.find(c) == std::string_view::npos;
+}
+
 // The byte a user's /data/delimiter stands for; 0 = detect.
 char chosen_delimiter(const TableFormat& format) {
   const std::string& text = format.delimiter;
   if (text.empty()) return format.type == "tsv" ? '\t' : '\0';
   if (text == "\\t" || text == "tab") return '\t';
-  static constexpr std::string_view impossible{"\"\n\r\0+-.", 7};
-  const bool number_part = text.size() == 1 && std::isalnum(static_cast<unsigned char>(text[0]));
-  if (text.size() != 1 || number_part || impossible.find(text[0]) != std::string_view::npos)
+  if (text.size() != 1 || !delimits(text[0]))
     throw UsageError("/data/delimiter: found " + ae::quoted(text) +
                      R"(; expected one character that is no letter, digit, sign, quote or line end, such as ",", )" +
                      R"(";", "|" or "\t")");
@@ -319,8 +142,8 @@ class CsvRows final : public RowSource {
       throw UsageError("/data/header: found " + ae::quoted(format.header) + R"(; expected "auto", "yes" or "no")");
     layout_.delimiter = chosen_delimiter(format);
     buffer_ = new_buffer(2 * kChunk);
-    begin_text();
-    read_first_record(format.header);
+    begin_text(format);
+    read_first_record(format);
   }
 
   const std::string& name() const override { return source_->name(); }
@@ -330,23 +153,18 @@ class CsvRows final : public RowSource {
     if (!retired_.empty()) [[unlikely]]
       reuse_retired();
     if (!unquoted_.empty()) unquoted_.clear();
-    if (replay_) {
-      replay_ = false;
-      ++row_;
+    in_empty_row_ = false;
+    if (!replay_ && !find_row()) return false;
+    ++row_;
+    replay_ = empty_rows_ > 0 || blank_line_ != 0;  // the record behind them is the next row
+    if (empty_rows_ > 0) {
+      in_empty_row_ = true;
+      --empty_rows_;
       return true;
     }
-    for (;;) {
-      if (!next_record()) return false;
-      if (cells() == columns_.size() && blank_line_ == 0) [[likely]]
-        break;
-      if (blank_line_ == 0 && !is_blank_record()) throw ragged(line_, cells());
-      if (is_blank_record() && columns_.size() > 1) {
-        if (blank_line_ == 0) blank_line_ = line_;
-      } else {
-        throw ragged(blank_line_, 0);
-      }
-    }
-    ++row_;
+    if (blank_line_ != 0) throw ragged(std::exchange(blank_line_, 0), 0);
+    if (cells() != columns_.size()) [[unlikely]]
+      throw ragged(line_, cells());
     return true;
   }
 
@@ -364,14 +182,26 @@ class CsvRows final : public RowSource {
   double number(std::size_t) const override { throw std::logic_error("a text table has no numbers"); }
 
   std::string_view raw(std::size_t column) const override {
+    if (in_empty_row_) [[unlikely]]
+      return {};
     const std::size_t cell = first_ + column;
-    const Offset begin = index_.begin(cell);
-    Offset end = index_.end(cell);
-    if (cell == last_ && end > begin && bytes()[end - 1] == '\r') --end;
-    return {bytes() + begin, end - begin};
+    std::string_view text = cell_bytes(cell);
+    if (cell == last_ && text.ends_with('\r')) text.remove_suffix(1);
+    return text;
   }
 
-  std::string where(std::size_t column) const override { return place(index_.begin(first_ + column)); }
+  std::string where(std::size_t column) const override {
+    if (!in_empty_row_) return place(index_.begin(first_ + column));
+    return name() + ":" + std::to_string(line_ - empty_rows_ - 1) + ":" + std::to_string(column + 1);
+  }
+
+  std::vector<std::string> notes() const override {
+    std::vector<std::string> lines = notes_;
+    if (rows_left_out_ > 0)
+      lines.push_back(name() + ": left out " + count_text(rows_left_out_, "row", "rows") +
+                      " of nothing but delimiters at the end");
+    return lines;
+  }
 
   bool ready() override {
     if (replay_) return true;
@@ -395,6 +225,9 @@ class CsvRows final : public RowSource {
   }
   const char* bytes() const { return buffer_.get(); }
   std::size_t cells() const { return last_ - first_ + 1; }
+  std::string_view cell_bytes(std::size_t cell) const {
+    return {bytes() + index_.begin(cell), index_.end(cell) - index_.begin(cell)};
+  }
 
   bool is_blank_record() const { return is_blank_record(first_, last_); }
   bool is_blank_record(std::size_t first, std::size_t last) const {
@@ -404,9 +237,35 @@ class CsvRows final : public RowSource {
     return trimmed(line).empty();
   }
 
+  // As spreadsheets fill up their tables: no byte but the delimiters.
+  bool is_empty_record(std::size_t first, std::size_t last) const {
+    const Offset begin = index_.begin(first), end = index_.end(last);
+    const std::size_t delimiters = last - first;
+    if (delimiters == 0 || end - begin > delimiters + 1) return false;
+    return end - begin == delimiters || bytes()[end - 1] == '\r';
+  }
+
+  // Moves to the next record that is a row with anything in it; counts the empty ones before it.
+  bool find_row() {
+    for (;;) {
+      if (!next_record()) {
+        rows_left_out_ += empty_rows_;
+        empty_rows_ = 0;
+        return false;
+      }
+      if (columns_.size() > 1 && is_blank_record()) {
+        if (blank_line_ == 0) blank_line_ = line_;
+      } else if (cells() == columns_.size() && is_empty_record(first_, last_)) {
+        ++empty_rows_;
+      } else {
+        return true;
+      }
+    }
+  }
+
   // --- opening -------------------------------------------------------------------------------------------------------
 
-  void begin_text() {
+  void begin_text(const TableFormat& format) {
     while (filled_ < 3 && !ended_) fill();
     if (filled_ == 0) throw InputError(name() + ": the file is empty; expected a table with at least one line");
     const std::string_view head(bytes(), std::min<std::size_t>(filled_, kBinaryProbe));
@@ -419,39 +278,154 @@ class CsvRows final : public RowSource {
       index_.start_at(3);
       scanned_ = 3;
     }
-    if (layout_.delimiter == '\0') layout_.delimiter = detect_delimiter();
+    skip_separator_line();
+    skip_comments(format.header);
+    if (layout_.delimiter == '\0') layout_.delimiter = detect_delimiter(format);
     index_.set_delimiter(layout_.delimiter);
     index_.scan(bytes(), scanned_, filled_, ended_);
     scanned_ = filled_;
   }
 
-  char detect_delimiter() {
-    DelimiterProbe probe;
-    probe.start_at(text_begin_);
-    while (!probe.look(bytes(), filled_) && !ended_ && filled_ <= kMaxRecordBytes) {
+  struct Line {
+    Offset begin = 0;
+    Offset end = 0;   // without the line end
+    Offset next = 0;  // where the next one begins
+  };
+  std::string_view text_of(const Line& line) const { return {bytes() + line.begin, line.end - line.begin}; }
+
+  // The line that begins at `begin`, read as far as needed; nullopt behind the last one.
+  std::optional<Line> line_at(Offset begin) {
+    for (Offset searched = begin;;) {
+      const char* const from = bytes() + searched;
+      if (const void* found = std::memchr(from, '\n', filled_ - searched)) {
+        const Offset at = static_cast<Offset>(static_cast<const char*>(found) - bytes());
+        return Line{begin, at > begin && bytes()[at - 1] == '\r' ? at - 1 : at, at + 1};
+      }
+      searched = filled_;
+      if (ended_ || filled_ - begin > kMaxRecordBytes) break;
       if (capacity_ - filled_ < kChunk) make_room();
       fill();
     }
-    if (probe.count() <= 1) return probe.only();
-    if (probe.found('\t') && named_as_tabs(name())) return '\t';
-    std::vector<std::string> candidates;
-    for (const char c : {',', '\t', ';'})
-      if (probe.found(c)) candidates.push_back(delimiter_text(c));
-    throw InputError(name() + ":1: the delimiter could be " + ae::join(candidates, " or ") +
-                     "; set /data/delimiter to the right one");
+    if (begin == filled_) return std::nullopt;
+    return Line{begin, filled_, filled_};
   }
 
-  void read_first_record(const std::string& header) {
+  char first_byte() const { return text_begin_ < filled_ ? bytes()[text_begin_] : '\0'; }
+
+  // Lets the table begin at `offset`, `lines` lines further down.
+  void begin_at(Offset offset, std::int64_t lines) {
+    layout_.preamble.append(bytes() + text_begin_, offset - text_begin_);
+    text_begin_ = scanned_ = offset;
+    index_.start_at(offset);
+    next_line_ += lines;
+  }
+
+  // "sep=;", by which Excel tells itself the delimiter.
+  void skip_separator_line() {
+    constexpr std::string_view kBegins = "sep=";
+    if ((first_byte() | 0x20) != 's') return;
+    const auto line = line_at(text_begin_);
+    const std::string_view text = text_of(*line);
+    if (text.size() != kBegins.size() + 1) return;
+    for (std::size_t i = 0; i < kBegins.size(); ++i)
+      if (std::tolower(static_cast<unsigned char>(text[i])) != kBegins[i]) return;
+    if (layout_.delimiter == '\0') {
+      if (!delimits(text.back()))
+        throw InputError(
+            name() + ":1: found " + ae::quoted(text) +
+            ", expected a delimiter behind \"sep=\", such as \",\" or \";\"; correct the line or remove it");
+      layout_.delimiter = text.back();
+    }
+    begin_at(line->next, 1);
+  }
+
+  void skip_comments(const std::string& header) {
+    constexpr Offset kMostBytes = 1 << 20;
+    if (first_byte() != '#') return;
+    Line last;
+    std::int64_t count = 0;
+    auto line = line_at(text_begin_);
+    for (; line && line->end > line->begin && bytes()[line->begin] == '#'; line = line_at(line->next)) {
+      last = *line;
+      if (last.end - text_begin_ > kMostBytes) return;
+      ++count;
+    }
+    if (!line) return;  // a column whose cells begin like that
+    const bool header_is_last = header != "no" && may_be_header_of(text_of(last), text_of(*line));
+    if (header_is_last && --count == 0) return;
+    begin_at(header_is_last ? last.begin : line->begin, count);
+    notes_.push_back(name() + ": skipped " + count_text(static_cast<std::uint64_t>(count), "comment", "comments") +
+                     " above the table");
+  }
+
+  bool may_be_header_of(std::string_view comment, std::string_view row) const {
+    DelimiterProbe probe(std::string(kCandidates), 0);
+    probe.look(row.data(), row.size());
+    const char delimiter = layout_.delimiter != '\0' ? layout_.delimiter
+                           : probe.found().empty()   ? ','
+                                                     : probe.found()[0];
+    const auto cells = rough_cells(row, delimiter);
+    const auto is_number = [](std::string_view cell) { return parse_number(cell).has_value(); };
+    return rough_cells(comment, delimiter).size() == cells.size() && std::ranges::any_of(cells, is_number);
+  }
+
+  char detect_delimiter(const TableFormat& format) {
+    const char former =
+        format.former_delimiter.empty() ? '\0' : chosen_delimiter({.delimiter = format.former_delimiter});
+    const DelimiterProbe probe = probe_record(text_begin_, std::string(kCandidates) + former);
+    if (former != '\0' && probe.found(former)) return former;
+    if (probe.found().empty()) {
+      refuse_title(probe.seen());
+      return ',';
+    }
+    if (probe.found().size() == 1) return probe.found()[0];
+    if (probe.found('\t') && named_as_tabs(name())) return '\t';
+    std::vector<std::string> candidates;
+    for (const char c : kCandidates)
+      if (probe.found(c)) candidates.push_back(delimiter_text(c));
+    throw InputError(name() + ":" + std::to_string(next_line_) + ": the delimiter could be " +
+                     ae::join(candidates, " or ") + "; set /data/delimiter to the right one");
+  }
+
+  DelimiterProbe probe_record(std::size_t begin, std::string candidates) {
+    DelimiterProbe probe(std::move(candidates), begin);
+    while (!probe.look(bytes(), filled_) && !ended_ && filled_ - begin <= kMaxRecordBytes) {
+      if (capacity_ - filled_ < kChunk) make_room();
+      fill();
+    }
+    return probe;
+  }
+
+  // A line without a delimiter, ending at `end`, above one with some.
+  void refuse_title(std::size_t end) {
+    const auto title = line_at(text_begin_);
+    if (!title || title->end != end || title->next == title->end || trimmed(text_of(*title)).empty()) return;
+    while (title->next == filled_ && !ended_) {  // what is told must not depend on how much came at once
+      if (capacity_ - filled_ < kChunk) make_room();
+      fill();
+    }
+    if (title->next == filled_) return;
+    const DelimiterProbe probe = probe_record(title->next, std::string(kCandidates));
+    if (probe.found().empty()) return;
+    throw InputError(name() + ":" + std::to_string(next_line_) + ": found " + ae::quoted(text_of(*title)) +
+                     " above a line with " + delimiter_text(probe.found()[0]) +
+                     "; remove titles above the table or begin them with #, or, if these are cells of a single column, "
+                     "set /data/delimiter to a character that they do not hold");
+  }
+
+  void read_first_record(const TableFormat& format) {
     if (!next_record()) throw InputError(name() + ": the file is empty; expected a table with at least one line");
     if (is_blank_record())
-      throw InputError(name() + ":1: the first line is blank; expected column names or cells; remove it");
+      throw InputError(name() + ":" + std::to_string(line_) +
+                       ": the first line is blank; expected column names or cells; remove it");
     const std::size_t begin = index_.begin(first_);
     const std::size_t end = index_.end(last_);
     const bool crlf = end > begin && bytes()[end - 1] == '\r';
     if (crlf) layout_.line_end = "\r\n";
-    layout_.header = header == "yes" || (header == "auto" && !any_number());
+    layout_.header = is_header(format);
     if (layout_.header) {
-      layout_.raw_header.assign(bytes() + begin, end - begin - (crlf ? 1 : 0));
+      // Looking at the line below may have moved the bytes.
+      layout_.raw_header.assign(bytes() + index_.begin(first_), end - begin - (crlf ? 1 : 0));
       read_names();
     } else {
       for (std::size_t i = 0; i < cells(); ++i) columns_.emplace_back("f").append(std::to_string(i));
@@ -459,19 +433,73 @@ class CsvRows final : public RowSource {
     }
   }
 
-  bool any_number() const {
+  bool is_header(const TableFormat& format) {
+    if (holds(format.names)) return true;
+    if (format.header != "auto") return format.header == "yes";
+    std::vector<double> numbers;
     for (std::size_t i = 0; i < cells(); ++i)
-      if (parse_number(text(i))) return true;
+      if (const auto number = parse_number(text(i))) numbers.push_back(*number);
+    if (numbers.empty()) return true;
+    return format.names.empty() && is_header_with(numbers);
+  }
+
+  bool holds(const std::vector<std::string>& names) const {
+    if (names.empty()) return false;
+    std::unordered_set<std::string_view> here;
+    for (std::size_t i = 0; i < cells(); ++i) here.insert(text(i));
+    if (text(0).empty()) here.insert(kUnnamed);
+    return std::ranges::all_of(names, [&](const std::string& one) { return here.contains(one); });
+  }
+
+  // `numbers`: those among the first line's cells.
+  bool is_header_with(const std::vector<double>& numbers) {
+    const Counting counting(numbers);
+    const bool names_numbers = stands_above_number();
+    if (counting.holds && (names_numbers || (counting.first == 0 && counting.count > 2))) {
+      notes_.push_back(name() + ": took the first line for column names: " + ae::quoted(text(0)) + ", " +
+                       ae::quoted(cells() > 1 ? text(1) : "") + ", ...");
+      return true;
+    }
+    const bool may_count = counting.holds && (counting.count > 2 || (counting.count == 2 && counting.first == 0));
+    if (names_numbers || may_count || (counting.years() && counting.count > 1)) {
+      throw InputError(name() + ":" + std::to_string(line_) + ": the first line, " + ae::quoted(text(0)) + ", " +
+                       (cells() > 1 ? ae::quoted(text(1)) + ", ...," : "") +
+                       " could be column names or a row; set /data/header to \"yes\" or \"no\"");
+    }
+    notes_.push_back(name() +
+                     ": took the first line for a row, because it holds numbers; columns are named f0, f1, ...");
     return false;
+  }
+
+  // Whether a cell of the first line that is no number stands above one that is.
+  bool stands_above_number() {
+    while (next_record_ == index_.records() && !ended_ && index_.fault() == Index::Fault::none &&
+           filled_ - index_.begin(index_.open_cell()) <= kMaxRecordBytes)
+      read_more(true);
+    if (next_record_ == index_.records() || index_.last_cell(next_record_) - last_ != cells()) return false;
+    for (std::size_t i = 0; i < cells(); ++i) {
+      const bool unnamed = i == 0 && text(i).empty() && cells() > 1;
+      if ((unnamed || is_word(text(i))) && parse_number(trimmed(cell_bytes(last_ + 1 + i)))) return true;
+    }
+    return false;
+  }
+
+  // Whether a text is neither a number nor what stands for a missing one.
+  static bool is_word(std::string_view text) {
+    static const TableOptions defaults;
+    static const CellReader reader(defaults.missing, defaults.missing_in_numbers);
+    return reader.read(text).kind == CellKind::text;
   }
 
   void read_names() {
     std::vector<std::string> problems;
     std::unordered_map<std::string_view, std::size_t> seen;
     columns_.reserve(cells());
+    layout_.unnamed_first = cells() > 1 && (text(0).empty() || text(0) == "Unnamed: 0");  // pandas, written twice
+    refuse_lonely_title();
     for (std::size_t i = 0; i < cells(); ++i) {
       columns_.emplace_back(text(i));
-      if (columns_[i].empty() && i == 0 && cells() > 1) columns_[i] = "index";
+      if (columns_[i].empty() && i == 0 && cells() > 1) columns_[i] = kUnnamed;
       if (columns_[i].empty())
         problems.push_back(where(i) + ": column " + std::to_string(i + 1) + " has no name; name it in the header");
     }
@@ -488,6 +516,15 @@ class CsvRows final : public RowSource {
       problems.push_back(name() + ": and " + std::to_string(more) + " more such columns");
     }
     if (!problems.empty()) throw InputError(std::move(problems));
+  }
+
+  // A title that a spreadsheet has filled up to the table's width.
+  void refuse_lonely_title() const {
+    std::size_t named = 0;
+    for (std::size_t i = 0; i < cells(); ++i) named += text(i).empty() ? 0 : 1;
+    if (named > 1 || cells() < 3) return;
+    throw InputError(name() + ":" + std::to_string(line_) + ": only one of " + std::to_string(cells()) +
+                     " cells of the first line has a name; remove titles above the table or begin them with #");
   }
 
   // --- records -------------------------------------------------------------------------------------------------------
@@ -512,7 +549,8 @@ class CsvRows final : public RowSource {
     if (ended_ || index_.fault() != Index::Fault::none) return true;
     std::size_t first = last_ + 1;
     for (std::size_t r = next_record_; r < index_.records(); ++r) {
-      if (columns_.size() == 1 || !is_blank_record(first, index_.last_cell(r))) return true;
+      const std::size_t last = index_.last_cell(r);
+      if (columns_.size() == 1 || !(is_blank_record(first, last) || is_empty_record(first, last))) return true;
       first = index_.last_cell(r) + 1;
     }
     return filled_ - index_.begin(index_.open_cell()) > kMaxRecordBytes;
@@ -637,15 +675,23 @@ class CsvRows final : public RowSource {
     return name() + ":" + std::to_string(line) + ":" + std::to_string(column);
   }
 
-  InputError ragged(std::int64_t line, std::size_t found) const {
-    const std::string at = name() + ":" + std::to_string(line) + ": ";
+  BadRow ragged(std::int64_t line, std::size_t found) const {
+    const std::string place = name() + ":" + std::to_string(line);
+    const std::string at = place + ": ";
     const std::string expected = "expected " + count_text(columns_.size(), "cell", "cells") + " as in the " +
                                  (layout_.header ? "header" : "first line");
-    if (found == 0) return InputError(at + "a blank line between rows, " + expected + "; remove it");
-    return InputError(at + "found " + count_text(found, "cell", "cells") + ", " + expected + "; " +
-                      (found < columns_.size()
-                           ? "add the missing cells"
-                           : "put cells that contain " + delimiter_text(layout_.delimiter) + " in double quotes"));
+    if (found == 0) return {place, at + "a blank line between rows, " + expected + "; remove it"};
+    return {place, at + "found " + count_text(found, "cell", "cells") + ", " + expected + "; " +
+                       (found < columns_.size() ? "add the missing cells"
+                                                : "put cells that contain " + delimiter_text(layout_.delimiter) +
+                                                      " in double quotes" + (row_ <= 0 ? short_header(found) : ""))};
+  }
+
+  // What else may be wrong when the first row has more cells than the header.
+  std::string short_header(std::size_t found) const {
+    return std::string(found == columns_.size() + 1 ? "; or name the first column in the header (R leaves it out)"
+                                                    : "") +
+           "; or remove titles above the table, or begin them with #";
   }
 
   InputError too_many_cells(std::int64_t line) const {
@@ -705,7 +751,11 @@ class CsvRows final : public RowSource {
   std::int64_t next_line_ = 1;
   std::int64_t blank_line_ = 0;  // first blank line of a run that is fine only at the end
   std::int64_t row_ = -1;
-  bool replay_ = false;  // the first record is a row and was looked at already
+  bool replay_ = false;             // the current record is the next row
+  std::int64_t empty_rows_ = 0;     // rows of delimiters only before it
+  bool in_empty_row_ = false;       // the current row is one of them
+  std::int64_t rows_left_out_ = 0;  // such rows at the end
+  std::vector<std::string> notes_;
   mutable std::unordered_map<std::size_t, std::string> unquoted_;
 };
 

@@ -8,10 +8,20 @@
 // - text() of an unquoted cell is trimmed of spaces and tabs on both sides; of a quoted cell it is exact.
 // - Blank lines (spaces and tabs only) at the end of a file with several columns are skipped; anywhere else they are
 //   ragged rows. In a file with one column every line is a row and a blank one a missing cell.
+// - Rows of nothing but delimiters at the end of a file with several columns are skipped; anywhere else they are rows
+// of
+//   empty cells, so that rows keep their numbers.
+// - Above the table may stand Excel's "sep=;", which names the delimiter, and lines that begin with '#'; but the last
+// of
+//   these is the header when it has as many cells as the line below and that one holds a number.
+// - A first line in which no cell is a number is a header. One with numbers is, when they count up from 0 (pandas), or
+//   when they count up at all and another cell stands above a number; it is refused when it could be either, and a row
+//   else. With TableFormat::names it is a header exactly when it holds them all, or no number.
 // - Column names are the header's text(), not empty and unique; only the first may be empty, as pandas and R write it
 //   for row names, and is then called "index".
 // - The delimiter, unless given, is the one among comma, tab and semicolon that the first record holds outside quotes;
-//   none: a single column. Several: refused, except that a tab wins in a file named .tsv or .tab.
+//   none: a single column. Several: refused, except that a tab wins in a file named .tsv or .tab. A first line with
+//   none above one with some is a title, and refused.
 // - Limits: 64 MiB and 4,194,304 cells a record. Memory does not grow with the number of rows.
 #pragma once
 

@@ -1,6 +1,7 @@
 #include "data/tables/inference.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <limits>
 #include <utility>
@@ -13,14 +14,7 @@ namespace ae::data {
 namespace {
 
 constexpr double kMostlyNumbers = 0.9;
-constexpr std::int64_t kRowsThatShowAnIdentifier = 50;
 constexpr double kNotObserved = std::numeric_limits<double>::quiet_NaN();
-
-std::string pointer_token(std::string_view key) {
-  std::string token;
-  for (const char c : key) token += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
-  return token;
-}
 
 // `; did you mean "radius"?`, or the column names when nothing is near.
 std::string suggestion(std::string_view word, const std::vector<std::string>& names) {
@@ -92,7 +86,20 @@ class RoleDeclarations {
   std::vector<std::string> problems_;
 };
 
+// Digits behind the decimal mark; above kMostDecimals for numbers with an exponent.
+int decimals_of(std::string_view text, char decimal) {
+  if (text.find_first_of("eExXnN") != std::string_view::npos) return kMostDecimals + 1;
+  const auto mark = text.rfind(decimal);
+  return mark == std::string_view::npos ? 0 : static_cast<int>(std::min<std::size_t>(text.size() - mark - 1, 100));
+}
+
 }  // namespace
+
+std::string pointer_token(std::string_view key) {
+  std::string token;
+  for (const char c : key) token += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
+  return token;
+}
 
 std::vector<std::optional<Role>> declared_roles(const TableOptions& options, const RowSource& source) {
   RoleDeclarations declarations(source);
@@ -102,35 +109,36 @@ std::vector<std::optional<Role>> declared_roles(const TableOptions& options, con
   return declarations.finish(!options.normal.empty());
 }
 
-ColumnCollector::ColumnCollector(std::string name, std::size_t index, std::optional<Role> declared,
-                                 std::int64_t max_levels, const CellReader& reader, CellRoom room)
-    : name_(std::move(name)),
-      index_(index),
-      declared_(declared),
-      max_texts_(declared == Role::categorical ? kMostLevels : static_cast<std::size_t>(max_levels)),
-      reader_(reader),
-      as_codes_(declared != Role::numeric),
+ColumnCollector::ColumnCollector(Traits traits, const CellReader& reader, const NumberChoice& choice, CellRoom room)
+    : traits_(std::move(traits)),
+      max_texts_(declared(Role::categorical) ? kMostLevels : static_cast<std::size_t>(traits_.max_levels)),
+      reader_(&reader),
+      choice_(&choice),
+      as_codes_(!declared(Role::numeric)),
       room_(room) {
   if (!as_codes_) return;
   for (const auto& text : reader.missing()) codes_by_text_.emplace(text, -1);
 }
 
-void ColumnCollector::add(const RowSource& source, bool selected) {
+void ColumnCollector::add(const RowSource& source, bool selected, std::int32_t label) {
   // A source of numbers needs no inference: its columns are numeric unless declared otherwise.
-  if (source.has_numbers() && !declared_) {
-    declared_ = Role::numeric;
-    as_codes_ = false;
-  }
-  as_codes_ ? add_code(source, selected) : add_number(source, selected);
+  if (source.has_numbers() && !traits_.declared) as_codes_ = false;
+  as_codes_ ? add_code(source, selected, label) : add_number(source, selected, label);
 }
 
-void ColumnCollector::add_code(const RowSource& source, bool selected) {
-  const bool not_a_number = source.has_numbers() && reader_.read(source, index_).kind == CellKind::missing;
-  const std::int32_t code = not_a_number ? -1 : code_of(trimmed(source.text(index_)), source);
-  if (code >= 0) count(texts_[static_cast<std::size_t>(code)].cell, source);
+void ColumnCollector::add_code(const RowSource& source, bool selected, std::int32_t label) {
+  const bool not_a_number = source.has_numbers() && reader_->read(source, traits_.index).kind == CellKind::missing;
+  const auto text = trimmed(source.text(traits_.index));
+  const std::int32_t code = not_a_number ? -1 : code_of(text, source);
   if (selected) codes_.push_back(code);
+  if (code < 0) return;
+  Text& known = texts_[static_cast<std::size_t>(code)];
+  ++known.cells;
+  watch(known.look, label, [&] { return TextHash()(text); });
   if (texts_.size() <= max_texts_) return;
-  if (declared_ == Role::categorical) throw InputError(too_many_texts());
+  if (declared(Role::categorical))
+    throw InputError("column " + ae::quoted(traits_.name) + ": more than 16 million levels");
+  count_texts();
   keep_numbers();
 }
 
@@ -138,16 +146,141 @@ std::int32_t ColumnCollector::code_of(std::string_view text, const RowSource& so
   const auto known = codes_by_text_.find(text);
   if (known != codes_by_text_.end()) return known->second;
   const auto code = static_cast<std::int32_t>(texts_.size());
-  texts_.push_back({std::string(text), reader_.read(text)});
+  texts_.push_back({std::string(text), look(text), 0});
   codes_by_text_.emplace(texts_.back().text, code);
-  if (first_not_utf8_.empty() && !is_utf8(text)) first_not_utf8_ = {source.where(index_), std::string(text)};
+  remember_first(texts_.back().look, source);
+  if (first_not_utf8_.empty() && !is_utf8(text)) first_not_utf8_ = {source.where(traits_.index), std::string(text)};
   return code;
+}
+
+// Where a column has a number that only a decimal point explains, a comma cannot be the mark of any.
+ColumnCollector::Look ColumnCollector::look(std::string_view text) const {
+  Look look;
+  const Cell cell = reader_->read(text);
+  look.kind = cell.kind;
+  if (cell.kind == CellKind::number && !numbers_.only_point().empty()) {
+    look.number = {cell.value, {}, {}, {}, true, true};
+  } else if (cell.kind == CellKind::number || cell.kind == CellKind::text) {
+    const auto plain = cell.kind == CellKind::number ? std::optional(cell.value) : std::nullopt;
+    look.number = look_at(text, plain, *choice_);
+    look.kind = look.number.number() ? CellKind::number : CellKind::text;
+  }
+  return look;
+}
+
+ColumnCollector::Look ColumnCollector::look(double value) const {
+  const Cell cell = reader_->read(value);
+  Look look{cell.kind, {}};
+  if (cell.kind == CellKind::number) look.number = {cell.value, cell.value, {}, {}, true, false};
+  return look;
+}
+
+void ColumnCollector::add_number(const RowSource& source, bool selected, std::int32_t label) {
+  const bool is_text = !source.has_numbers();
+  const auto text = is_text ? trimmed(source.text(traits_.index)) : std::string_view{};
+  const Look cell = is_text ? look(text) : look(source.number(traits_.index));
+  if (selected) keep_value(cell.number);
+  if (cell.kind == CellKind::missing) return;
+  count(cell, text, 1);
+  remember_first(cell, source);
+  watch(cell, label, [&] { return is_text ? TextHash()(text) : std::hash<double>()(source.number(traits_.index)); });
+  if (declared(Role::numeric) && !(first_text_.empty() && first_infinite_.empty())) throw InputError(*problem());
+}
+
+void ColumnCollector::remember_first(const Look& look, const RowSource& source) {
+  const auto here = [&] {
+    return Place{source.where(traits_.index), std::string(trimmed(source.text(traits_.index)))};
+  };
+  if (look.kind == CellKind::text && first_text_.empty()) first_text_ = here();
+  if (look.kind != CellKind::number || !first_infinite_.empty()) return;
+  const double value = look.number.point ? *look.number.point : *look.number.comma;
+  if (!std::isfinite(value)) first_infinite_ = here();
+}
+
+template <typename Digest>
+void ColumnCollector::watch(const Look& look, std::int32_t label, Digest&& digest) {
+  if (look.kind == CellKind::missing || look.kind == CellKind::unclear) return;
+  const auto& point = look.number.point;
+  const auto& comma = look.number.comma;
+  const auto value = point ? point : comma;
+  if (different_.watches() && !(value && *value == std::floor(*value))) different_.give_up();
+  const bool for_label = label >= 0 && tie_.watches_digests();
+  const std::uint64_t told = different_.watches() || for_label ? digest() : 0;
+  if (label >= 0) tie_.add(label, told, value);
+  if (traits_.declared) return;
+  different_.add(told);
+  if (value) times_.add(*value);
+  if (point) orders_[0].add(*point);
+  if (comma) orders_[1].add(*comma);
+}
+
+// `text`: "" of a file of numbers, which tells only whether they are whole.
+void ColumnCollector::watch_decimals(const NumberLook& number, std::string_view text) {
+  const auto watch = [&](int& most, const std::optional<double>& value, char mark) {
+    if (!value || most > kMostDecimals) return;
+    const bool whole = std::floor(*value) == *value;
+    most = std::max(most, !text.empty() ? decimals_of(text, mark) : whole ? 0 : kMostDecimals + 1);
+  };
+  watch(decimals_[0], number.point, '.');
+  watch(decimals_[1], number.comma, ',');
+}
+
+void ColumnCollector::count(const Look& look, std::string_view text, std::int64_t cells) {
+  observed_ += cells;
+  if (look.kind == CellKind::number) {
+    numbers_.add(text, look.number, cells);
+    watch_decimals(look.number, text);
+  }
+  if (look.kind == CellKind::text) count_decoration(text, cells);
+  if (look.kind != CellKind::unclear) return;
+  constexpr std::size_t kShown = 5;
+  unclear_ += cells;
+  if (unclear_texts_.size() < kShown && std::ranges::find(unclear_texts_, text) == unclear_texts_.end())
+    unclear_texts_.emplace_back(text);
+}
+
+void ColumnCollector::count_decoration(std::string_view text, std::int64_t cells) {
+  constexpr std::size_t kKinds = 32;  // more units than that are none
+  if (traits_.declared) return;
+  auto found = decoration_of(text);
+  // As a number it would have been taken, had the options not said otherwise.
+  if (const char decimal = choice_->point ? '.' : ','; read_number(text, '.') || read_number(text, ','))
+    found = Decoration{looks_like(text, {decimal, ""}), {}, false};
+  if (!found) return;
+  const auto same = [&](const Decorated& one) { return one.decoration.what == found->what && one.unit == found->unit; };
+  auto known = std::ranges::find_if(decorated_, same);
+  if (known == decorated_.end()) {
+    if (decorated_.size() == kKinds) return;
+    known =
+        decorated_.insert(known, {{found->what, {}, found->is_time}, std::string(found->unit), std::string(text), 0});
+  }
+  known->cells += cells;
+}
+
+void ColumnCollector::count_texts() {
+  for (const Text& text : texts_) {
+    count(text.look, text.text, text.cells);
+    if (text.look.kind == CellKind::number) ++different_numbers_;
+  }
+}
+
+void ColumnCollector::keep_value(const NumberLook& number) {
+  if (format_ || !choice_->point || !choice_->comma) {
+    const bool comma = format_ ? format_->decimal == ',' : !choice_->point;
+    values_.push_back((comma ? number.comma : number.point).value_or(kNotObserved));
+    return;
+  }
+  const bool differs = number.number() && number.point != number.comma;
+  if (differs && number.pointed && !comma_values_) pointed_ = true;
+  // Whole numbers say the same either way.
+  if (differs && !number.pointed && !comma_values_ && !pointed_) comma_values_ = values_;
+  values_.push_back(number.point.value_or(kNotObserved));
+  if (comma_values_) comma_values_->push_back(number.comma.value_or(kNotObserved));
 }
 
 void ColumnCollector::keep_numbers() {
   codes_.for_each([&](std::size_t, std::int32_t code) {
-    const Cell cell = code < 0 ? Cell{} : texts_[static_cast<std::size_t>(code)].cell;
-    values_.push_back(cell.kind == CellKind::number ? cell.value : kNotObserved);
+    keep_value(code < 0 ? NumberLook{} : texts_[static_cast<std::size_t>(code)].look.number);
   });
   codes_ = ColumnCells<std::int32_t>(room_);
   texts_ = {};
@@ -155,61 +288,166 @@ void ColumnCollector::keep_numbers() {
   as_codes_ = false;
 }
 
-void ColumnCollector::add_number(const RowSource& source, bool selected) {
-  const Cell cell = reader_.read(source, index_);
-  if (cell.kind != CellKind::missing) count(cell, source);
-  if (selected) values_.push_back(cell.kind == CellKind::number ? cell.value : kNotObserved);
-  if (declared_ == Role::numeric && !(first_text_.empty() && first_infinite_.empty())) throw InputError(*problem());
+// --- after the last row
+// ------------------------------------------------------------------------------------------------
+
+void ColumnCollector::finish() {
+  if (as_codes_) count_texts();
 }
 
-void ColumnCollector::count(const Cell& cell, const RowSource& source) {
-  ++observed_;
-  if (cell.kind == CellKind::text) {
-    if (first_text_.empty()) first_text_ = {source.where(index_), std::string(trimmed(source.text(index_)))};
-    return;
-  }
-  ++numbers_;
-  if (!std::isfinite(cell.value) && first_infinite_.empty()) {
-    first_infinite_ = {source.where(index_), std::string(trimmed(source.text(index_)))};
-  }
+std::optional<ColumnEvidence> ColumnCollector::evidence() const {
+  constexpr double kMostly = 0.5;
+  if (declared(Role::categorical)) return std::nullopt;
+  if (static_cast<double>(numbers_.numbers()) <= kMostly * static_cast<double>(known())) return std::nullopt;
+  return ColumnEvidence{&traits_.name, &numbers_, known()};
 }
 
-std::string ColumnCollector::too_many_texts() const {
-  if (declared_ == Role::categorical) return "column " + ae::quoted(name_) + ": more than 16 million levels";
-  return first_text_.where + ": column " + ae::quoted(name_) + " holds text (found " + ae::quoted(first_text_.text) +
-         ") with more than " + std::to_string(max_texts_) +
-         " different values; in /data/columns give it the role \"id\" or \"ignore\", or \"categorical\" if these are "
-         "categories";
+void ColumnCollector::settle(const NumberFormat& format) {
+  format_ = format;
+  if (format.decimal != ',' || !comma_values_) return;
+  values_ = std::move(*comma_values_);
+  comma_values_.reset();
 }
+
+std::int64_t ColumnCollector::numbers() const { return numbers_.numbers(format_ ? format_->decimal : '.'); }
+
+bool ColumnCollector::numeric() const {
+  if (traits_.declared) return declared(Role::numeric);
+  return numbers() == known() && (numbers() > 0 || observed_ == 0);
+}
+
+std::string ColumnCollector::begin() const { return first_text_.where + ": column " + ae::quoted(traits_.name); }
 
 std::optional<std::string> ColumnCollector::problem() const {
-  const std::string column = ": column " + ae::quoted(name_);
-  if (numeric()) {
-    if (!first_text_.empty()) {
-      return first_text_.where + column + ": found " + ae::quoted(first_text_.text) +
-             ", expected a number, which its role in /data/columns asks for; correct the cell, add the text to "
-             "/data/missing or change the role";
-    }
-    if (first_infinite_.empty()) return std::nullopt;
-    return first_infinite_.where + column + ": found " + ae::quoted(first_infinite_.text) +
-           ", expected a finite number; correct the cell, or add the text to /data/missing";
+  if (numeric()) return not_numeric();
+  if (traits_.declared) {
+    if (first_not_utf8_.empty()) return std::nullopt;
+  } else {
+    if (auto found = mixed()) return found;
+    if (auto found = decorated()) return found;
   }
-  if (!declared_ && static_cast<double>(numbers_) > kMostlyNumbers * static_cast<double>(observed_)) {
-    return first_text_.where + column + ": found " + ae::quoted(first_text_.text) + ", but " +
-           std::to_string(numbers_) + " of its " + std::to_string(observed_) +
-           " observed cells are numbers; add the text to /data/missing, or set the column's role in /data/columns";
-  }
-  if (!as_codes_) return too_many_texts();
-  if (!declared_ && observed_ > kRowsThatShowAnIdentifier && static_cast<std::int64_t>(texts_.size()) == observed_) {
-    return first_text_.where + column + " holds text (found " + ae::quoted(first_text_.text) +
-           ") that differs in every row; in /data/columns give it the role \"id\" or \"ignore\", or \"categorical\" if "
-           "these are categories";
-  }
-  if (!first_not_utf8_.empty()) {
-    return first_not_utf8_.where + column + ": found " + ae::quoted(first_not_utf8_.text) +
+  if (as_codes_ && !first_not_utf8_.empty()) {
+    return first_not_utf8_.where + ": column " + ae::quoted(traits_.name) + ": found " +
+           ae::quoted(first_not_utf8_.text) +
            ", which is not UTF-8; convert the file, for example with: iconv -f latin1 -t utf-8";
   }
   return std::nullopt;
+}
+
+// `, which looks like a percentage` of a text; "" when it looks like nothing known.
+std::string ColumnCollector::look_of(std::string_view text) const {
+  const auto look = looks_like(text, format_.value_or(NumberFormat{choice_->point ? '.' : ',', ""}));
+  return look.empty() ? "" : ", which looks like " + std::string(look);
+}
+
+std::optional<std::string> ColumnCollector::not_numeric() const {
+  if (!first_text_.empty()) {
+    return begin() + ": found " + ae::quoted(first_text_.text) + look_of(first_text_.text) +
+           ", expected a number, which its role in /data/columns asks for; correct the cell, add the text to "
+           "/data/missing or change the role";
+  }
+  if (!first_infinite_.empty()) {
+    return first_infinite_.where + ": column " + ae::quoted(traits_.name) + ": found " +
+           ae::quoted(first_infinite_.text) +
+           ", expected a finite number; correct the cell, or add the text to /data/missing";
+  }
+  // Its cells were kept with a point before it turned out that the file has commas.
+  if (format_ && format_->decimal == ',' && choice_->point && pointed_)
+    return "column " + ae::quoted(traits_.name) +
+           ": holds numbers with a point in a table with decimal commas; set /data/decimal to \",\" and "
+           "/data/thousands to \".\" if the point is a thousands mark, else write all numbers alike";
+  return std::nullopt;
+}
+
+// Numbers among other texts are rather numbers with cells that are missing, broken or written in another way than
+// levels: nearly always when they are nearly all, and when they are most and of many values.
+std::optional<std::string> ColumnCollector::mixed() const {
+  constexpr std::int64_t kFewNumbers = 10;
+  const auto share = static_cast<double>(numbers()) / static_cast<double>(known());
+  const bool many = !as_codes_ || different_numbers_ > kFewNumbers;
+  if (first_text_.empty() || !(share > kMostlyNumbers || (share > 0.5 && many))) return std::nullopt;
+  return begin() + ": found " + ae::quoted(first_text_.text) + look_of(first_text_.text) + ", but " +
+         std::to_string(numbers()) + " of its " + std::to_string(known()) +
+         " observed cells are numbers; add the text to /data/missing, or set the column's role in /data/columns";
+}
+
+std::optional<std::string> ColumnCollector::decorated() const {
+  constexpr std::size_t kFewLevels = 10;  // "250 ml" and "500 ml" may be levels
+  for (const Decorated& one : decorated_) {
+    const bool levels = !one.unit.empty() && as_codes_ && texts_.size() <= kFewLevels;
+    if (one.decoration.is_time || levels || 2 * one.cells < known()) continue;
+    const bool setting = read_number(one.text, '.') || read_number(one.text, ',');
+    const bool comma = one.text.find(',') != std::string::npos;
+    return begin() + ": " + ae::quoted(one.text) + " in " + share_text(one.cells, known()) +
+           " of the cells looks like " + std::string(one.decoration.what) + "; " +
+           (setting ? std::string("set ") + (one.decoration.what == "a number with a thousands mark"
+                                                 ? "/data/thousands to the mark between its digits"
+                                                 : std::string("/data/decimal to ") + (comma ? "\",\"" : "\".\""))
+                    : "write plain numbers, or in /data/columns give it the role \"ignore\", or \"categorical\" if "
+                      "these are categories");
+  }
+  return std::nullopt;
+}
+
+std::string ColumnCollector::unsuitable() {
+  if (traits_.declared || observed_ == 0) return {};
+  return numeric() ? unsuitable_numbers() : unsuitable_texts();
+}
+
+std::string ColumnCollector::unsuitable_numbers() {
+  const Order& order = orders_[format_->decimal == ',' ? 1 : 0];
+  if (traits_.unnamed && observed_ > 1 && (!order.told(observed_).empty() || different_.holds()))
+    return "has no name and numbers the rows";
+  if (known() <= kRowsThatShow) return {};
+  if (const auto way = order.told(kRowsThatShow + 1); !way.empty())
+    return "only " + std::string(way) + ", like a counter or a time";
+  if (different_.holds()) return "holds a whole number that differs in every row, like an id";
+  if (times_.holds() && order.changes() > 0) return "holds times or dates as numbers";
+  return {};
+}
+
+std::string ColumnCollector::unsuitable_texts() const {
+  std::int64_t times = 0;
+  for (const Decorated& one : decorated_) times += one.decoration.is_time ? one.cells : 0;
+  const bool of_time = static_cast<double>(times) > kMostlyNumbers * static_cast<double>(observed_);
+  if (of_time && observed_ > kRowsThatShow) return "holds dates or times";
+  if (!as_codes_) return "holds text with more than " + std::to_string(max_texts_) + " different values";
+  const auto texts = static_cast<std::int64_t>(texts_.size());
+  if (traits_.unnamed && observed_ > 1 && texts == observed_) return "has no name and names the rows";
+  if (observed_ <= kRowsThatShow) return {};
+  if (texts == observed_) return "holds text that differs in every row";
+  if (2 * std::ranges::count(texts_, 1, &Text::cells) > observed_) return "holds text that seldom occurs twice";
+  return {};
+}
+
+std::string ColumnCollector::gives_away(const std::vector<bool>& normal) const {
+  if (tie_.one_to_one()) return "each of its values goes with one label";
+  if (numeric() && tie_.parts(normal)) return "a threshold on it parts the labels";
+  return {};
+}
+
+std::string ColumnCollector::taken_for_missing() const {
+  if (unclear_ == 0 || !numeric()) return {};
+  std::vector<std::string> shown;
+  for (const auto& text : unclear_texts_) shown.push_back(ae::quoted(text));
+  return join(shown) + " in " + ae::quoted(traits_.name) + " (" + share_text(unclear_, observed_) + " of its cells)";
+}
+
+void ColumnCollector::for_each_meaning(const std::function<void(std::size_t row, std::uint64_t meaning)>& visit) const {
+  const auto of_number = [](double value) {
+    // -0 is 0; the smallest number above it, which no scaled table knows, stands for "not observed".
+    return std::isnan(value) ? std::uint64_t{1} : std::bit_cast<std::uint64_t>(value + 0.0);
+  };
+  values_.for_each([&](std::size_t row, double value) { visit(row, of_number(value)); });
+  const bool by_number = numeric(), comma = by_number && format_ && format_->decimal == ',';
+  codes_.for_each([&](std::size_t row, std::int32_t code) {
+    if (by_number) {
+      const NumberLook number = code < 0 ? NumberLook{} : texts_[static_cast<std::size_t>(code)].look.number;
+      visit(row, of_number((comma ? number.comma : number.point).value_or(kNotObserved)));
+    } else {
+      visit(row, static_cast<std::uint64_t>(static_cast<std::int64_t>(code)));
+    }
+  });
 }
 
 bool ColumnCollector::observed_any(const std::vector<bool>& fits) const {
@@ -221,7 +459,7 @@ bool ColumnCollector::observed_any(const std::vector<bool>& fits) const {
 
 Column ColumnCollector::fit(const std::string& scaling, const std::vector<bool>& fits) {
   Column column;
-  column.name = name_;
+  column.name = traits_.name;
   if (numeric()) {
     if (as_codes_) keep_numbers();
     std::size_t count = 0;
@@ -231,6 +469,9 @@ Column ColumnCollector::fit(const std::string& scaling, const std::vector<bool>&
     values_.for_each([&](std::size_t row, double value) {
       if (fits[row] && !std::isnan(value)) observed.push_back(value);
     });
+    column.observed = !observed.empty();
+    const int decimals = decimals_[format_ && format_->decimal == ',' ? 1 : 0];
+    if (column.observed && decimals <= kMostDecimals) column.decimals = decimals;
     column.scaler = Scaler::fit(scaling, std::move(observed));
     return column;
   }
@@ -242,6 +483,7 @@ Column ColumnCollector::fit(const std::string& scaling, const std::vector<bool>&
   for (std::size_t i = 0; i < texts_.size(); ++i)
     if (used[i]) column.levels.push_back(texts_[i].text);
   std::ranges::sort(column.levels);
+  column.observed = !column.levels.empty();
   for (const Text& text : texts_) {
     // A level that only rows outside the fit have is as unseen as it will be when scoring.
     const auto level = std::ranges::lower_bound(column.levels, text.text);

@@ -2,14 +2,17 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "data/tables/cells.hpp"
 #include "data/tables/column_cells.hpp"
+#include "data/tables/number_evidence.hpp"
 #include "data/tables/rows.hpp"
 #include "data/tables/schema.hpp"
+#include "data/tables/unsuitable.hpp"
 
 namespace ae::data {
 
@@ -17,22 +20,49 @@ namespace ae::data {
 // every option that names no column.
 std::vector<std::optional<Role>> declared_roles(const TableOptions& options, const RowSource& source);
 
+// A column's name as a part of a JSON pointer.
+std::string pointer_token(std::string_view key);
+
 // Takes one feature column's cells in file order, keeps those of selected rows in 4 or 8 bytes each, and learns from
-// all of them whether they are numbers or levels.
+// all of them whether they are numbers or levels, how the numbers are written, and whether they are fit to be learned
+// from.
 //
-// While the column has few distinct texts, each cell is kept as the text's code, so that either reading stays possible;
-// with more than `max_levels` of them it can only be numeric, and from then on the numbers themselves are kept.
+// While the column has few distinct texts, each cell is kept as the text's code, so that every reading stays possible;
+// with more than `max_levels` of them it can only be numeric, and from then on the numbers themselves are kept: read
+// with a decimal point, and with a decimal comma as well where that would say something else.
 class ColumnCollector {
  public:
-  // `declared`: numeric, categorical or nullopt (infer).
-  ColumnCollector(std::string name, std::size_t index, std::optional<Role> declared, std::int64_t max_levels,
-                  const CellReader& reader, CellRoom room = {});
+  struct Traits {
+    std::string name;
+    std::size_t index = 0;         // in the source
+    std::optional<Role> declared;  // numeric, categorical or nullopt (infer)
+    std::int64_t max_levels = 0;
+    bool unnamed = false;  // the file has no name for it
+  };
+  // `reader`: of plain numbers.
+  ColumnCollector(Traits traits, const CellReader& reader, const NumberChoice& choice, CellRoom room = {});
 
-  // The cell in the source's current row. InputError when it contradicts the declared role.
-  void add(const RowSource& source, bool selected);
+  // The cell in the source's current row, whose label has the number `label`; -1: none. InputError when it contradicts
+  // the declared role.
+  void add(const RowSource& source, bool selected, std::int32_t label = -1);
 
-  // After the last row: why the column cannot be used, one line with the first offending cell; nullopt when it can.
+  // Calls visit(row, number) for each selected cell, in order: the same number for cells that say the same (equal
+  // numbers, one level, nothing). After settle().
+  void for_each_meaning(const std::function<void(std::size_t row, std::uint64_t meaning)>& visit) const;
+
+  // --- after the last row, in this order ---
+  void finish();
+  // What its numbers tell, when it may be a column of numbers.
+  std::optional<ColumnEvidence> evidence() const;
+  void settle(const NumberFormat& format);
+  // Why the column cannot be used, one line with the first offending cell; nullopt when it can.
   std::optional<std::string> problem() const;
+  // Why it should not: "whole numbers that differ in every row"; "" when it is fit to be learned from, or declared.
+  std::string unsuitable();
+  // How it gives the label away: "each of its values goes with one label"; "" when it does not. `normal`: of each
+  // label, whether it means normal.
+  std::string gives_away(const std::vector<bool>& normal) const;
+
   // The column fitted on the selected cells for which `fits` (one per selected row) is true. Only without a problem.
   Column fit(const std::string& scaling, const std::vector<bool>& fits);
   // Whether any of those cells was observed.
@@ -41,41 +71,91 @@ class ColumnCollector {
   // whose cells are not observed yet, and releases it. `column`: as fit() gave it.
   void write(const Column& column, std::size_t piece, Block& block, std::int64_t element);
 
+  const std::string& name() const { return traits_.name; }
+  std::size_t index() const { return traits_.index; }
+  bool inferred() const { return !traits_.declared; }
+  // Texts that were taken for missing because the others are numbers, with how many cells hold one; "" when none.
+  std::string taken_for_missing() const;
+
  private:
   struct Place {
     std::string where;
     std::string text;
     bool empty() const { return where.empty(); }
   };
+  // What a text says, whatever the column turns out to be.
+  struct Look {
+    CellKind kind = CellKind::missing;
+    NumberLook number;
+  };
   struct Text {
     std::string text;
-    Cell cell;
+    Look look;
+    std::int64_t cells = 0;  // of the whole file
   };
-  void add_code(const RowSource& source, bool selected);
-  void add_number(const RowSource& source, bool selected);
+  struct Decorated {
+    Decoration decoration;  // without the unit, which is part of a text
+    std::string unit;
+    std::string text;  // the first
+    std::int64_t cells = 0;
+  };
+  void add_code(const RowSource& source, bool selected, std::int32_t label);
+  void add_number(const RowSource& source, bool selected, std::int32_t label);
   std::int32_t code_of(std::string_view text, const RowSource& source);
-  void count(const Cell& cell, const RowSource& source);
+  Look look(std::string_view text) const;
+  Look look(double value) const;
+  void remember_first(const Look& look, const RowSource& source);
+  template <typename Digest>
+  void watch(const Look& look, std::int32_t label, Digest&& digest);
+  void count(const Look& look, std::string_view text, std::int64_t cells);
+  void count_decoration(std::string_view text, std::int64_t cells);
+  void count_texts();
+  void watch_decimals(const NumberLook& number, std::string_view text);
+  void keep_value(const NumberLook& number);
   void keep_numbers();  // from codes to numbers
-  bool numeric() const { return declared_ == Role::numeric || (!declared_ && numbers_ == observed_); }
-  std::string too_many_texts() const;
+  bool numeric() const;
+  bool declared(Role role) const { return traits_.declared == role; }
+  std::int64_t known() const { return observed_ - unclear_; }  // cells that say something
+  std::int64_t numbers() const;                                // as format_ reads them
+  std::string begin() const;
+  std::string look_of(std::string_view text) const;
+  std::optional<std::string> not_numeric() const;
+  std::optional<std::string> mixed() const;
+  std::optional<std::string> decorated() const;
+  std::string unsuitable_numbers();
+  std::string unsuitable_texts() const;
 
-  std::string name_;
-  std::size_t index_;
-  std::optional<Role> declared_;
+  Traits traits_;
   std::size_t max_texts_;
-  const CellReader& reader_;
+  const CellReader* reader_;
+  const NumberChoice* choice_;
   bool as_codes_;
   TextCodes codes_by_text_;
   std::vector<Text> texts_;
   CellRoom room_;
   ColumnCells<std::int32_t> codes_{room_};  // of the selected cells; -1 not observed
   ColumnCells<double> values_{room_};       // or their numbers; NaN not observed
-  std::vector<float> level_of_;             // network units of each text, when fitted
-  std::int64_t observed_ = 0;               // cells of the whole file
-  std::int64_t numbers_ = 0;
+  // The same read with a decimal comma, from the first cell on that says something else then.
+  std::optional<ColumnCells<double>> comma_values_;
+  bool pointed_ = false;         // values_ hold a number with a point, from before comma_values_
+  std::vector<float> level_of_;  // network units of each text, when fitted
+
+  // Of all cells of the file.
+  std::int64_t observed_ = 0;
+  std::int64_t unclear_ = 0;
+  NumberEvidence numbers_;
+  std::optional<NumberFormat> format_;
+  int decimals_[2] = {0, 0};  // the most that a number has, read with a point, a comma; above kMostDecimals: unknown
+  std::vector<Decorated> decorated_;
+  std::vector<std::string> unclear_texts_;
+  std::int64_t different_numbers_ = 0;  // texts that are one, while cells were kept as codes
   Place first_text_;
   Place first_infinite_;
   Place first_not_utf8_;
+  Order orders_[2];  // read with a point, a comma
+  AllDifferent different_;
+  TimeNumbers times_;
+  LabelTie tie_;
 };
 
 }  // namespace ae::data

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/random.hpp"
+#include "base/repeats.hpp"
 #include "base/reporter.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
@@ -20,6 +21,41 @@ namespace ae::data {
 namespace {
 
 constexpr std::int64_t kRowsBetweenChecks = 4096;
+constexpr std::size_t kNamedColumns = 12;
+
+std::string count_text(std::int64_t count, std::string_view one, std::string_view many) {
+  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
+}
+
+// Numbers the labels in order of appearance, as long as they are few enough for LabelTie.
+class LabelNumbers {
+ public:
+  explicit LabelNumbers(const std::vector<std::string>& normal) : normal_(normal) {}
+  // -1 for a row without a label, and for all from one label too many on.
+  std::int32_t number(std::string_view label, const CellReader& cells) {
+    label = trimmed(label);
+    if (too_many_ || cells.is_missing(label)) return -1;
+    const auto known = numbers_.find(label);
+    if (known != numbers_.end()) return known->second;
+    too_many_ = numbers_.size() == static_cast<std::size_t>(LabelTie::kMostLabels);
+    if (too_many_) return -1;
+    const auto number = static_cast<std::int32_t>(numbers_.size());
+    numbers_.emplace(label, number);
+    means_normal_.push_back(normal_.empty() ? number == 0 : label_matches(label, normal_));
+    return number;
+  }
+  bool usable() const { return !too_many_; }
+  // Of each label; without options.normal one of two labels may stand for it, of more none can.
+  std::vector<bool> means_normal() const {
+    return normal_.empty() && means_normal_.size() > 2 ? std::vector<bool>(means_normal_.size(), true) : means_normal_;
+  }
+
+ private:
+  const std::vector<std::string>& normal_;
+  TextCodes numbers_;
+  std::vector<bool> means_normal_;
+  bool too_many_ = false;
+};
 
 class TableLoader {
  public:
@@ -32,16 +68,19 @@ class TableLoader {
         taker_(taker),
         keeps_names_(scratch == nullptr),
         room_(scratch == nullptr ? CellRoom{} : CellRoom::on_disk(*scratch, source.columns().size())),
-        cells_(options.missing),
+        cells_(options.missing, options.missing_in_numbers),
+        choice_(options),
         roles_(declared_roles(options, source)),
         label_(find(Role::label)),
         id_(find(Role::id)),
-        selection_(options, label_) {
+        selection_(options, label_),
+        label_numbers_(options.normal) {
     check_names();
     for (std::size_t i = 0; i < roles_.size(); ++i) {
       if (roles_[i] && *roles_[i] != Role::numeric && *roles_[i] != Role::categorical) continue;
-      collectors_.emplace_back(source.columns()[i], i, roles_[i], options.max_levels, cells_, room_);
-      collected_.push_back(i);
+      const bool unnamed = i == 0 && source.layout().unnamed_first;
+      collectors_.emplace_back(ColumnCollector::Traits{source.columns()[i], i, roles_[i], options.max_levels, unnamed},
+                               cells_, choice_, room_);
     }
     if (collectors_.empty()) {
       throw UsageError("/data/columns: leaves " + source.name() +
@@ -52,7 +91,9 @@ class TableLoader {
   std::int64_t load() {
     read_rows();
     selection_.finish(source_, rows_, reporter_);
+    settle_numbers();
     check_cells();
+    set_aside();
     choose_training_rows();
     fit();
     hand_out();
@@ -78,19 +119,43 @@ class TableLoader {
 
   void read_rows() {
     while (source_.next()) {
+      if (++rows_ % kRowsBetweenChecks == 0) {
+        throw_if_stopped("reading the table");
+        reporter_.progress("bytes", source_.position(), source_.size());
+      }
+      if (is_empty_row()) {
+        selection_.pass_over(source_);
+        ++empty_rows_;
+        continue;
+      }
       const bool selected = selection_.take(source_);
       if (selected) {
         selected_.row_numbers.push_back(source_.row());
         if (id_ && keeps_names_) selected_.ids.emplace_back(source_.text(*id_));
         if (label_ && keeps_names_) selected_.labels.emplace_back(source_.text(*label_));
       }
-      for (auto& collector : collectors_) collector.add(source_, selected);
-      if (++rows_ % kRowsBetweenChecks == 0) {
-        throw_if_stopped("reading the table");
-        reporter_.progress("bytes", source_.position(), source_.size());
-      }
+      const std::int32_t label = label_ ? label_numbers_.number(source_.text(*label_), cells_) : -1;
+      for (auto& collector : collectors_) collector.add(source_, selected, label);
     }
     reporter_.progress_done();
+    for (auto& collector : collectors_) collector.finish();
+  }
+
+  // A row of delimiters only, as spreadsheets write. With one column it is a missing cell.
+  bool is_empty_row() const {
+    const std::size_t columns = source_.columns().size();
+    if (source_.has_numbers() || columns < 2) return false;
+    for (std::size_t i = 0; i < columns; ++i)
+      if (!source_.raw(i).empty() && !source_.text(i).empty()) return false;
+    return true;
+  }
+
+  void settle_numbers() {
+    std::vector<ColumnEvidence> columns;
+    for (const auto& collector : collectors_)
+      if (const auto evidence = collector.evidence()) columns.push_back(*evidence);
+    schema_.numbers = number_format(columns, choice_, source_.name());
+    for (auto& collector : collectors_) collector.settle(schema_.numbers);
   }
 
   void check_cells() const {
@@ -100,30 +165,104 @@ class TableLoader {
     if (!problems.empty()) throw InputError(std::move(problems));
   }
 
+  // Takes out the columns that should not be learned from, or refuses them.
+  void set_aside() {
+    std::vector<ColumnCollector> kept;
+    std::vector<std::string> refused;
+    for (auto& collector : collectors_) {
+      const std::string reason = collector.unsuitable();
+      if (reason.empty()) {
+        kept.push_back(std::move(collector));
+        continue;
+      }
+      set_aside_.push_back(ae::quoted(collector.name()) + " (" + reason + ")");
+      if (set_aside_.size() == 1) first_set_aside_ = collector.name();
+      roles_[collector.index()] = Role::ignore;
+      refused.push_back(
+          source_.name() + ": column " + ae::quoted(collector.name()) + " " + reason +
+          "; in /data/columns give it the role \"ignore\" or \"id\", or \"numeric\" or \"categorical\" to "
+          "learn from it all the same");
+    }
+    if (options_.unsuitable == "refuse" && !refused.empty()) throw InputError(std::move(refused));
+    if (kept.empty()) {
+      throw InputError(source_.name() +
+                       ": no column is fit to be learned from: " + join(set_aside_, ", ", kNamedColumns) + insist());
+    }
+    collectors_ = std::move(kept);
+  }
+
+  std::string insist() const {
+    return "; to learn from one all the same give it a role, as in /data/columns/" + pointer_token(first_set_aside_) +
+           " = \"numeric\" or \"categorical\"";
+  }
+
   void choose_training_rows() {
     const std::int64_t count = selection_.taken();
     const auto wanted = std::llround(hold_out_.fraction * static_cast<double>(count));
     const auto held = std::clamp<std::int64_t>(wanted, 0, count - 1);
+    const Repeats repeats = identical_rows();
     const auto order = permutation(count, Random(stream_key(hold_out_.seed, "held-out rows")));
     trains_.assign(static_cast<std::size_t>(count), true);
-    held_out_rows_ = held;
-    for (std::int64_t i = 0; i < held; ++i)
-      trains_[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = false;
+    for (const auto row : order) {
+      if (held_out_rows_ == held) break;
+      if (repeats.count(row) <= held - held_out_rows_) hold_out(repeats, row);
+    }
+    if (held == 0 || held_out_rows_ > 0) return;
+    // None are as few as were asked for.
+    const auto fewest = *std::ranges::min_element(order, {}, [&](auto row) { return repeats.count(row); });
+    if (repeats.count(fewest) < count) hold_out(repeats, fewest);
+  }
+
+  // Rows that say the same belong together: what a model has learned by heart says nothing of new rows. None where new
+  // rows will repeat them as well.
+  Repeats identical_rows() {
+    const std::int64_t count = selection_.taken();
+    std::vector<std::uint64_t> hashes(static_cast<std::size_t>(count), 0);
+    for (const auto& collector : collectors_) {
+      throw_if_stopped("reading the table");
+      collector.for_each_meaning(
+          [&](std::size_t row, std::uint64_t meaning) { hashes[row] = mix64(hashes[row] ^ mix64(meaning)); });
+    }
+    Repeats repeats(hashes);
+    distinct_ = repeats.distinct(count);
+    if (!repeats.any()) return repeats;
+    Coincidences chance(repeats, count);
+    std::vector<std::uint64_t> cells;
+    for (const auto& collector : collectors_) {
+      throw_if_stopped("reading the table");
+      cells.clear();
+      collector.for_each_meaning([&](std::size_t row, std::uint64_t meaning) {
+        const bool wanted =
+            cells.size() < chance.rows().size() && chance.rows()[cells.size()] == static_cast<std::int64_t>(row);
+        if (wanted) cells.push_back(meaning);
+      });
+      chance.add_column(cells);
+    }
+    by_chance_ = chance.explain();
+    return by_chance_ ? Repeats() : repeats;
+  }
+
+  void hold_out(const Repeats& repeats, std::int64_t row) {
+    if (!trains_[static_cast<std::size_t>(row)]) return;
+    repeats.for_each(row, [&](std::int64_t same) { trains_[static_cast<std::size_t>(same)] = false; });
+    held_out_rows_ += repeats.count(row);
   }
 
   void fit() {
     Schema& schema = schema_;
     schema.missing = options_.missing;
+    schema.missing_in_numbers = options_.missing_in_numbers;
     schema.normal = options_.normal;
+    schema.delimiter = options_.delimiter;
+    schema.header = options_.header;
     for (std::size_t i = 0; i < roles_.size(); ++i) {
       schema.columns.emplace_back().name = source_.columns()[i];
       if (roles_[i]) schema.columns.back().role = *roles_[i];
     }
-    for (std::size_t i = 0; i < collectors_.size(); ++i) {
+    for (auto& collector : collectors_) {
       throw_if_stopped("reading the table");
-      if (!collectors_[i].observed_any(trains_))
-        never_observed_.push_back(ae::quoted(schema.columns[collected_[i]].name));
-      schema.columns[collected_[i]] = collectors_[i].fit(options_.scaling, trains_);
+      if (!collector.observed_any(trains_)) never_observed_.push_back(ae::quoted(collector.name()));
+      schema.columns[collector.index()] = collector.fit(options_.scaling, trains_);
     }
   }
 
@@ -141,7 +280,7 @@ class TableLoader {
       block.values.assign(rows * collectors_.size(), 0.0f);
       block.observed.assign(rows * collectors_.size(), 0);
       for (std::size_t i = 0; i < collectors_.size(); ++i)
-        collectors_[i].write(schema_.columns[collected_[i]], piece, block, static_cast<std::int64_t>(i));
+        collectors_[i].write(schema_.columns[collectors_[i].index()], piece, block, static_cast<std::int64_t>(i));
       move_part(selected_.row_numbers, begin, rows, block.row_numbers);
       move_part(selected_.ids, begin, rows, block.ids);
       move_part(selected_.labels, begin, rows, block.labels);
@@ -164,12 +303,66 @@ class TableLoader {
   }
 
   void tell() const {
+    tell_selection();
+    for (const auto& note : source_.notes()) reporter_.info(note);
+    tell_inferred();
+    tell_doubtful();
+  }
+
+  void tell_selection() const {
     std::string line = source_.name() + ": using " + std::to_string(selection_.taken()) + " of " +
                        std::to_string(rows_) + " rows; columns: " + count_of(Role::numeric) + ", " +
                        count_of(Role::categorical) + ", " + count_of(Role::ignore) + "d";
     if (label_) line += ", label " + ae::quoted(source_.columns()[*label_]);
     if (id_) line += ", id " + ae::quoted(source_.columns()[*id_]);
     reporter_.info(line);
+    if (distinct_ < selection_.taken()) {
+      reporter_.info(source_.name() + ": " + std::to_string(selection_.taken() - distinct_) +
+                     " of these rows repeat another one" +
+                     (by_chance_ ? ", which is chance among so few values: each counts"
+                                 : "; identical rows are held out together, and p-values count them once"));
+    }
+  }
+
+  // What was found out, so that nobody has to guess it.
+  void tell_inferred() const {
+    std::vector<std::string> categorical, missing;
+    for (const auto& collector : collectors_) {
+      const Column& column = schema_.columns[collector.index()];
+      if (collector.inferred() && column.role == Role::categorical) {
+        categorical.push_back(ae::quoted(column.name) + " (" +
+                              count_text(std::ssize(column.levels), "level", "levels") + ")");
+      }
+      if (auto taken = collector.taken_for_missing(); !taken.empty()) missing.push_back(std::move(taken));
+    }
+    const auto list = [&](std::string_view what, const std::vector<std::string>& items) {
+      if (!items.empty()) reporter_.info(source_.name() + ": " + std::string(what) + join(items, ", ", kNamedColumns));
+    };
+    list("categorical columns: ", categorical);
+    list("taken for missing among numbers: ", missing);
+    const NumberFormat& numbers = schema_.numbers;
+    if (!numbers.plain()) {
+      reporter_.info(source_.name() + ": numbers have a decimal " + (numbers.decimal == ',' ? "comma" : "point") +
+                     (numbers.thousands.empty() ? "" : " and the thousands mark " + ae::quoted(numbers.thousands)));
+    }
+    if (empty_rows_ > 0)
+      reporter_.info(source_.name() + ": left out " + count_text(empty_rows_, "row", "rows") + " without any cell");
+  }
+
+  void tell_doubtful() const {
+    if (!set_aside_.empty()) {
+      reporter_.warning(source_.name() + ": set aside, not learned from: " + join(set_aside_, ", ", kNamedColumns) +
+                        insist());
+    }
+    std::vector<std::string> giving_away;
+    for (const auto& collector : collectors_) {
+      const auto how = label_numbers_.usable() ? collector.gives_away(label_numbers_.means_normal()) : "";
+      if (!how.empty()) giving_away.push_back(ae::quoted(collector.name()) + " (" + how + ")");
+    }
+    if (!giving_away.empty()) {
+      reporter_.warning(source_.name() + ": gives the label away: " + join(giving_away, ", ", kNamedColumns) +
+                        "; give it the role \"ignore\" in /data/columns if it is not known before the label is");
+    }
     if (!never_observed_.empty()) {
       reporter_.warning(source_.name() + ": no training row has a value in " + join(never_observed_) +
                         "; nothing can be learned about it, give it the role \"ignore\" in /data/columns");
@@ -184,17 +377,23 @@ class TableLoader {
   bool keeps_names_;
   CellRoom room_;
   CellReader cells_;
+  NumberChoice choice_;
   std::vector<std::optional<Role>> roles_;
   std::optional<std::size_t> label_;
   std::optional<std::size_t> id_;
   RowSelection selection_;
+  LabelNumbers label_numbers_;
   std::vector<ColumnCollector> collectors_;
-  std::vector<std::size_t> collected_;  // their places among the file's columns
   std::vector<std::string> never_observed_;
+  std::vector<std::string> set_aside_;
+  std::string first_set_aside_;
   std::int64_t rows_ = 0;
+  std::int64_t empty_rows_ = 0;
   std::vector<bool> trains_;  // one per selected row; the others are held out
   std::int64_t held_out_rows_ = 0;
-  Block selected_;  // row numbers, ids and labels
+  std::int64_t distinct_ = 0;  // among the selected rows
+  bool by_chance_ = false;     // whether the others repeat those as new rows will
+  Block selected_;             // row numbers, ids and labels
   Schema schema_;
 };
 

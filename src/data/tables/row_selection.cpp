@@ -86,11 +86,17 @@ RowSelection::RowSelection(const TableOptions& options, std::optional<std::size_
   if (wanted_.empty()) throw InputError(file_.string() + ": lists no rows; expected one 0-based row number a line");
 }
 
+bool RowSelection::lists(const RowSource& source) {
+  if (!by_index_) return true;
+  if (next_wanted_ == wanted_.size() || wanted_[next_wanted_] != source.row()) return false;
+  ++next_wanted_;
+  return true;
+}
+
+void RowSelection::pass_over(const RowSource& source) { lists(source); }
+
 bool RowSelection::take(const RowSource& source) {
-  if (by_index_) {
-    if (next_wanted_ == wanted_.size() || wanted_[next_wanted_] != source.row()) return false;
-    ++next_wanted_;
-  }
+  if (!lists(source)) return false;
   if (!normal_.empty() && !label_matches(source.text(label_column_), normal_)) {
     ++not_normal_;
     remember(trimmed(source.text(label_column_)));

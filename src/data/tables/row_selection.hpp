@@ -18,12 +18,15 @@ class RowSelection {
   RowSelection(const TableOptions& options, std::optional<std::size_t> label_column);
   // Whether the source's current row is used. Call once per row, in order.
   bool take(const RowSource& source);
+  // Instead of take(), for a row without any cell.
+  void pass_over(const RowSource& source);
   // After the last row: UsageError naming the cause when nothing was taken, InputError for an empty table or
   // an index file with rows that do not exist; tells how many listed rows were not normal.
   void finish(const RowSource& source, std::int64_t rows_in_file, Reporter& reporter) const;
   std::int64_t taken() const { return taken_; }
 
  private:
+  bool lists(const RowSource& source);
   void remember(std::string_view label);
   [[noreturn]] void throw_nothing_taken(const RowSource& source) const;
 

@@ -7,6 +7,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/error.hpp"
@@ -18,9 +19,18 @@ namespace ae::data {
 struct TableFormat {
   std::string type = "auto";   // a name from formats(), or "auto": by content (magic bytes), then by name
   std::string delimiter = "";  // one character; "" = by name/first line (comma, tab, semicolon), refused when ambiguous
-  std::string header = "auto";  // "yes" | "no" | "auto": a first line in which no cell is a number is a header; without
-                                // one, names are f0, f1, ...
+  std::string header = "auto";  // "yes" | "no" | "auto": as open_csv() tells; without one, names are f0, f1, ...
   std::string array = "";       // NPZ: the member to read; "" = the only 2-D one
+  // What is known from a table that was read before, for "auto": a first line that holds all of these names is a
+  // header, and this delimiter goes before others when the first line holds it.
+  std::vector<std::string> names = {};
+  std::string former_delimiter = "";
+};
+
+// A row that cannot be used while those after it can: it has a number like any other, and next() goes on behind it.
+struct BadRow : InputError {
+  BadRow(std::string at, const std::string& line) : InputError(line), place(std::move(at)) {}
+  std::string place;  // "FILE:LINE" or "FILE:LINE:COLUMN"
 };
 
 // Forward-only reader. Rows are counted from 0, header excluded. Not thread-safe.
@@ -29,8 +39,8 @@ class RowSource {
   virtual ~RowSource() = default;
   virtual const std::string& name() const = 0;                  // for messages: the path or "<stdin>"
   virtual const std::vector<std::string>& columns() const = 0;  // unique names, in file order
-  virtual bool next() = 0;                                      // moves to the next row; false at the end
-  virtual std::int64_t row() const = 0;                         // 0-based number of the current row
+  virtual bool next() = 0;  // moves to the next row; false at the end. BadRow for a row of another number of cells
+  virtual std::int64_t row() const = 0;  // 0-based number of the current row
   // Text of cell `column` in the current row, unquoted; valid until the next call of next().
   virtual std::string_view text(std::size_t column) const = 0;
   // Value of the cell when the source holds numbers (NPY); false for text sources.
@@ -51,9 +61,13 @@ class RowSource {
     std::string line_end = "\n";
     bool header = true;
     bool byte_order_mark = false;
-    std::string raw_header;  // exact bytes of the header line without its line end; "" when there is none
+    std::string raw_header;      // exact bytes of the header line without its line end; "" when there is none
+    std::string preamble;        // exact bytes of the lines above it: "sep=;" and comments
+    bool unnamed_first = false;  // the header gave the first column no name
   };
   virtual const Layout& layout() const = 0;
+  // What was found out about how the rows so far are written and is not plain to see, one line each.
+  virtual std::vector<std::string> notes() const { return {}; }
 };
 
 // Opens `path` ("-" = standard input). InputError, from here or from next(), for everything that can be wrong with the

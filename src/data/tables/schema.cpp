@@ -81,7 +81,7 @@ Scaler scaler_of(const Json& json, const std::string& pointer) {
 }
 
 Column column_of(const Json& json, const std::string& pointer) {
-  static constexpr std::array<std::string_view, 4> keys{"name", "role", "scaler", "levels"};
+  static constexpr std::array<std::string_view, 6> keys{"name", "role", "scaler", "levels", "decimals", "observed"};
   require_keys(json, pointer, keys);
   Column column;
   column.name = text_value(member(json, pointer, "name"), pointer + "/name");
@@ -92,6 +92,18 @@ Column column_of(const Json& json, const std::string& pointer) {
     malformed(pointer + "/levels", "only for categorical columns");
   }
   if (column.role == Role::numeric) column.scaler = scaler_of(member(json, pointer, "scaler"), pointer + "/scaler");
+  if (const auto decimals = json.find("decimals"); decimals != json.end()) {
+    const bool counts = decimals->is_number_integer() && *decimals >= 0 && *decimals <= kMostDecimals;
+    if (!counts || column.role != Role::numeric) {
+      malformed(pointer + "/decimals",
+                "expected a whole number from 0 to " + std::to_string(kMostDecimals) + ", of a numeric column");
+    }
+    column.decimals = decimals->get<int>();
+  }
+  if (const auto observed = json.find("observed"); observed != json.end()) {
+    if (!observed->is_boolean()) malformed(pointer + "/observed", "expected true or false");
+    column.observed = observed->get<bool>();
+  }
   if (column.role == Role::categorical) {
     column.levels = text_array(json, pointer, "levels");
     if (column.levels.size() > kMostLevels) malformed(pointer + "/levels", "more levels than a code can count");
@@ -100,6 +112,24 @@ Column column_of(const Json& json, const std::string& pointer) {
     }
   }
   return column;
+}
+
+NumberFormat numbers_of(const Json& json, const std::string& pointer) {
+  static constexpr std::array<std::string_view, 2> keys{"decimal", "thousands"};
+  require_keys(json, pointer, keys);
+  NumberFormat numbers;
+  const auto decimal = text_value(member(json, pointer, "decimal"), pointer + "/decimal");
+  if (decimal != "." && decimal != ",") malformed(pointer + "/decimal", "expected \".\" or \",\"");
+  numbers.decimal = decimal[0];
+  numbers.thousands = text_value(member(json, pointer, "thousands"), pointer + "/thousands");
+  if (numbers.thousands == decimal) malformed(pointer + "/thousands", "expected another mark than the decimal one");
+  return numbers;
+}
+
+std::string header_of(const Json& json, const std::string& pointer) {
+  const auto header = text_value(json, pointer);
+  if (header != "yes" && header != "no") malformed(pointer, "expected \"yes\" or \"no\"");
+  return header;
 }
 
 void check_columns(const std::vector<Column>& columns) {
@@ -142,13 +172,29 @@ Json Schema::to_json() const {
     Json one{{"name", column.name}, {"role", role_name(column.role)}};
     if (column.role == Role::numeric) one["scaler"] = column.scaler.to_json();
     if (column.role == Role::categorical) one["levels"] = column.levels;
+    if (column.decimals) one["decimals"] = *column.decimals;
+    if (!column.observed) one["observed"] = false;
     all.push_back(std::move(one));
   }
-  return Json{{"columns", std::move(all)}, {"missing", missing}, {"normal", normal}};
+  Json json{{"columns", std::move(all)}, {"missing", missing}, {"normal", normal}};
+  // What a file need not say is not written, as in models from before there was a choice.
+  if (!missing_in_numbers.empty()) json["missing_in_numbers"] = missing_in_numbers;
+  if (!numbers.plain())
+    json["numbers"] = {{"decimal", std::string(1, numbers.decimal)}, {"thousands", numbers.thousands}};
+  if (!delimiter.empty()) json["delimiter"] = delimiter;
+  if (header != "auto") json["header"] = header;
+  return json;
+}
+
+TableFormat Schema::format() const {
+  TableFormat format{.header = header, .former_delimiter = delimiter};
+  for (const auto index : features()) format.names.push_back(columns[index].name);
+  return format;
 }
 
 Schema Schema::from_json(const Json& json) {
-  static constexpr std::array<std::string_view, 3> keys{"columns", "missing", "normal"};
+  static constexpr std::array<std::string_view, 7> keys{"columns", "missing",   "normal", "missing_in_numbers",
+                                                        "numbers", "delimiter", "header"};
   require_keys(json, "", keys);
   Schema schema;
   for (const auto& item : array_member(json, "", "columns")) {
@@ -158,6 +204,10 @@ Schema Schema::from_json(const Json& json) {
   if (schema.features().empty()) malformed("/columns", "no numeric or categorical column");
   schema.missing = text_array(json, "", "missing");
   schema.normal = text_array(json, "", "normal");
+  if (json.contains("missing_in_numbers")) schema.missing_in_numbers = text_array(json, "", "missing_in_numbers");
+  if (json.contains("numbers")) schema.numbers = numbers_of(json["numbers"], "/numbers");
+  if (json.contains("delimiter")) schema.delimiter = text_value(json["delimiter"], "/delimiter");
+  if (json.contains("header")) schema.header = header_of(json["header"], "/header");
   return schema;
 }
 
@@ -169,6 +219,8 @@ void Block::clear() {
   row_numbers.clear();
   ids.clear();
   labels.clear();
+  problems.clear();
+  kept.clear();
   raw_bytes.clear();
   raw_ends.clear();
 }

@@ -16,6 +16,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include "data/options.hpp"
+#include "data/tables/numbers.hpp"
 #include "data/tables/rows.hpp"
 #include "data/tables/scaling.hpp"
 
@@ -29,23 +30,34 @@ enum class Role { numeric, categorical, ignore, id, label };
 std::span<const config::Choice> roles();
 std::string_view role_name(Role role);
 
+inline constexpr int kMostDecimals = 9;  // more are a number's own digits, not its column's
+
 struct Column {
   std::string name;
   Role role = Role::numeric;
   Scaler scaler;  // numeric
   std::vector<std::string>
       levels;  // categorical: levels seen in training, sorted; code of an unseen one = levels.size()
+  // Numeric: the most digits behind the decimal point that a training cell had; 0: all were whole numbers. Nothing when
+  // that tells nothing (exponents, binary files), or in models that do not know it yet.
+  std::optional<int> decimals = std::nullopt;
+  bool observed = true;  // some training row had a value
   std::int64_t unseen_code() const { return static_cast<std::int64_t>(levels.size()); }
 };
 
 struct Schema {
-  std::vector<Column> columns;       // every column of the training table, in its order
-  std::vector<std::string> missing;  // cell texts that mean "not observed"
-  std::vector<std::string> normal;   // label values that mean normal; empty = labels not used for selection
+  std::vector<Column> columns;                  // every column of the training table, in its order
+  std::vector<std::string> missing;             // cell texts that mean "not observed"
+  std::vector<std::string> normal;              // label values that mean normal; empty = labels not used for selection
+  std::vector<std::string> missing_in_numbers;  // the same in numeric columns only
+  NumberFormat numbers;                         // of all numeric columns
+  std::string delimiter;                        // as options gave it; "" = none
+  std::string header = "auto";                  // as options gave it
 
   std::vector<std::size_t> features()
       const;  // indices into columns of numeric and categorical ones: the elements, in order
   std::optional<std::size_t> find(Role role) const;
+  TableFormat format() const;  // to open other tables of these columns
   nlohmann::ordered_json to_json() const;
   // Trusts nothing: InputError `/columns/3/levels: ...` (pointer relative to `json`) on anything malformed.
   static Schema from_json(const nlohmann::ordered_json& json);
@@ -63,7 +75,17 @@ struct TableOptions : DataOptions {
   std::string id;
   std::vector<std::pair<std::string, std::string>>
       columns;  // wildcard pattern -> role; later patterns win; else inferred
-  std::vector<std::string> missing = {"", "NA", "N/A", "NaN", "nan", "NULL", "null", "?"};
+  // What pandas, R, Excel and SQL write for a missing value and nobody calls a category.
+  std::vector<std::string> missing = {
+      "",         "NA",   "N/A",  "NaN",      "nan",     "NULL",    "null",  "?",      "n/a",     "<NA>",
+      "NAN",      "-NaN", "-nan", "NaT",      "Null",    "(null)",  "\\N",   "1.#IND", "-1.#IND", "1.#QNAN",
+      "-1.#QNAN", "#N/A", "#NA",  "#N/A N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!",   "#NULL!"};
+  // What can also be the name of a category.
+  std::vector<std::string> missing_in_numbers = {"None", "none", "NONE", "na", "Na", "nil",     "N.A.",    "n.a.",
+                                                 "-",    "--",   "---",  ".",  "..", "missing", "Missing", "MISSING"};
+  std::string decimal = "auto";    // "auto", "." or ","
+  std::string thousands = "auto";  // "auto", "none" or one character
+  std::string unsuitable = "set_aside";
   std::string scaling = "standard";
   std::int64_t max_levels = 1000;  // a text column with more distinct values is refused unless declared categorical
   void fields(config::Fields& f) override;
@@ -83,6 +105,9 @@ struct Block {
   std::vector<std::string> labels;        // one per row, or empty when there is no label column
   std::string raw_bytes;                  // of all cells of the file's rows, one after the other, if they were kept
   std::vector<std::size_t> raw_ends;      // where each ends in raw_bytes
+  // Of rows that could not be read, whose elements are all unobserved, why not; empty when all could.
+  std::vector<std::string> problems;
+  std::vector<std::string> kept;  // texts of the columns that pass through, row by row (see Reading::keep)
   void clear();
   // The exact bytes of a cell of a row of this block.
   std::string_view raw(std::int64_t row, std::size_t file_column) const {
@@ -108,23 +133,44 @@ struct Table {
 // names), InputError for bad cells.
 //
 // In order of precedence a column's role is: options.id and options.label; the last matching pattern of
-// options.columns; numeric when every observed cell is a number; categorical. Inference looks at every row of the file,
-// fitting at the selected ones. What cannot be told safely is an InputError with the first offending cell: a column
-// with more than 90 % numbers but not only numbers, a text column with more than options.max_levels distinct values or,
-// in more than 50 rows, only distinct ones; a number that is not finite.
+// options.columns; ignore, when it names or counts rows rather than describing them (see unsuitable.hpp) and
+// options.unsuitable says so; numeric when every observed cell is a number; categorical. Inference looks at every row
+// of the file, fitting at the selected ones. What cannot be told safely is an InputError with the first offending cell:
+// a column of numbers and other text, numbers that are decorated or written in two ways, one that is not finite. What
+// was inferred is told: one line each for the categorical columns, for how numbers are written, for texts that were
+// taken for missing, for columns set aside, and for columns that give the label away.
 Table load_table(const TableOptions& options, Reporter& reporter, HoldOut hold_out = {});
 // The same from rows already opened; options.path and the format are not looked at, data_sha256 stays "".
 Table load_table(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out = {});
+
+// What becomes of a row that cannot be read: a cell that is no number where one is needed, another number of cells.
+enum class BadRows {
+  stop,    // InputError
+  report,  // it is there, with a problem and nothing observed
+  skip,    // it is left out
+};
+
+// How new rows are read beyond what the schema says.
+struct Reading {
+  std::vector<std::string> missing;  // further cell texts that mean "not observed"
+  std::string label;                 // the column to pass through as label; "" = the schema's
+  // Columns whose cells pass through besides. "id" and "label" stand for the id and the label where there is none yet.
+  std::vector<std::string> keep;
+  BadRows bad_rows = BadRows::stop;
+  bool any() const { return !missing.empty() || !label.empty() || !keep.empty() || bad_rows != BadRows::stop; }
+};
 
 // Streams blocks of rows through a fitted schema.
 class TableReader {
  public:
   // Columns are matched by name. Missing feature columns: InputError naming them; extra columns: one warning.
-  // Missing id or label columns are fine (ids, labels are then empty).
-  TableReader(std::unique_ptr<RowSource> source, const Schema& schema, Reporter& reporter);
+  // Missing id or label columns are fine (ids, labels are then empty). UsageError when a column of `reading` is not
+  // there, or would be a second one of its name.
+  TableReader(std::unique_ptr<RowSource> source, const Schema& schema, Reporter& reporter, const Reading& reading = {});
   ~TableReader();
-  // Up to `max_rows` rows; fewer when the input would make us wait and at least one row is there. False at the end.
-  // `keep_raw`: also keep the exact bytes of every cell for Block::raw().
+  // Up to `max_rows` rows; fewer when the input would make us wait and at least one row is there, and without those
+  // that are skipped, perhaps none. False at the end. `keep_raw`: also keep the exact bytes of every cell for
+  // Block::raw().
   bool next(std::int64_t max_rows, Block& block, bool keep_raw = false);
   // Passes over up to `max_rows` rows without a look at their cells; returns how many.
   std::int64_t skip(std::int64_t max_rows);
@@ -133,6 +179,10 @@ class TableReader {
   std::int64_t element_of(std::size_t file_column) const;
   bool has_id() const;
   bool has_label() const;
+  std::int64_t rows() const;      // gone through so far, bad ones included
+  std::int64_t bad_rows() const;  // of them could not be read; without those that skip() passed over
+  // Where the first of these is, and why; "" = there is none.
+  const std::string& first_bad_place() const;
   // Warns once per column and file about what only the whole input shows: constant columns that changed (name, how many
   // rows), unseen levels. Call at the end.
   void report(Reporter& reporter) const;

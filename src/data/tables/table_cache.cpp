@@ -77,7 +77,7 @@ std::string key_of(const TableOptions& options, const fs::path& path, const std:
   meaning.cache = meaning.path = meaning.rows = {};
   std::string content = data_sha256 + '\n';
   if (!options.rows.empty()) content += sha256_of_file(file_of(options.rows));
-  return cache_key("table", meaning, path, hold_out, content);
+  return cache_key("table, identical rows together", meaning, path, hold_out, content);
 }
 
 }  // namespace

@@ -32,8 +32,8 @@ struct CachedTable {
 
 // The table by options.path from its file in the folder options.cache, which is made when there is none and made again,
 // with a warning, when it is damaged. Same rows, same schema, same messages and errors as load_table(); making it takes
-// about 20 bytes of memory a row besides. UsageError when options.path is no regular file, RunError when the folder
-// cannot be written.
+// about 25 bytes of memory a row besides (50 where rows repeat). UsageError when options.path is no regular file,
+// RunError when the folder cannot be written.
 CachedTable open_cached_table(const TableOptions& options, Reporter& reporter, HoldOut hold_out = {});
 
 }  // namespace ae::data

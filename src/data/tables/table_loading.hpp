@@ -21,8 +21,8 @@ class RowTaker {
 };
 
 // load_table() with a free hand: `scratch`, if given, keeps the cells while they are read, so that memory grows by
-// about 20 bytes a row however many columns there are, and blocks then have neither ids nor labels. Returns the rows in
-// the file.
+// about 25 bytes a row (50 where rows repeat) however many columns there are, and blocks then have neither ids nor
+// labels. Returns the rows in the file.
 std::int64_t load_rows(RowSource& source, const TableOptions& options, Reporter& reporter, HoldOut hold_out,
                        ScratchFile* scratch, RowTaker& taker);
 

@@ -1,6 +1,7 @@
 // The declaration of the config section "/data" and its own consistency; what only the table can tell is load_table's.
 #include <algorithm>
 #include <array>
+#include <cctype>
 
 #include "base/text.hpp"
 #include "data/tables/cells.hpp"
@@ -11,9 +12,20 @@ namespace ae::data {
 namespace {
 
 constexpr std::array<config::Choice, 3> kHeaders{{
-    {"auto", "a first line in which no cell is a number is a header"},
+    {"auto", "a first line in which no cell is a number, or whose numbers are 0, 1, 2 and so on, is a header"},
     {"yes", "the first line names the columns"},
     {"no", "the first line is data; columns are named f0, f1, ..."},
+}};
+
+constexpr std::array<config::Choice, 3> kDecimals{{
+    {"auto", "found out from all numbers of the table; what they leave open is refused"},
+    {".", "a point"},
+    {",", "a comma"},
+}};
+
+constexpr std::array<config::Choice, 2> kUnsuitable{{
+    {"set_aside", "not learned from, as with the role \"ignore\", and named in a warning"},
+    {"refuse", "an error"},
 }};
 
 std::span<const config::Choice> format_choices() {
@@ -23,6 +35,24 @@ std::span<const config::Choice> format_choices() {
     return all;
   }();
   return choices;
+}
+
+// One character in UTF-8 that cannot be part of a number's digits, sign or exponent.
+bool is_mark(std::string_view text) {
+  const auto is_first = [](char c) { return (static_cast<unsigned char>(c) & 0xc0u) != 0x80u; };
+  if (text.empty() || !is_utf8(text) || std::ranges::count_if(text, is_first) != 1) return false;
+  return std::isalnum(static_cast<unsigned char>(text[0])) == 0 &&
+         std::string_view("+-\"\r\n").find(text[0]) == std::string_view::npos;
+}
+
+void check_trimmed(const std::string& pointer, const std::vector<std::string>& texts,
+                   std::vector<config::Problem>& problems) {
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    if (trimmed(texts[i]).size() == texts[i].size()) continue;
+    problems.push_back({pointer + "/" + std::to_string(i), "found " + ae::quoted(texts[i]) +
+                                                               " with blanks around it, which no trimmed cell equals; "
+                                                               "remove the blanks"});
+  }
 }
 
 bool declares(const TableOptions& options, std::string_view role) {
@@ -45,10 +75,18 @@ void TableOptions::fields(config::Fields& f) {
   f.choice_map("columns", columns, roles(),
                "Roles by column name, with * and ? as wildcards; later entries win, other columns are inferred.");
   f.texts("missing", missing, "Cell texts that mean \"not observed\", compared after trimming blanks.");
+  f.texts("missing_in_numbers", missing_in_numbers,
+          "Cell texts that mean the same in columns whose other cells are numbers, and are levels in others.");
+  f.choice("decimal", decimal, kDecimals, "The decimal mark of a text table's numbers.");
+  f.text("thousands", thousands,
+         "The character between groups of three digits, \"none\", or \"auto\": found out as the decimal mark is.");
+  f.choice("unsuitable", unsuitable, kUnsuitable,
+           "What becomes of a column without a role in /data/columns that names or counts rows: ids, counters, times, "
+           "free text.");
   f.choice("scaling", scaling, scaling_methods(),
            "How numbers are brought to a common scale, fitted on training rows.");
   f.integer("max_levels", max_levels, {1, static_cast<std::int64_t>(kMostLevels)},
-            "A text column with more distinct values is refused unless /data/columns declares it categorical.");
+            "A text column with more distinct values is unsuitable unless /data/columns declares it categorical.");
 }
 
 void TableOptions::check(std::vector<config::Problem>& problems) const {
@@ -70,14 +108,20 @@ void TableOptions::check(std::vector<config::Problem>& problems) const {
                           "an empty label never means normal; name a label value"});
     }
   }
-  for (std::size_t i = 0; i < missing.size(); ++i) {
-    if (trimmed(missing[i]).size() == missing[i].size()) continue;
-    problems.push_back({"/missing/" + std::to_string(i), "found " + ae::quoted(missing[i]) +
-                                                             " with blanks around it, which no trimmed cell equals; "
-                                                             "remove the blanks"});
+  check_trimmed("/missing", missing, problems);
+  check_trimmed("/missing_in_numbers", missing_in_numbers, problems);
+  if (thousands != "auto" && thousands != "none" && !is_mark(thousands)) {
+    problems.push_back(
+        {"/thousands", "found " + ae::quoted(thousands) +
+                           ", expected \"auto\", \"none\" or one character that is no letter, digit, sign or "
+                           "quote"});
   }
+  if (decimal != "auto" && thousands == decimal)
+    problems.push_back({"/thousands", "found " + ae::quoted(thousands) + ", which is the decimal mark already"});
 }
 
-TableFormat TableOptions::table_format() const { return {format, delimiter, header, array}; }
+TableFormat TableOptions::table_format() const {
+  return {.type = format, .delimiter = delimiter, .header = header, .array = array};
+}
 
 }  // namespace ae::data

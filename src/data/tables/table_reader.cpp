@@ -45,15 +45,23 @@ TextCodes codes_of(const Column& column, const std::vector<std::string>& missing
 
 struct TableReader::State {
   std::unique_ptr<RowSource> source;
+  BadRows bad_rows;
   CellReader cells;
   std::vector<Feature> features;
   std::vector<std::int64_t> elements;  // per file column
   std::size_t id = kNone;
   std::size_t label = kNone;
+  std::vector<std::size_t> kept;  // file columns
   bool has_numbers = source->has_numbers();
+  std::int64_t rows = 0;  // gone through
+  std::int64_t bad = 0;   // of them
+  std::string first_bad;
 
-  State(std::unique_ptr<RowSource> rows, const Schema& schema, Reporter& reporter)
-      : source(std::move(rows)), cells(schema.missing), elements(source->columns().size(), -1) {
+  State(std::unique_ptr<RowSource> rows, const Schema& schema, Reporter& reporter, const Reading& reading)
+      : source(std::move(rows)),
+        bad_rows(reading.bad_rows),
+        cells(all_missing(schema, reading), schema.missing_in_numbers, schema.numbers),
+        elements(source->columns().size(), -1) {
     const auto places = places_of(source->columns());
     std::vector<bool> known(source->columns().size());
     std::vector<std::string> missing;
@@ -66,11 +74,86 @@ struct TableReader::State {
         missing.push_back(column.name);
       }
     }
+    pass_through(reading, known);
     std::vector<std::string> extra;
     for (std::size_t i = 0; i < known.size(); ++i)
       if (!known[i]) extra.push_back(source->columns()[i]);
     if (!missing.empty()) throw_missing(missing, extra);
     if (!extra.empty()) warn_extra(extra, reporter);
+  }
+
+  static std::vector<std::string> all_missing(const Schema& schema, const Reading& reading) {
+    auto all = schema.missing;
+    all.insert(all.end(), reading.missing.begin(), reading.missing.end());
+    return all;
+  }
+
+  void pass_through(const Reading& reading, std::vector<bool>& known) {
+    if (!reading.label.empty()) known[label = place_of(reading.label, "the label")] = true;
+    for (const auto& name : reading.keep) {
+      const auto at = place_of(name, "kept");
+      known[at] = true;
+      if (name == "id") {
+        take_as(id, at, name);
+      } else if (name == "label") {
+        take_as(label, at, name);
+      } else {
+        kept.push_back(at);
+      }
+    }
+  }
+
+  void take_as(std::size_t& role, std::size_t at, const std::string& name) const {
+    if (role != kNone && role != at) {
+      throw UsageError(source->name() + ": column " + ae::quoted(name) + " cannot be kept beside column " +
+                       ae::quoted(source->columns()[role]) + ", which is the " + name + " already; rename it");
+    }
+    role = at;
+  }
+
+  std::size_t place_of(const std::string& name, const std::string& what) const {
+    const auto& names = source->columns();
+    const auto found = std::ranges::find(names, name);
+    if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
+    std::string hint = did_you_mean(name, names);
+    if (hint.empty()) {
+      std::vector<std::string> shown;
+      for (const auto& other : names) shown.push_back(ae::quoted(other));
+      hint = "; its columns are " + join(shown);
+    }
+    throw UsageError(source->name() + ": has no column " + ae::quoted(name) + ", which is to be " + what + hint);
+  }
+
+  // Goes on by one row; false at the end.
+  bool take_row(Block& block, bool keep_raw) {
+    try {
+      if (!source->next()) return false;
+      ++rows;
+    } catch (const BadRow& row) {
+      ++rows;
+      put_bad(block, row, false, keep_raw);
+      return true;
+    }
+    try {
+      append_row(block, keep_raw);
+    } catch (const BadRow& row) {
+      put_bad(block, row, true, keep_raw);
+    }
+    return true;
+  }
+
+  // `has_cells`: the source holds them.
+  void put_bad(Block& block, const BadRow& row, bool has_cells, bool keep_raw) {
+    if (bad_rows == BadRows::stop) throw row;
+    if (bad++ == 0) first_bad = row.place;
+    block.values.resize(static_cast<std::size_t>(block.rows) * features.size());
+    block.observed.resize(block.values.size());
+    if (bad_rows == BadRows::skip) return;
+    block.values.resize(block.values.size() + features.size(), 0.0f);
+    block.observed.resize(block.values.size(), 0);
+    block.problems.resize(static_cast<std::size_t>(block.rows));
+    block.problems.push_back(row.lines().front());
+    append_texts(block, has_cells, keep_raw);
   }
 
   void take(const Column& column, std::size_t file_column) {
@@ -142,12 +225,19 @@ struct TableReader::State {
       block.values[begin + i] = *value;
       block.observed[begin + i] = 1;
     }
+    append_texts(block, true, keep_raw);
+  }
+
+  // Ends a row of the block.
+  void append_texts(Block& block, bool has_cells, bool keep_raw) {
+    const auto text = [&](std::size_t column) { return has_cells ? source->text(column) : std::string_view(); };
     block.row_numbers.push_back(source->row());
-    if (id != kNone) block.ids.emplace_back(source->text(id));
-    if (label != kNone) block.labels.emplace_back(source->text(label));
+    if (id != kNone) block.ids.emplace_back(text(id));
+    if (label != kNone) block.labels.emplace_back(text(label));
+    for (const auto column : kept) block.kept.emplace_back(text(column));
     if (keep_raw) {
       for (std::size_t i = 0; i < elements.size(); ++i) {
-        block.raw_bytes += source->raw(i);
+        if (has_cells) block.raw_bytes += source->raw(i);
         block.raw_ends.push_back(block.raw_bytes.size());
       }
     }
@@ -157,7 +247,7 @@ struct TableReader::State {
   std::optional<float> number(Feature& feature) {
     const std::size_t at = feature.file_column;
     const Cell cell = has_numbers ? cells.read(source->number(at)) : cells.read(source->text(at));
-    if (cell.kind == CellKind::missing) return std::nullopt;
+    if (cell.kind == CellKind::missing || cell.kind == CellKind::unclear) return std::nullopt;
     if (cell.kind == CellKind::text || !std::isfinite(cell.value)) throw_not_a_number(feature);
     const double scaled = feature.column.scaler.scale(cell.value);
     if (scaled != 0 && feature.column.scaler.constant()) ++feature.surprises;
@@ -175,16 +265,30 @@ struct TableReader::State {
     return static_cast<float>(known->second);
   }
 
+  // `, which looks like a decimal comma, where the model was trained on decimal points`; "" when it looks like nothing.
+  std::string look_of(const Feature& feature) const {
+    if (has_numbers) return "";
+    const auto text = trimmed(source->text(feature.file_column));
+    const auto look = looks_like(text, cells.numbers());
+    if (look.empty()) return "";
+    const bool number = read_number(text, '.') || read_number(text, ',');
+    return ", which looks like " + std::string(look) +
+           (number ? ", where the model was trained on numbers with a decimal " +
+                         std::string(cells.numbers().decimal == ',' ? "comma" : "point")
+                   : "");
+  }
+
   [[noreturn]] void throw_not_a_number(const Feature& feature) const {
-    std::string line = source->where(feature.file_column) + ": column " + ae::quoted(feature.column.name) + ": found " +
-                       ae::quoted(trimmed(source->text(feature.file_column))) +
+    std::string place = source->where(feature.file_column);
+    std::string line = place + ": column " + ae::quoted(feature.column.name) + ": found " +
+                       ae::quoted(trimmed(source->text(feature.file_column))) + look_of(feature) +
                        ", expected a finite number; correct the cell";
     if (!cells.missing().empty()) {
       const std::string& token = cells.missing().front();
       line += token.empty() ? ", or leave it empty" : ", or write " + ae::quoted(token);
       line += " if the value is not known";
     }
-    throw InputError(std::move(line));
+    throw BadRow(std::move(place), line);
   }
 
   // `"a" (12 rows), "b" (1 row)` of the columns of one role that met a surprise; "" when none did.
@@ -199,16 +303,26 @@ struct TableReader::State {
   }
 };
 
-TableReader::TableReader(std::unique_ptr<RowSource> source, const Schema& schema, Reporter& reporter)
-    : state_(std::make_unique<State>(std::move(source), schema, reporter)) {}
+TableReader::TableReader(std::unique_ptr<RowSource> source, const Schema& schema, Reporter& reporter,
+                         const Reading& reading)
+    : state_(std::make_unique<State>(std::move(source), schema, reporter, reading)) {}
 
 TableReader::~TableReader() = default;
 
 std::int64_t TableReader::skip(std::int64_t max_rows) {
+  const auto there_is_another = [&] {
+    try {
+      return state_->source->next();
+    } catch (const BadRow&) {
+      if (state_->bad_rows == BadRows::stop) throw;
+      return true;
+    }
+  };
   std::int64_t rows = 0;
-  while (rows < max_rows && state_->source->next()) {
+  while (rows < max_rows && there_is_another()) {
     if (++rows % kRowsBetweenChecks == 0) throw_if_stopped("reading the table");
   }
+  state_->rows += rows;
   return rows;
 }
 
@@ -216,14 +330,21 @@ bool TableReader::next(std::int64_t max_rows, Block& block, bool keep_raw) {
   State& state = *state_;
   block.clear();
   block.elements = static_cast<std::int64_t>(state.features.size());
-  while (block.rows < max_rows) {
+  const std::int64_t begin = state.rows;
+  while (state.rows - begin < max_rows) {
     if (block.rows > 0 && !state.source->ready()) break;
-    if (!state.source->next()) break;
-    state.append_row(block, keep_raw);
-    if (block.rows % kRowsBetweenChecks == 0) throw_if_stopped("reading the table");
+    if (!state.take_row(block, keep_raw)) break;
+    if (state.rows % kRowsBetweenChecks == 0) throw_if_stopped("reading the table");
   }
-  return block.rows > 0;
+  if (!block.problems.empty()) block.problems.resize(static_cast<std::size_t>(block.rows));
+  return state.rows > begin;
 }
+
+std::int64_t TableReader::rows() const { return state_->rows; }
+
+std::int64_t TableReader::bad_rows() const { return state_->bad; }
+
+const std::string& TableReader::first_bad_place() const { return state_->first_bad; }
 
 const RowSource& TableReader::source() const { return *state_->source; }
 
@@ -235,6 +356,7 @@ bool TableReader::has_label() const { return state_->label != kNone; }
 
 void TableReader::report(Reporter& reporter) const {
   const std::string& name = state_->source->name();
+  for (const auto& note : state_->source->notes()) reporter.info(note);
   if (const auto changed = state_->surprised(Role::numeric); !changed.empty()) {
     reporter.warning(name + ": columns that never changed in training have other values here: " + changed);
   }

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <optional>
 #include <stdexcept>
 
@@ -136,6 +137,20 @@ TEST(CsvRows, RowsBeforeABadOneAreDelivered) {
   EXPECT_THROW(rows->next(), InputError);
 }
 
+TEST(CsvRows, GoesOnBehindARowOfAnotherNumberOfCells) {
+  const auto rows = open_text("a,b\n1,2\n3\n4,5,6\n7,8\n\n\n9,10\n\n11\n12,13\n\n");
+  std::vector<std::string> found;
+  for (bool more = true; more;) {
+    try {
+      more = rows->next();
+      if (more) found.push_back(std::to_string(rows->row()) + ":" + std::string(rows->text(1)));
+    } catch (const BadRow& bad) {
+      found.push_back(std::to_string(rows->row()) + "!" + bad.place.substr(bad.place.rfind(':')));
+    }
+  }
+  EXPECT_THAT(found, ElementsAre("0:2", "1!:3", "2!:4", "3:8", "4!:6", "5:10", "6!:9", "7!:10", "8:13"));
+}
+
 TEST(CsvRows, BlankLinesAreSkippedOnlyAtTheEnd) {
   EXPECT_EQ(all_rows("a,b\n1,2\n\n  \r\n\n"), (Records{{"1", "2"}}));
   EXPECT_THAT(error_of("a,b\n1,2\n\n\n3,4\n"), StartsWith("table.csv:3: a blank line between rows"));
@@ -228,6 +243,92 @@ TEST(CsvRows, ReadyIsFalseUntilAWholeRecordIsThere) {
   EXPECT_FALSE(rows->next());
 }
 
+TEST(CsvRows, RowsOfDelimitersOnlyKeepTheirNumbersAndAreNoneAtTheEnd) {
+  const auto rows = open_text("a,b\n1,2\n,\r\n,\n3,4\n,\n,\n\n");
+  ASSERT_TRUE(rows->next());
+  for (const std::int64_t row : {1, 2}) {
+    ASSERT_TRUE(rows->next());
+    EXPECT_EQ(rows->row(), row);
+    EXPECT_EQ(row_texts(*rows), (Cells{"", ""}));
+    EXPECT_EQ(rows->where(1), "table.csv:" + std::to_string(row + 2) + ":2");
+  }
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(row_texts(*rows), (Cells{"3", "4"}));
+  EXPECT_EQ(rows->row(), 3);
+  EXPECT_FALSE(rows->next());
+  EXPECT_THAT(rows->notes(), ElementsAre("table.csv: left out 2 rows of nothing but delimiters at the end"));
+  EXPECT_EQ(all_rows("a\n1\n\n"), (Records{{"1"}, {""}})) << "a column's cell may be missing";
+}
+
+TEST(CsvRows, ExcelsSeparatorLineNamesTheDelimiter) {
+  const auto rows = open_text("\xef\xbb\xbfsep=;\r\na,b;c\r\n1,5;2\r\n");
+  EXPECT_THAT(rows->columns(), ElementsAre("a,b", "c"));
+  EXPECT_EQ(rows->layout().preamble, "sep=;\r\n");
+  EXPECT_EQ(rows->layout().raw_header, "a,b;c");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), "1,5");
+  EXPECT_EQ(rows->where(0), "table.csv:3:1");
+  EXPECT_THAT(open_text("SEP=|\na|b\n1|2\n")->columns(), ElementsAre("a", "b"));
+  EXPECT_THAT(open_text("sep=x,b\n1,2\n")->columns(), ElementsAre("sep=x", "b"));
+}
+
+TEST(CsvRows, CommentsAboveTheTableAreSkipped) {
+  const auto rows = open_text("# made by a logger, on a Monday\n#\na,b\n1,2\n");
+  EXPECT_THAT(rows->columns(), ElementsAre("a", "b"));
+  EXPECT_THAT(rows->notes(), ElementsAre("table.csv: skipped 2 comments above the table"));
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->where(1), "table.csv:4:3");
+  EXPECT_THAT(open_text("# by me\n#a,b\n1,2\n")->columns(), ElementsAre("#a", "b")) << "NumPy's header";
+  EXPECT_THAT(open_text("#a,b\nx,y\n1,2\n")->columns(), ElementsAre("x", "y"));
+  EXPECT_EQ(all_rows("# by me\n1,2\n3,4\n", with_header("no")), (Records{{"1", "2"}, {"3", "4"}}));
+  EXPECT_EQ(all_rows("#aa\n#bb\n"), (Records{{"#bb"}})) << "colours, say";
+}
+
+TEST(CsvRows, TitlesAboveTheTableAreRefusedWithTheirLine) {
+  EXPECT_THAT(error_of("Report of May\na;b\n1;2\n"),
+              AllOf(StartsWith("table.csv:1: found \"Report of May\" above a line with \";\""), HasSubstr("title")));
+  EXPECT_THAT(error_of("Report,of May\na,b,c,d\n1,2,3,4\n"),
+              AllOf(StartsWith("table.csv:2: found 4 cells, expected 2 cells"), HasSubstr("remove titles")));
+  EXPECT_THAT(error_of("Report,,,\na,b,c,d\n1,2,3,4\n"),
+              AllOf(StartsWith("table.csv:1: only one of 4 cells"), HasSubstr("remove titles")));
+  EXPECT_THAT(error_of("a,b\nx,1,2\ny,3,4\n"), HasSubstr("name the first column in the header (R leaves it out)"));
+  EXPECT_THAT(open_text("text\n\"a, b\"\n")->columns(), ElementsAre("text"));
+}
+
+TEST(CsvRows, NumbersThatCountUpAreAHeader) {
+  const auto rows = open_text("0,1,2\n5.1,3.5,1.4\n");
+  EXPECT_THAT(rows->columns(), ElementsAre("0", "1", "2"));
+  EXPECT_THAT(rows->notes(), ElementsAre("table.csv: took the first line for column names: \"0\", \"1\", ..."));
+  EXPECT_THAT(open_text(",0,1\n0,5.1,3.5\n")->columns(), ElementsAre("index", "0", "1"));
+  EXPECT_TRUE(open_text(",0,1\n0,5.1,3.5\n")->layout().unnamed_first);
+  EXPECT_THAT(open_text("label,0,1\n1,5.1,3.5\n")->columns(), ElementsAre("label", "0", "1"));
+  EXPECT_THAT(open_text("code,2015,2016\n7,1,2\n")->columns(), ElementsAre("code", "2015", "2016"));
+}
+
+TEST(CsvRows, NumbersThatMayBeNamesAreRefused) {
+  for (const char* text :
+       {"0,1\n1,0\n", "2015,2016\n1,2\n", "1,2,3\n4,5,6\n", "country,2015,2016\nFrance,1,2\n", "name,10,20\n3,4,5\n"})
+    EXPECT_THAT(error_of(text), AllOf(StartsWith("table.csv:1: "), HasSubstr("set /data/header to \"yes\" or \"no\"")))
+        << text;
+  EXPECT_THAT(open_text("5.1,3.5\n4.9,3.0\n")->columns(), ElementsAre("f0", "f1"));
+  EXPECT_THAT(open_text("5.1,NA,1.4\n4.9,3.0,1.4\n")->columns(), ElementsAre("f0", "f1", "f2")) << "no word";
+  EXPECT_THAT(open_text("1,2,3\n4,5,6\n", with_header("no"))->columns(), ElementsAre("f0", "f1", "f2"));
+}
+
+TEST(CsvRows, KnownNamesTellAHeader) {
+  TableFormat format;
+  format.names = {"2015", "2016"};
+  EXPECT_THAT(open_text("2016,x,2015\n1,2,3\n", format)->columns(), ElementsAre("2016", "x", "2015"));
+  format.names = {"f0", "f1"};
+  EXPECT_EQ(all_rows("0,1\n1,0\n", format), (Records{{"0", "1"}, {"1", "0"}}));
+  format.names = {"a,b", "c"};
+  format.former_delimiter = ";";
+  EXPECT_EQ(all_rows("a,b;c\n1,5;2\n", format), (Records{{"1,5", "2"}}));
+  format.former_delimiter = "|";
+  EXPECT_EQ(all_rows("a;c\n1;2\n", format), (Records{{"1", "2"}})) << "another file may have another one";
+  EXPECT_EQ(all_rows("a|c\n1|2\n", format), (Records{{"1", "2"}}));
+}
+
 // --- against a reference that reads the grammar byte by byte ---------------------------------------------------------
 
 struct Parsed {
@@ -257,7 +358,7 @@ Parsed reference(const std::string& text, char delimiter) {
     raw.clear();
     state = start;
   };
-  std::size_t blank_lines = 0;
+  std::size_t blank_lines = 0, empty_rows = 0;
   const auto end_record = [&]() -> bool {
     end_cell();
     const bool blank = texts.size() == 1 && is_blank_text(raws[0]);
@@ -266,13 +367,22 @@ Parsed reference(const std::string& text, char delimiter) {
       ++blank_lines;
     } else if (blank && parsed.texts.empty()) {
       parsed.error = "the first line is blank";
-    } else if (blank_lines > 0) {
-      parsed.error = "a blank line between rows";
-    } else if (texts.size() != columns) {
-      parsed.error = "found " + std::to_string(texts.size()) + " cell";
+    } else if (columns > 1 && texts.size() == columns && !parsed.texts.empty() &&
+               std::ranges::all_of(raws, &std::string::empty)) {
+      ++empty_rows;  // a row only if another one follows
     } else {
-      parsed.texts.push_back(texts);
-      parsed.raws.push_back(raws);
+      for (; empty_rows > 0; --empty_rows) {
+        parsed.texts.emplace_back(columns);
+        parsed.raws.emplace_back(columns);
+      }
+      if (blank_lines > 0) {
+        parsed.error = "a blank line between rows";
+      } else if (texts.size() != columns) {
+        parsed.error = "found " + std::to_string(texts.size()) + " cell";
+      } else {
+        parsed.texts.push_back(texts);
+        parsed.raws.push_back(raws);
+      }
     }
     texts.clear();
     raws.clear();

@@ -2,12 +2,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -80,10 +82,10 @@ TEST_F(LoadTable, MostlyNumbersAreRefusedWithTheFirstOtherCell) {
 
 TEST_F(LoadTable, MostlyNumbersAreRefusedAlsoBeyondTheLevelLimit) {
   Rows rows = column(3000, [](std::size_t i) { return std::to_string(i * 0.5); });
-  rows[2999] = {"n/a"};
-  EXPECT_THAT(error<InputError>({"age"}, rows), HasSubstr("t.csv:3001:1: column \"age\": found \"n/a\", but 2999 of"));
-  rows[1] = {"none"};
-  EXPECT_THAT(error<InputError>({"age"}, rows), HasSubstr("t.csv:3:1: column \"age\": found \"none\", but 2998 of"));
+  rows[2999] = {"lost"};
+  EXPECT_THAT(error<InputError>({"age"}, rows), HasSubstr("t.csv:3001:1: column \"age\": found \"lost\", but 2999 of"));
+  rows[1] = {"gone"};
+  EXPECT_THAT(error<InputError>({"age"}, rows), HasSubstr("t.csv:3:1: column \"age\": found \"gone\", but 2998 of"));
 }
 
 TEST_F(LoadTable, EveryBadColumnIsNamedAtOnce) {
@@ -97,24 +99,235 @@ TEST_F(LoadTable, EveryBadColumnIsNamedAtOnce) {
               ElementsAre(HasSubstr("t.csv:2:1: column \"a\""), HasSubstr("t.csv:5:3: column \"c\"")));
 }
 
-TEST_F(LoadTable, TextWithTooManyDifferentValuesIsRefused) {
+TEST_F(LoadTable, TextWithTooManyDifferentValuesIsUnsuitable) {
   options.max_levels = 10;
   const auto rows = column(40, [](std::size_t i) { return "w" + std::to_string(i % 11); });
   EXPECT_EQ(error<InputError>({"word"}, rows),
-            "t.csv:2:1: column \"word\" holds text (found \"w0\") with more than 10 different values; in /data/columns "
-            "give it the role \"id\" or \"ignore\", or \"categorical\" if these are categories");
+            "t.csv: no column is fit to be learned from: \"word\" (holds text with more than 10 different values); to "
+            "learn from one all the same give it a role, as in /data/columns/word = \"numeric\" or \"categorical\"");
   options.columns = {{"word", "categorical"}};
   EXPECT_EQ(load({"word"}, rows).schema.columns[0].levels.size(), 11u);
 }
 
-TEST_F(LoadTable, TextThatDiffersInEveryRowIsRefusedAboveFiftyRows) {
-  const auto name = [](std::size_t i) { return "n" + std::to_string(i); };
-  EXPECT_EQ(load({"name"}, column(50, name)).schema.columns[0].role, Role::categorical);
-  EXPECT_EQ(error<InputError>({"name"}, column(51, name)),
-            "t.csv:2:1: column \"name\" holds text (found \"n0\") that differs in every row; in /data/columns give it "
-            "the role \"id\" or \"ignore\", or \"categorical\" if these are categories");
-  options.columns = {{"name", "categorical"}};
-  EXPECT_EQ(load({"name"}, column(51, name)).schema.columns[0].levels.size(), 51u);
+// A column of whole numbers with repeats, to learn from beside others.
+Rows beside(const Rows& rows) {
+  Rows wider = rows;
+  for (std::size_t i = 0; i < wider.size(); ++i) wider[i].push_back(std::to_string(i * 7 % 13));
+  return wider;
+}
+
+struct Unfit {
+  const char* what;
+  std::string (*cell)(std::size_t row);
+  const char* reason;  // "" = learned from
+};
+
+std::string padded(std::size_t i) { return std::string(i % 60 < 10 ? "0" : "") + std::to_string(i % 60); }
+
+class Unsuitable : public LoadTable, public testing::WithParamInterface<Unfit> {};
+
+TEST_P(Unsuitable, IsSetAsideAboveFiftyRowsUnlessItHasARole) {
+  const Unfit& unfit = GetParam();
+  const std::string reason = unfit.reason;
+  const auto role = [&](std::size_t count) {
+    return load({"it", "x"}, beside(column(count, unfit.cell))).schema.columns[0].role;
+  };
+  for (const std::size_t many : {51u, 1500u}) {
+    reporter.warnings.clear();
+    const Role found = role(many);
+    EXPECT_EQ(found == Role::ignore, !reason.empty()) << many;
+    if (reason.empty()) {
+      EXPECT_TRUE(reporter.warnings.empty());
+    } else {
+      ASSERT_EQ(reporter.warnings.size(), 1u);
+      EXPECT_THAT(reporter.warnings[0], HasSubstr("t.csv: set aside, not learned from: \"it\" ("));
+    }
+  }
+  reporter.warnings.clear();
+  EXPECT_NE(role(50), Role::ignore);
+  EXPECT_TRUE(reporter.warnings.empty());
+  if (reason.empty()) return;
+  role(60);
+  EXPECT_THAT(reporter.warnings.back(), HasSubstr("\"it\" (" + reason + "); to learn from one all the same"));
+  options.unsuitable = "refuse";
+  EXPECT_THAT(test::errors_of<InputError>([&] { role(60); }), ElementsAre(HasSubstr("column \"it\" " + reason)));
+  options.columns = {{"it", load({"it", "x"}, beside(column(50, unfit.cell))).schema.columns[0].role == Role::numeric
+                                ? "numeric"
+                                : "categorical"}};
+  EXPECT_NE(role(60), Role::ignore) << "a role always wins";
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Columns, Unsuitable,
+    testing::Values(
+        Unfit{"shuffled ids", [](std::size_t i) { return std::to_string(i * 1009 % 10007); },
+              "holds a whole number that differs in every row, like an id"},
+        Unfit{"long ids", [](std::size_t i) { return "90071992547409" + std::to_string(90000 - i * 7 % 1511); },
+              "holds a whole number that differs in every row, like an id"},
+        Unfit{"a counter", [](std::size_t i) { return std::to_string(i); }, "only rises, like a counter or a time"},
+        Unfit{"a countdown", [](std::size_t i) { return std::to_string(99.5 - 0.25 * static_cast<double>(i)); },
+              "only falls, like a counter or a time"},
+        Unfit{"seconds in no order", [](std::size_t i) { return std::to_string(1700000000 + i * 7919 % 40); },
+              "holds times or dates as numbers"},
+        Unfit{"days", [](std::size_t i) { return "2024-01-" + std::to_string(10 + i % 20); }, "holds dates or times"},
+        Unfit{"times of day", [](std::size_t i) { return padded(i * 7 % 24) + ":" + padded(i * 13); },
+              "holds dates or times"},
+        Unfit{"names", [](std::size_t i) { return "n" + std::to_string(i); }, "holds text that differs in every row"},
+        Unfit{"readings", [](std::size_t i) { return std::to_string(0.5 + static_cast<double>(i * 37 % 1511)); }, ""},
+        Unfit{"counts", [](std::size_t i) { return std::to_string(i * i % 37); }, ""},
+        Unfit{"a switch", [](std::size_t i) { return std::string(i < 30 ? "0" : "1"); }, ""},
+        Unfit{"steps", [](std::size_t i) { return std::to_string(std::min<std::size_t>(i, 49)); }, ""},
+        Unfit{"a constant", [](std::size_t) { return std::string("1700000000"); }, ""},
+        Unfit{"words", [](std::size_t i) { return "w" + std::to_string(i % 9); }, ""}),
+    [](const auto& info) {
+      std::string name = info.param.what;
+      std::ranges::replace(name, ' ', '_');
+      return name;
+    });
+
+TEST_F(LoadTable, ColumnsOfANumberSourceAreSetAsideToo) {
+  Rows rows;
+  for (int i = 0; i < 60; ++i) rows.push_back({std::to_string(i), std::to_string(i * 7 % 13), std::to_string(i * 0.1)});
+  MemoryNumbers source({"f0", "f1", "f2"}, rows);
+  const auto table = load_table(source, options, reporter);
+  EXPECT_THAT(table.schema.features(), ElementsAre(1u));
+  EXPECT_THAT(reporter.warnings, ElementsAre(HasSubstr("\"f0\" (only rises, like a counter or a time), \"f2\" (only")));
+}
+
+TEST_F(LoadTable, AFirstColumnWithoutANameNeedsTwoRowsOnly) {
+  MemoryRows source({"index", "x"}, {{"7", "1"}, {"3", "2"}, {"5", "1"}});
+  source.layout_.unnamed_first = true;
+  EXPECT_EQ(load_table(source, options, reporter).schema.columns[0].role, Role::ignore);
+  EXPECT_THAT(reporter.warnings, ElementsAre(HasSubstr("\"index\" (has no name and numbers the rows)")));
+  MemoryRows named({"index", "x"}, {{"7", "1"}, {"3", "2"}, {"5", "1"}});
+  EXPECT_EQ(load_table(named, options, reporter).schema.columns[0].role, Role::numeric);
+}
+
+TEST_F(LoadTable, OrderIsJudgedByEveryRowNotOnlyTheUsedOnes) {
+  options.label = "y";
+  options.normal = {"0"};
+  Rows rows = column(120, [](std::size_t i) { return std::to_string(i == 119 ? 5 : i); });
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    rows[i].push_back(std::to_string(i * 7 % 13));
+    rows[i].push_back(i < 100 ? "0" : "1");
+  }
+  EXPECT_EQ(load({"t", "x", "y"}, rows).schema.columns[0].role, Role::numeric);
+}
+
+TEST_F(LoadTable, WhatGivesTheLabelAwayIsToldAlsoWhenOnlyNormalRowsAreUsed) {
+  const auto warning = [&](const std::function<std::string(std::size_t, bool)>& cell) {
+    Rows rows;
+    for (std::size_t i = 0; i < 80; ++i) {
+      const bool anomaly = i % 8 == 0;
+      rows.push_back({cell(i, anomaly), std::to_string(i * 7 % 13), anomaly ? "bad" : "good"});
+    }
+    reporter.warnings.clear();
+    load({"z", "x", "y"}, rows);
+    return reporter.warnings.empty() ? std::string() : reporter.warnings.front();
+  };
+  options.label = "y";
+  for (const bool normal : {false, true}) {
+    if (normal) options.normal = {"good"};
+    EXPECT_THAT(warning([](std::size_t, bool bad) { return std::string(bad ? "1" : "0"); }),
+                HasSubstr("t.csv: gives the label away: \"z\" (each of its values goes with one label)"));
+    EXPECT_THAT(warning([](std::size_t, bool bad) { return std::string(bad ? "broken" : "fine"); }),
+                HasSubstr("\"z\" (each of its values goes with one label)"));
+    EXPECT_THAT(warning([](std::size_t i, bool bad) { return std::to_string(i * 11 % 17 + (bad ? 50 : 0)); }),
+                HasSubstr("\"z\" (a threshold on it parts the labels)"));
+    EXPECT_EQ(warning([](std::size_t i, bool bad) { return std::to_string(i * 11 % 17 + (bad ? 10 : 0)); }), "");
+  }
+}
+
+TEST_F(LoadTable, DecimalCommasGiveWhatPointsGive) {
+  const auto value = [](std::size_t i) { return std::to_string(0.25 * static_cast<double>(i * 37 % 3001) - 40); };
+  for (const std::int64_t levels : {20, 100000}) {  // kept as numbers, as codes
+    options.max_levels = levels;
+    const auto plain = load({"x"}, column(3000, value));
+    reporter.infos.clear();
+    const auto comma = load({"x"}, column(3000, [&](std::size_t i) {
+                              auto text = value(i);
+                              std::ranges::replace(text, '.', ',');
+                              return text;
+                            }));
+    EXPECT_EQ(plain.training.values, comma.training.values);
+    EXPECT_EQ(comma.schema.numbers, (NumberFormat{',', ""}));
+    EXPECT_THAT(reporter.infos, testing::Contains("t.csv: numbers have a decimal comma"));
+  }
+}
+
+TEST_F(LoadTable, ACommaThatComesLateIsReadAsTheFileSays) {
+  // Whole numbers fill the codes before the first comma comes.
+  options.max_levels = 20;
+  const auto number = [](std::size_t i) { return i * 37 % 1009; };
+  const auto late = column(1000, [&](std::size_t i) { return std::to_string(number(i)) + (i < 900 ? "" : ",5"); });
+  const auto table = load({"x"}, late);
+  options.scaling = "none";
+  const auto plain = load({"x"}, late);
+  for (std::size_t i = 0; i < 1000; ++i)
+    ASSERT_EQ(plain.training.values[i], static_cast<float>(number(i)) + (i < 900 ? 0.0f : 0.5f)) << i;
+}
+
+TEST_F(LoadTable, ThousandsMarksAreReadAndKept) {
+  options.scaling = "none";
+  const auto table = load({"x", "y"}, {{"1,234", "0.5"}, {"12,345,678", "7"}, {"999", "0.25"}});
+  EXPECT_THAT(table.training.values, ElementsAre(1234, 0.5f, 1e6f, 7, 999, 0.25f)) << "none clamps at a million";
+  EXPECT_EQ(table.schema.numbers, (NumberFormat{'.', ","}));
+  EXPECT_THAT(reporter.infos, testing::Contains("t.csv: numbers have a decimal point and the thousands mark \",\""));
+}
+
+TEST_F(LoadTable, DecoratedNumbersAreRefusedWithWhatWasSeen) {
+  const auto refused = [&](const char* before, const char* after) {
+    return error<InputError>({"x"}, column(30, [&](std::size_t i) { return before + std::to_string(i) + after; }));
+  };
+  const std::string fix =
+      "; write plain numbers, or in /data/columns give it the role \"ignore\", or \"categorical\" if "
+      "these are categories";
+  EXPECT_EQ(refused("", "%"), "t.csv:2:1: column \"x\": \"0%\" in 100 % of the cells looks like a percentage" + fix);
+  EXPECT_EQ(refused("$", ""),
+            "t.csv:2:1: column \"x\": \"$0\" in 100 % of the cells looks like an amount of money" + fix);
+  EXPECT_EQ(refused("", " kg"),
+            "t.csv:2:1: column \"x\": \"0 kg\" in 100 % of the cells looks like a number with a unit" + fix);
+  EXPECT_EQ(role_of({"250 ml", "500 ml"}, 60), Role::categorical) << "few of them may be levels";
+  options.decimal = ".";
+  EXPECT_EQ(refused("0,", "1"),
+            "t.csv:2:1: column \"x\": \"0,01\" in 100 % of the cells looks like a decimal comma; set /data/decimal to "
+            "\",\"");
+}
+
+TEST_F(LoadTable, MostlyNumbersWithOtherTextsAreRefusedAsSoonAsTheyAreMany) {
+  const auto cell = [](std::size_t i) { return i % 7 == 3 ? std::string("lost") : std::to_string(i % 40); };
+  EXPECT_EQ(error<InputError>({"x"}, column(200, cell)),
+            "t.csv:5:1: column \"x\": found \"lost\", but 171 of its 200 observed cells are numbers; add the text to "
+            "/data/missing, or set the column's role in /data/columns");
+}
+
+TEST_F(LoadTable, TokensThatMayBeLevelsAreMissingInColumnsOfNumbersOnly) {
+  const auto table = load({"x", "c"}, {{"1", "None"}, {"None", "-"}, {"3", "a"}, {"-", "a"}});
+  EXPECT_THAT(table.training.observed, ElementsAre(1, 1, 0, 1, 1, 1, 0, 1));
+  EXPECT_THAT(table.schema.columns[1].levels, ElementsAre("-", "None", "a"));
+  EXPECT_THAT(reporter.infos,
+              testing::Contains("t.csv: taken for missing among numbers: \"None\", \"-\" in \"x\" (50 % "
+                                "of its cells)"));
+  MemoryRows rows({"x", "c"}, {{"None", "None"}, {"2", ""}});
+  TableReader reader(std::make_unique<MemoryRows>(rows), table.schema, reporter);
+  Block scored;
+  ASSERT_TRUE(reader.next(100, scored));
+  EXPECT_THAT(scored.observed, ElementsAre(0, 1, 1, 0)) << "scoring reads as training did";
+  EXPECT_EQ(load({"x", "y"}, {{"None", "1"}, {"None", "2"}}).schema.columns[0].role, Role::categorical);
+}
+
+TEST_F(LoadTable, RowsWithoutAnyCellAreLeftOutAndCounted) {
+  options.scaling = "none";
+  const auto table = load({"x", "c"}, {{"1", "a"}, {"", ""}, {"3", "b"}});
+  EXPECT_THAT(table.training.row_numbers, ElementsAre(0, 2));
+  EXPECT_EQ(table.rows_in_file, 3);
+  EXPECT_THAT(reporter.infos, testing::Contains("t.csv: left out 1 row without any cell"));
+}
+
+TEST_F(LoadTable, InferredCategoriesAreNamedWithTheirNumberOfLevels) {
+  options.columns = {{"d", "categorical"}};
+  load({"c", "d", "x"}, {{"a", "u", "1"}, {"b", "u", "2"}, {"b", "v", "3"}});
+  EXPECT_THAT(reporter.infos, testing::Contains("t.csv: categorical columns: \"c\" (2 levels)"));
 }
 
 TEST_F(LoadTable, NumbersMustBeFinite) {
@@ -245,7 +458,8 @@ TEST_F(LoadTable, LooksAtEveryRowButFitsOnNormalRows) {
   EXPECT_THAT(table.schema.columns[1].levels, ElementsAre("a", "b")) << "levels of other rows stay unseen";
   EXPECT_EQ(table.schema.normal, options.normal);
   EXPECT_THAT(reporter.infos, ElementsAre("t.csv: using 3 of 5 rows; columns: 1 numeric, 1 categorical, 0 ignored, "
-                                          "label \"y\""));
+                                          "label \"y\"",
+                                          "t.csv: categorical columns: \"c\" (2 levels)"));
 }
 
 TEST_F(LoadTable, ABadCellCountsEvenInARowThatIsNotUsed) {
@@ -284,7 +498,7 @@ TEST_F(LoadTable, ManyDistinctNumbersFitAsFewDo) {
 }
 
 TEST_F(LoadTable, ReportsProgressInBytes) {
-  load({"x"}, column(9000, [](std::size_t i) { return std::to_string(i); }));
+  load({"x"}, column(9000, [](std::size_t i) { return std::to_string(i % 100); }));
   EXPECT_THAT(reporter.units, ElementsAre("bytes", "bytes"));
 }
 
@@ -399,6 +613,44 @@ TEST_F(LoadTableFile, BadRowListsAreRefusedWithTheirLine) {
   options.rows = {"nowhere.idx", folder_ / "nowhere.idx"};
   EXPECT_THAT(test::errors_of<InputError>([&] { load_table(options, reporter); }),
               ElementsAre(HasSubstr("nowhere.idx: ")));
+}
+
+TEST_F(LoadTable, IdenticalRowsFallOnTheSameSide) {
+  // 60 different rows, each up to four times, written in several ways.
+  Rows rows;
+  for (std::size_t copy = 0; copy < 4; ++copy) {
+    for (std::size_t i = 0; i < 60; ++i) {
+      if (i % 4 < copy) continue;
+      const std::string number = std::to_string(i);
+      rows.push_back({copy % 2 == 0 ? number : number + ".0", i % 3 == 0 ? "red" : "blue", i % 5 == 0 ? "" : "2"});
+    }
+  }
+  MemoryRows source({"x", "colour", "y"}, rows);
+  const Table table = load_table(source, options, reporter, {0.25, 3});
+  std::set<std::vector<float>> training, held_out;
+  const auto collect = [](const Block& block, std::set<std::vector<float>>& into) {
+    for (std::int64_t row = 0; row < block.rows; ++row) {
+      const auto begin = block.values.begin() + row * block.elements;
+      into.insert({begin, begin + block.elements});
+    }
+  };
+  collect(table.training, training);
+  collect(table.held_out, held_out);
+  EXPECT_EQ(training.size() + held_out.size(), 60u);
+  EXPECT_NEAR(static_cast<double>(table.held_out.rows), 0.25 * static_cast<double>(rows.size()), 3);
+  for (const auto& row : held_out) EXPECT_FALSE(training.contains(row));
+  EXPECT_THAT(reporter.infos, testing::Contains(HasSubstr("90 of these rows repeat another one")));
+}
+
+TEST_F(LoadTable, HoldsOutOneKindOfRowWhenAllAreMoreThanWereAskedFor) {
+  Rows rows;
+  for (int copy = 0; copy < 20; ++copy)
+    for (const auto* x : {"1", "2", "3"}) rows.push_back({x});
+  MemoryRows source({"x"}, rows);
+  const Table table = load_table(source, options, reporter, {0.1, 0});
+  EXPECT_EQ(table.held_out.rows, 20);
+  MemoryRows one({"x"}, Rows(20, {"1"}));
+  EXPECT_EQ(load_table(one, options, reporter, {0.1, 0}).held_out.rows, 0);
 }
 
 }  // namespace

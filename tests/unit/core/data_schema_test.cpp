@@ -39,6 +39,27 @@ TEST(Schema, SurvivesJsonToTheLastBit) {
   EXPECT_EQ(back.normal, example().normal);
 }
 
+TEST(Schema, KeepsHowItsTablesAreWritten) {
+  Schema schema = example();
+  schema.missing_in_numbers = {"None", "-"};
+  schema.numbers = {',', "\u202f"};
+  schema.delimiter = "|";
+  schema.header = "yes";
+  const auto back = Schema::from_json(Json::parse(schema.to_json().dump()));
+  EXPECT_EQ(back.missing_in_numbers, schema.missing_in_numbers);
+  EXPECT_EQ(back.numbers, schema.numbers);
+  const TableFormat format = back.format();
+  EXPECT_EQ(format.former_delimiter, "|");
+  EXPECT_EQ(format.header, "yes");
+  EXPECT_EQ(format.names, (std::vector<std::string>{"radius", "Größe", "type"}));
+}
+
+TEST(Schema, OfPlainTablesSaysNoMoreThanItEverDid) {
+  const auto json = example().to_json();
+  EXPECT_EQ(json.size(), 3u);
+  EXPECT_TRUE(Schema::from_json(json).numbers.plain());
+}
+
 TEST(Schema, FindsNothingWhereThereIsNothing) {
   Schema schema;
   EXPECT_EQ(schema.find(Role::label), std::nullopt);
@@ -90,6 +111,11 @@ INSTANTIATE_TEST_SUITE_P(
         Change{"/columns/4/role", "\"label\"", "/columns: more than one column with role \"label\""},
         Change{"/columns/4/width", "1", "/columns/4: unknown key \"width\""},
         Change{"/missing/0", "null", "/missing/0: found null, expected a text"},
+        Change{"/missing_in_numbers", "3", "/missing_in_numbers: found number, expected an array"},
+        Change{"/numbers", R"({"decimal": ";", "thousands": ""})", "/numbers/decimal: expected \".\" or \",\""},
+        Change{"/numbers", R"({"decimal": ",", "thousands": ","})",
+               "/numbers/thousands: expected another mark than the decimal one"},
+        Change{"/header", "\"maybe\"", "/header: expected \"yes\" or \"no\""},
         Change{"/version", "1", ": unknown key \"version\""}));
 
 TEST(Schema, RefusesTextThatIsNotUtf8) {
@@ -163,6 +189,17 @@ TEST_F(Options, ContradictionsAreNamed) {
   options = {};
   options.delimiter = "\"";
   EXPECT_EQ(problems().size(), 1u);
+  options = {};
+  for (const char* mark : {"", "ab", "5", "-"}) {
+    options.thousands = mark;
+    EXPECT_EQ(problems().size(), 1u) << mark;
+  }
+  for (const char* mark : {"auto", "none", ",", "'", "\u202f"}) {
+    options.thousands = mark;
+    EXPECT_TRUE(problems().empty()) << mark;
+  }
+  options.decimal = options.thousands = ",";
+  EXPECT_EQ(problems().size(), 1u);
 }
 
 TEST_F(Options, AreReadFromAConfigFile) {
@@ -181,8 +218,8 @@ TEST_F(Options, AreReadFromAConfigFile) {
 TEST_F(Options, HaveASentenceForEveryField) {
   const auto schema = Json::parse(config::json_schema(options, "data"));
   auto fields = schema["properties"];
-  fields.erase("$schema");
-  ASSERT_EQ(fields.size(), 14u);
+  for (const auto* name : {"$schema", "extends"}) fields.erase(name);  // of config files, whatever is in them
+  ASSERT_EQ(fields.size(), 18u);
   for (const auto& [name, field] : fields.items()) {
     const auto description = field.value("description", "");
     const auto sentence = description.substr(0, description.find('\n'));  // before the list of choices

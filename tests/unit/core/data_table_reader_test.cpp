@@ -215,5 +215,103 @@ TEST_F(Reading, ANumberSourceIsReadAsNumbers) {
   EXPECT_THAT(block.observed, ElementsAre(0, 1, 1, 0, 1, 1));
 }
 
+// Rows whose first cell is "ragged" have another number of cells, as CSV would tell.
+class TornRows final : public MemoryRows {
+ public:
+  using MemoryRows::MemoryRows;
+  bool next() override {
+    if (!MemoryRows::next()) return false;
+    if (text(0) == "ragged") throw BadRow("t.csv:" + std::to_string(row() + 2), "t.csv: found 1 cell");
+    return true;
+  }
+};
+
+class ReadingBadRows : public Reading {
+ protected:
+  TableReader reader(data::Reading reading) {
+    return {std::make_unique<TornRows>(columns, rows), table.schema, reporter, reading};
+  }
+  Rows rows{{"n0", "1", "red", "7", "B", "0"},
+            {"n1", "warm", "red", "7", "M", "0"},
+            {"ragged", "", "", "", "", ""},
+            {"n3", "2", "red", "7", "B", "inf"},
+            {"n4", "3", "blue", "7", "M", "1"}};
+};
+
+TEST_F(ReadingBadRows, StopAtTheFirst) {
+  auto all = reader({});
+  Block block;
+  EXPECT_THROW(all.next(100, block), InputError);
+}
+
+TEST_F(ReadingBadRows, AreThereWithAProblemAndNothingObserved) {
+  auto all = reader({.missing = {}, .label = "", .keep = {"fixed"}, .bad_rows = BadRows::report});
+  Block block;
+  ASSERT_TRUE(all.next(100, block, true));
+  EXPECT_EQ(block.rows, 5);
+  EXPECT_THAT(block.row_numbers, ElementsAre(0, 1, 2, 3, 4));
+  EXPECT_THAT(block.ids, ElementsAre("n0", "n1", "", "n3", "n4"));
+  EXPECT_THAT(block.labels, ElementsAre("B", "M", "", "B", "M"));
+  EXPECT_THAT(block.kept, ElementsAre("7", "7", "", "7", "7"));
+  EXPECT_EQ(block.raw(1, 1), "warm");
+  EXPECT_EQ(block.raw(2, 1), "");
+  EXPECT_EQ(block.raw(4, 1), "3");
+  ASSERT_EQ(block.problems.size(), 5u);
+  for (const std::size_t row : {0u, 4u}) EXPECT_EQ(block.problems[row], "");
+  EXPECT_THAT(block.problems[1], HasSubstr("t.csv:3:2: column \"a\": found \"warm\""));
+  EXPECT_THAT(block.problems[3], HasSubstr("t.csv:5:6"));
+  const auto elements = static_cast<std::size_t>(block.elements);
+  for (std::size_t cell = 0; cell < 5 * elements; ++cell) {
+    const std::size_t row = cell / elements;
+    EXPECT_EQ(block.observed[cell], row == 0 || row == 4);
+    if (row != 0 && row != 4) {
+      EXPECT_EQ(block.values[cell], 0);
+    }
+  }
+  EXPECT_EQ(all.rows(), 5);
+  EXPECT_EQ(all.bad_rows(), 3);
+  EXPECT_EQ(all.first_bad_place(), "t.csv:3:2");
+  EXPECT_FALSE(all.next(100, block));
+}
+
+TEST_F(ReadingBadRows, AreLeftOutAndStillHaveNumbers) {
+  auto all = reader({.missing = {}, .label = "", .keep = {}, .bad_rows = BadRows::skip});
+  Block block;
+  std::vector<std::int64_t> numbers;
+  while (all.next(2, block)) {
+    EXPECT_THAT(block.problems, IsEmpty());
+    EXPECT_EQ(block.values.size(), static_cast<std::size_t>(block.rows * block.elements));
+    numbers.insert(numbers.end(), block.row_numbers.begin(), block.row_numbers.end());
+  }
+  EXPECT_THAT(numbers, ElementsAre(0, 4));
+  EXPECT_EQ(all.rows(), 5);
+  EXPECT_EQ(all.bad_rows(), 3);
+  auto half = reader({.missing = {}, .label = "", .keep = {}, .bad_rows = BadRows::skip});
+  EXPECT_EQ(half.skip(4), 4);
+  ASSERT_TRUE(half.next(100, block));
+  EXPECT_THAT(block.row_numbers, ElementsAre(4));
+}
+
+TEST_F(ReadingBadRows, FurtherTextsAreMissing) {
+  rows[2] = rows[4];
+  auto all = reader({.missing = {"warm", "inf", "red"}, .label = "color", .keep = {}, .bad_rows = BadRows::stop});
+  Block block;
+  ASSERT_TRUE(all.next(100, block));
+  EXPECT_THAT(block.labels, ElementsAre("red", "red", "blue", "red", "blue"));
+  const auto elements = static_cast<std::size_t>(block.elements);
+  EXPECT_EQ(block.observed[0], 1);                 // a of the first row
+  EXPECT_EQ(block.observed[1], 0);                 // its color
+  EXPECT_EQ(block.observed[elements], 0);          // a of the second
+  EXPECT_EQ(block.observed[3 * elements + 3], 0);  // b of the fourth
+}
+
+TEST_F(ReadingBadRows, ColumnsThatCannotPassThroughAreNamed) {
+  const auto error = [&](data::Reading reading) { return test::errors_of<UsageError>([&] { reader(reading); }); };
+  EXPECT_THAT(error({.missing = {}, .label = "colour", .keep = {}}), ElementsAre(HasSubstr("did you mean \"color\"?")));
+  EXPECT_THAT(error({.missing = {}, .label = "", .keep = {"zzzzzzzz"}}), ElementsAre(HasSubstr("its columns are")));
+  columns.push_back("id");  // beside the id "name"
+  EXPECT_THAT(error({.missing = {}, .label = "", .keep = {"id"}}), ElementsAre(HasSubstr("\"name\"")));
+}
+
 }  // namespace
 }  // namespace ae::data

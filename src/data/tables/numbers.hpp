@@ -1,0 +1,41 @@
+// How a table's numbers are written, and what a text looks like that is none.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace ae::data {
+
+struct NumberFormat {
+  char decimal = '.';
+  std::string thousands;  // what stands between groups of three digits, one character in UTF-8; "" = nothing
+  bool plain() const { return decimal == '.' && thousands.empty(); }
+  bool operator==(const NumberFormat&) const = default;
+};
+
+// The whole text as a number written so; ae::parse_number() when `format` is plain. Groups must be complete: "1,234"
+// and "12,345,678.9", but neither "1,23" nor "0,123".
+std::optional<double> number_of(std::string_view text, const NumberFormat& format);
+
+// A text read with one decimal mark.
+struct ReadNumber {
+  double value = 0;
+  std::string_view thousands;  // what stood between its groups; "" when it has none
+};
+// `decimal`: '.' or ','. Between groups may stand the other one, a blank (also U+00A0, U+2009, U+202F) or an apostrophe
+// (also U+2019).
+std::optional<ReadNumber> read_number(std::string_view text, char decimal);
+
+// A text that people read as a number, or as a point in time, and parse_number() does not.
+struct Decoration {
+  std::string_view what;  // "a percentage", "a date", ...; static
+  std::string_view unit;  // part of the text: "kg"
+  bool is_time = false;   // a date or a time of day
+};
+std::optional<Decoration> decoration_of(std::string_view trimmed_text);
+
+// "a decimal comma", "a percentage", ... of a text that is no number of `format`; "" when it looks like none.
+std::string_view looks_like(std::string_view trimmed_text, const NumberFormat& format);
+
+}  // namespace ae::data
