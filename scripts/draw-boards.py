@@ -9,12 +9,21 @@ types that DeepPCB names. Needs NumPy only.
 """
 
 import argparse
+import os
 import pathlib
 import struct
 import sys
 import zlib
 
-import numpy as np
+try:
+    import numpy as np
+except ImportError:
+    # Another Python may come first on the PATH than the one that the system's packages are for.
+    system = "/usr/bin/python3"
+    if os.path.exists(system) and os.environ.get("DRAW_BOARDS_WITH") != system:
+        os.environ["DRAW_BOARDS_WITH"] = system
+        os.execv(system, [system, os.path.abspath(__file__), *sys.argv[1:]])
+    sys.exit(f"draw-boards.py: {sys.executable} has no NumPy; install it: apt-get install python3-numpy")
 
 LAYOUT, PICTURE = 960, 320  # pixels along each side
 TRACE, PAD, HOLE = 5, 11, 4  # half width and radii

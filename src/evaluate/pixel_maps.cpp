@@ -14,7 +14,9 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "data/bytes/recognise.hpp"
 #include "data/tables/rows.hpp"
+#include "evaluate/bmp_mask.hpp"
 
 namespace ae::evaluate {
 namespace {
@@ -149,6 +151,8 @@ bool read_png(PngReading& reading, std::size_t file_bytes) {
 
 }  // namespace
 
+namespace {
+
 DefectMask decode_png_mask(std::string_view bytes, const std::string& name) {
   PngReading reading;
   reading.rest = bytes;
@@ -158,6 +162,23 @@ DefectMask decode_png_mask(std::string_view bytes, const std::string& name) {
   if (!read_png(reading, bytes.size()))
     throw InputError(name + ": cannot be read as PNG: " + printable(reading.problem) + "; write the mask again");
   return std::move(reading.mask);
+}
+
+InputError no_mask(std::string_view bytes, const std::string& name) {
+  const data::FileType* type = data::recognise(bytes);
+  const std::string found = bytes.empty() ? "the file is empty"
+                            : type        ? "found " + std::string(type->what)
+                                          : "of no known kind";
+  return InputError(name + ": " + found +
+                    "; expected a mask as PNG, BMP or NPY, in which 0 is good and everything else is defect");
+}
+
+}  // namespace
+
+DefectMask decode_mask(std::string_view bytes, const std::string& name) {
+  if (bytes.starts_with(kPngMagic)) return decode_png_mask(bytes, name);
+  if (bytes.starts_with(kBmpMagic)) return decode_bmp_mask(bytes, name);
+  throw no_mask(bytes, name);
 }
 
 PixelMap read_pixel_map(const std::filesystem::path& path) {
@@ -171,16 +192,26 @@ PixelMap read_pixel_map(const std::filesystem::path& path) {
 
 DefectMask read_defect_mask(const std::filesystem::path& path) {
   const std::string bytes = read_file(path, FileKind::data, kMostFileBytes);
-  if (bytes.starts_with(kPngMagic)) return decode_png_mask(bytes, path.string());
-  if (!bytes.starts_with("\x93NUMPY"))
-    throw InputError(path.string() + (bytes.empty() ? ": the file is empty" : ": neither PNG nor NPY") +
-                     "; expected a mask in which 0 is good and everything else is defect");
+  if (!bytes.starts_with("\x93NUMPY")) return decode_mask(bytes, path.string());
   DefectMask mask;
   std::tie(mask.width, mask.height) = read_npy(path, [&](double value) {
     mask.defect.push_back(value != 0);
     return std::isfinite(value);
   });
   return mask;
+}
+
+DefectMask read_defect_masks(std::span<const std::filesystem::path> paths) {
+  DefectMask all = read_defect_mask(paths.front());
+  for (const auto& path : paths.subspan(1)) {
+    const DefectMask mask = read_defect_mask(path);
+    if (mask.width != all.width || mask.height != all.height) {
+      throw InputError(path.string() + ": is " + size_text(mask.width, mask.height) + ", but " +
+                       paths.front().string() + ", a mask of the same image, is " + size_text(all.width, all.height));
+    }
+    for (std::size_t i = 0; i < mask.defect.size(); ++i) all.defect[i] |= mask.defect[i];
+  }
+  return all;
 }
 
 }  // namespace ae::evaluate

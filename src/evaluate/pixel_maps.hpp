@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,11 +31,15 @@ struct DefectMask {
   std::vector<std::uint8_t> defect;
 };
 
-// A PNG of any kind (1 to 16 bits, gray, colour or palette; not 0 = any colour but black, alpha does not count) or an
-// NPY file [height, width] (NaN is refused), told apart by the first bytes. InputError for everything else.
+// A PNG of any kind (1 to 16 bits, gray, colour or palette; not 0 = any colour but black, alpha does not count), an
+// uncompressed BMP likewise, or an NPY file [height, width] (NaN is refused), told apart by the first bytes. InputError
+// for everything else.
 DefectMask read_defect_mask(const std::filesystem::path& path);
 
-// The same from a PNG file's bytes; `name` is for messages.
-DefectMask decode_png_mask(std::string_view bytes, const std::string& name);
+// The union of several masks of one image. InputError when their sizes differ.
+DefectMask read_defect_masks(std::span<const std::filesystem::path> paths);
+
+// The same as read_defect_mask() from a PNG or BMP file's bytes; `name` is for messages.
+DefectMask decode_mask(std::string_view bytes, const std::string& name);
 
 }  // namespace ae::evaluate

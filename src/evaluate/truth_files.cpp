@@ -2,20 +2,19 @@
 
 #include <algorithm>
 
+#include "base/files.hpp"
+#include "base/text.hpp"
+#include "data/images/folders.hpp"
+#include "data/images/layouts.hpp"
+
 namespace ae::evaluate {
 namespace {
 
-std::string without_extension(std::string_view id) {
-  const auto folder_end = id.rfind('/');
-  const auto dot = id.rfind('.');
-  const bool has_extension =
-      dot != std::string_view::npos && dot > (folder_end == std::string_view::npos ? 0 : folder_end + 1);
-  return std::string(has_extension ? id.substr(0, dot) : id);
-}
+namespace fs = std::filesystem;
 
 // The names an image may go by, most specific first.
 std::vector<std::string> names_of(std::string_view id, bool last_part_alone) {
-  const std::string whole = without_extension(plain_id(id));
+  const std::string whole = data::without_extension(plain_id(id));
   std::vector<std::string> names = {whole};
   const auto add = [&](std::size_t begin) {
     const std::string name = whole.substr(begin);
@@ -32,17 +31,14 @@ std::vector<std::string> names_of(std::string_view id, bool last_part_alone) {
   return names;
 }
 
-std::optional<std::filesystem::path> first_that_exists(const std::filesystem::path& folder,
-                                                       const std::vector<std::string>& names,
-                                                       std::initializer_list<std::string_view> endings) {
-  for (const auto& name : names) {
-    for (const auto ending : endings) {
-      auto path = folder / (name + std::string(ending));
-      std::error_code ignored;
-      if (std::filesystem::exists(path, ignored)) return path;
-    }
+// Calls use(last parts) for a/b/c, b/c and c, until it returns true.
+template <typename Use>
+void for_last_parts(std::string_view id, Use use) {
+  while (!use(id)) {
+    const auto slash = id.find('/');
+    if (slash == std::string_view::npos) return;
+    id.remove_prefix(slash + 1);
   }
-  return std::nullopt;
 }
 
 }  // namespace
@@ -53,16 +49,68 @@ std::string_view plain_id(std::string_view id) {
   return id;
 }
 
-std::filesystem::path map_file(const std::filesystem::path& maps, std::string_view id) {
-  return maps / (without_extension(plain_id(id)) + ".npy");
+fs::path map_file(const fs::path& maps, std::string_view id) {
+  return maps / (data::without_extension(plain_id(id)) + ".npy");
 }
 
-std::optional<std::filesystem::path> find_mask_file(const std::filesystem::path& truth, std::string_view id) {
-  return first_that_exists(truth, names_of(id, false), {"_mask.png", ".png", "_mask.npy", ".npy"});
+TruthFiles::TruthFiles(fs::path truth) : truth_(std::move(truth)) {
+  std::error_code error;
+  if (!fs::exists(truth_, error)) throw_file_error(truth_, FileKind::data, "open the folder", ENOENT);
+  if (!fs::is_directory(truth_, error)) throw InputError(truth_.string() + ": is no folder; expected one of masks");
+  if (read_data_set()) return;
+  folder_.emplace(truth_);
+  count_ = folder_->files();
+  if (const auto files = data::mask_files_below(truth_); !files.empty()) {
+    example_ = data::id_below(files.front(), truth_);
+  }
 }
 
-std::optional<std::filesystem::path> find_box_file(const std::filesystem::path& boxes, std::string_view id) {
-  return first_that_exists(boxes, names_of(id, true), {".csv"});
+// False when it is none, or one without masks.
+bool TruthFiles::read_data_set() {
+  const auto* layout = data::layout_of(truth_);
+  if (layout == nullptr) return false;
+  for (auto& file : layout->list(truth_, data::Purpose::scoring, {}).files) {
+    count_ += file.masks.size();
+    if (example_.empty() && !file.masks.empty()) example_ = data::id_below(file.masks.front(), truth_);
+    by_id_.emplace(file.id, std::move(file.masks));
+  }
+  for (const auto& [id, masks] : by_id_) {
+    for_last_parts(id, [&, &masks = masks](std::string_view parts) {
+      const auto [place, is_new] = by_last_parts_.emplace(parts, &masks);
+      if (!is_new) place->second = nullptr;
+      return false;
+    });
+  }
+  return count_ > 0;
+}
+
+std::vector<fs::path> TruthFiles::masks_of(std::string_view id) const {
+  if (folder_) return folder_->find(names_of(id, false));
+  std::vector<fs::path> found;
+  for_last_parts(plain_id(id), [&](std::string_view parts) {
+    const auto exact = by_id_.find(parts);
+    if (exact != by_id_.end()) found = exact->second;
+    return exact != by_id_.end();
+  });
+  if (!found.empty()) return found;
+  const auto last = by_last_parts_.find(plain_id(id));
+  return last == by_last_parts_.end() || last->second == nullptr ? found : *last->second;
+}
+
+InputError TruthFiles::fits_none(std::string_view id) const {
+  return InputError(truth_.string() + ": holds " + std::to_string(count_) +
+                    (count_ == 1 ? " mask, " : " masks, such as ") + ae::quoted(example_, 100) +
+                    ", but none of a scored image that may be defective, such as " + ae::quoted(id, 100) +
+                    "; expected TYPE/NAME_mask.png, NAME.png or the like, or a data set's root");
+}
+
+std::optional<fs::path> find_box_file(const fs::path& boxes, std::string_view id) {
+  for (const auto& name : names_of(id, true)) {
+    auto path = boxes / (name + ".csv");
+    std::error_code ignored;
+    if (fs::exists(path, ignored)) return path;
+  }
+  return std::nullopt;
 }
 
 }  // namespace ae::evaluate

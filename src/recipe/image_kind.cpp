@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/error.hpp"
@@ -60,17 +62,25 @@ class ImageLoader {
       reporter_.progress("images", static_cast<std::uint64_t>(i + count), static_cast<std::uint64_t>(source_.size()));
     }
     reporter_.progress_done();
+    if (!further_.empty()) reporter_.warning(further_text(further_));
     if (training_ == 0) throw InputError(options_.path.written + ": no readable image is left to train on");
     if (smaller_ > 0) {
       reporter_.info(std::to_string(smaller_) + " of " + std::to_string(source_.size()) +
                      " images are smaller than a tile; what a tile has beyond them counts for nothing");
     }
-    return {geometry_, hash_.hex()};
+    if (forms_.size() > 1) {
+      std::vector<std::string> counts;
+      for (const auto& [form, count] : forms_) counts.push_back(std::to_string(count) + " " + form);
+      reporter_.info("the images are of several forms: " + join(counts));
+    }
+    data::ImageSummary summary{geometry_, hash_.hex(), {}};
+    for (const auto& [form, count] : forms_) summary.forms.push_back(form);
+    return summary;
   }
 
  private:
   struct Decoded {
-    data::Image image;  // at its network size
+    data::LoadedImage loaded;  // at its network size
     data::Size original;
     std::optional<InputError> error;  // instead
   };
@@ -78,10 +88,11 @@ class ImageLoader {
   // From any thread, but for the first readable image.
   void decode(std::int64_t i, Decoded& decoded) {
     try {
-      auto image = source_.load(i, begun_ ? geometry_.channels : 0);
+      decoded.loaded = source_.load(i, begun_ ? geometry_.channels : 0);
+      auto& image = decoded.loaded.image;
       if (!begun_) image = begin_with(i, std::move(image));
       decoded.original = image.size();
-      decoded.image = data::resized(image, geometry_);
+      image = data::resized(image, geometry_);
     } catch (const InputError& error) {
       decoded.error = error;
     }
@@ -93,7 +104,9 @@ class ImageLoader {
       reporter_.warning("left out: " + decoded.error->lines().front());
       return;
     }
-    data::Image& image = decoded.image;
+    data::Image& image = decoded.loaded.image;
+    ++forms_[decoded.loaded.form];
+    if (decoded.loaded.further > 0) further_.push_back(source_.id(i));
     const auto tile = geometry_.tile_size(image.size());
     if (!geometry_.tiled() && (tile.height != geometry_.height || tile.width != geometry_.width)) {
       throw InputError(source_.id(i) + ": is " + data::size_text(image.size()) + " pixels, the first image is " +
@@ -113,7 +126,7 @@ class ImageLoader {
     geometry_.resize = options_.resize;
     geometry_.tile = options_.tile;
     geometry_.channels = data::channels_of(options_, image);
-    if (geometry_.channels != image.channels) image = source_.load(i, geometry_.channels);
+    if (geometry_.channels != image.channels) image = source_.load(i, geometry_.channels).image;
     const auto sample = geometry_.tile_size(geometry_.network_size(image.size()));
     geometry_.height = sample.height;
     geometry_.width = sample.width;
@@ -132,6 +145,8 @@ class ImageLoader {
   data::Geometry geometry_;
   std::int64_t training_ = 0;
   std::int64_t smaller_ = 0;
+  std::map<std::string, std::int64_t> forms_;
+  std::vector<std::string> further_;  // ids of images with more than was read
   Sha256 hash_;
 };
 
@@ -143,17 +158,31 @@ void check_geometry(const data::Geometry& geometry) {
                    " pixels; the file is damaged");
 }
 
+// Models of older versions do not tell.
+std::vector<std::string> read_forms(const Metadata& metadata) {
+  const auto found = metadata.find("image_forms");
+  if (found == metadata.end()) return {};
+  const auto json = nlohmann::json::parse(found->second, nullptr, false);
+  const auto is_text = [](const auto& form) { return form.is_string(); };
+  if (!json.is_array() || !std::all_of(json.begin(), json.end(), is_text)) {
+    throw InputError("metadata \"image_forms\" is no list of texts; the file is damaged");
+  }
+  return json.get<std::vector<std::string>>();
+}
+
 class ImageKindOptions final : public KindOptionsOf<data::ImageOptions> {
  public:
   Dataset load(Reporter& reporter, data::HoldOut hold_out, int threads) const override {
     const data::ImageOptions& options = data();
     const auto source = data::ImageSource::open(data::file_of(options.path), options, data::Purpose::training);
+    source->notes().tell_lines(reporter);
     const auto prepare = [&](data::ImageTaker& taker, Reporter& to) {
       return ImageLoader(options, *source, hold_out, taker, to, threads).load();
     };
     const auto prepared = options.cache.empty()
                               ? data::hold_images(reporter, prepare)
                               : data::open_cached_images(options, *source, hold_out, reporter, prepare);
+    source->notes().tell_left_out(reporter);
     const data::Geometry& geometry = prepared.summary.geometry;
     check_rotation(options, geometry);
     auto training = std::make_unique<model::ImageSamples>(geometry, options.augment);
@@ -162,7 +191,7 @@ class ImageKindOptions final : public KindOptionsOf<data::ImageOptions> {
       (image.held_out ? *held_out : *training).add(image.pixels, image.owner, image.original);
     }
     Dataset data;
-    data.kind = std::make_unique<ImageKind>(geometry, options);
+    data.kind = std::make_unique<ImageKind>(geometry, options, prepared.summary.forms);
     data.summary = std::to_string(training->image_count()) + " training images, " +
                    std::to_string(held_out->image_count()) + " held out, " + std::to_string(training->size()) +
                    " tiles of " + std::to_string(geometry.channels) + " x " +
@@ -180,22 +209,29 @@ class ImageKindOptions final : public KindOptionsOf<data::ImageOptions> {
     data::Geometry geometry;
     config::read_text(geometry, entry(metadata, "geometry"), "geometry", ".");
     check_geometry(geometry);
-    return std::make_unique<ImageKind>(geometry, data());
+    return std::make_unique<ImageKind>(geometry, data(), read_forms(metadata));
   }
 };
 
 }  // namespace
 
-ImageKind::ImageKind(const data::Geometry& geometry, const data::ImageOptions& options)
-    : Kind(model::image_domain(geometry)), geometry_(geometry), options_(options) {}
+ImageKind::ImageKind(const data::Geometry& geometry, const data::ImageOptions& options, std::vector<std::string> forms)
+    : Kind(model::image_domain(geometry)), geometry_(geometry), options_(options), forms_(std::move(forms)) {}
 
 void ImageKind::save(Metadata& metadata) const {
   data::Geometry geometry = geometry_;
   metadata["geometry"] = config::to_json(geometry, config::Paths::as_written);
+  if (!forms_.empty()) metadata["image_forms"] = nlohmann::json(forms_).dump();
 }
 
 std::unique_ptr<data::ImageSource> ImageKind::open_source(const std::string& input) const {
   return data::ImageSource::open(input, options_, data::Purpose::scoring);
+}
+
+std::string further_text(const std::vector<std::string>& ids) {
+  constexpr std::size_t kNamesInALine = 5;
+  return std::to_string(ids.size()) + (ids.size() == 1 ? " image holds" : " images hold") +
+         " further pages or frames, which are not looked at: " + join(ids, ", ", kNamesInALine);
 }
 
 const config::Entry<KindOptions> kImageKind{

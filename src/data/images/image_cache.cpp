@@ -70,7 +70,7 @@ std::string key_of(const ImageOptions& options, const ImageSource& source, const
     }
   }
   reporter.progress_done();
-  return cache_key("image", meaning, file_of(options.path), hold_out, content.hex());
+  return cache_key("upright image", meaning, file_of(options.path), hold_out, content.hex());
 }
 
 }  // namespace
@@ -91,13 +91,15 @@ PreparedImages open_cached_images(const ImageOptions& options, const ImageSource
     images.finish();
     data.check();
     const auto geometry = config::to_json(summary.geometry, config::Paths::as_written);
-    return CacheFile::Json{{"geometry", CacheFile::Json::parse(geometry)}, {"sha256", summary.data_sha256}};
+    return CacheFile::Json{
+        {"geometry", CacheFile::Json::parse(geometry)}, {"sha256", summary.data_sha256}, {"forms", summary.forms}};
   };
   const auto file = CacheFile::open(file_of(options.cache), key_of(options, source, files, hold_out, reporter),
                                     section_count, reporter, make);
   PreparedImages prepared;
   config::read_text(prepared.summary.geometry, file->description().at("geometry").dump(), "geometry", {});
   prepared.summary.data_sha256 = file->description().at("sha256").get<std::string>();
+  prepared.summary.forms = file->description().at("forms").get<std::vector<std::string>>();
   const auto count = file->section(records).size() / sizeof(Record);
   const Record* record = file->array<Record>(records, static_cast<std::int64_t>(count));
   std::string_view left = file->section(pixels);

@@ -28,7 +28,8 @@ struct PreparedImage {
 // What is told of a whole set besides its images.
 struct ImageSummary {
   Geometry geometry;
-  std::string data_sha256;  // of ids, sizes and network pixels
+  std::string data_sha256;         // of ids, sizes and network pixels
+  std::vector<std::string> forms;  // as the files hold them, sorted; see LoadedImage
 };
 
 struct PreparedImages {

@@ -1,8 +1,6 @@
 #include "data/images/image_files.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
 #include <map>
 #include <set>
 
@@ -10,47 +8,20 @@
 #include "base/files.hpp"
 #include "base/text.hpp"
 #include "data/bytes/recognise.hpp"
+#include "data/images/folders.hpp"
+#include "data/images/layouts.hpp"
 
 namespace ae::data {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::array<std::string_view, 6> kExtensions{".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"};
-constexpr const char* kKinds = "PNG, JPEG, BMP or TIFF";
 constexpr std::uint64_t kMostListBytes = 1ull << 28;
-
-std::string lower_extension(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
-  return extension;
-}
-
-bool hidden(const fs::path& path) { return path.filename().string().starts_with('.'); }
 
 bool has_wildcard(std::string_view text) { return text.find_first_of("*?") != std::string_view::npos; }
 
 void sort_by_id(std::vector<ImageFile>& files) {
   std::sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return a.id < b.id; });
-}
-
-// Every visible file below a folder.
-std::vector<fs::path> files_below(const fs::path& folder) {
-  std::vector<fs::path> files;
-  std::error_code error;
-  for (auto entry = fs::recursive_directory_iterator(folder, error); entry != fs::recursive_directory_iterator();
-       entry.increment(error)) {
-    if (error) break;
-    if (hidden(entry->path())) {
-      std::error_code ignored;
-      if (entry->is_directory(ignored)) entry.disable_recursion_pending();
-      continue;
-    }
-    std::error_code ignored;
-    if (entry->is_regular_file(ignored)) files.push_back(entry->path());
-  }
-  if (error) throw_file_error(folder, FileKind::data, "read the folder", error.value());
-  return files;
 }
 
 // "7 .gif, 2 .txt": what a folder without images holds instead.
@@ -63,7 +34,8 @@ std::string inventory(const std::vector<fs::path>& files) {
 }
 
 InputError no_images(const fs::path& file) {
-  const std::string expected = std::string("a folder, a ") + kKinds + " image, a .txt list of images, IDX, NPY or NPZ";
+  const std::string expected =
+      "a folder, a " + std::string(kImageKinds) + " image, a .txt list of images, IDX, NPY or NPZ";
   std::error_code ignored;
   if (fs::is_regular_file(file, ignored)) {
     const std::string head = read_head(*ByteSource::open(file));
@@ -74,44 +46,97 @@ InputError no_images(const fs::path& file) {
                     ", expected " + expected);
 }
 
-std::vector<ImageFile> images_below(const fs::path& folder, const fs::path& root) {
-  const auto files = files_below(folder);
-  std::vector<ImageFile> images;
-  for (const auto& file : files) {
-    if (has_image_extension(file)) images.push_back({file, file.lexically_relative(root).generic_string(), ""});
-  }
-  if (images.empty()) {
-    throw InputError(folder.string() + ": no images; found " + inventory(files) + ", expected " + kKinds + " files");
-  }
-  sort_by_id(images);
-  return images;
+ImageListing listing_of(const FolderContent& content, const fs::path& root) {
+  ImageListing listing;
+  for (const auto& image : content.images) listing.files.push_back({image, id_below(image, root), "", {}});
+  listing.notes.add(content.others, root);
+  return listing;
 }
 
-bool is_mvtec_root(const fs::path& folder) {
-  std::error_code ignored;
-  return fs::is_directory(folder / "train" / "good", ignored);
+// --- folders ---------------------------------------------------------------------------------------------------------
+
+constexpr std::size_t kNamesInALine = 5;
+
+std::string counted(std::size_t count, std::string_view one, std::string_view many) {
+  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
 }
 
-std::string first_folder_below(const std::string& id, std::string_view prefix) {
-  const std::size_t begin = prefix.size();
-  const std::size_t slash = id.find('/', begin);
-  return slash == std::string::npos ? "" : id.substr(begin, slash - begin);
+template <typename Names>
+std::string names_text(const Names& names) {
+  std::vector<std::string> shown;
+  for (const auto& name : names) shown.push_back(ae::quoted(name));
+  return ae::join(shown, ", ", kNamesInALine);
 }
 
-std::vector<ImageFile> list_folder(const fs::path& folder, Purpose purpose) {
-  if (is_mvtec_root(folder)) {
-    const bool training = purpose == Purpose::training;
-    auto images = images_below(folder / (training ? "train/good" : "test"), folder);
-    for (auto& image : images) image.label = first_folder_below(image.id, training ? "train/" : "test/");
-    return images;
+// Data sets of their own in the folders of one: their masks, and defective and good images, would be mixed.
+void refuse_data_sets_below(const fs::path& folder) {
+  std::set<std::string> names;
+  for (const auto& below : folders_in(folder)) {
+    const Layout* layout = layout_of(below);
+    if (layout != nullptr && layout->divided) names.insert(below.filename().string());
   }
-  auto images = images_below(folder, folder);
-  const fs::path absolute = fs::absolute(folder).lexically_normal();
-  const fs::path named = absolute.has_filename() ? absolute : absolute.parent_path();
-  if (named.filename() == "test" && is_mvtec_root(named.parent_path())) {
-    for (auto& image : images) image.label = first_folder_below(image.id, "");
+  if (names.empty()) return;
+  throw InputError(folder.string() + ": holds " + std::to_string(names.size()) +
+                   " data sets with parts of their own, " + names_text(names) +
+                   "; give one of them: " + (folder / *names.begin()).string());
+}
+
+// What is learned as good must be good: a folder whose names tell otherwise, or leave it open, is not guessed about.
+void refuse_unless_good(const fs::path& folder, const FolderContent& content, const ImageListing& listing) {
+  const std::string taken = ", and training takes what it is given for good",
+                    give = "; give the folder of the good ones";
+  const std::string fix = give + ", name it in /data/normal, or give " + ae::quoted((folder / "**").string(), 200) +
+                          " when all of them are good";
+  if (!content.masks.empty()) {
+    throw InputError(folder.string() + ": holds masks of defects, in " +
+                     ae::quoted(id_below(content.masks.front(), folder)) + taken + give);
   }
-  return images;
+  std::set<std::string> defective, first;
+  bool loose = false;
+  for (const auto& file : listing.files) {
+    for (const auto& part : fs::path(file.id).parent_path()) {
+      if (meaning_of_folder(part.string()) == FolderMeaning::defective) defective.insert(part.string());
+    }
+    const std::string part = first_part(file.id);
+    loose = loose || part.empty();
+    if (!part.empty()) first.insert(part);
+  }
+  if (!defective.empty()) {
+    throw InputError(folder.string() + ": holds images of defects, in " + names_text(defective) + taken + fix);
+  }
+  const std::vector<std::string> names(first.begin(), first.end());
+  if (!loose && names.size() > 1 && !are_numbered(names)) {
+    throw InputError(folder.string() + ": has a folder for each of " + names_text(first) +
+                     ", and none is named as good (good, ok, normal)" + fix);
+  }
+}
+
+ImageListing list_plain_folder(const fs::path& folder, Purpose purpose) {
+  refuse_data_sets_below(folder);
+  const auto content = content_below(folder);
+  auto listing = listing_of(content, folder);
+  if (listing.files.empty()) {
+    throw InputError(folder.string() + ": no images; found " + inventory(content.others) + ", expected " +
+                     std::string(kImageKinds) + " files");
+  }
+  if (purpose == Purpose::training) refuse_unless_good(folder, content, listing);
+  for (const auto& masks : content.masks) {
+    listing.notes.lines.push_back(ae::quoted(id_below(masks, folder)) + " is taken for masks and left out");
+  }
+  return listing;
+}
+
+ImageListing list_folder(const fs::path& folder, Purpose purpose, std::span<const std::string> normal) {
+  const auto tell = [&](ImageListing listing, std::string_view what) {
+    for (auto& line : listing.notes.lines) {
+      line = folder.string() + ": " + (what.empty() ? "" : std::string(what) + "; ") + line;
+    }
+    return listing;
+  };
+  if (is_test_part(folder)) return list_test_part(folder, purpose, normal);
+  if (const Layout* layout = layout_of(folder)) return tell(layout->list(folder, purpose, normal), layout->name);
+  if (has_classes(folder, normal)) return tell(list_classes(folder, purpose, normal), "");
+  return tell(list_plain_folder(folder, purpose), "");
 }
 
 // --- patterns --------------------------------------------------------------------------------------------------------
@@ -135,7 +160,7 @@ Parts parts_of(const fs::path& path) {
   return parts;
 }
 
-std::vector<ImageFile> list_pattern(const fs::path& pattern) {
+ImageListing list_pattern(const fs::path& pattern) {
   fs::path folder;
   Parts rest;
   for (const auto& part : pattern) {
@@ -150,28 +175,35 @@ std::vector<ImageFile> list_pattern(const fs::path& pattern) {
   if (!fs::is_directory(folder, ignored)) {
     throw InputError(pattern.string() + ": there is no folder " + ae::quoted(folder.string()));
   }
-  std::vector<ImageFile> images;
-  std::vector<fs::path> others;
-  for (const auto& file : files_below(folder)) {
-    const auto relative = file.lexically_relative(folder);
-    if (!matches(rest, 0, parts_of(relative), 0)) continue;
-    if (has_image_extension(file)) {
-      images.push_back({file, relative.generic_string(), ""});
-    } else {
-      others.push_back(file);
-    }
+  FolderContent content = content_below(folder, true);
+  for (auto* files : {&content.images, &content.others}) {
+    std::erase_if(*files,
+                  [&](const auto& file) { return !matches(rest, 0, parts_of(file.lexically_relative(folder)), 0); });
   }
-  if (images.empty()) {
-    throw InputError(pattern.string() + ": no image matches this pattern; it matches " + inventory(others));
+  if (content.images.empty()) {
+    throw InputError(pattern.string() + ": no image matches this pattern; it matches " + inventory(content.others));
   }
-  sort_by_id(images);
-  return images;
+  return listing_of(content, folder);
 }
 
 }  // namespace
 
-bool has_image_extension(const fs::path& path) {
-  return std::find(kExtensions.begin(), kExtensions.end(), lower_extension(path)) != kExtensions.end();
+void ImageNotes::tell_lines(Reporter& reporter) const {
+  for (const auto& line : lines) reporter.info(line);
+}
+
+void ImageNotes::tell_left_out(Reporter& reporter) const {
+  if (!unknown.empty()) {
+    reporter.warning(counted(unknown.size(), "file is", "files are") + " not looked at: " + names_text(unknown) +
+                     "; images are " + std::string(kImageKinds) + " files");
+  }
+  if (!texts.empty()) {
+    reporter.info(counted(texts.size(), "text file is", "text files are") + " left out: " + names_text(texts));
+  }
+}
+
+void ImageNotes::add(std::span<const fs::path> others, const fs::path& root) {
+  for (const auto& file : others) (may_hold_an_image(file) ? unknown : texts).push_back(id_below(file, root));
 }
 
 std::vector<ImageFile> parse_image_list(std::string_view text, const std::string& name, const fs::path& folder) {
@@ -192,28 +224,37 @@ std::vector<ImageFile> parse_image_list(std::string_view text, const std::string
     if (written.find('\0') != std::string_view::npos) throw InputError(place + "a NUL byte; expected a file name");
     const fs::path path{written};
     if (!has_image_extension(path)) {
-      throw InputError(place + "found " + ae::quoted(written) + ", expected the name of a " + kKinds + " file");
+      throw InputError(place + "found " + ae::quoted(written) + ", expected the name of a " + std::string(kImageKinds) +
+                       " file");
     }
     std::string id(written);
     if (const auto [earlier, is_new] = seen.emplace(id, line); !is_new) {
       throw InputError(place + ae::quoted(written) + " is listed already in line " + std::to_string(earlier->second));
     }
-    images.push_back({path.is_absolute() ? path : folder / path, std::move(id), ""});
+    images.push_back({path.is_absolute() ? path : folder / path, std::move(id), "", {}});
   }
   if (images.empty()) throw InputError(name + ": the list names no image; expected one path a line");
   sort_by_id(images);
   return images;
 }
 
-std::vector<ImageFile> list_image_files(const fs::path& path, Purpose purpose) {
+ImageListing list_image_files(const fs::path& path, Purpose purpose, std::span<const std::string> normal) {
   std::error_code error;
   const auto status = fs::status(path, error);
-  if (fs::is_directory(status)) return list_folder(path, purpose);
-  if (!fs::exists(status) && has_wildcard(path.string())) return list_pattern(path);
+  if (fs::is_directory(status)) {
+    auto listing = list_folder(path, purpose, normal);
+    sort_by_id(listing.files);
+    return listing;
+  }
+  if (!fs::exists(status) && has_wildcard(path.string())) {
+    auto listing = list_pattern(path);
+    sort_by_id(listing.files);
+    return listing;
+  }
   if (!fs::exists(status)) throw_file_error(path, FileKind::data, "open", ENOENT);
-  if (has_image_extension(path)) return {{path, path.filename().string(), ""}};
+  if (has_image_extension(path)) return {{{path, path.filename().string(), "", {}}}, {}};
   if (lower_extension(path) == ".txt") {
-    return parse_image_list(read_file(path, FileKind::data, kMostListBytes), path.string(), path.parent_path());
+    return {parse_image_list(read_file(path, FileKind::data, kMostListBytes), path.string(), path.parent_path()), {}};
   }
   throw no_images(path);
 }

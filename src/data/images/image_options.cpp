@@ -27,14 +27,18 @@ void AugmentOptions::fields(config::Fields& f) {
 }
 
 void ImageOptions::fields(config::Fields& f) {
-  f.path("path", path,
-         "A folder of images, an MVTec root, a pattern with * ? **, a .txt list, one image, an IDX, NPY or NPZ file.");
+  f.path(
+      "path", path,
+      "A folder of images, a data set's root (MVTec AD, LOCO and AD 2, BTAD, VisA, a folder for each class), a pattern "
+      "with * ? **, a .txt list, one image, an IDX, NPY or NPZ file.");
   f.choice("channels", channels, kChannels, "What of an image's colours is used.");
   f.text("array", array, "The member of an NPZ file to read; empty takes the only stack of images.");
   declare_cache(f);
   f.path("labels", labels, "An IDX file with one label an image; empty takes the one that belongs to MNIST's names.");
-  f.scalars("normal", normal,
-            "The label value or values that mean normal; training uses only images with one of them.");
+  f.scalars(
+      "normal", normal,
+      "The label value or values that mean normal; training uses only images with one of them. Of folders, empty takes "
+      "those named as good (good, ok, normal and the like).");
   f.choice("unreadable", unreadable, kUnreadable, "What happens when an image of the training set cannot be read.");
   f.section("resize", resize, "How images are resized.");
   f.section("tile", tile, "How images are cut into the tiles that the network sees.");

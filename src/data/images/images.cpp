@@ -1,11 +1,10 @@
 #include "data/images/images.hpp"
 
-#include <zlib.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <iostream>
+#include <limits>
 #include <mutex>
 #include <opencv2/core.hpp>
 #include <opencv2/core/utils/logger.hpp>
@@ -19,6 +18,8 @@
 #include "data/bytes/idx.hpp"
 #include "data/bytes/recognise.hpp"
 #include "data/bytes/source.hpp"
+#include "data/images/folders.hpp"
+#include "data/images/image_header.hpp"
 #include "data/images/npy_stack.hpp"
 
 namespace ae::data {
@@ -28,132 +29,6 @@ namespace fs = std::filesystem;
 using Bytes = std::vector<std::uint8_t>;
 
 constexpr std::uint64_t kMostFileBytes = 1ull << 31;
-constexpr std::uint64_t kMostPixels = 1ull << 28;
-// Above a size that costs little, no honest file holds more pixels a byte: deflate reaches 8 x 1032 for bilevel ones.
-constexpr std::uint64_t kCheapPixels = 1ull << 24;
-constexpr std::uint64_t kMostPixelsPerByte = 20000;
-
-InputError damaged(const std::string& name, const std::string& what) {
-  return InputError(name + ": " + what + "; the image is damaged: replace it or leave it out");
-}
-
-// --- what a file says of itself before it is decoded -----------------------------------------------------------------
-
-class Header {
- public:
-  Header(const Bytes& bytes, const std::string& name) : bytes_(bytes), name_(name) {}
-
-  void check() {
-    if (bytes_.empty()) throw damaged(name_, "the file is empty");
-    if (starts_with("\x89PNG\r\n\x1a\n")) {
-      png();
-    } else if (starts_with("\xff\xd8\xff")) {
-      jpeg();
-    } else if (starts_with("BM")) {
-      bmp();
-    } else if (starts_with(std::string_view("II*\0", 4)) || starts_with(std::string_view("MM\0*", 4))) {
-      tiff();
-    } else {
-      throw not_an_image();
-    }
-  }
-
- private:
-  std::size_t size() const { return bytes_.size(); }
-  bool starts_with(std::string_view magic) const {
-    return size() >= magic.size() && std::memcmp(bytes_.data(), magic.data(), magic.size()) == 0;
-  }
-  std::uint64_t number(std::size_t at, std::size_t count, bool big) const {
-    if (at > size() || count > size() - at) throw damaged(name_, "the file ends inside its header");
-    std::uint64_t value = 0;
-    for (std::size_t i = 0; i < count; ++i) {
-      value |= std::uint64_t{bytes_[at + i]} << (8 * (big ? count - 1 - i : i));
-    }
-    return value;
-  }
-  InputError not_an_image() const {
-    const std::string_view text(reinterpret_cast<const char*>(bytes_.data()), size());
-    if (const FileType* type = recognise(text))
-      return wrong_kind(name_, *type, "images", "a PNG, JPEG, BMP or TIFF image");
-    return InputError(name_ + ": not an image: it begins with " + ae::quoted(text.substr(0, 8)) +
-                      ", expected PNG, JPEG, BMP or TIFF");
-  }
-  void dimensions(std::uint64_t width, std::uint64_t height) const {
-    if (width == 0 || height == 0) throw damaged(name_, "its header claims an empty image");
-    const bool too_many = width > kMostPixels || height > kMostPixels || width * height > kMostPixels;
-    if (too_many || (width * height > kCheapPixels && width * height / size() > kMostPixelsPerByte)) {
-      throw InputError(name_ + ": its header claims " + std::to_string(height) + " x " + std::to_string(width) +
-                       " pixels in a file of " + std::to_string(size()) + " bytes; expected at most " +
-                       std::to_string(kMostPixels) + " pixels, and an honest header");
-    }
-  }
-
-  // Chunks with their checksums, up to IEND: libpng would report damage on standard error only.
-  void png() {
-    dimensions(number(16, 4, true), number(20, 4, true));
-    for (std::size_t at = 8;;) {
-      const std::uint64_t length = number(at, 4, true);
-      if (length > size() - at || size() - at - length < 12) throw damaged(name_, "the PNG file ends inside a chunk");
-      const auto end = at + 8 + static_cast<std::size_t>(length);
-      if (crc32(0, bytes_.data() + at + 4, static_cast<uInt>(length + 4)) != number(end, 4, true)) {
-        throw damaged(name_, "a PNG chunk does not match its checksum");
-      }
-      if (std::memcmp(bytes_.data() + at + 4, "IEND", 4) == 0) return;
-      at = end + 4;
-    }
-  }
-  // Segments up to the frame's and the scan's header, and the end marker behind them, which a cut file lacks.
-  void jpeg() {
-    bool has_frame = false;
-    for (std::size_t at = 2;;) {
-      while (number(at, 2, true) == 0xffff) ++at;
-      const auto marker = number(at, 2, true);
-      if (marker < 0xff01) throw damaged(name_, "the JPEG file has no marker where one must be");
-      const std::uint64_t length = number(at + 2, 2, true);
-      const bool frame =
-          marker >= 0xffc0 && marker <= 0xffcf && marker != 0xffc4 && marker != 0xffc8 && marker != 0xffcc;
-      if (frame) {
-        dimensions(number(at + 7, 2, true), number(at + 5, 2, true));
-        has_frame = true;
-      }
-      at += 2 + static_cast<std::size_t>(length);
-      if (marker == 0xffda) {
-        constexpr std::uint8_t kEnd[] = {0xff, 0xd9};
-        const auto from = bytes_.begin() + static_cast<std::ptrdiff_t>(std::min(at, size()));
-        if (!has_frame || std::search(from, bytes_.end(), kEnd, kEnd + 2) == bytes_.end()) {
-          throw damaged(name_, "the JPEG file ends too early");
-        }
-        return;
-      }
-    }
-  }
-  void bmp() {
-    const bool old = number(14, 4, false) == 12;
-    const std::size_t bytes = old ? 2 : 4;
-    const auto height = static_cast<std::int64_t>(number(18 + bytes, bytes, false));
-    const auto signed_height = old ? height : static_cast<std::int32_t>(height);
-    dimensions(number(18, bytes, false),
-               static_cast<std::uint64_t>(std::abs(static_cast<std::int64_t>(signed_height))));
-  }
-  // Width and height are entries 256 and 257 of the first directory (TIFF 6.0, section 8).
-  void tiff() {
-    const bool big = bytes_[0] == 'M';
-    const auto directory = static_cast<std::size_t>(number(4, 4, big));
-    const auto entries = number(directory, 2, big);
-    std::uint64_t width = 0;
-    std::uint64_t height = 0;
-    for (std::size_t i = 0; i < entries; ++i) {
-      const std::size_t entry = directory + 2 + 12 * i;
-      const auto tag = number(entry, 2, big);
-      if (tag != 256 && tag != 257) continue;
-      (tag == 256 ? width : height) = number(entry + 8, number(entry + 2, 2, big) == 3 ? 2 : 4, big);
-    }
-    dimensions(width, height);
-  }
-
-  const Bytes& bytes_;
-  const std::string& name_;
-};
 
 // --- OpenCV's matrices -----------------------------------------------------------------------------------------------
 
@@ -195,6 +70,72 @@ Image blank(std::int64_t channels, Size size, PixelType type) {
   Image image{channels, size.height, size.width, type, {}};
   image.bytes.resize(static_cast<std::size_t>(channels * size.height * size.width) * bytes_per_pixel(type));
   return image;
+}
+
+// Colours as they are seen before black, so that what is hidden by transparency does not count; opaque pixels stay what
+// they are.
+template <typename T>
+void put_before_black(cv::Mat& matrix) {
+  constexpr std::uint64_t kOpaque = std::numeric_limits<T>::max();
+  for (int y = 0; y < matrix.rows; ++y) {
+    T* pixel = matrix.ptr<T>(y);
+    for (int x = 0; x < matrix.cols; ++x, pixel += 4) {
+      if (pixel[3] == kOpaque) continue;
+      for (int c = 0; c < 3; ++c)
+        pixel[c] = static_cast<T>((pixel[c] * std::uint64_t{pixel[3]} + kOpaque / 2) / kOpaque);
+    }
+  }
+}
+
+void remove_alpha(cv::Mat& matrix, Alpha alpha) {
+  if (matrix.channels() != 4 || alpha == Alpha::multiplied) return;
+  if (alpha == Alpha::perhaps) {
+    cv::Mat plane;
+    cv::extractChannel(matrix, plane, 3);
+    if (cv::countNonZero(plane) == 0) return;
+  }
+  if (matrix.depth() == CV_8U) put_before_black<std::uint8_t>(matrix);
+  if (matrix.depth() == CV_16U) put_before_black<std::uint16_t>(matrix);
+}
+
+// Turns rows and columns as Exif's orientation says (Exif 2.32, 4.6.4 A: where the first row and column are).
+void make_upright(cv::Mat& matrix, int orientation) {
+  constexpr int kHorizontally = 1, kVertically = 0, kBoth = -1;
+  if (orientation >= 5) cv::transpose(matrix, matrix);
+  switch (orientation) {
+    case 2:
+    case 6:
+      cv::flip(matrix, matrix, kHorizontally);
+      break;
+    case 3:
+    case 7:
+      cv::flip(matrix, matrix, kBoth);
+      break;
+    case 4:
+    case 8:
+      cv::flip(matrix, matrix, kVertically);
+      break;
+    default:
+      break;
+  }
+}
+
+// OpenCV heeds the orientation of TIFF files, but not of all kinds of them: it is to leave that to us.
+Bytes without_orientation(Bytes bytes, const ImageHeader& header) {
+  const bool big = bytes[0] == 'M';
+  bytes[header.tiff_orientation] = big ? 0 : 1;
+  bytes[header.tiff_orientation + 1] = big ? 1 : 0;
+  return bytes;
+}
+
+// "16-bit RGB with alpha"
+std::string form_of(PixelType type, std::int64_t channels) {
+  const std::string bits =
+      std::to_string(8 * bytes_per_pixel(type)) + "-bit " + (type == PixelType::f32 ? "float " : "");
+  if (channels == 1) return bits + "gray";
+  if (channels == 3) return bits + "RGB";
+  if (channels == 4) return bits + "RGB with alpha";
+  return bits + std::to_string(channels) + "-channel";
 }
 
 // Channels of a matrix, in the given order, as planes.
@@ -279,7 +220,9 @@ std::vector<std::string> distinct(const Labels& labels) {
 class FileSource final : public ImageSource {
  public:
   FileSource(const fs::path& path, const ImageOptions& options, Purpose purpose)
-      : files_(list_image_files(path, purpose)) {
+      : FileSource(path, list_image_files(path, purpose, options.normal), options, purpose) {}
+  FileSource(const fs::path& path, ImageListing listing, const ImageOptions& options, Purpose purpose)
+      : files_(std::move(listing.files)), notes_(std::move(listing.notes)) {
     if (!options.labels.empty()) {
       throw UsageError("/data/labels: belongs to one IDX file of images; " + path.string() + " is none");
     }
@@ -301,9 +244,10 @@ class FileSource final : public ImageSource {
     for (const auto& file : files_) paths.push_back(file.path);
     return paths;
   }
+  const ImageNotes& notes() const override { return notes_; }
 
  protected:
-  Image load_as_is(std::int64_t i) const override {
+  LoadedImage load_as_is(std::int64_t i) const override {
     const std::string bytes = read_file(file(i).path, FileKind::data, kMostFileBytes);
     return decode_image({bytes.begin(), bytes.end()}, place(i));
   }
@@ -312,6 +256,7 @@ class FileSource final : public ImageSource {
  private:
   const ImageFile& file(std::int64_t i) const { return files_.at(static_cast<std::size_t>(i)); }
   std::vector<ImageFile> files_;
+  ImageNotes notes_;
   bool has_labels_ = false;
 };
 
@@ -327,7 +272,7 @@ class StackSource final : public ImageSource {
     }
     if (chosen_.empty()) throw_nothing_normal(name_, options.normal, distinct(labels_));
     const std::uint64_t pixels = static_cast<std::uint64_t>(stack_.height) * static_cast<std::uint64_t>(stack_.width);
-    if (pixels > kMostPixels) throw InputError(name_ + ": images of " + std::to_string(pixels) + " pixels");
+    if (pixels > kMostPixelsOfAnImage) throw InputError(name_ + ": images of " + std::to_string(pixels) + " pixels");
   }
   std::int64_t size() const override { return static_cast<std::int64_t>(chosen_.size()); }
   std::string id(std::int64_t i) const override { return std::to_string(number(i)); }
@@ -336,9 +281,16 @@ class StackSource final : public ImageSource {
   }
   bool has_labels() const override { return !labels_.empty(); }
   std::vector<fs::path> files() const override { return {name_}; }
+  const ImageNotes& notes() const override { return notes_; }
 
  protected:
-  Image load_as_is(std::int64_t i) const override {
+  LoadedImage load_as_is(std::int64_t i) const override {
+    return {pixels(i), form_of(stack_.type, stack_.channels), 0};
+  }
+  std::string place(std::int64_t i) const override { return name_ + ": image " + id(i); }
+
+ private:
+  Image pixels(std::int64_t i) const {
     Image image = blank(stack_.channels, {stack_.height, stack_.width}, stack_.type);
     if (stack_.channels == 1) {
       stack_.read(number(i), image.bytes.data());
@@ -357,14 +309,12 @@ class StackSource final : public ImageSource {
     }
     return image;
   }
-  std::string place(std::int64_t i) const override { return name_ + ": image " + id(i); }
-
- private:
   std::int64_t number(std::int64_t i) const { return chosen_.at(static_cast<std::size_t>(i)); }
   std::string name_;
   NpyStack stack_;
   std::vector<std::string> labels_;
   std::vector<std::int64_t> chosen_;
+  const ImageNotes notes_;
 };
 
 // The file, when it begins with what decompression gives as its beginning; else null.
@@ -468,8 +418,10 @@ std::unique_ptr<ImageSource> ImageSource::open(const fs::path& path, const Image
   return std::make_unique<FileSource>(path, options, purpose);
 }
 
-Image ImageSource::load(std::int64_t i, std::int64_t channels) const {
-  return with_channels(load_as_is(i), channels, place(i));
+LoadedImage ImageSource::load(std::int64_t i, std::int64_t channels) const {
+  LoadedImage loaded = load_as_is(i);
+  loaded.image = with_channels(std::move(loaded.image), channels, place(i));
+  return loaded;
 }
 
 std::int64_t channels_of(const ImageOptions& options, const Image& image) {
@@ -478,24 +430,28 @@ std::int64_t channels_of(const ImageOptions& options, const Image& image) {
   return image.channels == 3 && channels_are_equal(image) ? 1 : image.channels;
 }
 
-Image decode_image(const Bytes& bytes, const std::string& name) {
+LoadedImage decode_image(const Bytes& bytes, const std::string& name) {
   cv::utils::logging::setLogLevel(cv::utils::logging::LOG_LEVEL_SILENT);
-  Header(bytes, name).check();
+  const ImageHeader header = read_image_header(bytes, name);
   cv::Mat matrix;
   try {
     const SilentErrorStream silent;
-    matrix = cv::imdecode(bytes, cv::IMREAD_UNCHANGED);
+    matrix =
+        cv::imdecode(header.tiff_orientation == 0 ? bytes : without_orientation(bytes, header), cv::IMREAD_UNCHANGED);
   } catch (const cv::Exception&) {
     matrix.release();
   }
-  if (matrix.empty()) throw damaged(name, "its pixels cannot be decoded");
+  if (matrix.empty()) throw damaged_image(name, "its pixels cannot be decoded");
   if (matrix.depth() != CV_8U && matrix.depth() != CV_16U) {
     throw InputError(name + ": pixels that are neither 8-bit nor 16-bit whole numbers; convert the image");
   }
+  remove_alpha(matrix, header.alpha);
+  make_upright(matrix, header.orientation);
   const PixelType type = matrix.depth() == CV_8U ? PixelType::u8 : PixelType::u16;
   constexpr int kGray[] = {0};
-  constexpr int kRedGreenBlue[] = {2, 1, 0};  // OpenCV keeps blue first; alpha is left out
-  return matrix.channels() < 3 ? to_planes(matrix, kGray, type) : to_planes(matrix, kRedGreenBlue, type);
+  constexpr int kRedGreenBlue[] = {2, 1, 0};  // OpenCV keeps blue first
+  auto image = matrix.channels() < 3 ? to_planes(matrix, kGray, type) : to_planes(matrix, kRedGreenBlue, type);
+  return {std::move(image), form_of(type, matrix.channels()), header.further};
 }
 
 Image resized(const Image& image, const Geometry& geometry) {

@@ -38,6 +38,12 @@ struct ImageOptions : DataOptions {
   bool skips_unreadable() const { return unreadable == "skip"; }
 };
 
+struct LoadedImage {
+  Image image;
+  std::string form;          // in its file: "8-bit gray", "16-bit RGB with alpha"
+  std::int64_t further = 0;  // pages or frames behind the first, which are not looked at
+};
+
 // Images by number, 0 to size() - 1. What they mean is told by content (IDX and NPY files, also compressed, and NPZ
 // archives) or by list_image_files(). Files are decoded when they are loaded. Of IDX and NPY files the image is read
 // then, too; the pixels of compressed ones, of NPZ archives and of NPY types that must be converted are held in memory.
@@ -54,14 +60,15 @@ class ImageSource {
   virtual std::string label(std::int64_t i) const = 0;  // "" when it has none
   virtual bool has_labels() const = 0;
   virtual std::vector<std::filesystem::path> files() const = 0;  // that hold the pixels: one an image, or one for all
+  virtual const ImageNotes& notes() const = 0;
 
   // Full size, with `channels` channels: 3 from 1 repeats gray, 1 from 3 weighs red, green, blue by 0.299, 0.587,
   // 0.114; 0 keeps what is there, without alpha. An unreadable file is an InputError that names it; the caller decides
   // whether to go on.
-  Image load(std::int64_t i, std::int64_t channels) const;
+  LoadedImage load(std::int64_t i, std::int64_t channels) const;
 
  protected:
-  virtual Image load_as_is(std::int64_t i) const = 0;
+  virtual LoadedImage load_as_is(std::int64_t i) const = 0;
   virtual std::string place(std::int64_t i) const = 0;  // for messages
 };
 
@@ -69,8 +76,9 @@ class ImageSource {
 // its channels are equal, else as many as it has.
 std::int64_t channels_of(const ImageOptions& options, const Image& image);
 
-// Decodes the bytes of a PNG, JPEG, BMP or TIFF file; `name` for messages. Sizes are checked before memory is taken.
-Image decode_image(const std::vector<std::uint8_t>& bytes, const std::string& name);
+// Decodes the bytes of a PNG, JPEG, BMP or TIFF file, upright (Exif's orientation, and TIFF's), and colours as they are
+// seen before black; `name` for messages. Sizes are checked before memory is taken.
+LoadedImage decode_image(const std::vector<std::uint8_t>& bytes, const std::string& name);
 
 // The image at its network size: by areas when shrinking, bilinear when enlarging.
 Image resized(const Image& image, const Geometry& geometry);

@@ -24,7 +24,7 @@ class ImageFiles : public testing::Test {
   }
   std::vector<std::string> ids(const std::string& path, Purpose purpose = Purpose::training) {
     std::vector<std::string> all;
-    for (const auto& file : list_image_files(root_ / path, purpose)) {
+    for (const auto& file : list_image_files(root_ / path, purpose).files) {
       EXPECT_TRUE(fs::exists(file.path)) << file.path;
       all.push_back(file.id + (file.label.empty() ? "" : "=" + file.label));
     }
@@ -95,7 +95,7 @@ TEST_F(ImageFiles, WhatIsNoImageIsNamed) {
   touch("names", "a, b\n\n");
   EXPECT_THAT(error("names"), HasSubstr("found a file without extension"));
   touch("commas.txt", "a,b.png\nc,d.png\n");
-  EXPECT_EQ(list_image_files(root_ / "commas.txt", Purpose::training).size(), 2u);
+  EXPECT_EQ(list_image_files(root_ / "commas.txt", Purpose::training).files.size(), 2u);
   EXPECT_THAT(error("tables"), HasSubstr("found 2 .csv"));
   fs::create_directories(root_ / "empty");
   EXPECT_THAT(error("empty"), HasSubstr("found no files"));

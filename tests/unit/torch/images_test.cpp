@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <torch/types.h>
 #include <torch/utils.h>
+#include <zlib.h>
 
 #include <cmath>
 #include <fstream>
@@ -54,7 +55,7 @@ class Images : public testing::Test {
   }
   std::string bytes_of(const std::string& name) { return read_file(root_ / name, FileKind::data); }
   Image load(const fs::path& path, std::int64_t channels = 0) {
-    return ImageSource::open(path, {}, Purpose::scoring)->load(0, channels);
+    return ImageSource::open(path, {}, Purpose::scoring)->load(0, channels).image;
   }
   std::string error_of(const fs::path& path) {
     return test::error_of<InputError>([&] { load(path); });
@@ -138,12 +139,217 @@ TEST_F(Images, LosslessFormatsKeepEveryPixel) {
   }
 }
 
-TEST_F(Images, JpegIsNearAndAlphaIsLeftOut) {
+TEST_F(Images, JpegIsNear) {
   const cv::Mat flat(16, 16, CV_8UC3, cv::Scalar(20, 120, 220));
   const auto floats = to_floats(load(write("x.jpg", flat)));
   EXPECT_NEAR(floats[0], 220 / 255.0, 0.02);
   EXPECT_NEAR(floats[2 * 256], 20 / 255.0, 0.02);
-  EXPECT_EQ(load(write("x.png", picture(4, 4, CV_8UC4))).channels, 3);
+}
+
+// Colours are told as they are seen before black: what transparency hides does not count.
+TEST_F(Images, WhatIsTransparentIsBlack) {
+  for (const int depth : {CV_8U, CV_16U}) {
+    const int most = depth == CV_8U ? 255 : 65535;
+    cv::Mat matrix = picture(4, 5, CV_MAKETYPE(depth, 4), 3);
+    std::vector<int> expected(3 * 20);
+    for (int i = 0; i < 20; ++i) {
+      const int alpha = i < 8 ? most : i < 14 ? 0 : 1 + most / 20 * i / 2;
+      for (int c = 0; c < 4; ++c) {
+        const int from = 4 * i + c;
+        const auto at = [&](auto* pixels) {
+          if (c == 3) pixels[from] = static_cast<std::remove_pointer_t<decltype(pixels)>>(alpha);
+          return static_cast<int>(pixels[from]);
+        };
+        const int value = depth == CV_8U ? at(matrix.ptr<std::uint8_t>(0)) : at(matrix.ptr<std::uint16_t>(0));
+        if (c == 3) continue;
+        expected[static_cast<std::size_t>(20 * (2 - c) + i)] =
+            static_cast<int>(std::lround(static_cast<double>(value) * alpha / most));
+      }
+    }
+    const Image image = load(write("x.png", matrix));
+    ASSERT_EQ(image.channels, 3);
+    const auto floats = to_floats(image);
+    for (std::size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(std::lround(floats[i] * most), expected[i]) << i;
+  }
+}
+
+// A 32-bit BMP whose fourth bytes are all 0 has no alpha: it is not black.
+TEST_F(Images, TheUnusedBytesOfABitmapAreNoAlpha) {
+  std::string bytes("BM\0\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\2\0\0\0\1\0\0\0\1\0\x20\0", 30);
+  bytes += std::string(24, '\0') + std::string("\x0a\x14\x1e\0\x28\x32\x3c\0", 8);
+  put("x.bmp", bytes);
+  EXPECT_EQ(load(root_ / "x.bmp").bytes, (std::vector<std::uint8_t>{30, 60, 20, 50, 10, 40}));
+}
+
+// An Exif block with the orientation alone, little-endian or big-endian.
+std::string exif(int orientation, bool big) {
+  const char value = static_cast<char>(orientation);
+  if (big) return std::string("MM\0*\0\0\0\x08\0\1\1\x12\0\3\0\0\0\1\0", 19) + value + std::string(6, '\0');
+  return std::string("II*\0\x08\0\0\0\1\0\x12\1\3\0\1\0\0\0", 18) + value + std::string(7, '\0');
+}
+
+std::string big_endian(std::uint32_t value) {
+  std::string bytes;
+  for (int shift = 24; shift >= 0; shift -= 8) bytes += static_cast<char>(value >> shift);
+  return bytes;
+}
+
+// A chunk after the signature and the header.
+std::string with_chunk(std::string png, const std::string& kind, const std::string& content) {
+  const std::string body = kind + content;
+  const auto check = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
+  const auto length = big_endian(static_cast<std::uint32_t>(content.size()));
+  return png.insert(33, length + body + big_endian(static_cast<std::uint32_t>(check)));
+}
+
+std::string with_segment(std::string jpeg, const std::string& exif) {
+  const std::string body = std::string("Exif\0\0", 6) + exif;
+  return jpeg.insert(2, std::string("\xff\xe1\0", 3) + static_cast<char>(body.size() + 2) + body);
+}
+
+// A TIFF file of one strip, as TIFF 6.0 describes it; samples of `bits` bits, gray or RGB.
+std::string tiff(const cv::Mat& matrix, int orientation, int pages = 1) {
+  const int channels = matrix.channels(), bits = matrix.depth() == CV_8U ? 8 : 16;
+  const auto number = [](std::uint64_t value, int bytes) {
+    std::string text;
+    for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * i));
+    return text;
+  };
+  std::string pixels;
+  for (int i = 0; i < matrix.rows * matrix.cols; ++i) {
+    for (int c = 0; c < channels; ++c) {
+      const int from = i * channels + (channels - 1 - c);
+      pixels +=
+          bits == 8 ? number(matrix.ptr<std::uint8_t>(0)[from], 1) : number(matrix.ptr<std::uint16_t>(0)[from], 2);
+    }
+  }
+  std::string file = std::string("II*\0", 4), body;
+  const std::size_t directory_bytes = 2 + 12 * 10 + 4, bits_at = 8 + static_cast<std::size_t>(pages) * directory_bytes;
+  file += number(8, 4);
+  for (int page = 0; page < pages; ++page) {
+    const auto entry = [&](int tag, int type, int count, std::uint64_t value) {
+      body += number(static_cast<std::uint64_t>(tag), 2) + number(static_cast<std::uint64_t>(type), 2) +
+              number(static_cast<std::uint64_t>(count), 4) + number(value, 4);
+    };
+    body += number(10, 2);
+    entry(256, 4, 1, static_cast<std::uint64_t>(matrix.cols));
+    entry(257, 4, 1, static_cast<std::uint64_t>(matrix.rows));
+    entry(258, 3, channels, channels == 1 ? static_cast<std::uint64_t>(bits) : bits_at);
+    entry(259, 3, 1, 1);
+    entry(262, 3, 1, channels == 1 ? 1 : 2);
+    entry(273, 4, 1, bits_at + 6);
+    entry(274, 3, 1, static_cast<std::uint64_t>(orientation));
+    entry(277, 3, 1, static_cast<std::uint64_t>(channels));
+    entry(278, 4, 1, static_cast<std::uint64_t>(matrix.rows));
+    entry(279, 4, 1, pixels.size());
+    body += number(page + 1 < pages ? 8 + static_cast<std::size_t>(page + 1) * directory_bytes : 0, 4);
+  }
+  for (int c = 0; c < 3; ++c) body += number(static_cast<std::uint64_t>(bits), 2);
+  return file + body + pixels;
+}
+
+// Where pixel (y, x) of an upright image of this size is stored: Exif 2.32, 4.6.4 A, says at which side the stored
+// first row and column are.
+std::pair<int, int> stored_at(int orientation, int y, int x, Size upright) {
+  const int height = static_cast<int>(upright.height), width = static_cast<int>(upright.width);
+  switch (orientation) {
+    case 2:
+      return {y, width - 1 - x};  // rows from the top, columns from the right
+    case 3:
+      return {height - 1 - y, width - 1 - x};  // bottom, right
+    case 4:
+      return {height - 1 - y, x};  // bottom, left
+    case 5:
+      return {x, y};  // rows from the left, columns from the top
+    case 6:
+      return {width - 1 - x, y};  // right, top
+    case 7:
+      return {width - 1 - x, height - 1 - y};  // right, bottom
+    case 8:
+      return {x, height - 1 - y};  // left, bottom
+    default:
+      return {y, x};
+  }
+}
+
+TEST_F(Images, EveryOrientationIsMadeUpright) {
+  for (const int type : {CV_8UC1, CV_8UC3, CV_16UC1, CV_16UC3}) {
+    const cv::Mat stored = picture(6, 9, type, 7);
+    write("x.png", stored);
+    const Image plain = load(root_ / "x.png");
+    for (int orientation = 1; orientation <= 8; ++orientation) {
+      for (const bool big : {false, true}) {
+        put("turned.png", with_chunk(bytes_of("x.png"), "eXIf", exif(orientation, big)));
+        put("turned.tif", tiff(stored, orientation));
+        for (const char* name : {"turned.png", "turned.tif"}) {
+          const Image image = load(root_ / name);
+          ASSERT_EQ(image.channels, plain.channels);
+          ASSERT_EQ(image.size(), (orientation < 5 ? Size{6, 9} : Size{9, 6})) << name << orientation;
+          const auto found = to_floats(image), as_stored = to_floats(plain);
+          for (int c = 0; c < image.channels; ++c) {
+            for (int y = 0; y < image.height; ++y) {
+              for (int x = 0; x < image.width; ++x) {
+                const auto [row, column] = stored_at(orientation, y, x, image.size());
+                ASSERT_EQ(found[static_cast<std::size_t>((c * image.height + y) * image.width + x)],
+                          as_stored[static_cast<std::size_t>((c * 6 + row) * 9 + column)])
+                    << name << " orientation " << orientation << " at " << y << ", " << x;
+              }
+            }
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_F(Images, AJpegIsMadeUpright) {
+  cv::Mat corner(16, 32, CV_8UC1, cv::Scalar(20));
+  corner(cv::Rect(0, 0, 8, 8)).setTo(230);  // in the first rows and columns
+  write("x.jpg", corner);
+  for (int orientation = 0; orientation <= 9; ++orientation) {
+    put("turned.jpg", with_segment(bytes_of("x.jpg"), exif(orientation, orientation % 2 == 0)));
+    const Image image = load(root_ / "turned.jpg");
+    const bool turned = orientation >= 5 && orientation <= 8;
+    ASSERT_EQ(image.size(), (turned ? Size{32, 16} : Size{16, 32})) << orientation;
+    for (int y = 4; y < image.height; y += 8) {
+      for (int x = 4; x < image.width; x += 8) {
+        const auto [row, column] = stored_at(orientation, y, x, image.size());
+        const int expected = row < 8 && column < 8 ? 230 : 20;
+        EXPECT_NEAR(image.bytes[static_cast<std::size_t>(y * image.width + x)], expected, 8) << orientation;
+      }
+    }
+  }
+  put("senseless.jpg", with_segment(bytes_of("x.jpg"), "II*"));
+  EXPECT_EQ(load(root_ / "senseless.jpg").bytes, load(root_ / "x.jpg").bytes);
+}
+
+TEST_F(Images, PagesAndFramesBehindTheFirstAreCounted) {
+  const auto further = [&](const std::string& bytes) {
+    return decode_image({bytes.begin(), bytes.end()}, "x").further;
+  };
+  const cv::Mat matrix = picture(4, 4, CV_8UC1, 1);
+  write("x.png", matrix);
+  const std::string png = bytes_of("x.png");
+  EXPECT_EQ(further(png), 0);
+  const std::string control = std::string("\0\0\0\5\0\0\0\0", 8);  // five frames
+  EXPECT_EQ(further(with_chunk(png, "acTL", control)), 5);
+  EXPECT_EQ(further(with_chunk(with_chunk(png, "fcTL", std::string(26, '\0')), "acTL", control)), 4);
+  for (int pages = 1; pages <= 3; ++pages) EXPECT_EQ(further(tiff(matrix, 1, pages)), pages - 1);
+  std::string endless = tiff(matrix, 1);
+  endless[8 + 2 + 120] = 8;  // the next directory is the first one
+  EXPECT_EQ(further(endless), 0);
+}
+
+TEST_F(Images, TheFormOfAFileIsTold) {
+  const auto form = [&](const fs::path& path) {
+    return ImageSource::open(path, {}, Purpose::scoring)->load(0, 1).form;
+  };
+  EXPECT_EQ(form(write("a.png", picture(4, 4, CV_8UC1))), "8-bit gray");
+  EXPECT_EQ(form(write("b.png", picture(4, 4, CV_16UC1))), "16-bit gray");
+  EXPECT_EQ(form(write("c.jpg", picture(4, 4, CV_8UC3))), "8-bit RGB");
+  EXPECT_EQ(form(write("d.png", picture(4, 4, CV_16UC4))), "16-bit RGB with alpha");
+  put("x-images-idx3-ubyte", std::string("\0\0\x08\3\0\0\0\1\0\0\0\2\0\0\0\2", 16) + "aaaa");
+  EXPECT_EQ(form(root_ / "x-images-idx3-ubyte"), "8-bit gray");
 }
 
 TEST_F(Images, ChannelsAreMadeAsAsked) {
@@ -213,7 +419,7 @@ TEST_F(Images, IdxLabelsChooseWhatIsTrainedOn) {
   const auto training = ImageSource::open(path, options, Purpose::training);
   ASSERT_EQ(training->size(), 2);
   EXPECT_EQ(training->id(1), "2");
-  EXPECT_EQ(training->load(1, 0).bytes, std::vector<std::uint8_t>(4, 'c'));
+  EXPECT_EQ(training->load(1, 0).image.bytes, std::vector<std::uint8_t>(4, 'c'));
   const auto scoring = ImageSource::open(path, options, Purpose::scoring);
   ASSERT_EQ(scoring->size(), 3);
   EXPECT_EQ(scoring->label(1), "1");

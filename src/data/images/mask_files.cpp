@@ -1,0 +1,64 @@
+#include "data/images/mask_files.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "data/images/folders.hpp"
+
+namespace ae::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::array<std::string_view, 4> kEndings{"_mask", "_gt", "_label", ""};
+
+int rank(const fs::path& file) {
+  const auto extension = lower_extension(file);
+  return extension == ".png" ? 0 : extension == ".npy" ? 1 : 2;
+}
+
+}  // namespace
+
+std::string without_extension(std::string_view id) {
+  const auto slash = id.rfind('/');
+  const auto name = slash == std::string_view::npos ? 0 : slash + 1;
+  const auto dot = id.rfind('.');
+  return std::string(dot != std::string_view::npos && dot > name ? id.substr(0, dot) : id);
+}
+
+MaskFolder::MaskFolder(const fs::path& folder) {
+  auto files = mask_files_below(folder);
+  files_ = files.size();
+  std::stable_sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return rank(a) < rank(b); });
+  for (const auto& file : files) {
+    const std::string name = without_extension(id_below(file, folder)), lower = lower_case(name);
+    by_name_.emplace(name, file);
+    by_lower_name_.emplace(lower, file);
+    const auto slash = lower.rfind('/');
+    if (slash != std::string::npos) in_folder_[lower.substr(0, slash)].push_back(file);
+  }
+}
+
+std::vector<fs::path> MaskFolder::find(std::span<const std::string> names) const {
+  for (const auto& name : names) {
+    for (const bool as_written : {true, false}) {
+      if (auto found = find(name, as_written); !found.empty()) return found;
+    }
+  }
+  return {};
+}
+
+std::vector<fs::path> MaskFolder::find(const std::string& name, bool as_written) const {
+  const auto& files = as_written ? by_name_ : by_lower_name_;
+  for (const auto ending : kEndings) {
+    const std::string whole = name + std::string(ending);
+    if (const auto found = files.find(as_written ? whole : lower_case(whole)); found != files.end()) {
+      return {found->second};
+    }
+  }
+  if (as_written || name.find('/') == std::string::npos) return {};
+  const auto found = in_folder_.find(lower_case(name));
+  return found == in_folder_.end() ? std::vector<fs::path>() : found->second;
+}
+
+}  // namespace ae::data
