@@ -1,5 +1,6 @@
 // How good is the score, and where to cut?
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -21,8 +22,9 @@ namespace {
 using namespace ae;
 
 struct RocOptions {
-  std::string scores;
-  std::string second;  // "" = none
+  std::vector<std::string> scores;
+  std::string label_table;  // "" = the labels stand beside the scores
+  std::string label_id;
   evaluate::ScoreColumns columns;
   evaluate::LabelMeaning labels;
   std::string choose = "youden";
@@ -43,31 +45,38 @@ struct RocOptions {
   std::string plot;
   std::string report;
 
-  std::vector<std::string> inputs() const { return second.empty() ? std::vector{scores} : std::vector{scores, second}; }
-  // Options that look up rows in other files, given in pairs.
-  void check_details() const;
+  std::vector<std::string> inputs() const;
+  // Options that go in pairs, and standard input, which can be read once.
+  void check() const;
 };
 
 void declare(CLI::App& app, RocOptions& options) {
   app.add_option("scores", options.scores,
-                 "Table of scores and labels (CSV or TSV, also .gz and .zst; - is standard input)")
+                 "Table of scores and labels (CSV or TSV, also .gz and .zst; - is standard input). Several: scores of "
+                 "the same rows, matched by id, to compare")
       ->required()
-      ->type_name("FILE");
-  app.add_option("second", options.second, "Other scores of the same rows, matched by id, to compare with")
       ->type_name("FILE");
   app.add_option("--score-column", options.columns.score, "Column with the scores; higher = more anomalous")
       ->capture_default_str()
       ->type_name("COLUMN");
+  app.add_option(
+         "--labels", options.label_table,
+         "Table with the labels, when they do not stand beside the scores: column --label-column there, matched "
+         "by the ids in --id")
+      ->type_name("FILE");
+  app.add_option("--id", options.label_id,
+                 "Column of --labels with the ids; the same as --id-column, which is that of the scores, if not given")
+      ->type_name("COLUMN");
   app.add_option("--label-column", options.columns.label,
-                 "Column with the labels; rows with an empty label are left out")
+                 "Column with the labels; rows without a label (empty, NA, NaN, null ...) are left out")
       ->capture_default_str()
       ->type_name("COLUMN");
-  app.add_option("--id-column", options.columns.id, "Column that matches the rows of two files")
+  app.add_option("--id-column", options.columns.id, "Column that matches the rows of several files")
       ->capture_default_str()
       ->type_name("COLUMN");
   app.add_option("--normal", options.labels.normal,
                  "Label that means normal, all others then mean anomaly; repeat for several. Not needed for 0/1, "
-                 "false/true, normal/anomaly")
+                 "false/true, no/yes, normal/anomaly")
       ->allow_extra_args(false)
       ->type_name("LABEL");
   app.add_option("--anomaly", options.labels.anomaly,
@@ -137,7 +146,13 @@ void declare(CLI::App& app, RocOptions& options) {
       ->type_name("FILE");
 }
 
-void RocOptions::check_details() const {
+std::vector<std::string> RocOptions::inputs() const {
+  auto all = scores;
+  if (!label_table.empty()) all.push_back(label_table);
+  return all;
+}
+
+void RocOptions::check() const {
   const auto need = [](const std::string& given, const char* option, const std::string& other,
                        const char* other_option) {
     if (!given.empty() && other.empty()) throw UsageError(std::string(option) + " needs " + other_option + " as well");
@@ -147,9 +162,38 @@ void RocOptions::check_details() const {
   need(boxes, "--boxes", regions, "--regions");
   need(regions, "--regions", boxes, "--boxes");
   need(manifest, "--manifest", group_by, "--group-by");
-  if (!second.empty() && !(maps + boxes + group_by).empty())
-    throw UsageError("--maps, --boxes and --group-by are for one table of scores; compare two without them");
+  need(label_id, "--id", label_table, "--labels");
+  if (scores.size() > 1 && !(maps + boxes + group_by).empty())
+    throw UsageError("--maps, --boxes and --group-by are for one table of scores; compare several without them");
+  const auto all = inputs();
+  if (std::count(all.begin(), all.end(), "-") > 1)
+    throw UsageError("standard input can be only one of the tables of scores and labels");
 }
+
+// Passes everything on and keeps the lines that the page and the summary repeat.
+class RecordingReporter final : public Reporter {
+ public:
+  explicit RecordingReporter(Reporter& to) : to_(to) {}
+  void info(std::string_view line) override {
+    notes.emplace_back(line);
+    to_.info(line);
+  }
+  void detail(std::string_view line) override { to_.detail(line); }
+  void warning(std::string_view line) override {
+    warnings.emplace_back(line);
+    to_.warning(line);
+  }
+  void progress(std::string_view unit, std::uint64_t done, std::uint64_t total, std::string_view status) override {
+    to_.progress(unit, done, total, status);
+  }
+  void progress_done() override { to_.progress_done(); }
+
+  std::vector<std::string> warnings;
+  std::vector<std::string> notes;
+
+ private:
+  Reporter& to_;
+};
 
 // All files a run writes, opened before any work is done and published together at its end.
 class Outputs {
@@ -240,56 +284,69 @@ struct Results {
   std::optional<evaluate::LabeledScores> first;  // for the whole curve
 };
 
-Results assess_one(const RocOptions& options, const evaluate::EvaluationOptions& how, Reporter& reporter) {
+evaluate::ScoreReading reading_of(const RocOptions& options, bool mixed_models) {
+  return {options.columns, options.labels, options.label_table, options.label_id, mixed_models};
+}
+
+Results assess_one(const RocOptions& options, const evaluate::ScoreReading& reading,
+                   const evaluate::EvaluationOptions& how, Reporter& reporter) {
   const auto details = detail_options(options);
-  auto rows =
-      evaluate::read_labeled_scores(options.scores, options.columns, options.labels, reporter, details.to_keep());
+  auto rows = evaluate::read_labeled_scores(options.scores.front(), reading, reporter, details.to_keep());
   Results results;
   results.first.emplace(std::move(rows.anomalies), std::move(rows.normals));
   auto evaluation = evaluate::evaluate(*results.first, how, rows.name, reporter);
+  evaluation.model = rows.model;
   evaluation.unlabeled = rows.unlabeled;
   results.assessment.details = evaluate::details(rows, *results.first, evaluation.chosen.threshold, details, reporter);
   results.assessment.evaluations.push_back(std::move(evaluation));
   return results;
 }
 
-Results assess_pair(const RocOptions& options, const evaluate::EvaluationOptions& how, Reporter& reporter) {
-  auto rows = evaluate::read_paired_scores(options.scores, options.second, options.columns, options.labels, reporter);
+Results assess_several(const RocOptions& options, const evaluate::ScoreReading& reading,
+                       const evaluate::EvaluationOptions& how, Reporter& reporter) {
+  const std::vector<std::filesystem::path> paths(options.scores.begin(), options.scores.end());
+  auto rows = evaluate::read_matched_scores(paths, reading, reporter);
   Results results;
-  results.assessment.comparison = evaluate::compare_auroc(rows.anomalies, rows.normals, options.confidence);
-  results.first.emplace(std::move(rows.anomalies.first), std::move(rows.normals.first));
-  const evaluate::LabeledScores second(std::move(rows.anomalies.second), std::move(rows.normals.second));
-  auto& evaluations = results.assessment.evaluations;
-  evaluations.push_back(evaluate::evaluate(*results.first, how, rows.first_name, reporter));
-  evaluations.push_back(evaluate::evaluate(second, how, rows.second_name, reporter));
-  for (auto& evaluation : evaluations) evaluation.unlabeled = rows.unlabeled;
+  results.assessment.tests = evaluate::compare_auroc(rows.anomalies, rows.normals, options.confidence);
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    evaluate::LabeledScores scores(std::move(rows.anomalies[i]), std::move(rows.normals[i]));
+    auto& evaluation =
+        results.assessment.evaluations.emplace_back(evaluate::evaluate(scores, how, rows.names[i], reporter));
+    evaluation.model = rows.models[i];
+    evaluation.unlabeled = rows.unlabeled;
+    if (i == 0) results.first.emplace(std::move(scores));
+  }
   return results;
 }
 
-void add_hashes(evaluate::Assessment& assessment, const std::vector<std::string>& inputs) {
-  for (std::size_t i = 0; i < inputs.size(); ++i) assessment.evaluations[i].sha256 = hash_of(inputs[i]);
+void add_hashes(evaluate::Assessment& assessment, const std::vector<std::string>& scores) {
+  for (std::size_t i = 0; i < scores.size(); ++i) assessment.evaluations[i].sha256 = hash_of(scores[i]);
 }
 
 int run(const RocOptions& options, cli::Context& context) {
   const auto how = evaluation_options(options, context.options.threads);
   options.labels.check();
-  options.check_details();
+  options.check();
   evaluate::BoxRule::parse(options.box_hit);
-  if (options.scores == "-" && options.second == "-")
-    throw UsageError("standard input can be only one of the two score files");
   Outputs outputs(options, context.options.force);
 
-  auto [assessment, first] =
-      options.second.empty() ? assess_one(options, how, context.reporter) : assess_pair(options, how, context.reporter);
-  if (outputs.summary || outputs.page) add_hashes(assessment, options.inputs());
+  RecordingReporter reporter(context.reporter);
+  const auto reading = reading_of(options, context.options.force);
+  auto [assessment, first] = options.scores.size() == 1 ? assess_one(options, reading, how, reporter)
+                                                        : assess_several(options, reading, how, reporter);
+  if (outputs.summary || outputs.page) add_hashes(assessment, options.scores);
   if (outputs.curve) evaluate::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
-  if (outputs.summary) outputs.summary->write(evaluate::summary_json(assessment, {version(), context.arguments}));
+  if (outputs.summary)
+    outputs.summary->write(evaluate::summary_json(assessment, {version(), context.arguments, reporter.warnings}));
   if (outputs.plot) outputs.plot->write(report::roc_svg(assessment));
   if (outputs.page) {
     auto facts = evaluate::detail_facts(assessment.details);
+    if (!options.label_table.empty()) facts.emplace_back("Labels", options.label_table);
     facts.emplace_back("Made by", version());
-    outputs.page->write(
-        report::roc_page({assessment, cli::shell_command("ae-roc", context.arguments), std::move(facts)}));
+    auto notes = evaluate::remarks(assessment);
+    notes.insert(notes.begin(), reporter.notes.begin(), reporter.notes.end());
+    outputs.page->write(report::roc_page({assessment, cli::shell_command("ae-roc", context.arguments), std::move(facts),
+                                          reporter.warnings, std::move(notes)}));
   }
   if (outputs.table) outputs.table->write(evaluate::summary_table(assessment));
   outputs.commit();
@@ -306,7 +363,7 @@ int main(int argc, char** argv) {
       {{"ae-roc scores.csv --normal benign --summary summary.json --plot roc.svg --report report.html",
         "AUROC and AUPRC with intervals, a threshold and what it does; as table, JSON, picture and page"},
        {"ae-roc scores.csv other.csv --normal benign --choose fpr=0.01",
-        "are two scores of the same rows equally good? (paired DeLong test)"}}};
+        "are these scores of the same rows equally good? (paired DeLong tests; any number of files)"}}};
   return cli::run_app(
       program, argc, argv, [&](CLI::App& app) { declare(app, options); },
       [&](cli::Context& context) { return run(options, context); });

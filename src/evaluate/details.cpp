@@ -135,7 +135,7 @@ Part part_of(std::string name, std::vector<double> anomalies, std::vector<double
 struct PixelImage {
   std::size_t row = 0;
   std::filesystem::path map;
-  std::optional<std::filesystem::path> mask;
+  std::vector<std::filesystem::path> masks;  // to be united
 };
 
 class PixelFigures {
@@ -187,17 +187,19 @@ class PixelFigures {
     std::vector<std::string> without_map;
     std::vector<std::string> without_mask;
     std::size_t masks = 0;
+    const TruthFiles truth(options_.truth);
     for (std::size_t row = 0; row < rows_.size(); ++row) {
-      PixelImage image{row, map_file(options_.maps, rows_[row].id), find_mask_file(options_.truth, rows_[row].id)};
+      PixelImage image{row, map_file(options_.maps, rows_[row].id), truth.masks_of(rows_[row].id)};
       std::error_code ignored;
       const bool has_map = std::filesystem::exists(image.map, ignored);
-      const bool needs_mask = rows_.anomaly(row) && !image.mask;
-      masks += rows_.anomaly(row) && image.mask;
+      const bool needs_mask = rows_.anomaly(row) && image.masks.empty();
+      masks += rows_.anomaly(row) && !image.masks.empty();
       if (!has_map) without_map.push_back(rows_[row].id);
       if (needs_mask) without_mask.push_back(rows_[row].id);
       if (has_map && !needs_mask) images_.push_back(std::move(image));
     }
     if (masks == 0) {
+      if (!truth.empty() && !without_mask.empty()) throw truth.fits_none(without_mask.front());
       reporter_.warning(options_.truth.string() +
                         ": no mask of a defective image here (looked for TYPE/NAME_mask.png, "
                         "NAME.png and .npy): no pixel figures");
@@ -230,15 +232,15 @@ class PixelFigures {
       ImagePixels pixels{map.values, {}, {}, 0};
       DefectMask mask;
       DefectRegions regions;
-      if (image.mask) {
-        mask = read_defect_mask(*image.mask);
+      if (!image.masks.empty()) {
+        mask = read_defect_masks(image.masks);
         check_size(image, map, mask);
         if (std::find(mask.defect.begin(), mask.defect.end(), 1) != mask.defect.end()) {
           if (!rows_.anomaly(image.row)) refuse_marked_normal(image);
           regions = find_defect_regions(mask);
           pixels = {map.values, mask.defect, regions.weight, regions.count};
         } else if (pass == 0 && rows_.anomaly(image.row)) {
-          empty_masks_.push_back(image.mask->string());
+          empty_masks_.push_back(image.masks.front().string());
         }
       }
       use(image.row, pixels);
@@ -255,11 +257,11 @@ class PixelFigures {
       return std::to_string(picture.width) + "x" + std::to_string(picture.height);
     };
     throw InputError(image.map.string() + ": the map has " + size(map) + " pixels, but the mask " +
-                     image.mask->string() + " has " + size(mask) + "; expected the same size (width x height)");
+                     image.masks.front().string() + " has " + size(mask) + "; expected the same size (width x height)");
   }
 
   [[noreturn]] void refuse_marked_normal(const PixelImage& image) const {
-    throw InputError(image.mask->string() + ": the mask of " + ae::quoted(rows_[image.row].id, 100) +
+    throw InputError(image.masks.front().string() + ": the mask of " + ae::quoted(rows_[image.row].id, 100) +
                      " marks defects, but its label " + ae::quoted(rows_.all().labels[rows_[image.row].label].value) +
                      " means normal; does --truth name the folder of masks?");
   }

@@ -7,6 +7,7 @@
 #include "base/reporter.hpp"
 #include "evaluate/box_hits.hpp"
 #include "evaluate/evaluation.hpp"
+#include "evaluate/roc.hpp"
 #include "evaluate/score_files.hpp"
 
 namespace ae::evaluate {

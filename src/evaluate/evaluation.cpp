@@ -1,6 +1,7 @@
 #include "evaluate/evaluation.hpp"
 
 #include <cmath>
+#include <limits>
 
 namespace ae::evaluate {
 
@@ -15,7 +16,7 @@ double ratio(std::int64_t part, std::int64_t whole, double when_empty) {
 double Confusion::tpr() const { return ratio(tp, tp + fn, 0); }
 double Confusion::fpr() const { return ratio(fp, fp + tn, 0); }
 double Confusion::specificity() const { return ratio(tn, fp + tn, 0); }
-double Confusion::precision() const { return ratio(tp, tp + fp, 1); }
+double Confusion::precision() const { return ratio(tp, tp + fp, std::numeric_limits<double>::quiet_NaN()); }
 double Confusion::f1() const { return ratio(2 * tp, 2 * tp + fp + fn, 0); }
 double Confusion::balanced_accuracy() const { return (tpr() + specificity()) / 2; }
 

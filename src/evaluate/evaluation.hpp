@@ -21,7 +21,7 @@ struct Estimate {
   Interval interval;  // at the evaluation's confidence
 };
 
-// What a threshold does to the labelled rows. Ratios whose denominator is 0 are as scikit-learn defines them: see each.
+// What a threshold does to the labelled rows. Ratios whose denominator is 0: see each.
 struct Confusion {
   std::int64_t tp = 0;  // anomalies flagged
   std::int64_t fp = 0;  // normal rows flagged
@@ -31,7 +31,7 @@ struct Confusion {
   double tpr() const;                // recall, sensitivity: tp / (tp + fn)
   double fpr() const;                // fp / (fp + tn)
   double specificity() const;        // 1 - fpr
-  double precision() const;          // tp / (tp + fp); 1 when nothing is flagged (the PR curve's first point)
+  double precision() const;          // tp / (tp + fp); NaN when nothing is flagged
   double f1() const;                 // 2 tp / (2 tp + fp + fn)
   double balanced_accuracy() const;  // (tpr + specificity) / 2
   double mcc() const;                // Matthews correlation; 0 when a margin of the table is 0
@@ -72,10 +72,11 @@ struct Histogram {
 struct Evaluation {
   std::string name;       // the score file as the user named it; "<stdin>" for standard input
   std::string sha256;     // of the file's bytes; "" for standard input
+  std::string model;      // of the scores: first 8 hex digits of its file's SHA-256; "" when they do not say
   std::int64_t rows = 0;  // labelled rows = anomalies + normals
   std::int64_t anomalies = 0;
   std::int64_t normals = 0;
-  std::int64_t unlabeled = 0;  // rows left out because their label is empty
+  std::int64_t unlabeled = 0;  // rows left out because they have no label
   double confidence = 0.95;
   Estimate auroc;  // DeLong, clipped to [0, 1]
   Estimate auprc;  // average precision; stratified bootstrap percentiles
@@ -99,6 +100,14 @@ struct Comparison {
   double correlation = 0;  // 0 when a variance is 0
   double z = 0;            // difference / standard error; 0 when both are 0, +-infinity when only the error is 0
   double p_value = 1;      // two-sided
+};
+
+// One of the tests between all pairs of several scores.
+struct PairTest {
+  std::size_t first = 0;  // of the evaluations
+  std::size_t second = 0;
+  Comparison comparison;
+  double adjusted_p_value = 1;  // Holm 1979, over all pairs; NaN when the p-value is
 };
 
 // How well the values of error maps separate defect pixels from normal ones, over all pixels of all images.
@@ -173,9 +182,9 @@ struct Details {
 
 // All that one run of ae-roc found out.
 struct Assessment {
-  std::vector<Evaluation> evaluations;   // one, or two of the same rows
-  std::optional<Comparison> comparison;  // with two
-  Details details = {};                  // of the first
+  std::vector<Evaluation> evaluations;  // one, or several of the same rows
+  std::vector<PairTest> tests;  // of every pair: the first with each other one, the second with each after it ...
+  Details details = {};         // of the first
 };
 
 }  // namespace ae::evaluate

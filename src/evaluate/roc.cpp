@@ -5,6 +5,7 @@
 #include <limits>
 #include <stdexcept>
 
+#include "base/signals.hpp"
 #include "evaluate/intervals.hpp"
 
 namespace ae::evaluate {
@@ -108,12 +109,19 @@ std::vector<double> ascending(std::vector<double> values) {
   return values;
 }
 
+// The placements of one source's rows, by class.
+struct Placements {
+  std::vector<std::int64_t> anomalies;
+  std::vector<std::int64_t> normals;
+  Placements(const std::vector<double>& of_anomalies, const std::vector<double>& of_normals)
+      : anomalies(placements(of_anomalies, ascending(of_normals), Side::below)),
+        normals(placements(of_normals, ascending(of_anomalies), Side::above)) {}
+};
+
 // Placement sums of one class for the first score, the second, their difference and their sum.
 struct PairedSums {
   PlacementSums first, second, difference, total;
-  PairedSums(const PairedScores& own, const PairedScores& others, Side side) {
-    const auto x = placements(own.first, ascending(others.first), side);
-    const auto y = placements(own.second, ascending(others.second), side);
+  PairedSums(const std::vector<std::int64_t>& x, const std::vector<std::int64_t>& y) {
     for (std::size_t i = 0; i < x.size(); ++i) {
       first.add(x[i]);
       second.add(y[i]);
@@ -123,16 +131,11 @@ struct PairedSums {
   }
 };
 
-}  // namespace
-
-Comparison compare_auroc(const PairedScores& anomalies, const PairedScores& normals, double confidence) {
-  const auto m = static_cast<std::int64_t>(anomalies.first.size());
-  const auto n = static_cast<std::int64_t>(normals.first.size());
-  if (m == 0 || n == 0 || anomalies.second.size() != anomalies.first.size() ||
-      normals.second.size() != normals.first.size())
-    throw std::invalid_argument("a paired comparison needs both scores of every row and rows of both classes");
-  const PairedSums of_anomalies(anomalies, normals, Side::below);
-  const PairedSums of_normals(normals, anomalies, Side::above);
+Comparison compare(const Placements& one, const Placements& other, double confidence) {
+  const auto m = static_cast<std::int64_t>(one.anomalies.size());
+  const auto n = static_cast<std::int64_t>(one.normals.size());
+  const PairedSums of_anomalies(one.anomalies, other.anomalies);
+  const PairedSums of_normals(one.normals, other.normals);
 
   const double first_variance = delong_variance(m, of_anomalies.first, n, of_normals.first);
   const double second_variance = delong_variance(m, of_anomalies.second, n, of_normals.second);
@@ -156,6 +159,47 @@ Comparison compare_auroc(const PairedScores& anomalies, const PairedScores& norm
   result.difference.interval = {result.difference.value - half_width, result.difference.value + half_width};
   result.z = result.difference.value == 0 ? 0 : result.difference.value / result.difference.standard_error;
   result.p_value = two_sided_normal_p_value(result.z);
+  return result;
+}
+
+}  // namespace
+
+std::vector<PairTest> compare_auroc(const std::vector<std::vector<double>>& anomalies,
+                                    const std::vector<std::vector<double>>& normals, double confidence) {
+  const auto whole = [](const std::vector<std::vector<double>>& scores) {
+    return !scores.front().empty() && std::all_of(scores.begin(), scores.end(), [&](const auto& of_source) {
+      return of_source.size() == scores.front().size();
+    });
+  };
+  if (anomalies.size() < 2 || anomalies.size() != normals.size() || !whole(anomalies) || !whole(normals))
+    throw std::invalid_argument("a paired comparison needs all scores of every row and rows of both classes");
+  std::vector<Placements> of_source;
+  for (std::size_t i = 0; i < anomalies.size(); ++i) of_source.emplace_back(anomalies[i], normals[i]);
+  std::vector<PairTest> tests;
+  std::vector<double> p_values;
+  for (std::size_t first = 0; first < of_source.size(); ++first) {
+    for (std::size_t second = first + 1; second < of_source.size(); ++second) {
+      throw_if_stopped("comparing scores");
+      tests.push_back({first, second, compare(of_source[first], of_source[second], confidence), 1});
+      p_values.push_back(tests.back().comparison.p_value);
+    }
+  }
+  const auto adjusted = holm_adjusted(p_values);
+  for (std::size_t i = 0; i < tests.size(); ++i) tests[i].adjusted_p_value = adjusted[i];
+  return tests;
+}
+
+std::vector<double> holm_adjusted(const std::vector<double>& p_values) {
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < p_values.size(); ++i)
+    if (!std::isnan(p_values[i])) order.push_back(i);
+  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return p_values[a] < p_values[b]; });
+  std::vector<double> result(p_values.size(), std::numeric_limits<double>::quiet_NaN());
+  double largest = 0;
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    largest = std::max(largest, std::min(1.0, static_cast<double>(order.size() - rank) * p_values[order[rank]]));
+    result[order[rank]] = largest;
+  }
   return result;
 }
 

@@ -69,13 +69,15 @@ class LabeledScores {
 // defined, the standard error is NaN and the interval [0, 1].
 Estimate auroc(const LabeledScores& scores, double confidence);
 
-// The two scores of the same rows: first[i] and second[i] belong to one row. Finite; sizes equal and not 0. With one
-// row in a class the standard error and the p-value are NaN and the interval is [-1, 1].
-struct PairedScores {
-  std::vector<double> first;
-  std::vector<double> second;
-};
-Comparison compare_auroc(const PairedScores& anomalies, const PairedScores& normals, double confidence);
+// Scores of the same rows from several sources: scores[s][i] and scores[t][i] belong to one row. Finite; as many rows
+// for each source, at least one of each class, at least two sources. DeLong's test for every pair; with one row in a
+// class its standard error and p-value are NaN and its interval is [-1, 1].
+std::vector<PairTest> compare_auroc(const std::vector<std::vector<double>>& anomalies,
+                                    const std::vector<std::vector<double>>& normals, double confidence);
+
+// Holm's step-down p-values, each in the place of its own: that any true null hypothesis gets one of at most alpha has
+// a chance of at most alpha. NaNs stay, and do not count.
+std::vector<double> holm_adjusted(const std::vector<double>& p_values);
 
 // Area under the trapezoids for FPR in [0, max_fpr]; 0 < max_fpr <= 1. Raw, and standardised as
 // (1 + (raw - least) / (max_fpr - least)) / 2 with least = max_fpr^2 / 2 (McClish 1989).

@@ -1,210 +1,124 @@
 #include "evaluate/score_files.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <limits>
-#include <memory>
+#include <optional>
 #include <string_view>
 #include <unordered_map>
 #include <unordered_set>
+#include <utility>
 
 #include "base/error.hpp"
-#include "base/signals.hpp"
 #include "base/text.hpp"
-#include "data/tables/rows.hpp"
+#include "evaluate/score_reader.hpp"
 
 namespace ae::evaluate {
 
 namespace {
 
-constexpr std::size_t kMostLabelValues = 1000;
-
-std::string lower_case(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return result;
+std::string count_text(std::int64_t count, std::string_view one, std::string_view many) {
+  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
 }
 
-bool same_value(std::string_view a, std::string_view b) {
-  if (a == b) return true;
-  const auto x = parse_number(a);
-  const auto y = parse_number(b);
-  return x && y && *x == *y;
-}
-
-bool contains_value(const std::vector<std::string>& values, std::string_view value) {
-  return std::any_of(values.begin(), values.end(), [&](const std::string& one) { return same_value(one, value); });
-}
-
-std::string quoted_list(const std::vector<std::string>& values) {
-  std::vector<std::string> shown;
-  for (const auto& value : values) shown.push_back(ae::quoted(value));
-  return join(shown, ", ", 8);
-}
-
-enum class Class : std::uint8_t { normal, anomaly };
-
-// The class of each label value by the pairs that speak for themselves; empty when they do not.
-std::vector<Class> classes_by_known_pair(const std::vector<std::string>& values) {
-  constexpr std::pair<std::string_view, std::string_view> pairs[] = {
-      {"0", "1"}, {"false", "true"}, {"normal", "anomaly"}};
-  for (const auto& [normal, anomaly] : pairs) {
-    std::vector<Class> classes;
-    for (const auto& value : values) {
-      const std::string plain = lower_case(value);
-      if (same_value(plain, normal)) classes.push_back(Class::normal);
-      if (same_value(plain, anomaly)) classes.push_back(Class::anomaly);
-    }
-    if (classes.size() == values.size()) return classes;
-  }
-  return {};
-}
-
-// Distinct values of a label column, numbered in order of appearance.
-class LabelValues {
+// The labels of the rows of one score table: from a column of its own, or from another table by id.
+class RowLabels {
  public:
-  LabelValues(std::string file, std::string column) : file_(std::move(file)), column_(std::move(column)) {}
-
-  std::uint32_t number(std::string_view value) {
-    if (!values_.empty() && values_[last_] == value) return last_;
-    const auto known = numbers_.find(std::string(value));
-    if (known != numbers_.end()) return last_ = known->second;
-    if (values_.size() == kMostLabelValues)
-      throw InputError(file_ + ": column " + ae::quoted(column_) + " has more than " +
-                       std::to_string(kMostLabelValues) +
-                       " different values, too many for labels; name the label column with --label-column");
-    last_ = static_cast<std::uint32_t>(values_.size());
-    values_.emplace_back(value);
-    numbers_.emplace(value, last_);
-    return last_;
+  RowLabels(const ScoreReader& scores, const ScoreReading& how, Reporter& reporter)
+      : scores_(scores), from_table_(!how.label_table.empty()) {
+    if (!from_table_) {
+      column_ = scores.require(how.columns.label, "label", "--label-column");
+      values_.emplace(scores.name(), how.columns.label, how.labels);
+      return;
+    }
+    column_ = scores.require(how.columns.id, "id", "--id-column");
+    read_table(how, reporter);
+    if (scores.find(how.columns.label))
+      reporter.info(scores.name() + ": column " + ae::quoted(how.columns.label) + " is not read; labels are those of " +
+                    values_->file());
   }
 
-  std::vector<Class> classes(const LabelMeaning& meaning) const {
-    if (values_.empty()) throw InputError(file_ + ": no row has a label in column " + ae::quoted(column_));
-    std::vector<Class> result;
-    if (meaning.normal.empty() && meaning.anomaly.empty()) {
-      result = classes_by_known_pair(values_);
-      if (result.empty()) refuse_unknown();
-    } else {
-      for (const auto& value : values_) result.push_back(class_of(value, meaning));
+  // The label of the current row, which counts from here on.
+  std::optional<std::uint32_t> next() {
+    const std::string_view text = scores_.text(column_);
+    if (!from_table_) {
+      const auto label = values_->number(text);
+      values_->count(label);
+      return label;
     }
-    check_both_classes(result, meaning);
+    const auto found = text.empty() ? by_id_.end() : by_id_.find(std::string(text));
+    if (found == by_id_.end()) {
+      ++unmatched_rows_;
+      if (unmatched_example_.empty()) unmatched_example_ = text;
+      return std::nullopt;
+    }
+    if (found->second.met) scores_.refuse_duplicate(column_);
+    found->second.met = true;
+    ++met_;
+    values_->count(found->second.label);
+    return found->second.label;
+  }
+
+  ResolvedLabels resolve(Reporter& reporter) {
+    if (from_table_ && met_ == 0) refuse_strangers();
+    auto result = values_->resolve(reporter);
+    values_->warn_about_unlabeled(reporter, scores_.name());
+    if (unmatched_rows_ > 0)
+      reporter.warning(scores_.name() + ": " + count_text(unmatched_rows_, "row whose id is", "rows whose ids are") +
+                       " not in " + values_->file() + (unmatched_rows_ == 1 ? " is" : " are") + " left out");
+    const auto strangers = table_rows_ - met_;
+    if (strangers > 0)
+      reporter.warning(values_->file() + ": " +
+                       count_text(strangers, "row has an id that is", "rows have ids that are") + " not in " +
+                       scores_.name());
     return result;
   }
 
-  const std::string& value(std::uint32_t number) const { return values_[number]; }
+  const LabelValues& values() const { return *values_; }
+  std::int64_t unlabeled() const { return values_->unlabeled() + unmatched_rows_; }
 
  private:
-  [[noreturn]] void refuse_unknown() const {
-    throw InputError(file_ + ": column " + ae::quoted(column_) + " has the labels " + quoted_list(values_) +
-                     "; expected 0 and 1 (1 = anomaly), false and true, or normal and anomaly; say which mean normal "
-                     "with --normal VALUE or which mean anomaly with --anomaly VALUE");
-  }
+  struct Entry {
+    std::optional<std::uint32_t> label;
+    bool met = false;
+  };
 
-  Class class_of(const std::string& value, const LabelMeaning& meaning) const {
-    if (contains_value(meaning.normal, value)) return Class::normal;
-    if (contains_value(meaning.anomaly, value)) return Class::anomaly;
-    if (meaning.normal.empty()) return Class::normal;
-    if (meaning.anomaly.empty()) return Class::anomaly;
-    throw InputError(file_ + ": label " + ae::quoted(value) +
-                     " is neither among --normal nor among --anomaly; add it to one" +
-                     ", or give only one of the two options");
-  }
-
-  void check_both_classes(const std::vector<Class>& classes, const LabelMeaning& meaning) const {
-    const bool normals = std::find(classes.begin(), classes.end(), Class::normal) != classes.end();
-    const bool anomalies = std::find(classes.begin(), classes.end(), Class::anomaly) != classes.end();
-    if (normals && anomalies) return;
-    std::string line = file_ + ": all labelled rows are " + (normals ? "normal" : "anomalies") + " (labels " +
-                       quoted_list(values_) + "); an ROC needs normal rows and anomalies";
-    for (const auto* named : {&meaning.normal, &meaning.anomaly}) {
-      for (const auto& value : *named) {
-        if (contains_value(values_, value)) continue;
-        line += "; no row has the label " + ae::quoted(value) + did_you_mean(value, values_);
-      }
+  void read_table(const ScoreReading& how, Reporter& reporter) {
+    ScoreReader table(how.label_table, reporter);
+    const std::size_t id = table.require(how.label_id.empty() ? how.columns.id : how.label_id, "ids", "--id");
+    const std::size_t label = table.require(how.columns.label, "label", "--label-column");
+    values_.emplace(table.name(), how.columns.label, how.labels);
+    while (table.next()) {
+      ++table_rows_;
+      const std::string key(table.text(id));
+      if (key.empty()) continue;
+      const auto [entry, added] = by_id_.try_emplace(key);
+      if (!added) table.refuse_duplicate(id);
+      entry->second.label = values_->number(table.text(label));
+      if (table_example_.empty()) table_example_ = key;
     }
-    throw InputError(line);
   }
 
-  std::string file_;
-  std::string column_;
-  std::vector<std::string> values_;
-  std::unordered_map<std::string, std::uint32_t> numbers_;
-  std::uint32_t last_ = 0;
+  [[noreturn]] void refuse_strangers() const {
+    throw InputError(values_->file() + ": none of its " + count_text(table_rows_, "id", "ids") + " is an id of " +
+                     scores_.name() + " (" + ae::quoted(table_example_) + " here, " + ae::quoted(unmatched_example_) +
+                     " there); name the columns with --id and --id-column");
+  }
+
+  const ScoreReader& scores_;
+  bool from_table_;
+  std::size_t column_ = 0;  // of the labels, or of the ids
+  std::optional<LabelValues> values_;
+  std::unordered_map<std::string, Entry> by_id_;
+  std::int64_t table_rows_ = 0;
+  std::int64_t met_ = 0;
+  std::int64_t unmatched_rows_ = 0;
+  std::string table_example_;
+  std::string unmatched_example_;
 };
 
-// A score table as a stream: score, label and id of one row at a time.
-class ScoreReader {
- public:
-  ScoreReader(const std::filesystem::path& path, Reporter& reporter)
-      : rows_(data::open_rows(path)), reporter_(reporter) {}
-  ~ScoreReader() { reporter_.progress_done(); }
-  ScoreReader(const ScoreReader&) = delete;
-  ScoreReader& operator=(const ScoreReader&) = delete;
-
-  std::optional<std::size_t> find(std::string_view column) const {
-    const auto& names = rows_->columns();
-    const auto found = std::find(names.begin(), names.end(), column);
-    if (found == names.end()) return std::nullopt;
-    return static_cast<std::size_t>(found - names.begin());
-  }
-
-  std::size_t require(const std::string& column, std::string_view what, std::string_view option) const {
-    if (const auto found = find(column)) return *found;
-    throw InputError(name() + ": no column " + ae::quoted(column) + " for the " + std::string(what) +
-                     did_you_mean(column, rows_->columns()) + "; the columns are " + quoted_list(rows_->columns()) +
-                     "; name it with " + std::string(option));
-  }
-
-  bool next() {
-    constexpr std::int64_t rows_between_looks = 1 << 16;
-    if (++looked_ % rows_between_looks == 0) {
-      throw_if_stopped("reading scores");
-      reporter_.progress("bytes", rows_->position(), rows_->size(), name());
-    }
-    return rows_->next();
-  }
-
-  double score(std::size_t column) const {
-    const std::string_view text = rows_->has_numbers() ? std::string_view{} : trimmed(rows_->text(column));
-    const auto number = rows_->has_numbers() ? std::optional(rows_->number(column)) : parse_number(text);
-    if (number && std::abs(*number) < std::numeric_limits<double>::max()) return *number + 0.0;  // -0 becomes 0
-    refuse_score(column, text, number);
-  }
-
-  std::string_view text(std::size_t column) const {
-    if (rows_->has_numbers() && std::isnan(rows_->number(column))) return {};
-    return trimmed(rows_->text(column));
-  }
-
-  const std::string& name() const { return rows_->name(); }
-  std::string where(std::size_t column) const { return rows_->where(column); }
-
- private:
-  [[noreturn]] void refuse_score(std::size_t column, std::string_view text, std::optional<double> number) const {
-    const std::string place = rows_->where(column) + ": score ";
-    const std::string expected = "; every labelled row needs a finite number (leave the row out, or empty its label)";
-    if ((number && std::isnan(*number)) || (!number && text.empty())) throw InputError(place + "is missing" + expected);
-    if (number)
-      throw InputError(place + (text.empty() ? number_text(*number) : ae::quoted(text)) + " is too large" + expected);
-    throw InputError(place + ae::quoted(text) + " is not a number" + expected);
-  }
-
-  std::unique_ptr<data::RowSource> rows_;
-  Reporter& reporter_;
-  std::int64_t looked_ = 0;
-};
-
-void warn_about_unlabeled(Reporter& reporter, const std::string& name, std::int64_t unlabeled) {
-  if (unlabeled == 0) return;
-  reporter.warning(name + ": " + std::to_string(unlabeled) +
-                   (unlabeled == 1 ? " row without a label is" : " rows without a label are") + " left out");
-}
-
-[[noreturn]] void refuse_duplicate(const ScoreReader& reader, std::size_t column) {
-  throw InputError(reader.where(column) + ": id " + ae::quoted(reader.text(column)) +
-                   " occurs a second time; ids must be unique (see --id-column)");
+ModelColumn model_column(const ScoreReader& reader, const ScoreReading& how) {
+  return {
+      reader, {how.columns.score, how.label_table.empty() ? how.columns.label : "", how.columns.id}, how.mixed_models};
 }
 
 void append(std::vector<double>& to, std::vector<double>&& from) {
@@ -215,151 +129,185 @@ void append(std::vector<double>& to, std::vector<double>&& from) {
   }
 }
 
-}  // namespace
-
-void LabelMeaning::check() const {
-  for (const auto& value : normal)
-    if (contains_value(anomaly, value))
-      throw UsageError("label " + ae::quoted(value) + " is given to both --normal and --anomaly; keep one");
+// From the scores of each label, by its number, to those of each class and of each kind of anomaly.
+void divide(LabeledRows& result, const ResolvedLabels& resolved, const LabelValues& values,
+            std::vector<std::vector<double>>&& scores) {
+  std::vector<std::uint32_t> kind_of(scores.size(), 0);
+  std::vector<std::uint32_t> kind_of_first(resolved.same_as.size(), std::numeric_limits<std::uint32_t>::max());
+  for (std::uint32_t value = 0; value < scores.size(); ++value) {
+    if (scores[value].empty()) continue;
+    auto& kind = kind_of_first[resolved.same_as[value]];
+    if (kind == std::numeric_limits<std::uint32_t>::max()) {
+      kind = static_cast<std::uint32_t>(result.labels.size());
+      result.labels.push_back({values.value(value), resolved.classes[value] == LabelClass::anomaly, {}});
+    }
+    kind_of[value] = kind;
+  }
+  const bool kinds =
+      std::count_if(result.labels.begin(), result.labels.end(), [](const LabelKind& kind) { return kind.anomaly; }) > 1;
+  for (std::size_t value = 0; value < scores.size(); ++value) {
+    if (scores[value].empty()) continue;
+    LabelKind& kind = result.labels[kind_of[value]];
+    if (kind.anomaly && kinds) append(kind.scores, std::vector<double>(scores[value]));
+    append(kind.anomaly ? result.anomalies : result.normals, std::move(scores[value]));
+  }
+  for (auto& row : result.rows) row.label = kind_of[row.label];
 }
 
-LabeledRows read_labeled_scores(const std::filesystem::path& path, const ScoreColumns& columns,
-                                const LabelMeaning& meaning, Reporter& reporter, const RowsToKeep& keep) {
-  meaning.check();
+}  // namespace
+
+LabeledRows read_labeled_scores(const std::filesystem::path& path, const ScoreReading& how, Reporter& reporter,
+                                const RowsToKeep& keep) {
+  how.labels.check();
   ScoreReader reader(path, reporter);
+  const auto& columns = how.columns;
   const std::size_t score = reader.require(columns.score, "score", "--score-column");
-  const std::size_t label = reader.require(columns.label, "label", "--label-column");
+  RowLabels labels(reader, how, reporter);
   const std::size_t id = keep.ids ? reader.require(columns.id, "id", "--id-column") : 0;
   const std::size_t group =
       keep.group_column.empty() ? 0 : reader.require(keep.group_column, "groups", "--group-by, or give --manifest");
+  ModelColumn model = model_column(reader, how);
   LabeledRows result;
   result.name = reader.name();
-  LabelValues values(result.name, columns.label);
   std::vector<std::vector<double>> scores_of_value;
   std::unordered_set<std::string> ids;
   while (reader.next()) {
-    const std::string_view text = reader.text(label);
-    if (text.empty()) {
-      ++result.unlabeled;
-      continue;
-    }
-    const std::uint32_t value = values.number(text);
-    if (value == scores_of_value.size()) scores_of_value.emplace_back();
-    scores_of_value[value].push_back(reader.score(score));
+    model.look();
+    const auto value = labels.next();
+    if (!value) continue;
+    if (*value >= scores_of_value.size()) scores_of_value.resize(*value + 1);
+    scores_of_value[*value].push_back(reader.score(score));
     if (!keep.ids) continue;
-    result.rows.push_back({std::string(reader.text(id)), value, scores_of_value[value].back(), ""});
-    if (!ids.insert(result.rows.back().id).second) refuse_duplicate(reader, id);
+    result.rows.push_back({std::string(reader.text(id)), *value, scores_of_value[*value].back(), ""});
+    if (!ids.insert(result.rows.back().id).second) reader.refuse_duplicate(id);
     if (!keep.group_column.empty()) result.rows.back().group = reader.text(group);
   }
-  const auto classes = values.classes(meaning);
-  const bool kinds = std::count(classes.begin(), classes.end(), Class::anomaly) > 1;
-  for (std::size_t value = 0; value < classes.size(); ++value) {
-    const bool anomaly = classes[value] == Class::anomaly;
-    result.labels.push_back({values.value(static_cast<std::uint32_t>(value)), anomaly, {}});
-    if (anomaly && kinds) result.labels.back().scores = scores_of_value[value];
-    append(anomaly ? result.anomalies : result.normals, std::move(scores_of_value[value]));
-  }
-  warn_about_unlabeled(reporter, result.name, result.unlabeled);
+  const auto resolved = labels.resolve(reporter);
+  divide(result, resolved, labels.values(), std::move(scores_of_value));
+  result.unlabeled = labels.unlabeled();
+  result.model = model.finish(reporter);
   return result;
 }
 
 namespace {
 
-// Rows of the first file by id, waiting for their second score.
-struct PairedRow {
-  double first = 0;
-  std::uint32_t label = 0;
-  bool labeled = false;
-  bool matched = false;
-};
-
-[[noreturn]] void refuse_unmatched(const std::string& in, const std::string& not_in, std::vector<std::string> ids) {
-  std::sort(ids.begin(), ids.end());
-  throw InputError(not_in + ": " + (ids.size() == 1 ? "id " : "ids ") + quoted_list(ids) + " of " + in +
-                   (ids.size() == 1 ? " is" : " are") +
-                   " missing; a paired comparison needs the same rows in both files (see --id-column)");
-}
-
-using PairedTable = std::unordered_map<std::string, PairedRow>;
-
-// Adds second scores in the second file's order, so that the result does not depend on the map's.
-class Pairing {
+// The scores of the labelled rows of several files; rows are numbered as in the first.
+class Matching {
  public:
-  Pairing(PairedTable& table, LabelValues& values, const std::vector<Class>& classes, PairedRows& result)
-      : table_(table), values_(values), classes_(classes), result_(result) {}
+  Matching(const ScoreReading& how, Reporter& reporter) : how_(how), reporter_(reporter) {}
 
-  void read_second(ScoreReader& reader, const ScoreColumns& columns) {
-    const std::size_t score = reader.require(columns.score, "score", "--score-column");
-    const std::size_t id = reader.require(columns.id, "id", "--id-column");
-    const auto label = reader.find(columns.label);
+  void read_first(const std::filesystem::path& path) {
+    ScoreReader reader(path, reporter_);
+    const std::size_t score = reader.require(how_.columns.score, "score", "--score-column");
+    RowLabels labels(reader, how_, reporter_);
+    const std::size_t id = reader.require(how_.columns.id, "id", "--id-column");
+    ModelColumn model = model_column(reader, how_);
+    auto& scores = scores_.emplace_back();
+    while (reader.next()) {
+      model.look();
+      const auto [row, added] =
+          row_of_.try_emplace(std::string(reader.text(id)), static_cast<std::uint32_t>(labels_.size()));
+      if (!added) reader.refuse_duplicate(id);
+      labels_.push_back(labels.next());
+      scores.push_back(labels_.back() ? reader.score(score) : none);
+    }
+    labels_of_table_ = !how_.label_table.empty();
+    const auto resolved = labels.resolve(reporter_);
+    classes_ = resolved.classes;
+    for (std::uint32_t value = 0; value < classes_.size(); ++value)
+      label_texts_.push_back(labels.values().value(value));
+    result_.unlabeled = labels.unlabeled();
+    add_names(reader, model);
+  }
+
+  void read_further(const std::filesystem::path& path) {
+    ScoreReader reader(path, reporter_);
+    const std::size_t score = reader.require(how_.columns.score, "score", "--score-column");
+    const std::size_t id = reader.require(how_.columns.id, "id", "--id-column");
+    const auto label = labels_of_table_ ? std::nullopt : reader.find(how_.columns.label);
+    LabelValues labels(reader.name(), how_.columns.label, how_.labels);
+    ModelColumn model = model_column(reader, how_);
+    auto& scores = scores_.emplace_back(labels_.size(), none);
+    std::vector<bool> met(labels_.size(), false);
     std::vector<std::string> unknown;
     while (reader.next()) {
+      model.look();
       const std::string key(reader.text(id));
-      const auto row = table_.find(key);
-      if (row == table_.end()) {
+      const auto found = row_of_.find(key);
+      if (found == row_of_.end()) {
         unknown.push_back(key);
         continue;
       }
-      if (row->second.matched) refuse_duplicate(reader, id);
-      row->second.matched = true;
-      if (!row->second.labeled) continue;
-      if (label) check_label(reader, *label, row->second, key);
-      auto& own = classes_[row->second.label] == Class::anomaly ? result_.anomalies : result_.normals;
-      own.first.push_back(row->second.first);
-      own.second.push_back(reader.score(score));
+      const std::uint32_t row = found->second;
+      if (met[row]) reader.refuse_duplicate(id);
+      met[row] = true;
+      if (!labels_[row]) continue;
+      if (label) check_label(reader, *label, *labels_[row], key, labels);
+      scores[row] = reader.score(score);
     }
-    if (!unknown.empty()) refuse_unmatched(reader.name(), result_.first_name, std::move(unknown));
+    if (!unknown.empty()) refuse_unmatched(reader.name(), result_.names.front(), std::move(unknown));
     std::vector<std::string> missing;
-    for (const auto& [key, row] : table_)
-      if (row.labeled && !row.matched) missing.push_back(key);
-    if (!missing.empty()) refuse_unmatched(result_.first_name, reader.name(), std::move(missing));
+    for (const auto& [key, row] : row_of_)
+      if (labels_[row] && !met[row]) missing.push_back(key);
+    if (!missing.empty()) refuse_unmatched(result_.names.front(), reader.name(), std::move(missing));
+    add_names(reader, model);
+  }
+
+  MatchedRows finish() {
+    for (const auto& scores : scores_) {
+      auto& anomalies = result_.anomalies.emplace_back();
+      auto& normals = result_.normals.emplace_back();
+      for (std::size_t row = 0; row < labels_.size(); ++row)
+        if (labels_[row]) (classes_[*labels_[row]] == LabelClass::anomaly ? anomalies : normals).push_back(scores[row]);
+    }
+    return std::move(result_);
   }
 
  private:
-  void check_label(const ScoreReader& reader, std::size_t column, const PairedRow& row, const std::string& id) const {
-    const std::string_view second = reader.text(column);
-    if (second.empty() || same_value(second, values_.value(row.label))) return;
-    throw InputError(reader.where(column) + ": id " + ae::quoted(id) + " has the label " + ae::quoted(second) +
-                     ", but " + ae::quoted(values_.value(row.label)) + " in " + result_.first_name);
+  static constexpr double none = std::numeric_limits<double>::quiet_NaN();
+
+  void add_names(const ScoreReader& reader, const ModelColumn& model) {
+    result_.names.push_back(reader.name());
+    result_.models.push_back(model.finish(reporter_));
   }
 
-  PairedTable& table_;
-  const LabelValues& values_;
-  const std::vector<Class>& classes_;
-  PairedRows& result_;
+  void check_label(const ScoreReader& reader, std::size_t column, std::uint32_t label, const std::string& id,
+                   LabelValues& labels) const {
+    const std::string_view other = reader.text(column);
+    const std::string& own = label_texts_[label];
+    if (other.empty() || same_label(other, own) || !labels.number(other)) return;
+    throw InputError(reader.where(column) + ": id " + ae::quoted(id) + " has the label " + ae::quoted(other) +
+                     ", but " + ae::quoted(own) + " in " + result_.names.front());
+  }
+
+  [[noreturn]] static void refuse_unmatched(const std::string& in, const std::string& not_in,
+                                            std::vector<std::string> ids) {
+    std::sort(ids.begin(), ids.end());
+    throw InputError(not_in + ": " + (ids.size() == 1 ? "id " : "ids ") + quoted_list(ids) + " of " + in +
+                     (ids.size() == 1 ? " is" : " are") +
+                     " missing; a paired comparison needs the same rows in every file (see --id-column)");
+  }
+
+  const ScoreReading& how_;
+  Reporter& reporter_;
+  std::unordered_map<std::string, std::uint32_t> row_of_;
+  std::vector<std::optional<std::uint32_t>> labels_;  // of each row; none = left out
+  std::vector<LabelClass> classes_;                   // of each label
+  std::vector<std::string> label_texts_;
+  bool labels_of_table_ = false;
+  std::vector<std::vector<double>> scores_;  // [file][row]
+  MatchedRows result_;
 };
 
 }  // namespace
 
-PairedRows read_paired_scores(const std::filesystem::path& first, const std::filesystem::path& second,
-                              const ScoreColumns& columns, const LabelMeaning& meaning, Reporter& reporter) {
-  meaning.check();
-  PairedRows result;
-  PairedTable table;
-  ScoreReader reader(first, reporter);
-  result.first_name = reader.name();
-  const std::size_t score = reader.require(columns.score, "score", "--score-column");
-  const std::size_t label = reader.require(columns.label, "label", "--label-column");
-  const std::size_t id = reader.require(columns.id, "id", "--id-column");
-  LabelValues values(result.first_name, columns.label);
-  while (reader.next()) {
-    const auto [row, added] = table.try_emplace(std::string(reader.text(id)));
-    if (!added) refuse_duplicate(reader, id);
-    const std::string_view text = reader.text(label);
-    row->second.labeled = !text.empty();
-    if (text.empty()) {
-      ++result.unlabeled;
-      continue;
-    }
-    row->second.label = values.number(text);
-    row->second.first = reader.score(score);
-  }
-  const auto classes = values.classes(meaning);
-  ScoreReader second_reader(second, reporter);
-  result.second_name = second_reader.name();
-  Pairing(table, values, classes, result).read_second(second_reader, columns);
-  warn_about_unlabeled(reporter, result.first_name, result.unlabeled);
-  return result;
+MatchedRows read_matched_scores(std::span<const std::filesystem::path> paths, const ScoreReading& how,
+                                Reporter& reporter) {
+  how.labels.check();
+  Matching matching(how, reporter);
+  matching.read_first(paths.front());
+  for (const auto& path : paths.subspan(1)) matching.read_further(path);
+  return matching.finish();
 }
 
 }  // namespace ae::evaluate

@@ -3,28 +3,27 @@
 
 #include <cstdint>
 #include <filesystem>
-#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "base/reporter.hpp"
-#include "evaluate/roc.hpp"
+#include "evaluate/labels.hpp"
 
 namespace ae::evaluate {
 
 struct ScoreColumns {
   std::string score = "score";
-  std::string label = "label";
-  std::string id = "id";  // only read when rows are matched with something else
+  std::string label = "label";  // of the scores, or of the table of labels
+  std::string id = "id";        // of the scores; only read when rows are matched with something else
 };
 
-// Which label values mean what. Both empty: the pairs 0/1, false/true and normal/anomaly (any case) speak for
-// themselves. One given: every other value means the opposite. Both given: every value must be in one of them.
-// Numbers compare by value: "0" is "0.0".
-struct LabelMeaning {
-  std::vector<std::string> normal;
-  std::vector<std::string> anomaly;
-  void check() const;  // UsageError when a value is in both
+struct ScoreReading {
+  ScoreColumns columns = {};
+  LabelMeaning labels = {};
+  std::filesystem::path label_table = {};  // the labels of the rows, by id; "" = they stand beside the scores
+  std::string label_id = {};               // its id column; "" = columns.id
+  bool mixed_models = false;               // warn of rows of several models instead of refusing them
 };
 
 // A labelled row that is to be matched with files or with rows of another table.
@@ -36,16 +35,17 @@ struct IdentifiedRow {
 };
 
 struct LabelKind {
-  std::string value;
+  std::string value;  // as it appeared first
   bool anomaly = false;
   std::vector<double> scores;  // of an anomaly's kind, when there are two or more of them; else empty
 };
 
 struct LabeledRows {
   std::string name;
+  std::string model;  // the first digits of its file's SHA-256, when all scores are said to be of one; else ""
   std::vector<double> anomalies;
   std::vector<double> normals;
-  std::int64_t unlabeled = 0;       // rows with an empty label, left out
+  std::int64_t unlabeled = 0;       // rows without a label, left out
   std::vector<LabelKind> labels;    // in order of appearance
   std::vector<IdentifiedRow> rows;  // only when asked for
 };
@@ -57,22 +57,28 @@ struct RowsToKeep {
 };
 
 // InputError, with the place, for: a column that is not there (with the nearest name), a labelled row without a finite
-// score, label values whose meaning is not known (all of them are listed), a class without rows.
-LabeledRows read_labeled_scores(const std::filesystem::path& path, const ScoreColumns& columns,
-                                const LabelMeaning& meaning, Reporter& reporter, const RowsToKeep& keep = {});
+// score, label values whose meaning is not known (all of them are listed), a class without rows, rows of several
+// models.
+//
+// With a table of labels, its ids and those of the scores are compared as texts without blanks around them; an empty
+// one matches nothing. Rows without a label there are left out, and ids there without a row are counted, each in a
+// warning. Further InputErrors: an id twice on either side, no id that both sides have.
+LabeledRows read_labeled_scores(const std::filesystem::path& path, const ScoreReading& how, Reporter& reporter,
+                                const RowsToKeep& keep = {});
 
-// Two scores of the same rows: [i] of a class is one row in both files.
-struct PairedRows {
-  std::string first_name;
-  std::string second_name;
-  PairedScores anomalies;
-  PairedScores normals;
+// Scores of the same rows from several files, in their order: [file][i] of a class is one row in all of them.
+struct MatchedRows {
+  std::vector<std::string> names;
+  std::vector<std::string> models;  // of each file, as in LabeledRows
+  std::vector<std::vector<double>> anomalies;
+  std::vector<std::vector<double>> normals;
   std::int64_t unlabeled = 0;
 };
 
-// Rows are matched by the id column, in any order; labels come from the first file, and a label column of the second
-// must agree. Further InputErrors: an id twice in one file, ids of labelled rows that are in one file only (named).
-PairedRows read_paired_scores(const std::filesystem::path& first, const std::filesystem::path& second,
-                              const ScoreColumns& columns, const LabelMeaning& meaning, Reporter& reporter);
+// Rows are matched by the id column, in any order; labels come from the first file or the table of labels, and a label
+// column of the others must agree with the first file's. Further InputErrors: an id twice in one file, ids of labelled
+// rows that are not in all files (named). At least two paths.
+MatchedRows read_matched_scores(std::span<const std::filesystem::path> paths, const ScoreReading& how,
+                                Reporter& reporter);
 
 }  // namespace ae::evaluate

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "base/text.hpp"
+#include "evaluate/rate_text.hpp"
 #include "report/assets.hpp"
 #include "report/page.hpp"
 #include "report/roc.hpp"
@@ -14,9 +15,13 @@ namespace {
 using evaluate::Confusion;
 using evaluate::CurvePoint;
 using evaluate::Evaluation;
+using evaluate::rate_text;
 using nlohmann::json;
 
-constexpr std::size_t most_stops = 4000;
+constexpr std::size_t most_stops = 4000;         // of one evaluation
+constexpr std::size_t most_stops_in_all = 8000;  // as far as each keeps the fewest
+constexpr std::size_t fewest_stops = 400;
+constexpr std::size_t most_notices = 50;
 constexpr std::size_t most_bins = 400;
 constexpr std::size_t most_text = 2000;  // characters of one fact
 
@@ -40,6 +45,22 @@ std::size_t most_found_within(const std::vector<CurvePoint>& curve, double most_
   return best_point(curve, [=](const Confusion& c) { return c.fpr() <= most_fpr ? c.tp : -1; });
 }
 
+// Buttons that lead to the same threshold are one, in the place of the first.
+std::vector<Preset> merged(std::vector<Preset> all) {
+  std::vector<Preset> result;
+  for (auto& preset : all) {
+    const auto same =
+        std::find_if(result.begin(), result.end(), [&](const auto& p) { return p.point == preset.point; });
+    if (same == result.end()) {
+      result.push_back(std::move(preset));
+    } else {
+      same->label += ", " + preset.label;
+      same->help += "; " + preset.help;
+    }
+  }
+  return result;
+}
+
 std::vector<Preset> presets(const Evaluation& evaluation) {
   const auto& curve = evaluation.curve;
   const auto youden = [&](const Confusion& c) { return c.tp * evaluation.normals - c.fp * evaluation.anomalies; };
@@ -61,7 +82,7 @@ std::vector<Preset> presets(const Evaluation& evaluation) {
   }
   chosen.point = chosen_point(evaluation);
   all.insert(all.begin(), chosen);
-  return all;
+  return merged(std::move(all));
 }
 
 // JSON has no infinities and no NaN: null.
@@ -96,11 +117,11 @@ json histogram(const evaluate::Histogram& bins) {
   return {{"logarithmic", bins.logarithmic}, {"edges", edges}, {"normals", normals}, {"anomalies", anomalies}};
 }
 
-json evaluation_json(const Evaluation& evaluation, std::size_t& stop_count) {
+json evaluation_json(const Evaluation& evaluation, std::size_t limit, std::size_t& stop_count) {
   const auto buttons = presets(evaluation);
   std::vector<std::size_t> wanted;
   for (const auto& button : buttons) wanted.push_back(button.point);
-  const auto stops = thinned(evaluation.curve, most_stops, wanted);
+  const auto stops = thinned(evaluation.curve, limit, wanted);
   stop_count = stops.size();
   const auto stop_of = [&](std::size_t point) {
     return std::lower_bound(stops.begin(), stops.end(), point) - stops.begin();
@@ -116,6 +137,7 @@ json evaluation_json(const Evaluation& evaluation, std::size_t& stop_count) {
   json offered = json::array();
   for (const auto& b : buttons) offered.push_back({{"label", b.label}, {"help", b.help}, {"stop", stop_of(b.point)}});
   return {{"name", shortened(evaluation.name, 200)},
+          {"model", evaluation.model},
           {"anomalies", evaluation.anomalies},
           {"normals", evaluation.normals},
           {"auroc", estimate(evaluation.auroc, true)},
@@ -155,10 +177,10 @@ std::string positions_text(const Evaluation& e, std::size_t stops) {
 }
 
 std::string chosen_text(const Evaluation& e) {
-  return number_text(e.chosen.threshold) + " by " + e.chosen.rule + ": TPR " + fixed_text(e.chosen.counts.tpr(), 4) +
-         " (" + fixed_text(e.chosen.tpr_interval.low, 4) + " to " + fixed_text(e.chosen.tpr_interval.high, 4) +
-         "), FPR " + fixed_text(e.chosen.counts.fpr(), 4) + " (" + fixed_text(e.chosen.fpr_interval.low, 4) + " to " +
-         fixed_text(e.chosen.fpr_interval.high, 4) + ")";
+  return number_text(e.chosen.threshold) + " by " + e.chosen.rule + ": TPR " + rate_text(e.chosen.counts.tpr()) + " (" +
+         rate_text(e.chosen.tpr_interval.low) + " to " + rate_text(e.chosen.tpr_interval.high) + "), FPR " +
+         rate_text(e.chosen.counts.fpr()) + " (" + rate_text(e.chosen.fpr_interval.low) + " to " +
+         rate_text(e.chosen.fpr_interval.high) + ")";
 }
 
 std::string intervals_text(const Evaluation& e) {
@@ -184,40 +206,66 @@ class Facts {
 void add_facts(Facts& facts, const Evaluation& e, std::size_t stops, const std::string& which) {
   facts.add("Scores" + which, e.name);
   if (!e.sha256.empty()) facts.add("SHA-256" + which, e.sha256);
+  facts.add("Model" + which, e.model);
   facts.add("Rows" + which, rows_text(e));
   facts.add("Chosen threshold" + which, chosen_text(e));
   if (e.partial) {
     facts.add("Partial AUROC" + which, "FPR up to " + number_text(e.partial->max_fpr) + ": " +
-                                           fixed_text(e.partial->raw, 5) + ", standardized " +
-                                           fixed_text(e.partial->standardized, 5));
+                                           rate_text(e.partial->raw, 5) + ", standardized " +
+                                           rate_text(e.partial->standardized, 5));
   }
   facts.add("Slider positions" + which, positions_text(e, stops));
+}
+
+json tests_json(const std::vector<evaluate::PairTest>& tests) {
+  json list = json::array();
+  for (const auto& test : tests) {
+    json one = estimate(test.comparison.difference, true);
+    one["first"] = test.first;
+    one["second"] = test.second;
+    one["p_value"] = number(test.comparison.p_value);
+    one["adjusted_p_value"] = number(test.adjusted_p_value);
+    one["rows"] = test.comparison.rows;
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+json notices(const std::vector<std::string>& lines) {
+  json list = json::array();
+  for (std::size_t i = 0; i < std::min(lines.size(), most_notices); ++i) list.push_back(shortened(lines[i], most_text));
+  if (lines.size() > most_notices)
+    list.push_back("and " + grouped(static_cast<std::int64_t>(lines.size() - most_notices)) + " more");
+  return list;
 }
 
 }  // namespace
 
 std::string roc_page(const RocPage& page) {
   const auto& evaluations = page.assessment.evaluations;
+  const bool several = evaluations.size() > 1;
+  const std::size_t limit = std::clamp(most_stops_in_all / evaluations.size(), fewest_stops, most_stops);
   json list = json::array();
   Facts facts;
   for (std::size_t i = 0; i < evaluations.size(); ++i) {
     std::size_t stops = 0;
-    list.push_back(evaluation_json(evaluations[i], stops));
-    add_facts(facts, evaluations[i], stops, evaluations.size() > 1 ? joined(" ", std::to_string(i + 1)) : "");
+    list.push_back(evaluation_json(evaluations[i], limit, stops));
+    add_facts(facts, evaluations[i], stops, several ? joined(" ", std::to_string(i + 1)) : "");
   }
   facts.add("Intervals", intervals_text(evaluations.front()));
   for (const auto& [name, value] : page.facts) facts.add(name, value);
   facts.add("Command", page.command);
 
-  json data = {{"evaluations", list}, {"facts", facts.list()}, {"confidence", evaluations.front().confidence}};
-  if (const auto& c = page.assessment.comparison) {
-    data["comparison"] = estimate(c->difference, true);
-    data["comparison"]["p_value"] = number(c->p_value);
-    data["comparison"]["rows"] = c->rows;
-  }
-  const bool several = evaluations.size() > 1;
+  const json data = {{"evaluations", list},
+                     {"tests", tests_json(page.assessment.tests)},
+                     {"facts", facts.list()},
+                     {"confidence", evaluations.front().confidence},
+                     {"rule", shortened(evaluations.front().chosen.rule, 80)},
+                     {"warnings", notices(page.warnings)},
+                     {"notes", notices(page.notes)}};
   const std::string title =
-      several ? "Two scores compared" : "How good is the score in " + shortened(evaluations.front().name, 80) + "?";
+      several ? (evaluations.size() == 2 ? "Two" : std::to_string(evaluations.size())) + std::string(" scores compared")
+              : "How good is the score in " + shortened(evaluations.front().name, 80) + "?";
   return html_page({.title = title,
                     .description =
                         "Move the threshold to see what it finds and what it flags by mistake. A row is flagged "

@@ -1,6 +1,9 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <string_view>
 
+#include "evaluate/rate_text.hpp"
 #include "report/assets.hpp"
 #include "report/page.hpp"
 #include "report/roc.hpp"
@@ -10,14 +13,20 @@ namespace ae::report {
 namespace {
 
 using evaluate::Evaluation;
+using evaluate::percent_text;
+using evaluate::rate_text;
 
-constexpr std::size_t most_points = 2000;
+// Points of all curves of a panel together.
+constexpr std::size_t most_points = 4000;
+constexpr std::size_t most_points_of_one = 2000;
+constexpr std::size_t fewest_points = 200;
 constexpr double side = 340;  // of a plot, in pixels
 constexpr double top = 44;
 constexpr double panel_width = 450;
 constexpr double plot_left = 64;
 constexpr double legend_top = top + side + 70;
 constexpr double legend_step = 62;
+constexpr double short_legend_step = 44;  // of more than two scores, whose thresholds are told by pointing at the marks
 
 std::string pixel(double value) { return rounded_text(std::round(value * 100) / 100, 6); }
 
@@ -75,11 +84,12 @@ struct Panel {
 };
 
 // ROC: straight lines, so that a tie is the diagonal its area counts. Precision: steps, as average precision sums them.
-std::string curve_path(const Panel& panel, const Evaluation& evaluation) {
+std::string curve_path(const Panel& panel, const Evaluation& evaluation, std::size_t limit) {
   Path path;
   double last_x = 0;
-  for (const std::size_t i : thinned(evaluation.curve, most_points)) {
+  for (const std::size_t i : thinned(evaluation.curve, limit)) {
     const auto [x, y] = panel.place(evaluation.curve[i].counts);
+    if (std::isnan(y)) continue;  // nothing is flagged: no precision
     if (panel.precision) path.to(panel.x(last_x), panel.y(y));
     path.to(panel.x(x), panel.y(y));
     last_x = x;
@@ -97,8 +107,12 @@ std::string line(std::string_view classes, double x1, double y1, double x2, doub
                 "\"/>\n");
 }
 
-std::string circle(std::string_view order, double x, double y) {
-  return joined("<circle class=\"mark mark-", order, "\" cx=\"", pixel(x), "\" cy=\"", pixel(y), "\" r=\"6\"/>\n");
+// What a viewer shows when it is pointed at.
+std::string tooltip(std::string_view content) { return joined("<title>", markup_escaped(content), "</title>"); }
+
+std::string circle(std::string_view order, double x, double y, std::string_view told = {}) {
+  return joined("<circle class=\"mark mark-", order, "\" cx=\"", pixel(x), "\" cy=\"", pixel(y), "\" r=\"6\"",
+                told.empty() ? std::string("/>\n") : joined(">", tooltip(told), "</circle>\n"));
 }
 
 std::string axes(const Panel& panel) {
@@ -125,52 +139,67 @@ std::string chance(const Panel& panel, const Evaluation& e) {
   return line("chance", panel.x(0), panel.y(share), panel.x(1), panel.y(share));
 }
 
-std::string mark(const Panel& panel, const Evaluation& e, std::string_view order) {
-  const auto [x, y] = panel.place(e.chosen.counts);
-  return circle(order, panel.x(x), panel.y(y));
-}
-
-std::string percent(double share) { return joined(fixed_text(100 * share, share > 0 && share < 0.001 ? 3 : 1), "%"); }
-
 std::string area_text(const Panel& panel, const Evaluation& e) {
   const auto& estimate = panel.estimate(e);
-  std::string area = joined(panel.area, " ", fixed_text(estimate.value, 4));
+  std::string area = joined(panel.area, " ", rate_text(estimate.value));
   if (!panel.has_interval(e)) return area;
-  return joined(area, "  (", rounded_text(100 * e.confidence, 4), "% ", fixed_text(estimate.interval.low, 4),
-                "\xE2\x80\x93", fixed_text(estimate.interval.high, 4), ")");
+  return joined(area, "  (", rounded_text(100 * e.confidence, 4), "% ", rate_text(estimate.interval.low),
+                "\xE2\x80\x93", rate_text(estimate.interval.high), ")");
 }
 
 std::string chosen_text(const Panel& panel, const Evaluation& e) {
   const auto& c = e.chosen.counts;
-  const std::string rates = panel.precision
-                                ? joined("recall ", percent(c.tpr()), ", precision ", percent(c.precision()))
-                                : joined("TPR ", percent(c.tpr()), ", FPR ", percent(c.fpr()));
+  const std::string precision = std::isnan(c.precision()) ? "no precision: nothing is flagged"
+                                                          : joined("precision ", percent_text(c.precision()));
+  const std::string rates = panel.precision ? joined("recall ", percent_text(c.tpr()), ", ", precision)
+                                            : joined("TPR ", percent_text(c.tpr()), ", FPR ", percent_text(c.fpr()));
   return joined("threshold ", rounded_text(e.chosen.threshold, 5), ": ", rates);
 }
 
-std::string legend(const Panel& panel, const Evaluation& e, std::string_view order, double y) {
-  const double words = panel.left + 36;
-  return line(joined("curve ", order), panel.left, y - 4, panel.left + 26, y - 4) +
-         text("strong", words, y, area_text(panel, e)) + text("", words, y + 18, shortened(e.name, 44)) +
-         circle(order, panel.left + 13, y + 32) + text("", words, y + 36, chosen_text(panel, e));
+std::string mark(const Panel& panel, const Evaluation& e, std::string_view order) {
+  const auto [x, y] = panel.place(e.chosen.counts);
+  if (std::isnan(y)) return {};
+  return circle(order, panel.x(x), panel.y(y), joined(shortened(e.name, 80), ": ", chosen_text(panel, e)));
 }
 
-std::string_view order_name(std::size_t index) { return index == 0 ? "first" : "second"; }
+std::string legend(const Panel& panel, const Evaluation& e, std::string_view order, double y, bool with_threshold) {
+  const double words = panel.left + 36;
+  std::string out = line(joined("curve ", order), panel.left, y - 4, panel.left + 26, y - 4) +
+                    text("strong", words, y, area_text(panel, e)) + text("", words, y + 18, shortened(e.name, 44));
+  if (with_threshold) out += circle(order, panel.left + 13, y + 32) + text("", words, y + 36, chosen_text(panel, e));
+  return out;
+}
+
+// A colour and a dash pattern each; from the ninth on the same again, in thinner lines.
+std::string order_name(std::size_t index) {
+  constexpr std::array<std::string_view, 8> names = {"first", "second", "third",   "fourth",
+                                                     "fifth", "sixth",  "seventh", "eighth"};
+  return joined(names[index % names.size()], index < names.size() ? "" : " again");
+}
+
+double legend_height(std::size_t evaluations) {
+  return (evaluations > 2 ? short_legend_step : legend_step) * static_cast<double>(evaluations);
+}
 
 std::string drawn(const Panel& panel, const std::vector<Evaluation>& evaluations) {
+  const std::size_t count = evaluations.size();
+  const std::size_t limit = std::clamp(most_points / count, fewest_points, most_points_of_one);
   std::string out = axes(panel) + chance(panel, evaluations.front());
-  for (std::size_t i = evaluations.size(); i-- > 0;) {  // the first on top
-    out +=
-        "<path class=\"curve " + std::string(order_name(i)) + "\" d=\"" + curve_path(panel, evaluations[i]) + "\"/>\n";
+  for (std::size_t i = count; i-- > 0;) {  // the first on top
+    const Evaluation& e = evaluations[i];
+    out += joined("<path class=\"curve ", order_name(i), "\" d=\"", curve_path(panel, e, limit), "\">",
+                  tooltip(joined(shortened(e.name, 80), ": ", area_text(panel, e))), "</path>\n");
   }
-  for (std::size_t i = evaluations.size(); i-- > 0;) out += mark(panel, evaluations[i], order_name(i));
+  for (std::size_t i = count; i-- > 0;) out += mark(panel, evaluations[i], order_name(i));
   // A wide file name ends at the panel's edge.
   const std::string id = panel.precision ? "legend-pr" : "legend-roc";
   out += joined("<clipPath id=\"", id, "\"><rect x=\"", pixel(panel.left - 8), "\" y=\"", pixel(legend_top - 24),
-                "\" width=\"", pixel(panel_width - plot_left + 20), "\" height=\"", pixel(2 * legend_step),
-                "\"/></clipPath>\n<g clip-path=\"url(#", id, ")\">\n");
-  for (std::size_t i = 0; i < evaluations.size(); ++i) {
-    out += legend(panel, evaluations[i], order_name(i), legend_top + legend_step * static_cast<double>(i));
+                "\" width=\"", pixel(panel_width - plot_left + 20), "\" height=\"",
+                pixel(std::max(2 * legend_step, legend_height(count))), "\"/></clipPath>\n<g clip-path=\"url(#", id,
+                ")\">\n");
+  for (std::size_t i = 0; i < count; ++i) {
+    const double y = legend_top + legend_height(count) / static_cast<double>(count) * static_cast<double>(i);
+    out += legend(panel, evaluations[i], order_name(i), y, count <= 2);
   }
   out += "</g>\n";
   return out;
@@ -183,7 +212,7 @@ std::string roc_svg(const evaluate::Assessment& assessment) {
   const Panel roc{"ROC", "false positive rate", "true positive rate", "AUROC", plot_left, false};
   const Panel pr{"Precision and recall", "recall", "precision", "AUPRC", plot_left + panel_width, true};
   const double width = 2 * panel_width;
-  const double height = legend_top + legend_step * static_cast<double>(evaluations.size()) - 4;
+  const double height = legend_top + legend_height(evaluations.size()) - 4;
   std::string description;
   for (const auto& e : evaluations) {
     description += joined(shortened(e.name, 80), ": ", area_text(roc, e), ", ", area_text(pr, e), ". ");

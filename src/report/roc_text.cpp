@@ -6,13 +6,6 @@
 
 namespace ae::report {
 
-std::string fixed_text(double value, int digits) {
-  std::array<char, 400> buffer;  // the largest double has 309 digits before the point
-  const auto end =
-      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed, digits).ptr;
-  return {buffer.data(), end};
-}
-
 std::string rounded_text(double value, int digits) {
   std::array<char, 64> buffer;
   const auto end =

@@ -16,9 +16,6 @@ std::string joined(const Parts&... parts) {
   return result;
 }
 
-// `value` with `digits` after the point, whatever the locale.
-std::string fixed_text(double value, int digits);
-
 // `value` to `digits` significant digits, without trailing zeros.
 std::string rounded_text(double value, int digits);
 

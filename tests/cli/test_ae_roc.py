@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import math
+import re
 import subprocess
 import xml.etree.ElementTree
 
@@ -37,6 +38,10 @@ def good(tmp_path):
     scores, labels = random_case(1)
     (tmp_path / "scores.csv").write_text(scores_csv(scores, labels))
     return scores, labels
+
+
+def page_data(path):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', path.read_text(), re.S).group(1))
 
 
 def error(outcome, code, *parts):
@@ -170,7 +175,7 @@ def test_standard_streams_and_compression(run, good, tmp_path):
     (tmp_path / "scores.tsv").write_text(text.replace(",", "\t"))
     curve = run("ae-roc", "scores.csv", "-o", "-")
     assert curve.code == 0 and curve.stderr == ""
-    assert curve.stdout.startswith("threshold,tpr,fpr,precision,recall,tp,fp,tn,fn\ninf,0,0,1,0,0,0,")
+    assert curve.stdout.startswith("threshold,tpr,fpr,precision,recall,tp,fp,tn,fn\ninf,0,0,,0,0,0,")
     assert "AUROC" not in curve.stdout
     assert run("ae-roc", "-", "-o", "-", stdin=text).stdout == curve.stdout
     assert run("ae-roc", "scores.csv.gz", "-o", "-").stdout == curve.stdout
@@ -212,6 +217,164 @@ def test_labels_by_name(run, tmp_path):
     assert "3 anomalies, 1 normal" in run("ae-roc", *columns, "--normal", "X", "s.csv").stdout
     error(run("ae-roc", "s.csv", *columns, "--normal", "b2"), 4, 'no row has the label "b2"', 'did you mean "B"?')
     error(run("ae-roc", "s.csv", *columns, "--normal", "B", "--anomaly", "B"), 2, "keep one")
+
+
+MISSING = ["", "NA", "N/A", "nan", "NaN", "null", "NULL", "?", "None", "none", "-"]
+
+
+@pytest.mark.parametrize("meaning", [(), ("--normal", "0"), ("--anomaly", "1")])
+def test_a_missing_label_is_not_an_anomaly(run, tmp_path, meaning):
+    """In a file where every way to say "missing" occurs, the figures are those of the labelled rows alone."""
+    scores, labels = random_case(2)
+    extra = "".join(f"m{i},{1000 + i},{text}\n" for i, text in enumerate(MISSING))
+    (tmp_path / "s.csv").write_text(scores_csv(scores, labels) + extra)
+    outcome = run("ae-roc", "s.csv", "--summary", "s.json", "--report", "s.html", *meaning)
+    assert outcome.code == 0, outcome
+    line = f's.csv: {len(MISSING)} rows without a label (empty, "NA", "N/A", "nan", "NaN", "null", "NULL", "?", "None", "none", "-") '
+    assert outcome.stderr.startswith("ae-roc: warning: " + line), outcome.stderr
+    assert outcome.stderr.endswith('"None", "none", "-": a label only if --normal or --anomaly names it\n')
+    assert outcome.stderr.count("\n") == 1
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert (summary["rows"], summary["unlabeled"]) == (len(labels), len(MISSING))
+    assert summary["auroc"]["value"] == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+    said = outcome.stderr.removeprefix("ae-roc: warning: ").rstrip("\n")
+    assert summary["warnings"] == [said]
+    assert page_data(tmp_path / "s.html")["warnings"] == [said]
+
+
+def test_spellings_of_booleans_are_one_class(run, tmp_path):
+    scores, labels = random_case(4)
+    spelled = [["False", "0", "FALSE", "0.0"][i % 4] if y == 0 else ["True", "true", "1", "TRUE", "1.0"][i % 5]
+               for i, y in enumerate(labels)]
+    (tmp_path / "s.csv").write_text(scores_csv(scores, spelled))
+    outcome = run("ae-roc", "s.csv", "--summary", "s.json")
+    assert outcome.code == 0, outcome
+    assert outcome.stderr.count("\n") == 1 and "are read as anomaly" in outcome.stderr
+    assert "type" not in outcome.stdout  # spellings are not kinds of anomaly
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert summary["auroc"]["value"] == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+    error(run("ae-roc", "-", stdin="score,label\n1,True\n2,False\n3,maybe\n"), 4, '"True", "False", "maybe"', "--normal")
+
+
+def test_precision_is_undefined_where_nothing_is_flagged(run, tmp_path):
+    (tmp_path / "s.csv").write_text("score,label\n3,0\n2,1\n1,0\n0,1\n")
+    outcome = run("ae-roc", "s.csv", "--choose", "fpr=0", "-o", "roc.csv", "--summary", "s.json", "--plot", "p.svg",
+                  "--report", "p.html")
+    assert outcome.code == 0 and "precision             -" in outcome.stdout
+    assert json.loads((tmp_path / "s.json").read_text())["metrics"]["precision"] is None
+    precision = np.genfromtxt(tmp_path / "roc.csv", delimiter=",", names=True)["precision"]  # an empty cell is NaN
+    assert math.isnan(precision[0]) and list(precision[1:]) == [0, 0.5, 1 / 3, 0.5]
+    assert "nan" not in (tmp_path / "p.svg").read_text().lower()
+
+
+def test_small_rates_are_not_rounded_to_nothing(run, tmp_path):
+    rows = 60000
+    scores = np.arange(rows) / rows
+    labels = np.zeros(rows, int)
+    labels[[-1, -2, -4]] = 1  # one normal row lies among the anomalies
+    (tmp_path / "s.csv").write_text(scores_csv(scores, labels))
+    outcome = run("ae-roc", "s.csv", "--choose", "tpr=1", "--bootstrap", 0, "--plot", "p.svg", "--summary", "s.json")
+    assert outcome.code == 0, outcome
+    assert "false alarms (FPR)    1.7e-05" in outcome.stdout and "specificity           0.999983" in outcome.stdout
+    assert "AUROC     0.9999944" in outcome.stdout
+    assert metrics.roc_auc_score(labels, scores) == pytest.approx(0.9999944, abs=5e-8)
+    assert "FPR 0.0017%" in (tmp_path / "p.svg").read_text()
+
+
+def test_the_model_of_the_scores_goes_into_the_summary(run, tmp_path):
+    (tmp_path / "s.csv").write_text("score,label,model\n1,0,12345678\n2,1,12345678\n3,0,12345678\n")
+    assert run("ae-roc", "s.csv", "--summary", "s.json").code == 0
+    assert json.loads((tmp_path / "s.json").read_text())["model"] == "12345678"
+    (tmp_path / "old.csv").write_text("score,label\n1,0\n2,1\n")
+    assert run("ae-roc", "old.csv", "--summary", "old.json").code == 0
+    assert json.loads((tmp_path / "old.json").read_text())["model"] is None
+    (tmp_path / "mixed.csv").write_text("score,label,model\n1,0,12345678\n2,1,9abcdef0\n")
+    error(run("ae-roc", "mixed.csv", "--summary", "m.json"), 4, "mixed.csv:3:5", '"9abcdef0"', '"12345678"', "--force")
+    forced = run("ae-roc", "mixed.csv", "--summary", "m.json", "--force")
+    assert forced.code == 0 and "more than one model" in forced.stderr
+    assert json.loads((tmp_path / "m.json").read_text())["model"] is None
+
+
+def test_labels_from_another_table(run, tmp_path):
+    scores, labels = random_case(6)
+    order = np.random.default_rng(0).permutation(len(labels))
+    rows = "".join(f"{i},{float(s)!r}\n" for i, s in enumerate(scores))
+    (tmp_path / "s.csv").write_text("id,score\n" + rows + "lonely,5\n,7\n")
+    (tmp_path / "l.tsv").write_text("serial\tstate\n" + "".join(f" {i}\t{'bad' if labels[i] else 'ok'}\n" for i in order)
+                                    + "elsewhere\tbad\nlonely\tNA\n")
+    outcome = run("ae-roc", "s.csv", "--labels", "l.tsv", "--id", "serial", "--label-column", "state", "--normal", "ok",
+                  "--summary", "s.json")
+    assert outcome.code == 0, outcome
+    assert outcome.stderr.splitlines() == [
+        'ae-roc: warning: s.csv: 1 row without a label ("NA") is left out',
+        "ae-roc: warning: s.csv: 1 row whose id is not in l.tsv is left out",
+        "ae-roc: warning: l.tsv: 1 row has an id that is not in s.csv"]
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert (summary["rows"], summary["unlabeled"]) == (len(labels), 2)
+    assert summary["auroc"]["value"] == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+    piped = run("ae-roc", "s.csv", "--labels", "-", "--id", "serial", "--label-column", "state", "--normal", "ok", "-q",
+                stdin=(tmp_path / "l.tsv").read_text())
+    assert piped.stdout == outcome.stdout
+    (tmp_path / "other.csv").write_text("id,label\nx1,0\nx2,1\n")
+    error(run("ae-roc", "s.csv", "--labels", "other.csv"), 4, "none of its 2 ids is an id of s.csv", '"x1" here, "0" there')
+    (tmp_path / "twice.csv").write_text("id,label\n1,0\n1,0\n")
+    error(run("ae-roc", "s.csv", "--labels", "twice.csv"), 4, "twice.csv:3:1", "a second time")
+
+
+def test_any_number_of_score_files(run, tmp_path):
+    """A table of all, and DeLong's tests of all pairs, against the definitions in NumPy."""
+    random = np.random.default_rng(9)
+    labels = (random.random(200) < 0.3).astype(int)
+    base = random.normal(size=200) + labels
+    columns = [np.round(base + random.normal(size=200) * noise, 1) for noise in (0.2, 1, 2, 4)]
+    names = []
+    for i, scores in enumerate(columns):
+        order = random.permutation(200)
+        names.append(f"m{i}.csv")
+        text = scores_csv(scores[order], labels[order], ids=order)
+        model = "model\n" + "\n".join(["0000000%d" % i] * 200) + "\n"
+        (tmp_path / names[-1]).write_text("".join(f"{a},{b}\n" for a, b in zip(text.splitlines(), model.splitlines())))
+    outcome = run("ae-roc", *names, "-o", "roc.csv", "--summary", "s.json", "--plot", "p.svg", "--report", "p.html",
+                  "--bootstrap", 200)
+    assert outcome.code == 0 and outcome.stderr == "", outcome
+    summary = json.loads((tmp_path / "s.json").read_text())
+    assert [e["path"] for e in summary["evaluations"]] == names
+    assert [e["model"] for e in summary["evaluations"]] == [f"0000000{i}" for i in range(4)]
+    assert summary["model"] == "00000000" and summary["chosen"] == summary["evaluations"][0]["chosen"]
+    for scores, e in zip(columns, summary["evaluations"]):
+        assert e["auroc"]["value"] == pytest.approx(metrics.roc_auc_score(labels, scores), abs=1e-12)
+        assert e["auprc"]["value"] == pytest.approx(metrics.average_precision_score(labels, scores), abs=1e-12)
+    p_values = []
+    pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
+    assert [(c["first"], c["second"]) for c in summary["comparisons"]] == [(names[i], names[j]) for i, j in pairs]
+    for (i, j), found in zip(pairs, summary["comparisons"]):
+        a, a10, a01 = slow_delong(columns[i], labels)
+        b, b10, b01 = slow_delong(columns[j], labels)
+        deviation = math.sqrt(np.var(a10 - b10, ddof=1) / labels.sum() + np.var(a01 - b01, ddof=1) / (1 - labels).sum())
+        p_values.append(math.erfc(abs(a - b) / deviation / math.sqrt(2)))
+        assert found["difference"] == pytest.approx(a - b, abs=1e-12)
+        assert found["standard_error"] == pytest.approx(deviation, abs=1e-9)
+        assert found["p_value"] == pytest.approx(p_values[-1], abs=1e-9)
+    largest = 0
+    for rank, at in enumerate(np.argsort(p_values)):
+        largest = max(largest, min(1, (len(pairs) - rank) * p_values[at]))
+        assert summary["comparisons"][at]["adjusted_p_value"] == pytest.approx(largest, abs=1e-9)
+    # The curve is the first file's, and each file is told in the table, the plot and the page.
+    assert (tmp_path / "roc.csv").read_text() == run("ae-roc", "m0.csv", "-o", "-").stdout
+    for text in (outcome.stdout, (tmp_path / "p.svg").read_text(), (tmp_path / "p.html").read_text()):
+        assert all(name in text for name in names)
+    assert "00000003" in outcome.stdout and "00000003" in (tmp_path / "p.html").read_text()
+    assert len(page_data(tmp_path / "p.html")["tests"]) == 6
+    pair = run("ae-roc", "m0.csv", "m1.csv", "--summary", "pair.json")
+    assert pair.code == 0
+    two = json.loads((tmp_path / "pair.json").read_text())
+    assert two["comparison"]["p_value"] == summary["comparisons"][0]["p_value"] == two["comparisons"][0]["adjusted_p_value"]
+
+
+def test_one_row_more_in_any_file_is_refused(run, tmp_path):
+    for name, rows in (("a", "a,1,0\nb,2,1\n"), ("b", "a,1,0\nb,2,1\n"), ("c", "a,1,0\nb,2,1\nc,3,1\n")):
+        (tmp_path / f"{name}.csv").write_text("id,score,label\n" + rows)
+    error(run("ae-roc", "a.csv", "b.csv", "c.csv"), 4, 'a.csv: id "c" of c.csv is missing')
 
 
 def test_rows_without_label_are_left_out_with_a_warning(run, tmp_path):
@@ -283,7 +446,10 @@ def test_bad_pair_is_one_line_and_exit_4(run, tmp_path, name):
 
 @pytest.mark.parametrize("args, parts", [
     ((), ["required"]),
-    (("scores.csv", "x.csv", "y.csv"), ["y.csv"]),
+    (("scores.csv", "--id", "key"), ["--id needs --labels"]),
+    (("-", "--labels", "-"), ["standard input"]),
+    (("scores.csv", "x.csv", "y.csv", "--group-by", "kind"), ["compare several without them"]),
+    (("scores.csv", "--labels", "old.csv", "-o", "old.csv", "--force"), ["is an input file"]),
     (("scores.csv", "--chose", "f1"), ['did you mean "--choose"?']),
     (("scores.csv", "--choose", "yuoden"), ['did you mean "youden"?']),
     (("scores.csv", "--choose", "fpr=2"), ["below 1"]),

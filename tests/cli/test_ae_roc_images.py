@@ -214,6 +214,32 @@ def mask_variants(mask):
     yield "colour and alpha", png(faint, colour=6)
     yield "interlaced", png(255 * mask, interlaced=True)
     yield "interlaced bits", png(mask, depth=1, interlaced=True)
+    black_and_red, black_and_black = [0, 0, 0, 0, 0, 0, 255, 0], [0, 0, 0, 255]
+    yield "BMP, 1 bit", bmp(mask, 1, black_and_red)
+    yield "BMP, 4 bits", bmp(mask, 4, black_and_red)
+    yield "BMP, 8 bits", bmp(2 * mask, 8, [0, 0, 0, 0, *black_and_black, 9, 9, 9, 0])
+    yield "BMP, 24 bits", bmp(mask << 8, 24)
+    yield "BMP, 32 bits", bmp(mask | 0xFF000000, 32)
+    yield "BMP, first row first", bmp(mask, 8, black_and_red, downwards=True)
+
+
+def bmp(pixels, bits, palette=(), downwards=False):
+    """Windows 3 BMP, written from the format's description."""
+    height, width = pixels.shape
+    rows = []
+    for row in pixels if downwards else pixels[::-1]:
+        digits = "".join(format(int(value), f"0{bits}b") for value in row)
+        if bits > 8:  # bytes of a pixel, lowest first
+            line = b"".join(int(value).to_bytes(bits // 8, "little") for value in row)
+        else:
+            digits += "0" * (-len(digits) % 8)
+            line = bytes(int(digits[i : i + 8], 2) for i in range(0, len(digits), 8))
+        rows.append(line + bytes(-len(line) % 4))
+    start = 54 + len(palette)
+    body = b"".join(rows)
+    header = struct.pack("<IiiHHIIiiII", 40, width, -height if downwards else height, 1, bits, 0, len(body), 0, 0,
+                         len(palette) // 4, 0)
+    return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + header + bytes(palette) + body
 
 
 def test_every_kind_of_mask_means_the_same(run, tmp_path):
@@ -225,6 +251,20 @@ def test_every_kind_of_mask_means_the_same(run, tmp_path):
         path.write_bytes(data)
         assert summary(run, tmp_path, *PIXELS, "--bootstrap", 0)["pixels"] == expected, kind
     path.unlink()
+    path.with_name(path.name.upper()).write_bytes(bmp(mask, 1, [0, 0, 0, 0, 9, 9, 9, 0]))  # any case and extension
+    assert summary(run, tmp_path, *PIXELS, "--bootstrap", 0)["pixels"] == expected
+    path.with_name(path.name.upper()).unlink()
+    parts = path.with_name(path.name.replace("_mask.png", ""))  # a folder of masks, to be united
+    parts.mkdir()
+    for i in range(3):
+        part = mask & (np.arange(mask.shape[1]) % 3 == i)
+        (parts / f"{i:03}.png").write_bytes(png(part))
+    assert summary(run, tmp_path, *PIXELS, "--bootstrap", 0)["pixels"] == expected
+    (parts / "001.png").write_bytes(png(np.ones((2, 2))))
+    error(run("ae-roc", "scores.csv", *PIXELS), 4, "001.png: is 2x2 pixels", "000.png, a mask of the same image")
+    for part in parts.iterdir():
+        part.unlink()
+    parts.rmdir()
     for dtype in (bool, np.uint8, np.float32, np.int64):
         np.save(path.with_suffix(".npy"), mask.astype(dtype))
         assert summary(run, tmp_path, *PIXELS, "--bootstrap", 0)["pixels"] == expected, dtype
@@ -245,11 +285,35 @@ def error(outcome, code, *parts):
 
 def test_without_any_mask_only_image_figures(run, tmp_path):
     Inspection(tmp_path)
-    outcome = run("ae-roc", "scores.csv", "--normal", "good", "--maps", "maps", "--truth", "nowhere", "--summary", "s.json")
+    command = ["ae-roc", "scores.csv", "--normal", "good", "--maps", "maps", "--truth", "nowhere", "--summary", "s.json"]
+    error(run(*command), 4, "nowhere")
+    (tmp_path / "nowhere").mkdir()
+    outcome = run(*command)
     assert outcome.code == 0
     assert outcome.stderr.startswith("ae-roc: warning: nowhere: no mask") and "no pixel figures" in outcome.stderr
     found = json.loads((tmp_path / "s.json").read_text())
     assert "pixels" not in found and len(found["types"]) == 2
+
+
+def test_masks_that_no_image_finds_are_an_error(run, tmp_path):
+    Inspection(tmp_path)
+    (tmp_path / "truth/copper").rename(tmp_path / "truth/cooper")
+    (tmp_path / "truth/open").rename(tmp_path / "truth/opne")
+    error(run("ae-roc", "scores.csv", *PIXELS), 4, "truth: holds", "masks", "cooper/", "but none of a scored image",
+          "test/copper/")
+
+
+def test_a_data_sets_root_tells_the_masks(run, tmp_path):
+    inspection = Inspection(tmp_path)
+    expected = summary(run, tmp_path, *PIXELS, "--bootstrap", 0)["pixels"]
+    root = tmp_path / "root"
+    for row in inspection.rows:
+        (root / row[0]).parent.mkdir(parents=True, exist_ok=True)
+        (root / row[0]).write_bytes(png(row[4]))
+    (root / "train/good").mkdir(parents=True)
+    (tmp_path / "truth").rename(root / "ground_truth")
+    options = ["root" if part == "truth" else part for part in PIXELS]
+    assert summary(run, tmp_path, *options, "--bootstrap", 0)["pixels"] == expected
 
 
 def test_missing_masks_and_maps_are_named(run, tmp_path):
@@ -298,7 +362,11 @@ def damaged(folder, kind):
     elif kind == "huge":
         mask.write_bytes(png(np.ones((1, 1)))[:16] + struct.pack(">IIBBBBB", 1 << 20, 1 << 20, 16, 6, 0, 0, 0) + b"1234")
     elif kind == "not a picture":
+        mask.write_bytes(b"hello")
+    elif kind == "no bitmap":
         mask.write_bytes(b"BM, a bitmap")
+    elif kind == "lossy":
+        mask.write_bytes(b"\xff\xd8\xff\xe0\0\x10JFIF\0")
     elif kind == "empty":
         mask.write_bytes(b"")
     elif kind == "flat map":
@@ -323,12 +391,14 @@ def damaged(folder, kind):
     ("cut short", ["001_mask.png: cannot be read as PNG", "the file ends too early"]),
     ("wrong checksum", ["001_mask.png: cannot be read as PNG"]),
     ("huge", ["001_mask.png: cannot be read as PNG"]),
-    ("not a picture", ["001_mask.png: neither PNG nor NPY"]),
+    ("not a picture", ["001_mask.png: of no known kind", "PNG, BMP or NPY"]),
+    ("no bitmap", ["001_mask.png: cannot be read as BMP", "the file ends too early"]),
+    ("lossy", ["001_mask.png: found a JPEG image", "PNG, BMP or NPY"]),
     ("empty", ["001_mask.png: the file is empty"]),
     ("flat map", ["001.npy: the map has 1x7 pixels, but the mask"]),
     ("three axes", ["001.npy", "(2, 3, 4)"]),
     ("map is no array", ["001.npy: not an NPY file"]),
-    ("folder", ["001_mask.png"]),
+    ("folder", ["no mask for 1 image", "copper/001.png"]),
     ("good image marked", ["000_mask.png", '"good" means normal', "--truth"]),
 ])
 def test_bad_maps_and_masks_are_one_line_and_exit_4(run, tmp_path, kind, parts):

@@ -30,9 +30,12 @@ void write_sample(const std::filesystem::path& folder, const std::string& name, 
   append(first.normals, "0");
   write_file(folder / (name + ".csv"), csv);
   write_file(folder / (name + ".svg"), report::roc_svg(assessment));
-  write_file(
-      folder / (name + ".html"),
-      report::roc_page({assessment, "ae-roc " + first.name + " --report " + name + ".html", {{"Version", "0.2.0"}}}));
+  write_file(folder / (name + ".html"),
+             report::roc_page({assessment,
+                               "ae-roc " + first.name + " --report " + name + ".html",
+                               {{"Version", "0.2.0"}},
+                               {first.name + ": 3 rows without a label (\"NA\") are left out"},
+                               evaluate::remarks(assessment)}));
 }
 
 // A gallery of `count` boards, every third of them defective.
@@ -99,4 +102,10 @@ int main(int argc, char** argv) {
   const auto better = hard_sample(300, 700, 1.5);
   const auto worse = hard_sample(300, 700, 0.9);
   write_sample(folder, "compared", compared(better, worse), better);
+  single("apart", {"apart.csv", {5, 6, 7}, {1, 2, 3}});
+  // Two anomalies at the top, one normal row, a third anomaly, and 99,999 normal rows below.
+  ScoreSample faint{"faint.csv", {100'004, 100'003, 100'001}, {100'002}};
+  for (int i = 1; i < 100'000; ++i) faint.normals.push_back(i);
+  single("faint", faint);
+  write_sample(folder, "several", several(8), hard_sample(300, 700, 0.4));
 }

@@ -9,12 +9,21 @@
 
   // ---- text
   const dash = "\u2013";
-  const area = (x) => x.toFixed(x > 0.9995 && x < 1 ? 5 : 3);
-  const ratio = (x) => (Number.isNaN(x) ? dash : x.toFixed(3).replace("-", minus));
+  // Digits after the point that show two digits of something as small as `rest`.
+  const digitsFor = (rest) => Math.min(17, Math.ceil(-Math.log10(rest)) + 1);
+  // Three digits, or more where it would look like 0 or 1 and is neither.
+  const ratio = (x) => {
+    if (x === null || Number.isNaN(x)) return dash;
+    const size = Math.abs(x), rest = 1 - size;
+    const text = size > 0 && size < 0.0005 ? String(Number(x.toPrecision(2)))
+      : x.toFixed(rest > 0 && rest <= 0.0005 ? digitsFor(rest) : 3);
+    return text.replace("-", minus);
+  };
+  const area = ratio;
   const percent = (x) => {
     if (Number.isNaN(x)) return dash;
-    const digits = x > 0 && x < 0.001 ? 3 : x > 0.999 && x < 1 ? 3 : 1;
-    return (100 * x).toFixed(digits) + wide + "%";
+    const rest = Math.min(x, 1 - x);
+    return (100 * x).toFixed(rest > 0 && rest < 0.001 ? digitsFor(100 * rest) : 1) + wide + "%";
   };
   const score = (x, digits = 4) => {
     if (x === null) return "above all scores";
@@ -33,7 +42,7 @@
       tp, fp, tn, fn,
       tpr: tp / e.anomalies,
       fpr: fp / e.normals,
-      precision: tp + fp > 0 ? tp / (tp + fp) : 1,
+      precision: tp + fp > 0 ? tp / (tp + fp) : NaN,
       f1: 2 * tp / (2 * tp + fp + fn),
       mcc: margins > 0 ? (tp * tn - fp * fn) / margins : 0,
       flagged: (tp + fp) / (e.anomalies + e.normals),
@@ -205,9 +214,12 @@
   const rocPath = (e, x, y) => e.tp.map((tp, i) => `${i ? "L" : "M"}${x(e.fp[i] / e.normals).toFixed(2)} ${y(tp / e.anomalies).toFixed(2)}`).join("");
   // Average precision sums rectangles: precision holds from the previous recall to its own.
   const prPath = (e, x, y) => e.tp.map((tp, i) => {
-    const recall = tp / e.anomalies, precision = i ? tp / (tp + e.fp[i]) : 1;
-    return i ? `V${y(precision).toFixed(2)}H${x(recall).toFixed(2)}` : `M${x(0).toFixed(2)} ${y(1).toFixed(2)}`;
+    if (i === 0) return "";  // nothing is flagged: no precision
+    const recall = x(tp / e.anomalies).toFixed(2), precision = y(tp / (tp + e.fp[i])).toFixed(2);
+    return i === 1 ? `M${x(0).toFixed(2)} ${precision}H${recall}` : `V${precision}H${recall}`;
   }).join("");
+  // Eight colours, each with a dash pattern of its own; then the same in thinner lines.
+  const curveClass = (i) => `curve curve-${i % 8}${i < 8 ? "" : " again"}`;
 
   const drawCurve = (id, labels, path, chance, point, describe, roomBelow) => {
     const figure = byId(id), width = Math.max(240, figure.clientWidth);
@@ -226,7 +238,7 @@
     draw(svg, "path", { class: "chance", d: chance(evaluations[shown], x, y) });
     const order = evaluations.map((_, i) => i).sort((a, b) => (a === shown) - (b === shown));
     for (const i of order) {
-      draw(svg, "path", { class: `curve curve-${i} ${i === shown ? "" : "background"}`, d: path(evaluations[i], x, y) });
+      draw(svg, "path", { class: `${curveClass(i)}${i === shown ? "" : " background"}`, d: path(evaluations[i], x, y) });
     }
     const guide = draw(svg, "path", { class: "guide" });
     const mark = draw(svg, "circle", { class: "mark", r: 6.5 });
@@ -244,14 +256,16 @@
       select(best);
     });
     return () => {
-      const p = point(evaluations[shown], stop), px = x(p[0]), py = y(p[1]);
-      guide.setAttribute("d", `M${left} ${py}H${px}V${top + tall}`);
+      const p = point(evaluations[shown], stop), defined = !Number.isNaN(p[1]);
+      const px = x(p[0]), py = y(defined ? p[1] : 1);
+      guide.setAttribute("d", defined ? `M${left} ${py}H${px}V${top + tall}` : "");
+      mark.setAttribute("visibility", defined ? "visible" : "hidden");
       mark.setAttribute("cx", px);
       mark.setAttribute("cy", py);
       // Where curves leave room: right of and below a ROC point, right of and above a precision point.
       label.textContent = describe(at(evaluations[shown], stop));
       const end = px + 12 + label.getComputedTextLength(), fits = end <= left + side;
-      const below = roomBelow ? p[1] > 0.12 : p[1] > 0.92;
+      const below = roomBelow ? p[1] > 0.12 : !(p[1] <= 0.92);
       label.setAttribute("text-anchor", fits ? "start" : "end");
       label.setAttribute("x", fits ? px + 12 : Math.min(left + side - 2, roomBelow || below ? px - 12 : left + side - 2));
       label.setAttribute("y", py + (below ? 22 : -13));
@@ -279,7 +293,7 @@
   const rates = [
     ["Recall (TPR)", (n) => percent(n.tpr)],
     ["False positive rate", (n) => percent(n.fpr)],
-    ["Precision", (n) => percent(n.tp + n.fp > 0 ? n.precision : NaN)],
+    ["Precision", (n) => percent(n.precision)],
     ["F1", (n) => ratio(n.f1)],
     ["Matthews correlation", (n) => ratio(n.mcc)],
     ["Balanced accuracy", (n) => percent((n.tpr + 1 - n.fpr) / 2)],
@@ -357,22 +371,29 @@
 
   // ---- what stands around it
   const interval = (estimate) => estimate.low === null ? "" : `${percentOf(data.confidence)}${wide}% interval ${area(estimate.low)}${dash}${area(estimate.high)}`;
+  const pText = (p) => p === null ? dash : p < 0.0001 ? "< 0.0001" : p.toFixed(4);
+  const swatch = (parent, i) => {
+    const svg = draw(parent, "svg", { class: "swatch", viewBox: "0 0 34 6", "aria-hidden": "true" });
+    draw(svg, "path", { class: curveClass(i), d: "M0 3H34" });
+  };
+  // The choice of which score the histogram, the slider and the counts show.
+  const choice = (parent, e, i) => {
+    const radio = add(parent, "input", { type: "radio", name: "evaluation", value: String(i) });
+    radio.checked = i === 0;
+    radio.addEventListener("change", () => {
+      shown = i;
+      stop = e.chosen;
+      begin();
+    });
+    swatch(parent, i);
+    add(parent, "bdi", {}, e.name);
+    if (e.model && evaluations.length === 2) add(parent, "span", { class: "small muted" }, `model ${e.model}`);
+  };
   const summarise = () => {
     const several = evaluations.length > 1;
     evaluations.forEach((e, i) => {
       const card = add(byId("summaries"), several ? "label" : "div", { class: "summary" });
-      if (several) {
-        const name = add(card, "span", { class: "name" });
-        const radio = add(name, "input", { type: "radio", name: "evaluation", value: String(i) });
-        radio.checked = i === 0;
-        radio.addEventListener("change", () => {
-          shown = i;
-          stop = e.chosen;
-          begin();
-        });
-        add(name, "span", { class: i ? "swatch second" : "swatch" });
-        add(name, "bdi", {}, e.name);
-      }
+      if (several) choice(add(card, "span", { class: "name" }), e, i);
       const numbers = add(card, "span", { class: "numbers" });
       const number = (value, name, note) => {
         const cell = add(numbers, "span", { class: "number" });
@@ -384,12 +405,62 @@
       number(area(e.auprc.value), "AUPRC (average precision)", interval(e.auprc) || `${area(e.anomalies / (e.anomalies + e.normals))} without skill`);
       if (!several) number(count(e.anomalies + e.normals), "labelled rows", `${count(e.anomalies)} anomalies, ${count(e.normals)} normal`);
     });
-    const c = data.comparison;
+    const c = data.tests[0];
     if (c) {
       byId("comparison").hidden = false;
-      const p = c.p_value < 0.0001 ? "p < 0.0001" : `p = ${c.p_value.toFixed(4)}`;
+      const p = c.p_value === null ? "no test is possible" : `p ${c.p_value < 0.0001 ? "" : "= "}${pText(c.p_value)}`;
       byId("comparison").textContent = `The first AUROC is ${area(Math.abs(c.value))} ${c.value < 0 ? "lower" : "higher"} than the second ` +
         `(${percentOf(data.confidence)}${wide}% interval ${ratio(c.low)} to ${ratio(c.high)}, ${p}, paired DeLong test on ${count(c.rows)} rows).`;
+    }
+  };
+
+  // ---- more than two scores: a table of all, and one of the tests
+  const table = (id, caption, heads) => {
+    const node = byId(id);
+    add(node, "caption", {}, caption);
+    const row = add(add(node, "thead"), "tr");
+    for (const [head, kind] of heads) add(row, "th", { scope: "col", class: kind }, head);
+    const body = add(node, "tbody");
+    return () => {
+      const line = add(body, "tr");
+      return (kind, text) => add(line, "td", { class: kind }, text);
+    };
+  };
+  const listScores = () => {
+    byId("ranking").hidden = false;
+    const models = evaluations.some((e) => e.model), range = `${percentOf(data.confidence)}${wide}% interval`;
+    const heads = [["scores", "name"], ["AUROC", "number"], [range, "number"], ["AUPRC", "number"], [range, "number"],
+      ["TPR", "number"], ["FPR", "number"]];
+    const next = table("scores", `Scores of the same ${count(evaluations[0].anomalies + evaluations[0].normals)} rows: ` +
+      `${count(evaluations[0].anomalies)} anomalies, ${count(evaluations[0].normals)} normal`, models ? [...heads, ["model", "number"]] : heads);
+    const ends = (estimate) => estimate.low === null ? dash : `${area(estimate.low)}${dash}${area(estimate.high)}`;
+    evaluations.forEach((e, i) => {
+      const cell = next(), now = at(e, e.chosen);
+      choice(add(cell("name"), "label"), e, i);
+      for (const text of [area(e.auroc.value), ends(e.auroc), area(e.auprc.value), ends(e.auprc), percent(now.tpr), percent(now.fpr)]) cell("number", text);
+      if (models) cell("number", e.model || dash);
+    });
+    byId("notes").hidden = false;
+    add(byId("notes"), "p", {}, `TPR and FPR are at the threshold that ${data.rule} chooses for each score.`);
+  };
+  const listTests = () => {
+    byId("pairs").hidden = false;
+    const next = table("tests", `AUROC differences of all pairs: paired DeLong tests on ${count(data.tests[0].rows)} rows, adjusted by Holm`,
+      [["first", "name"], ["second", "name"], ["difference", "number"], [`${percentOf(data.confidence)}${wide}% interval`, "number"], ["p", "number"], ["adjusted p", "number"]]);
+    for (const test of data.tests) {
+      const cell = next();
+      for (const i of [test.first, test.second]) {
+        const name = add(cell("name"), "label");
+        swatch(name, i);
+        add(name, "bdi", {}, evaluations[i].name);
+      }
+      for (const text of [ratio(test.value), `${ratio(test.low)} to ${ratio(test.high)}`, pText(test.p_value), pText(test.adjusted_p_value)]) cell("number", text);
+    }
+  };
+  const listNotices = () => {
+    for (const [id, lines] of [["warnings", data.warnings], ["notes", data.notes]]) {
+      if (lines.length > 0) byId(id).hidden = false;
+      for (const line of lines) add(byId(id), "p", { class: id === "warnings" ? "warning hostile" : "hostile" }, line);
     }
   };
   const begin = () => {
@@ -402,7 +473,13 @@
     drawAll();
   };
 
-  summarise();
+  if (evaluations.length > 2) {
+    listScores();
+    listTests();
+  } else {
+    summarise();
+  }
+  listNotices();
   listFacts(data.facts);
   begin();
   drawAtEveryWidth(byId("histogram"), drawAll);

@@ -175,7 +175,7 @@ TEST(AveragePrecision, EqualsTheSumOverDistinctThresholds) {
     double sum = 0, last_recall = 0;
     const LabeledScores scores(anomalies, normals);
     scores.for_each_threshold([&](double, const Confusion& counts) {
-      sum += (counts.tpr() - last_recall) * counts.precision();
+      if (counts.tpr() > last_recall) sum += (counts.tpr() - last_recall) * counts.precision();
       last_recall = counts.tpr();
     });
     EXPECT_NEAR(average_precision(scores), sum, 1e-13);
@@ -202,6 +202,18 @@ TEST(PartialAuroc, IsTheWholeAreaUpToOne) {
   }
 }
 
+// Two scores of the same rows.
+struct PairedScores {
+  std::vector<double> first;
+  std::vector<double> second;
+};
+
+Comparison compare(const PairedScores& anomalies, const PairedScores& normals, double confidence) {
+  const auto tests = compare_auroc({anomalies.first, anomalies.second}, {normals.first, normals.second}, confidence);
+  EXPECT_EQ(tests.size(), 1u);
+  return tests.front().comparison;
+}
+
 TEST(PairedComparison, EqualsDeLongsCovarianceByItsDefinition) {
   Random random(stream_key(11, "paired"));
   for (const std::uint64_t levels : {3, 30, 100'000}) {
@@ -211,7 +223,7 @@ TEST(PairedComparison, EqualsDeLongsCovarianceByItsDefinition) {
       for (const double score : own->first) own->second.push_back(score + random_scores(random, 1, levels, 0)[0]);
     const Components x(anomalies.first, normals.first);
     const Components y(anomalies.second, normals.second);
-    const Comparison comparison = compare_auroc(anomalies, normals, 0.9);
+    const Comparison comparison = compare(anomalies, normals, 0.9);
     const double variance = slow_covariance(x, x) + slow_covariance(y, y) - 2 * slow_covariance(x, y);
     EXPECT_EQ(comparison.rows, 95);
     EXPECT_NEAR(comparison.difference.value, x.area - y.area, 1e-12);
@@ -229,7 +241,7 @@ TEST(PairedComparison, EqualsDeLongsCovarianceByItsDefinition) {
 TEST(PairedComparison, FindsNoDifferenceBetweenAScoreAndItsMonotoneTransform) {
   const PairedScores anomalies{{3, 1, 4}, {9, 1, 16}};
   const PairedScores normals{{1, 2, 0, 2}, {1, 4, 0, 4}};
-  const Comparison comparison = compare_auroc(anomalies, normals, 0.95);
+  const Comparison comparison = compare(anomalies, normals, 0.95);
   EXPECT_EQ(comparison.difference.value, 0.0);
   EXPECT_EQ(comparison.difference.standard_error, 0.0);
   EXPECT_EQ(comparison.z, 0.0);
@@ -241,18 +253,57 @@ TEST(PairedComparison, IsAntisymmetric) {
   const PairedScores anomalies{{3, 1, 4, 4}, {2, 2, 1, 8}};
   const PairedScores normals{{1, 2, 0, 2, 3}, {1, 4, 0, 2, 2}};
   const auto swapped = [](const PairedScores& scores) { return PairedScores{scores.second, scores.first}; };
-  const Comparison one = compare_auroc(anomalies, normals, 0.95);
-  const Comparison other = compare_auroc(swapped(anomalies), swapped(normals), 0.95);
+  const Comparison one = compare(anomalies, normals, 0.95);
+  const Comparison other = compare(swapped(anomalies), swapped(normals), 0.95);
   EXPECT_EQ(one.difference.value, -other.difference.value);
   EXPECT_EQ(one.p_value, other.p_value);
   EXPECT_EQ(one.difference.interval.low, -other.difference.interval.high);
 }
 
 TEST(PairedComparison, IsUndefinedWithOneAnomaly) {
-  const Comparison comparison = compare_auroc({{3}, {1}}, {{1, 2}, {2, 0}}, 0.95);
-  EXPECT_DOUBLE_EQ(comparison.difference.value, 0.5);
-  EXPECT_TRUE(std::isnan(comparison.p_value));
-  EXPECT_EQ(comparison.difference.interval.low, -1.0);
+  const auto tests = compare_auroc({{3}, {1}}, {{1, 2}, {2, 0}}, 0.95);
+  EXPECT_DOUBLE_EQ(tests[0].comparison.difference.value, 0.5);
+  EXPECT_TRUE(std::isnan(tests[0].comparison.p_value));
+  EXPECT_TRUE(std::isnan(tests[0].adjusted_p_value));
+  EXPECT_EQ(tests[0].comparison.difference.interval.low, -1.0);
+}
+
+TEST(PairedComparison, OfSeveralScoresIsThatOfEveryPair) {
+  Random random(stream_key(12, "several"));
+  std::vector<std::vector<double>> anomalies, normals;
+  for (int source = 0; source < 4; ++source) {
+    anomalies.push_back(random_scores(random, 30, 20, 0.2 * source));
+    normals.push_back(random_scores(random, 50, 20, 0));
+  }
+  const auto tests = compare_auroc(anomalies, normals, 0.95);
+  ASSERT_EQ(tests.size(), 6u);
+  std::vector<double> p_values;
+  for (const auto& test : tests) {
+    EXPECT_LT(test.first, test.second);
+    const Comparison alone =
+        compare({anomalies[test.first], anomalies[test.second]}, {normals[test.first], normals[test.second]}, 0.95);
+    EXPECT_EQ(test.comparison.difference.value, alone.difference.value);
+    EXPECT_EQ(test.comparison.p_value, alone.p_value);
+    p_values.push_back(alone.p_value);
+  }
+  const auto adjusted = holm_adjusted(p_values);
+  for (std::size_t i = 0; i < tests.size(); ++i) EXPECT_EQ(tests[i].adjusted_p_value, adjusted[i]);
+  EXPECT_THROW(compare_auroc({{1}, {1, 2}}, {{1}, {2}}, 0.95), std::invalid_argument);
+  EXPECT_THROW(compare_auroc({{1}}, {{1}}, 0.95), std::invalid_argument);
+}
+
+TEST(Holm, AgreesWithAHandWorkedExample) {
+  const double undefined = std::numeric_limits<double>::quiet_NaN();
+  const auto adjusted = holm_adjusted({0.01, 0.04, undefined, 0.03, 0.005, 0.9});
+  const double expected[] = {4 * 0.01, 3 * 0.03, undefined, 3 * 0.03, 5 * 0.005, 0.9};
+  for (std::size_t i = 0; i < adjusted.size(); ++i) {
+    if (i == 2) {
+      EXPECT_TRUE(std::isnan(adjusted[i]));
+    } else {
+      EXPECT_DOUBLE_EQ(adjusted[i], expected[i]) << i;
+    }
+  }
+  EXPECT_EQ(holm_adjusted({0.8, 0.9})[0], 1.0);
 }
 
 // Two anomalies and three normal rows: 4 * 27 equally likely resamples, all enumerated.
@@ -340,7 +391,7 @@ TEST(ConfusionTest, AgreesWithHandWorkedFigures) {
   EXPECT_DOUBLE_EQ(c.balanced_accuracy(), 0.75);
   EXPECT_NEAR(c.mcc(), 16 / std::sqrt(7.0 * 8 * 4 * 5), 1e-15);
   EXPECT_EQ((Confusion{0, 0, 4, 8}.mcc()), 0.0);
-  EXPECT_EQ((Confusion{0, 0, 4, 8}.precision()), 1.0);
+  EXPECT_TRUE(std::isnan(Confusion{0, 0, 4, 8}.precision()));
 }
 
 double utility(const ThresholdRule& rule, const Confusion& c) {  // larger is better; -1e9 is not allowed

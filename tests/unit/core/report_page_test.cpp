@@ -145,7 +145,8 @@ TEST(ReportPage, AssetsThatWouldEndTheirElementAreRefused) {
 TEST(ReportPage, AssetsLoadNothingAndHaveNoInlineHandlers) {
   for (const std::string_view asset :
        {assets::page_css, assets::page_html, assets::page_js, assets::gallery_css, assets::gallery_html,
-        assets::gallery_js, assets::roc_css, assets::roc_html, assets::roc_js, assets::roc_svg_css}) {
+        assets::gallery_js, assets::roc_css, assets::roc_html, assets::roc_js, assets::roc_svg_css, assets::table_css,
+        assets::table_html, assets::table_js}) {
     for (const std::string_view loading :
          {"https:", "@import", "src=", " onclick", " onload", " style=\"", "fetch(", "eval("}) {
       EXPECT_EQ(asset.find(loading), std::string_view::npos) << loading;

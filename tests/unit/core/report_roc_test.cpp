@@ -158,11 +158,44 @@ TEST(RocPage, ButtonsLeadToTheBestOfAllThresholds) {
 
 TEST(RocPage, AnUnusualRuleGetsItsOwnFirstButton) {
   auto assessment = alone(hard_sample(30, 70, 1));
-  assessment.evaluations[0].chosen.rule = "cost=1:10";
+  auto& e = assessment.evaluations[0];
+  e.chosen.rule = "cost=1:10";
+  const json usual = embedded(assessment)["evaluations"][0]["presets"];
+  std::size_t other = 1;  // a point that no usual button leads to
+  while (std::any_of(usual.begin(), usual.end(), [&](const json& one) { return one["stop"] == other; })) ++other;
+  e.chosen.counts = e.curve[other].counts;
+  e.chosen.threshold = e.curve[other].threshold;
   const json presets = embedded(assessment)["evaluations"][0]["presets"];
-  ASSERT_EQ(presets.size(), 5u);
+  EXPECT_EQ(presets.size(), usual.size() + 1);
   EXPECT_EQ(presets[0]["label"], "cost=1:10");
-  EXPECT_EQ(embedded(alone(hard_sample(30, 70, 1)))["evaluations"][0]["presets"].size(), 4u);
+  EXPECT_EQ(presets[0]["stop"], other);
+}
+
+TEST(RocPage, ButtonsOfEqualThresholdsAreOne) {
+  const json data = embedded(alone({"apart.csv", {5, 6, 7}, {1, 2, 3}}))["evaluations"][0];
+  ASSERT_EQ(data["presets"].size(), 1u);
+  EXPECT_EQ(data["presets"][0]["label"], "Youden, best F1, FPR \xE2\x89\xA4 1%, FPR \xE2\x89\xA4 5%");
+  EXPECT_THAT(data["presets"][0]["help"].get<std::string>(), HasSubstr("harmonic mean"));
+  EXPECT_EQ(data["threshold"][data["presets"][0]["stop"].get<std::size_t>()], 5.0);
+}
+
+TEST(RocPage, CarriesWarningsAndNotes) {
+  const auto assessment = alone(tiny_sample());
+  const json data = embedded(roc_page({assessment, "ae-roc", {}, {"five.csv: <b>beware</b>"}, {"It was so."}}));
+  EXPECT_EQ(data["warnings"], json::array({"five.csv: <b>beware</b>"}));
+  EXPECT_EQ(data["notes"], json::array({"It was so."}));
+  const json many = embedded(roc_page({assessment, "ae-roc", {}, std::vector<std::string>(1000, "w"), {}}));
+  EXPECT_EQ(many["warnings"].size(), 51u);
+  EXPECT_EQ(many["warnings"].back(), "and 950 more");
+}
+
+TEST(RocPage, OfManyScoresHoldsAllOfThemAndStaysSmall) {
+  const auto page = roc_page({several(20), "ae-roc", {}});
+  EXPECT_LT(page.size(), 1'000'000u);
+  const json data = embedded(page);
+  EXPECT_EQ(data["evaluations"].size(), 20u);
+  EXPECT_EQ(data["evaluations"][3]["model"], "0123abc3");
+  EXPECT_EQ(data["tests"].size(), 190u);
 }
 
 TEST(RocPage, AThresholdThatFlagsNothingIsTheFirstStop) {
@@ -176,9 +209,9 @@ TEST(RocPage, AThresholdThatFlagsNothingIsTheFirstStop) {
 TEST(RocPage, UndefinedNumbersAreNull) {
   auto assessment = compared(hard_sample(30, 70, 1), hard_sample(30, 70, 2));
   assessment.evaluations[0].bootstrap_resamples = 0;
-  assessment.comparison->p_value = std::numeric_limits<double>::quiet_NaN();
+  assessment.tests[0].comparison.p_value = std::numeric_limits<double>::quiet_NaN();
   const json data = embedded(assessment);
-  EXPECT_TRUE(data["comparison"]["p_value"].is_null());
+  EXPECT_TRUE(data["tests"][0]["p_value"].is_null());
   EXPECT_TRUE(data["evaluations"][0]["auprc"]["low"].is_null());
   EXPECT_FALSE(data["evaluations"][0]["auroc"]["low"].is_null());
   EXPECT_FALSE(data["evaluations"][1]["auprc"]["low"].is_null());
@@ -265,6 +298,37 @@ TEST(RocSvg, TellsAreasIntervalsAndTheChosenThreshold) {
   EXPECT_THAT(svg, HasSubstr("prefers-color-scheme: dark"));
   EXPECT_THAT(svg, HasSubstr("TPR 92.9%, FPR 0.8%"));
   EXPECT_THAT(svg, Not(HasSubstr("second-")));
+}
+
+TEST(RocSvg, DrawsNoPrecisionWhereNothingIsFlagged) {
+  // The precision curve begins with the first flagged row's. It is the third such path: a line of the legend is before.
+  const auto pr = path_points(roc_svg(alone(tiny_sample())), "<path class=\"curve first\" d=\"", 2);
+  EXPECT_EQ(pr.front(), (std::pair<double, double>{514, 44}));
+  const auto worst_first = path_points(roc_svg(alone({"x", {1, 2}, {3, 4}})), "<path class=\"curve first\" d=\"", 2);
+  EXPECT_EQ(worst_first.front(), (std::pair<double, double>{514, 384}));
+  auto assessment = alone(tiny_sample());
+  assessment.evaluations[0].chosen.counts = {0, 0, 3, 2};
+  const std::string svg = roc_svg(assessment);
+  EXPECT_THAT(svg, HasSubstr("no precision: nothing is flagged"));
+  EXPECT_THAT(svg, Not(HasSubstr("nan")));
+}
+
+TEST(RocSvg, DrawsEachOfSeveralScoresInItsOwnWay) {
+  const std::string svg = roc_svg(several(10));
+  EXPECT_EQ(test::XmlCheck::problem(svg), "");
+  for (const std::string order : {"first", "second", "third", "eighth", "first again", "second again"})
+    EXPECT_THAT(svg, HasSubstr("<path class=\"curve " + order + "\" d=\"M"));
+  for (int i = 1; i <= 10; ++i) EXPECT_THAT(svg, HasSubstr("model-" + std::to_string(i) + "/scores.csv"));
+  EXPECT_THAT(svg, HasSubstr("<title>runs/model-3/scores.csv: threshold"));
+}
+
+TEST(RocSvg, KeepsSmallRatesApartFromZero) {
+  auto assessment = alone(tiny_sample());
+  assessment.evaluations[0].chosen.counts = {999'999, 1, 999'999, 1};
+  assessment.evaluations[0].auroc.value = 0.999999;
+  const std::string svg = roc_svg(assessment);
+  EXPECT_THAT(svg, HasSubstr("TPR 99.99990%, FPR 0.00010%"));
+  EXPECT_THAT(svg, HasSubstr("AUROC 0.9999990"));
 }
 
 TEST(ThinnedCurve, IsTheWholeCurveWhenShort) {

@@ -80,8 +80,24 @@ inline evaluate::Evaluation evaluated(const ScoreSample& sample) {
 inline evaluate::Assessment compared(const ScoreSample& first, const ScoreSample& second) {
   evaluate::Assessment assessment{{evaluated(first), evaluated(second)}, {}};
   assessment.evaluations[1].name = "second-" + second.name;
-  assessment.comparison =
+  assessment.tests =
       evaluate::compare_auroc({first.anomalies, second.anomalies}, {first.normals, second.normals}, 0.95);
+  return assessment;
+}
+
+// So many scores of the same rows, each by another model.
+inline evaluate::Assessment several(std::size_t count) {
+  evaluate::Assessment assessment;
+  std::vector<std::vector<double>> anomalies, normals;
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto sample = hard_sample(300, 700, 0.4 + 0.25 * static_cast<double>(i));
+    assessment.evaluations.push_back(evaluated(sample));
+    assessment.evaluations.back().name = "runs/model-" + std::to_string(i + 1) + "/scores.csv";
+    assessment.evaluations.back().model = "0123abc" + std::string(1, static_cast<char>('0' + i % 10));
+    anomalies.push_back(sample.anomalies);
+    normals.push_back(sample.normals);
+  }
+  assessment.tests = evaluate::compare_auroc(anomalies, normals, 0.95);
   return assessment;
 }
 
