@@ -386,13 +386,12 @@ void for_each_piece(const fs::path& path, FileKind kind, Take take) {
   }
   std::string piece(1u << 16, '\0');
   for (;;) {
+    throw_if_stopped("reading");
     const ssize_t count = ::read(fd, piece.data(), piece.size());
     if (count == 0) return;
     if (count > 0) {
       take(std::string_view(piece.data(), static_cast<std::size_t>(count)));
-    } else if (errno == EINTR) {
-      throw_if_stopped("reading");
-    } else {
+    } else if (errno != EINTR) {
       throw_file_error(path, kind, "read", errno);
     }
   }

@@ -13,8 +13,8 @@ class Reporter {
   virtual void info(std::string_view line) = 0;     // silent with -q
   virtual void detail(std::string_view line) = 0;   // only with -v
   virtual void warning(std::string_view line) = 0;  // one line; shown also with -q
-  // Progress of one long job in its own unit ("rows", "steps"); total 0 = unknown. Drawn only on a terminal, with rate
-  // and remaining time, at most a few times a second; cheap enough to call per batch. `status` is shown behind the bar.
+  // Progress of one long job in its own unit ("rows", "steps"); total 0 = unknown. On a terminal a bar, else
+  // a line a minute, with rate, remaining time and `status`; cheap enough to call per batch.
   virtual void progress(std::string_view unit, std::uint64_t done, std::uint64_t total,
                         std::string_view status = {}) = 0;
   virtual void progress_done() = 0;  // clears the bar

@@ -3,7 +3,9 @@
 #include <pthread.h>
 
 #include <atomic>
+#include <chrono>
 #include <csignal>
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -13,10 +15,17 @@ namespace ae {
 namespace {
 
 // Process-wide by nature: a signal handler reaches nothing else.
-std::atomic<int> received{0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<int> received{0};             // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<std::int64_t> time_limit{0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables) 0: none
+std::atomic<bool> signals_wait{false};    // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
 thread_local const std::atomic<bool>* abandoned_here = nullptr;
 static_assert(std::atomic<int>::is_always_lock_free, "the signal handler needs a lock-free flag");
+
+std::int64_t nanoseconds_now() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
 
 // The first signal asks for an orderly stop; whoever sends a second one does not want to wait for it.
 extern "C" void on_stop_signal(int signal_number) {
@@ -63,9 +72,23 @@ int stop_signal() noexcept { return received.load(std::memory_order_relaxed); }
 
 void throw_if_stopped(const char* what) {
   if (abandoned_here != nullptr && *abandoned_here) throw Interrupted(0, std::string(what) + " is no longer wanted");
+  const std::int64_t limit = time_limit.load(std::memory_order_relaxed);
+  if (limit != 0) {
+    if (nanoseconds_now() >= limit) throw Interrupted(0, std::string(what) + " took longer than it may");
+    if (signals_wait.load(std::memory_order_relaxed)) return;
+  }
   const int signal_number = stop_signal();
   if (signal_number == 0) return;
   throw Interrupted(signal_number, std::string(what) + " stopped by " + signal_name(signal_number));
+}
+
+TimeLimit::TimeLimit(double seconds, Signals signals) {
+  signals_wait = signals == Signals::wait;
+  time_limit = nanoseconds_now() + static_cast<std::int64_t>(seconds * 1e9);
+}
+TimeLimit::~TimeLimit() {
+  time_limit = 0;
+  signals_wait = false;
 }
 
 std::thread signal_free_thread(std::function<void()> work) {

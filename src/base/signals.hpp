@@ -13,6 +13,20 @@ const char* signal_name(int signal_number) noexcept;  // "SIGTERM" ...
 void throw_if_stopped(
     const char* what);  // Interrupted("<what> stopped by SIGTERM") when the flag is set; for loops with nothing to save
 
+// Work that must not take longer: while one lives, throw_if_stopped() on every thread throws when the time is over,
+// Interrupted with signal 0. One at a time.
+class TimeLimit {
+ public:
+  enum class Signals {
+    stop,  // as ever
+    wait,  // until the time is over, so that what is begun may still be ended after a stop signal
+  };
+  TimeLimit(double seconds, Signals signals);
+  ~TimeLimit();
+  TimeLimit(const TimeLimit&) = delete;
+  TimeLimit& operator=(const TimeLimit&) = delete;
+};
+
 // A thread to which no signal is delivered: they are for the thread that works.
 std::thread signal_free_thread(std::function<void()> work);
 // From now on throw_if_stopped() on this thread also throws when `abandoned` becomes true: nobody waits for its work.

@@ -10,6 +10,8 @@
 #include <array>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/text.hpp"
@@ -92,31 +94,76 @@ std::string cut(std::string text, std::size_t limit) {
   return text;
 }
 
-}  // namespace
-
-std::string progress_line(const Progress& progress, std::size_t columns) {
+// What this run did, by the time it took; 0: not known yet.
+double rate_of(const Progress& progress) {
   const std::uint64_t gained = progress.done - std::min(progress.first, progress.done);
-  const double rate = progress.seconds > 0 ? static_cast<double>(gained) / progress.seconds : 0;
+  return progress.seconds > 0 ? static_cast<double>(gained) / progress.seconds : 0;
+}
+
+double seconds_left(const Progress& progress) {
+  return static_cast<double>(progress.total - std::min(progress.done, progress.total)) / rate_of(progress);
+}
+
+std::string progress_text(const Progress& progress, bool with_bar) {
+  const double rate = rate_of(progress);
   std::string text;
   if (progress.total > 0) {
     const std::uint64_t done = std::min(progress.done, progress.total);
     const double share = static_cast<double>(done) / static_cast<double>(progress.total);
-    text = formatted("%3.0f%% ", 100 * share) + bar(share) + " " + std::to_string(done) + "/" +
-           std::to_string(progress.total) + " " + progress.unit;
-    if (rate > 0) {
-      text += ", " + short_number(rate) + "/s, " + duration_text(static_cast<double>(progress.total - done) / rate) +
-              " left";
-    }
+    text = with_bar ? formatted("%3.0f%% ", 100 * share) + bar(share) + " " : formatted("%.0f%%, ", 100 * share);
+    text += std::to_string(done) + "/" + std::to_string(progress.total) + " " + progress.unit;
+    if (rate > 0) text += ", " + short_number(rate) + "/s, " + duration_text(seconds_left(progress)) + " left";
   } else {
     text = std::to_string(progress.done) + " " + progress.unit;
     if (rate > 0) text += ", " + short_number(rate) + "/s";
     text += ", " + duration_text(progress.seconds);
   }
   if (!progress.status.empty()) text += ", " + printable(progress.status);
-  return cut(std::move(text), columns);
+  return text;
 }
 
-Console::Console(std::string_view program_name) : terminal_(stderr_is_capable_terminal()) {
+// "2026-11-29T18:04:48.123Z"
+std::string utc_now() {
+  const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
+  std::tm parts{};
+  gmtime_r(&seconds, &parts);
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+  return text + formatted(".%03dZ", static_cast<int>(now.time_since_epoch().count() % 1000));
+}
+
+using Json = nlohmann::ordered_json;
+
+Json json_line(std::string_view level, const std::string& program, std::string_view message) {
+  return {{"time", utc_now()}, {"level", std::string(level)}, {"program", program}, {"message", std::string(message)}};
+}
+
+void print_json(const Json& line) { print_to_stderr(line.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n"); }
+
+std::string_view level_name(int level) {
+  switch (level) {
+    case spdlog::level::debug:
+      return "debug";
+    case spdlog::level::warn:
+      return "warning";
+    case spdlog::level::err:
+      return "error";
+    default:
+      return "info";
+  }
+}
+
+}  // namespace
+
+std::string progress_line(const Progress& progress, std::size_t columns) {
+  return cut(progress_text(progress, true), columns);
+}
+
+std::string heartbeat_line(const Progress& progress) { return progress_text(progress, false); }
+
+Console::Console(std::string_view program_name, std::chrono::milliseconds heartbeat)
+    : terminal_(stderr_is_capable_terminal()), heartbeat_(heartbeat) {
   const auto color =
       variable_is_set("NO_COLOR") || !terminal_ ? spdlog::color_mode::never : spdlog::color_mode::automatic;
   auto sink = std::make_shared<spdlog::sinks::stderr_color_sink_mt>(color);
@@ -133,8 +180,9 @@ Console::~Console() {
 }
 
 void Console::log(int level, std::string_view line) {
-  const std::string text = printable(line);
   const std::lock_guard lock(mutex_);
+  if (json_) return print_json(json_line(level_name(level), logger_->name(), line));
+  const std::string text = printable(line);
   clear_bar();
   logger_->log(static_cast<spdlog::level::level_enum>(level), spdlog::string_view_t(text.data(), text.size()));
 }
@@ -152,7 +200,7 @@ void Console::warning(std::string_view line) { log(spdlog::level::warn, line); }
 void Console::error(std::string_view line) { log(spdlog::level::err, line); }
 
 void Console::progress(std::string_view unit, std::uint64_t done, std::uint64_t total, std::string_view status) {
-  if (!terminal_ || quiet_) return;
+  if (quiet_) return;
   const std::lock_guard lock(mutex_);
   const Clock::time_point now = Clock::now();
   if (!running_ || progress_.unit != unit || done < progress_.done) {
@@ -161,16 +209,37 @@ void Console::progress(std::string_view unit, std::uint64_t done, std::uint64_t 
     running_ = true;
   }
   progress_.done = done;
-  if (now - last_drawn_ < std::chrono::milliseconds(100)) return;
-  last_drawn_ = now;
+  const bool as_bar = terminal_ && !json_;
+  if (as_bar ? now - last_drawn_ < std::chrono::milliseconds(100) : now - last_told_ < heartbeat_) return;
   progress_.total = total;
   progress_.seconds = std::chrono::duration<double>(now - began_).count();
   progress_.status = status;
+  as_bar ? draw_bar(now) : tell_progress(now);
+}
+
+void Console::draw_bar(Clock::time_point now) {
+  last_drawn_ = now;
   std::string bar_line(1, '\r');
   bar_line += progress_line(progress_, terminal_columns() - 1);
   bar_line += "\x1b[K";
   print_to_stderr(bar_line);
   drawn_ = true;
+}
+
+void Console::tell_progress(Clock::time_point now) {
+  last_told_ = now;
+  const std::string text = heartbeat_line(progress_);
+  if (!json_) return logger_->log(spdlog::level::info, spdlog::string_view_t(text.data(), text.size()));
+  Json line = json_line("progress", logger_->name(), text);
+  line["unit"] = progress_.unit;
+  line["done"] = progress_.done;
+  if (progress_.total > 0) line["total"] = progress_.total;
+  if (rate_of(progress_) > 0) {
+    line["per_second"] = rate_of(progress_);
+    if (progress_.total > 0) line["seconds_left"] = seconds_left(progress_);
+  }
+  if (!progress_.status.empty()) line["status"] = progress_.status;
+  print_json(line);
 }
 
 void Console::progress_done() {

@@ -1,4 +1,4 @@
-// The terminal side of a program: log lines on stderr and the progress bar.
+// The terminal side of a program: log lines on stderr, and how far long work has come.
 #pragma once
 
 #include <chrono>
@@ -28,15 +28,24 @@ struct Progress {
 // One line of at most `columns` bytes: share, bar, count, rate, remaining time, status.
 std::string progress_line(const Progress& progress, std::size_t columns);
 
+// The same without the bar, for a line in a log.
+std::string heartbeat_line(const Progress& progress);
+
 // Log lines are `NAME: text`, `NAME: warning: text`, `NAME: error: text`; one line each whatever the text holds. Colour
-// only on a terminal and without NO_COLOR. Thread-safe.
+// only on a terminal and without NO_COLOR. Progress is a bar on a terminal, else a log line now and then. Thread-safe.
+//
+// As JSON, every line is an object on its own: `time` (UTC), `level` (debug, info, warning, error, progress),
+// `program`, `message`; with the level progress also `unit`, `done`, and where known `total`, `per_second`,
+// `seconds_left`, `status`.
 class Console final : public Reporter {
  public:
-  explicit Console(std::string_view program_name);
+  // `heartbeat`: time between two log lines about progress.
+  explicit Console(std::string_view program_name, std::chrono::milliseconds heartbeat = std::chrono::minutes(1));
   ~Console() override;
 
   void set_quiet() { quiet_ = true; }
   void set_verbose() { verbose_ = true; }
+  void set_json() { json_ = true; }
 
   void info(std::string_view line) override;
   void detail(std::string_view line) override;
@@ -49,18 +58,23 @@ class Console final : public Reporter {
   using Clock = std::chrono::steady_clock;
 
   void log(int level, std::string_view line);
+  void draw_bar(Clock::time_point now);
+  void tell_progress(Clock::time_point now);
   void clear_bar();
 
   std::mutex mutex_;
   std::shared_ptr<spdlog::logger> logger_;
   bool quiet_ = false;
   bool verbose_ = false;
+  bool json_ = false;
   const bool terminal_;
+  const std::chrono::milliseconds heartbeat_;
   bool running_ = false;
   bool drawn_ = false;
   Progress progress_;
   Clock::time_point began_;
   Clock::time_point last_drawn_;
+  Clock::time_point last_told_ = Clock::now();
 };
 
 }  // namespace ae::cli

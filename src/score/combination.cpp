@@ -12,7 +12,7 @@
 namespace ae::score {
 namespace {
 
-constexpr std::array<config::Choice, 2> kKinds{{
+constexpr std::array<config::Choice, 2> kCombinationKinds{{
     {"ratio", "mean of the members' scores, each over its median on normal rows; shares add up as they are"},
     {"log_z", "exp of the mean of the standardised logarithms of the members' scores"},
 }};
@@ -27,7 +27,7 @@ constexpr double kLargest = 600;
 
 }  // namespace
 
-std::span<const config::Choice> Combination::kinds() { return kKinds; }
+std::span<const config::Choice> Combination::kinds() { return kCombinationKinds; }
 
 Combination::Combination(std::string kind, std::vector<double> weights)
     : kind_(std::move(kind)),

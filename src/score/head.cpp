@@ -5,17 +5,21 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cmath>
 #include <functional>
 #include <iterator>
 
 #include "base/error.hpp"
+#include "base/random.hpp"
+#include "base/signals.hpp"
 #include "base/text.hpp"
 #include "model/dtypes.hpp"
 #include "model/threads.hpp"
 #include "score/makers.hpp"
 #include "score/maps.hpp"
 #include "score/memberwise.hpp"
+#include "score/pace.hpp"
 
 namespace ae::score {
 namespace {
@@ -72,6 +76,7 @@ Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const SampleHead& 
   const auto pieces = static_cast<std::size_t>((batch.samples() + height - 1) / height);
   std::vector<at::Tensor> shares(pieces), expected(pieces);
   const auto work = [&](std::int64_t begin, std::int64_t end) {
+    throw_if_stopped("scoring");
     const torch::NoGradGuard no_grad;  // counts for this thread only
     const auto answer =
         head.answer(autoencoder, {padded(batch.values, begin, end, height), padded(batch.observed, begin, end, height)},
@@ -105,6 +110,90 @@ std::span<const config::Entry<Head>> fusable_heads() {
   }();
   return others;
 }
+
+namespace {
+
+constexpr std::uint64_t kNotObserved = ~std::uint64_t{0};
+
+// The same for cells that say the same.
+std::uint64_t meaning_of(float value, float observed) {
+  return observed != 0 ? std::bit_cast<std::uint32_t>(value + 0.0f) : kNotObserved;
+}
+
+bool chance_explains(const Repeats& repeats, const model::Samples& samples) {
+  Coincidences chance(repeats, samples.size());
+  const auto batch = samples.batch(chance.rows());
+  const auto values = batch.values.t().contiguous(), observed = batch.observed.t().contiguous();
+  std::vector<std::uint64_t> cells(chance.rows().size());
+  for (std::int64_t column = 0; column < values.size(0); ++column) {
+    const float* value = values.data_ptr<float>() + column * values.size(1);
+    const float* seen = observed.data_ptr<float>() + column * values.size(1);
+    for (std::size_t i = 0; i < cells.size(); ++i) cells[i] = meaning_of(value[i], seen[i]);
+    chance.add_column(cells);
+  }
+  return chance.explain();
+}
+
+// By the bytes of values and of what is observed; images are not compared. None where new rows will repeat these as
+// well.
+std::shared_ptr<const Repeats> repeats_of(const model::Samples& samples, const model::Domain& domain) {
+  if (domain.gridded() || samples.size() == 0) return std::make_shared<Repeats>();
+  const std::int64_t at_once = samples_at_once(domain);
+  std::vector<std::uint64_t> hashes;
+  hashes.reserve(static_cast<std::size_t>(samples.size()));
+  for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    throw_if_stopped("comparing rows");
+    const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
+    const auto values = batch.values.contiguous(), observed = batch.observed.contiguous();
+    const float* value = values.data_ptr<float>();
+    const float* seen = observed.data_ptr<float>();
+    const std::int64_t elements = values.size(1);
+    for (std::int64_t i = 0; i < batch.samples(); ++i) {
+      std::uint64_t hash = 0;
+      for (std::int64_t j = 0; j < elements; ++j, ++value, ++seen) {
+        hash = mix64(hash ^ meaning_of(*value, *seen));
+      }
+      hashes.push_back(hash);
+    }
+  }
+  auto repeats = std::make_shared<Repeats>(hashes);
+  if (repeats->any() && chance_explains(*repeats, samples)) return std::make_shared<Repeats>();
+  return repeats;
+}
+
+// Without those of rows that repeat an earlier one, whose score is the same.
+std::vector<double> once_each(const std::vector<double>& scores, const Repeats& repeats) {
+  std::vector<double> once;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    const auto row = static_cast<std::int64_t>(i);
+    if (repeats.first(row) == row) once.push_back(scores[i]);
+  }
+  return once;
+}
+
+}  // namespace
+
+FitContext::FitContext(const loss::Autoencoder& autoencoder, const model::Samples& training,
+                       const model::Samples& held_out, std::uint64_t seed, Reporter& reporter,
+                       const GoodImages* good_images)
+    : autoencoder(autoencoder),
+      training(training),
+      held_out(held_out),
+      seed(seed),
+      reporter(reporter),
+      good_images(good_images),
+      training_repeats(repeats_of(training, autoencoder.domain())),
+      held_out_repeats(repeats_of(held_out, autoencoder.domain())) {}
+
+FitContext::FitContext(const loss::Autoencoder& member, const FitContext& whole)
+    : autoencoder(member),
+      training(whole.training),
+      held_out(whole.held_out),
+      seed(whole.seed),
+      reporter(whole.reporter),
+      good_images(whole.good_images),
+      training_repeats(whole.training_repeats),
+      held_out_repeats(whole.held_out_repeats) {}
 
 std::vector<double> SampleHead::calibrate(const FitContext& context) {
   fit(context);
@@ -191,7 +280,7 @@ Scored score(const loss::Autoencoder& autoencoder, const SampleHead& head, const
 }
 
 std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const SampleHead& head,
-                              const model::Samples& samples, bool training) {
+                              const model::Samples& samples, bool training, Pace* pace) {
   std::vector<double> all;
   all.reserve(static_cast<std::size_t>(samples.size()));
   const std::int64_t at_once = samples_at_once(autoencoder.domain());
@@ -199,14 +288,19 @@ std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const Sample
     const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
     const auto scored = score(autoencoder, head, batch, training ? begin : -1);
     all.insert(all.end(), scored.scores.begin(), scored.scores.end());
+    if (pace != nullptr) pace->advance(batch.samples());
   }
   return all;
 }
 
 std::vector<double> honest_scores(const FitContext& context, const SampleHead& head) {
-  auto scores = scores_of(context.autoencoder, head, context.held_out);
-  if (!head.leaves_out()) return scores;
-  const auto training = scores_of(context.autoencoder, head, context.training, true);
+  const bool all = head.leaves_out();
+  Pace pace(context.reporter, "rows", context.held_out.size() + (all ? context.training.size() : 0), "calibrating");
+  auto scores =
+      once_each(scores_of(context.autoencoder, head, context.held_out, false, &pace), *context.held_out_repeats);
+  if (!all) return scores;
+  const auto training =
+      once_each(scores_of(context.autoencoder, head, context.training, true, &pace), *context.training_repeats);
   scores.insert(scores.end(), training.begin(), training.end());
   return scores;
 }

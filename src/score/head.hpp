@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "base/repeats.hpp"
 #include "base/reporter.hpp"
 #include "config/fields.hpp"
 #include "data/bytes/safetensors.hpp"
@@ -23,15 +24,24 @@ namespace ae::score {
 using data::Arrays;
 
 struct GoodImages;
+class Pace;
 
 // What a head may learn from: normal samples only.
 struct FitContext {
+  FitContext(const loss::Autoencoder& autoencoder, const model::Samples& training, const model::Samples& held_out,
+             std::uint64_t seed, Reporter& reporter, const GoodImages* good_images = nullptr);
+  // The same for one member of an ensemble.
+  FitContext(const loss::Autoencoder& member, const FitContext& whole);
+
   const loss::Autoencoder& autoencoder;
   const model::Samples& training;  // the network learned from these
   const model::Samples& held_out;  // and not from these; may be empty
   std::uint64_t seed = 0;
   Reporter& reporter;
   const GoodImages* good_images = nullptr;  // of samples that are parts of images: held-out ones, whole
+  // Which rows of a table are identical. Whatever leaves a row out leaves these out with it, and of scores that say
+  // what new rows get, those of identical rows count once: otherwise a copy would answer for the row that is left out.
+  std::shared_ptr<const Repeats> training_repeats, held_out_repeats;
 };
 
 // shares   [samples, elements] float64 (of images: elements = channels x height x width): their sum is the score
@@ -107,11 +117,12 @@ Scored score(const loss::Autoencoder& autoencoder, const SampleHead& head, const
              std::int64_t first_training = -1);
 
 // Scores of a whole set, in batches; `training`: the set is the one the pair was trained on (see SampleHead::answer).
+// `pace`, if given, is told of every batch.
 std::vector<double> scores_of(const loss::Autoencoder& autoencoder, const SampleHead& head,
-                              const model::Samples& samples, bool training = false);
+                              const model::Samples& samples, bool training = false, Pace* pace = nullptr);
 
 // Scores of normal rows as new rows would get them: of the held-out rows, and of the training rows when the head
-// answers them honestly. What p-values are calibrated with.
+// answers them honestly; one of identical rows. What p-values are calibrated with.
 std::vector<double> honest_scores(const FitContext& context, const SampleHead& head);
 
 // Rounds shares of one row to multiples of a power of two about 2^-51 of their absolute sum: sums of such numbers

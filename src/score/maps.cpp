@@ -19,6 +19,7 @@
 #include "base/signals.hpp"
 #include "base/text.hpp"
 #include "evaluate/roc.hpp"
+#include "score/pace.hpp"
 #include "stats/value_histogram.hpp"
 
 namespace ae::score {
@@ -26,7 +27,7 @@ namespace {
 
 using Kind = MapHead::Kind;
 
-constexpr std::array<config::Choice, 5> kKinds{{
+constexpr std::array<config::Choice, 5> kMapKinds{{
     {"auto", "the one that finds synthetic defects on held-out good images best"},
     {"abs", "absolute error"},
     {"squared", "squared error"},
@@ -34,7 +35,7 @@ constexpr std::array<config::Choice, 5> kKinds{{
     {"fused", "squared error plus 1 - structural similarity, each relative to its mean on held-out good images"},
 }};
 constexpr std::array<Kind, 4> kEveryKind{Kind::absolute, Kind::squared, Kind::ssim, Kind::fused};
-std::string_view name_of(Kind kind) { return kKinds[1 + static_cast<std::size_t>(kind)].name; }
+std::string_view name_of(Kind kind) { return kMapKinds[1 + static_cast<std::size_t>(kind)].name; }
 
 constexpr std::array<config::Choice, 4> kNormalizations{{
     {"auto", "by position when all held-out images have one size, else by all pixels"},
@@ -213,7 +214,7 @@ std::vector<at::Tensor> Reconstructor::operator()(std::span<const at::Tensor> im
 // --- Configuration ---------------------------------------------------------------------------------------------------
 
 void MapHead::fields(config::Fields& f) {
-  f.choice("kind", kind, kKinds, "What the error of a pixel is.");
+  f.choice("kind", kind, kMapKinds, "What the error of a pixel is.");
   f.number("sigma", sigma, {0, 64}, "Gaussian smoothing of the maps, in network pixels.");
   f.number("wide_sigma", wide_sigma, {0, 64},
            "Smoothing of a second map that is added to the first, for large and faint defects; 0: none.");
@@ -409,9 +410,14 @@ struct Pair {
 class Pairs {
  public:
   Pairs(const Reconstructor& reconstruct, std::int64_t count, std::function<at::Tensor(std::int64_t)> load,
-        std::int64_t most_kept)
-      : reconstruct_(reconstruct), count_(count), load_(std::move(load)), most_kept_(most_kept) {}
-  void for_each(const std::function<void(std::int64_t, const Pair&)>& visit) {
+        std::int64_t most_kept, Reporter& reporter)
+      : reconstruct_(reconstruct), count_(count), load_(std::move(load)), most_kept_(most_kept), reporter_(reporter) {}
+  void for_each(const std::function<void(std::int64_t, const Pair&)>& visit_one) {
+    Pace pace(reporter_, "images", count_, "calibrating");
+    const auto visit = [&](std::int64_t i, const Pair& pair) {
+      visit_one(i, pair);
+      pace.advance(1);
+    };
     if (!kept_.empty()) {
       for (std::size_t i = 0; i < kept_.size(); ++i) visit(static_cast<std::int64_t>(i), kept_[i]);
       return;
@@ -454,6 +460,7 @@ class Pairs {
   std::int64_t count_;
   std::function<at::Tensor(std::int64_t)> load_;
   std::int64_t most_kept_;
+  Reporter& reporter_;
   std::vector<Pair> kept_;
 };
 
@@ -462,17 +469,19 @@ class Pairs {
 // One calibration: jobs in the order they are declared, each a pass or two over held-out good images.
 class MapHead::Calibration {
  public:
-  Calibration(MapHead& head, std::span<const Kind> kinds, const Reconstructor& reconstruct, const GoodImages& images)
+  Calibration(MapHead& head, std::span<const Kind> kinds, const Reconstructor& reconstruct, const GoodImages& images,
+              Reporter& reporter)
       : head_(head),
         reconstruct_(reconstruct),
         images_(images),
-        good_(reconstruct, images.count, images.load, kKeptFloats) {
+        reporter_(reporter),
+        good_(reconstruct, images.count, images.load, kKeptFloats, reporter) {
     for (const auto kind : kinds) candidates_.push_back({kind, {}, {}});
   }
   void learn_levels();
   void learn_moments();
-  void choose_kind(Reporter& reporter);  // by synthetic defects
-  std::vector<double> learn_tails();     // returns the scores of the images
+  void choose_kind();                 // by synthetic defects
+  std::vector<double> learn_tails();  // returns the scores of the images
 
  private:
   // A kind of error and what it is like on good images.
@@ -500,11 +509,12 @@ class MapHead::Calibration {
   std::int64_t trial_image(std::int64_t trial) const { return trial * images_.count / trials(); }
   void try_good(std::vector<Trial>& trials);
   void try_damaged(std::vector<Trial>& trials);
-  void elect(const std::vector<Trial>& trials, Reporter& reporter);
+  void elect(const std::vector<Trial>& trials);
 
   MapHead& head_;
   const Reconstructor& reconstruct_;
   const GoodImages& images_;
+  Reporter& reporter_;
   Pairs good_;
   std::vector<Candidate> candidates_;
   bool by_position_ = false;
@@ -567,12 +577,12 @@ MapHead::Normalizer MapHead::Calibration::normalizer(const Moments& moments, con
   return moments.normalizer(by_position_, without, without.defined() ? head_.border_of(without) : 0);
 }
 
-void MapHead::Calibration::choose_kind(Reporter& reporter) {
+void MapHead::Calibration::choose_kind() {
   if (candidates_.size() == 1 || !images_.damaged) return;
   std::vector<Trial> trials(candidates_.size());
   try_good(trials);
   try_damaged(trials);
-  elect(trials, reporter);
+  elect(trials);
 }
 
 void MapHead::Calibration::try_good(std::vector<Trial>& trials) {
@@ -603,7 +613,7 @@ void MapHead::Calibration::try_damaged(std::vector<Trial>& trials) {
     of_pixels.push_back(normalizer(candidate.pixel));
     of_images.push_back(normalizer(candidate.image));
   }
-  Pairs(reconstruct_, this->trials(), damage, 0).for_each([&](std::int64_t, const Pair& pair) {
+  Pairs(reconstruct_, this->trials(), damage, 0, reporter_).for_each([&](std::int64_t, const Pair& pair) {
     const auto mask = masks.front();
     masks.pop_front();
     if (mask.max().item<float>() <= 0) return;
@@ -617,7 +627,7 @@ void MapHead::Calibration::try_damaged(std::vector<Trial>& trials) {
   });
 }
 
-void MapHead::Calibration::elect(const std::vector<Trial>& trials, Reporter& reporter) {
+void MapHead::Calibration::elect(const std::vector<Trial>& trials) {
   double best = -1;
   std::vector<std::string> told;
   for (std::size_t c = 0; c < candidates_.size(); ++c) {
@@ -635,8 +645,8 @@ void MapHead::Calibration::elect(const std::vector<Trial>& trials, Reporter& rep
     best = sum;
     head_.chosen_ = candidates_[c].kind;
   }
-  reporter.info("error map: " + std::string(head_.kind_name()) +
-                ", by image AUROC / pixel average precision on synthetic defects: " + ae::join(told));
+  reporter_.info("error map: " + std::string(head_.kind_name()) +
+                 ", by image AUROC / pixel average precision on synthetic defects: " + ae::join(told));
 }
 
 std::vector<double> MapHead::Calibration::learn_tails() {
@@ -669,10 +679,10 @@ std::vector<double> MapHead::calibrate(const Reconstructor& reconstruct, const G
                [&](Kind each) { return kind == "auto" || kind == name_of(each); });
   chosen_ = kinds.size() == 1 ? kinds.front() : Kind::squared;
   if (images.count == 0) return {};
-  Calibration calibration(*this, kinds, reconstruct, images);
+  Calibration calibration(*this, kinds, reconstruct, images, reporter);
   calibration.learn_levels();
   calibration.learn_moments();
-  calibration.choose_kind(reporter);
+  calibration.choose_kind();
   return calibration.learn_tails();
 }
 

@@ -23,12 +23,7 @@ class Memberwise final : public SampleHead {
     take(context.autoencoder);
     if (members_.empty()) return head_.fit(context);
     for (std::size_t m = 0; m < members_.size(); ++m) {
-      const FitContext own{member(context.autoencoder, m),
-                           context.training,
-                           context.held_out,
-                           context.seed,
-                           context.reporter,
-                           context.good_images};
+      const FitContext own(member(context.autoencoder, m), context);
       members_[m].fit(own);
       combination_.fit(m, members_[m], own);
     }

@@ -7,7 +7,9 @@
 #include <cmath>
 #include <limits>
 
+#include "base/signals.hpp"
 #include "model/threads.hpp"
+#include "score/pace.hpp"
 
 namespace ae::score {
 namespace {
@@ -186,7 +188,8 @@ std::int64_t NeighbourIndex::Found::count(std::int64_t i) const {
 }
 
 NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, const at::Tensor& all_seen, std::int64_t k,
-                                             const std::vector<std::int64_t>& excluded) const {
+                                             const std::vector<std::int64_t>& excluded, const Repeats& repeats,
+                                             Pace* pace) const {
   const auto queries = all_queries.contiguous();
   const std::int64_t count = queries.size(0);
   const std::int64_t width = points_.size(1);
@@ -210,6 +213,7 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
   const double rounding = 2.0 * static_cast<double>(terms + 4) * 0x1p-24;
 
   const auto search_some = [&](std::int64_t begin, std::int64_t end) {
+    throw_if_stopped("searching neighbours");
     const torch::NoGradGuard no_grad;
     const auto some = queries.narrow(0, begin, end - begin);
     at::Tensor table, common;
@@ -236,7 +240,8 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
             shared[t] > 0 ? row[t] * (static_cast<float>(width) / shared[t]) : std::numeric_limits<float>::infinity();
       }
       if (!excluded.empty() && excluded[static_cast<std::size_t>(i)] >= 0) {
-        row[excluded[static_cast<std::size_t>(i)]] = std::numeric_limits<float>::infinity();
+        repeats.for_each(excluded[static_cast<std::size_t>(i)],
+                         [&](std::int64_t t) { row[t] = std::numeric_limits<float>::infinity(); });
       }
       double square = 0;
       for (std::int64_t j = 0; j < width; ++j) square += static_cast<double>(query[j]) * static_cast<double>(query[j]);
@@ -272,6 +277,7 @@ NeighbourIndex::Found NeighbourIndex::search(const at::Tensor& all_queries, cons
         found.index[static_cast<std::size_t>(i * k) + n] = exact.items()[n].second;
       }
     }
+    if (pace != nullptr) pace->advance(end - begin);
   };
   // Threads share out the queries; within one, products run alone: two pools of threads would only get in each
   // other's way.

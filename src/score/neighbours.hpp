@@ -6,9 +6,12 @@
 #include <cstdint>
 #include <vector>
 
+#include "base/repeats.hpp"
 #include "model/batch.hpp"
 
 namespace ae::score {
+
+class Pace;
 
 // A number is one coordinate; a category one per code, 1 for the row's code and 0 else, so that two different levels
 // are as far apart (squared distance 2) as two random standardised numbers are on average. Unobserved cells are 0.
@@ -68,9 +71,11 @@ class NeighbourIndex {
     // How many real neighbours query i has.
     std::int64_t count(std::int64_t i) const;
   };
-  // `excluded`: empty, or for each query the stored row that must not be found (-1: none). `observed` may be undefined.
+  // `excluded`: empty, or for each query the stored row that must not be found (-1: none), nor any that `repeats` calls
+  // identical to it. `observed` may be undefined. `pace`, if given, is told of the queries as they are answered.
+  // Interrupted when a stop signal has arrived.
   Found search(const at::Tensor& queries, const at::Tensor& observed, std::int64_t k,
-               const std::vector<std::int64_t>& excluded = {}) const;
+               const std::vector<std::int64_t>& excluded = {}, const Repeats& repeats = {}, Pace* pace = nullptr) const;
 
  private:
   at::Tensor points_;    // [rows, width]

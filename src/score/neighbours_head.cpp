@@ -7,10 +7,13 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/repeats.hpp"
+#include "base/signals.hpp"
 #include "base/text.hpp"
 #include "model/threads.hpp"
 #include "score/makers.hpp"
 #include "score/neighbours.hpp"
+#include "score/pace.hpp"
 #include "score/residuals.hpp"
 
 namespace ae::score {
@@ -57,35 +60,34 @@ class Neighbours final : public SampleHead {
     std::vector<std::int64_t> kept = permutation(all, Random(stream_key(context.seed, "stored rows")));
     kept.resize(static_cast<std::size_t>(std::min(all, max_rows)));
     std::sort(kept.begin(), kept.end());
-    stored_of_training_.assign(static_cast<std::size_t>(all), -1);
-    for (std::size_t i = 0; i < kept.size(); ++i) {
-      stored_of_training_[static_cast<std::size_t>(kept[i])] = static_cast<std::int64_t>(i);
-    }
+    remember(kept, all, *context.training_repeats);
     prepare(context.autoencoder, static_cast<double>(kept.size()));
     const auto batch = context.training.batch(kept);
     if (curved) encoding_->curve(batch);
     auto rows = encoding_->points(batch);
     const bool missing = batch.observed.min().item<float>() < 1;
     const auto observed = encoding_->spread(batch.observed);
-    std::vector<std::int64_t> self(kept.size());
-    std::iota(self.begin(), self.end(), 0);
+    std::vector<std::int64_t> self;
+    for (const auto row : kept) self.push_back(stored_of_training_[static_cast<std::size_t>(row)]);
+    const int searches = (whiten ? 1 : 0) + (missing ? 1 : 0) + (judge != "local" ? 1 : 0);
+    Pace pace(context.reporter, "rows", searches * batch.samples(), "fitting the score head");
 
     stored_ = rows;
     root_ = {};
     stored_observed_ = missing ? batch.observed.to(torch::kUInt8) : at::Tensor();
     if (whiten) {
       const NeighbourIndex plain(rows, missing ? observed : at::Tensor());
-      const auto found = plain.search(rows, missing ? observed : at::Tensor(), whitening_k, self);
+      const auto found = plain.search(rows, missing ? observed : at::Tensor(), whitening_k, self, repeats_, &pace);
       const auto mean = mean_of_found(found, whitening_k, rows, missing ? observed.contiguous() : at::Tensor());
       const auto [residuals, seen] = with_changes((rows.to(torch::kFloat64) - mean) * observed, observed);
       whitening_ = ledoit_wolf(residuals, seen.to(torch::kFloat64), &row_weight_);
       own_residuals_ = residuals.narrow(0, 0, rows.size(0));
     }
-    index_stored();
+    index_stored(&pace);
     if (whiten) own_residuals_ = root_.apply(own_residuals_);
     if (judge == "local") return;
     const auto [residuals, seen] =
-        with_changes(explain(batch, self).residual, whiten ? torch::ones_like(observed) : observed);
+        with_changes(explain(batch, self, &pace).residual, whiten ? torch::ones_like(observed) : observed);
     judge_ = ResidualJudge::fit(judge, residuals, seen);
     set_diagonal();
   }
@@ -202,17 +204,34 @@ class Neighbours final : public SampleHead {
     return {torch::cat({residuals, changes}), torch::cat({observed, torch::ones(changes.sizes(), observed.options())})};
   }
 
-  // Which of the answered rows the judge has learned from.
-  static at::Tensor own(const std::vector<std::int64_t>& self) {
+  // Which training row is answered without which stored ones: those identical to it, of which stored_of_training_ names
+  // the first.
+  void remember(const std::vector<std::int64_t>& kept, std::int64_t all, const Repeats& repeats) {
+    std::vector<std::int64_t> stored(static_cast<std::size_t>(all), -1);  // by the first identical training row
+    for (std::size_t i = 0; i < kept.size(); ++i) {
+      auto& first = stored[static_cast<std::size_t>(repeats.first(kept[i]))];
+      if (first < 0) first = static_cast<std::int64_t>(i);
+    }
+    stored_of_training_.resize(stored.size());
+    for (std::int64_t row = 0; row < all; ++row) {
+      stored_of_training_[static_cast<std::size_t>(row)] = stored[static_cast<std::size_t>(repeats.first(row))];
+    }
+    repeats_ = repeats.among(kept);
+  }
+
+  // How often the judge has learned from the answered rows.
+  at::Tensor own(const std::vector<std::int64_t>& self) const {
     if (self.empty()) return {};
-    return torch::tensor(self, torch::kInt64) >= 0;
+    std::vector<double> times;
+    for (const auto stored : self) times.push_back(stored < 0 ? 0.0 : static_cast<double>(repeats_.count(stored)));
+    return torch::tensor(times, torch::kFloat64);
   }
 
   at::Tensor whitened(const at::Tensor& points) const {
     return root_.apply(points.to(torch::kFloat64)).to(torch::kFloat32).contiguous();
   }
 
-  void index_stored() {
+  void index_stored(Pace* pace = nullptr) {
     stored_seen_ = stored_observed_.defined() ? encoding_->spread(stored_observed_.to(torch::kFloat32)).contiguous()
                                               : at::Tensor();
     plain_ = NeighbourIndex(stored_, stored_seen_);
@@ -220,7 +239,7 @@ class Neighbours final : public SampleHead {
     if (stored_seen_.defined()) {
       std::vector<std::int64_t> self(static_cast<std::size_t>(stored_.size(0)));
       std::iota(self.begin(), self.end(), 0);
-      filled_ = filled(stored_, stored_seen_, self);
+      filled_ = filled(stored_, stored_seen_, self, {}, pace);  // a copy has no more to say than the row itself
     }
     blamed_ = filled_;
     if (!whiten) return;
@@ -243,29 +262,31 @@ class Neighbours final : public SampleHead {
       auto unit = torch::zeros({count, width}, torch::kFloat64);
       unit.narrow(1, begin, count).fill_diagonal_(1);
       const auto rows = root_.apply(unit);
+      throw_if_stopped("fitting the score head");
       parts.push_back(judge_.judge(rows, torch::ones_like(rows)).distance);
     }
     diagonal_ = torch::cat(parts);
   }
 
   // Unobserved cells from the nearest rows by the observed ones.
-  at::Tensor filled(const at::Tensor& points, const at::Tensor& seen, const std::vector<std::int64_t>& self) const {
-    const auto found = plain_.search(points, seen, whitening_k, self);
+  at::Tensor filled(const at::Tensor& points, const at::Tensor& seen, const std::vector<std::int64_t>& self,
+                    const Repeats& repeats, Pace* pace = nullptr) const {
+    const auto found = plain_.search(points, seen, whitening_k, self, repeats, pace);
     const auto mean = mean_of_found(found, whitening_k, stored_, stored_seen_).to(torch::kFloat32);
     return torch::where(seen > 0, points, mean).contiguous();
   }
 
-  Explained explain(const model::Batch& batch, const std::vector<std::int64_t>& self) const {
+  Explained explain(const model::Batch& batch, const std::vector<std::int64_t>& self, Pace* pace = nullptr) const {
     auto position = encoding_->points(batch);
     const bool missing = batch.observed.min().item<float>() < 1;
     const auto seen = missing ? encoding_->spread(batch.observed).contiguous() : at::Tensor();
     NeighbourIndex::Found found;
-    if (!whiten) found = plain_.search(position, seen, k, self);
-    if (missing && (whiten || judge == "local")) position = filled(position, seen, self);
+    if (!whiten) found = plain_.search(position, seen, k, self, repeats_, pace);
+    if (missing && (whiten || judge == "local")) position = filled(position, seen, self, repeats_);
     const auto point = position.to(torch::kFloat64);
     if (whiten) {
       position = whitened(position);
-      found = white_.search(position, {}, k, self);
+      found = white_.search(position, {}, k, self, repeats_, pace);
     }
     Explained explained;
     if (judge == "local") {
@@ -289,7 +310,8 @@ class Neighbours final : public SampleHead {
   // and m + V^T w, the best ridge-penalised affine combination of the neighbours, is the expected row.
   //
   // A stored row that is left out leaves the covariance of the whitening too, which is the ridge's shape: that loses
-  // u u^T times `row_weight_`, u the row's own whitened residual. Both C^-1 and det C follow by rank-one updates.
+  // u u^T times `row_weight_`, u the row's own whitened residual, for each row identical to it. Both C^-1 and det C
+  // follow by rank-one updates.
   Explained locally(const at::Tensor& position, const NeighbourIndex::Found& found,
                     const std::vector<std::int64_t>& self) const {
     const std::int64_t n = position.size(0), width = position.size(1);
@@ -310,6 +332,7 @@ class Neighbours final : public SampleHead {
     double* expected = explained.expected.data_ptr<double>();
     const auto size = static_cast<std::size_t>(width);
     model::share_out(n, 32, [&](std::int64_t begin, std::int64_t end) {
+      throw_if_stopped("scoring");
       const auto most = static_cast<std::size_t>(k);
       std::vector<double> scatter(most * size), blame_scatter(most * size), factor(most * most), solved(most);
       std::vector<double> mean(size), blame_mean(size), residual(size), solved_own(most), own_scatter(most);
@@ -349,7 +372,8 @@ class Neighbours final : public SampleHead {
           const double along =
               (dot(own, own, size) - dot(own_scatter.data(), solved_own.data(), count)) * (shrunk / ridge);
           const double across = dot(own, g, size) * (shrunk / ridge);
-          const double weight = ridge / shrunk * row_weight_;
+          const auto times = static_cast<double>(repeats_.count(self[static_cast<std::size_t>(i)]));
+          const double weight = ridge / shrunk * row_weight_ * times;
           const double left = std::max(1 - weight * along, 0.5);
           square += weight * across * across / left;
           log_determinant += std::log(left);
@@ -434,6 +458,7 @@ class Neighbours final : public SampleHead {
   Spectral whitening_;                  // the covariance of residuals
   ResidualJudge judge_;
   std::vector<std::int64_t> stored_of_training_;  // stored row of each training row, or -1; only after fit()
+  Repeats repeats_;                               // among the stored rows; only after fit()
 
   at::Tensor own_residuals_;  // [rows, width] float64, of each stored row from its neighbours, whitened; after fit()
   double row_weight_ = 0;     // of each of them in whitening_

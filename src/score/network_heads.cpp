@@ -5,8 +5,10 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/signals.hpp"
 #include "score/makers.hpp"
 #include "score/memberwise.hpp"
+#include "score/pace.hpp"
 #include "score/residuals.hpp"
 
 namespace ae::score {
@@ -27,10 +29,12 @@ class ResidualHead : public SampleHead {
   void fit(const FitContext& context) override {
     prepare(context);
     ResidualJudge::Learner learner(kind());
+    Pace pace(context.reporter, "rows", context.training.size(), "fitting the score head");
     for (std::int64_t begin = 0; begin < context.training.size(); begin += kFitBatch) {
       const auto batch = context.training.range(begin, std::min(begin + kFitBatch, context.training.size()));
       const auto pass = this->pass(context.autoencoder, batch);
       learner.add(pass.residuals, pass.observed);
+      pace.advance(batch.samples());
     }
     judge_ = learner.judge();
   }
@@ -89,6 +93,7 @@ class Mahalanobis final : public ResidualHead {
   void prepare(const FitContext& context) override {
     if (!latent) return;
     double squares = 0, cells = 0, rows = 0;
+    Pace pace(context.reporter, "rows", context.training.size(), "fitting the score head");
     at::Tensor spread;  // [latent] sums of squares about the centre, block by block (Chan, Golub and LeVeque 1983)
     for (std::int64_t begin = 0; begin < context.training.size(); begin += kFitBatch) {
       const auto batch = context.training.range(begin, std::min(begin + kFitBatch, context.training.size()));
@@ -103,6 +108,7 @@ class Mahalanobis final : public ResidualHead {
       rows += more;
       squares += reconstruction.elements.to(torch::kFloat64).sum().item<double>();
       cells += batch.observed.sum().item<double>();
+      pace.advance(batch.samples());
     }
     const auto deviation = (spread / rows).sqrt();
     // A unit that does not vary says nothing; it stays unscaled instead of being blown up.
@@ -177,6 +183,7 @@ class Masked final : public ResidualHead {
     }
     auto is_first = torch::ones({batch.values.size(1)}, torch::kFloat64);
     for (std::int64_t mask = 0; mask < hidden_.size(0); ++mask) {
+      throw_if_stopped("scoring");
       const auto hidden = hidden_[mask].to(torch::kFloat64);
       const model::Batch seen{batch.values, batch.observed * (1 - hidden).to(torch::kFloat32)};
       const auto reconstruction = autoencoder.reconstruct(seen, batch);

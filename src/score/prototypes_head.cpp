@@ -10,9 +10,12 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/repeats.hpp"
+#include "base/signals.hpp"
 #include "model/threads.hpp"
 #include "score/makers.hpp"
 #include "score/neighbours.hpp"
+#include "score/pace.hpp"
 #include "score/residuals.hpp"
 
 namespace ae::score {
@@ -25,10 +28,10 @@ constexpr std::array<config::Choice, 2> kJudges{{
 
 constexpr int kLloydSteps = 15;
 constexpr std::int64_t kFolds = 5;
-constexpr std::int64_t kCandidates = 5;   // nearest cells of a row that are judged; the best one counts
-constexpr std::int64_t kBlock = 32;       // rows judged by a cell at once
-constexpr std::int64_t kFewestRows = 3;   // of a cell worth keeping
-constexpr double kSmallestSquare = 1e-3;  // as of neighbours
+constexpr std::int64_t kCandidates = 5;       // nearest cells of a row that are judged; the best one counts
+constexpr std::int64_t kBlock = 32;           // rows judged by a cell at once
+constexpr std::int64_t kFewestRows = 3;       // of a cell worth keeping
+constexpr double kSmallestMeanSquare = 1e-3;  // as of neighbours
 
 struct Settings {
   std::int64_t cell = 20;
@@ -47,6 +50,7 @@ at::Tensor nearest_centers(const at::Tensor& rows, const at::Tensor& centers) {
   constexpr std::int64_t kRowsAtOnce = 512;
   auto nearest = torch::empty({rows.size(0)}, torch::kInt64);
   model::share_out(rows.size(0), kRowsAtOnce, [&](std::int64_t begin, std::int64_t end) {
+    throw_if_stopped("finding cells");
     const torch::NoGradGuard no_grad;
     nearest.narrow(0, begin, end - begin)
         .copy_(squared_distances(rows.narrow(0, begin, end - begin), centers).argmin(1));
@@ -55,11 +59,12 @@ at::Tensor nearest_centers(const at::Tensor& rows, const at::Tensor& centers) {
 }
 
 // k-means by Lloyd's steps from the seeding of Arthur and Vassilvitskii (2007). -> the cell of each row
-at::Tensor k_means(const at::Tensor& rows, std::int64_t cells, Random random) {
+at::Tensor k_means(const at::Tensor& rows, std::int64_t cells, Random random, Pace& pace) {
   const std::int64_t n = rows.size(0);
   auto centers = rows.narrow(0, static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n))), 1).clone();
   auto nearest = squared_distances(rows, centers).squeeze(1);
   while (centers.size(0) < cells) {
+    pace.advance();
     const auto sums = nearest.cumsum(0);
     const double total = sums[n - 1].item<double>();
     if (!(total > 0)) break;  // fewer distinct rows than cells
@@ -70,6 +75,7 @@ at::Tensor k_means(const at::Tensor& rows, std::int64_t cells, Random random) {
   }
   at::Tensor owner;
   for (int step = 0; step < kLloydSteps; ++step) {
+    pace.advance();
     owner = nearest_centers(rows, centers);
     const auto counts = torch::bincount(owner, {}, centers.size(0)).to(torch::kFloat64).unsqueeze(1);
     const auto sums = torch::zeros_like(centers).index_add(0, owner, rows);
@@ -84,7 +90,8 @@ class Cells {
   Cells(const std::vector<model::Element>& elements, const Settings& settings)
       : settings_(settings), elements_(elements), encoding_(elements) {}
 
-  void fit(const model::Batch& batch, Random random) {
+  // `repeats`: among the rows of the batch.
+  void fit(const model::Batch& batch, const Repeats& repeats, Random random, Pace& pace) {
     const std::int64_t n = batch.samples();
     rows_ = static_cast<double>(n);
     prepare();
@@ -93,14 +100,17 @@ class Cells {
     const auto seen = encoding_.spread(batch.observed).to(torch::kFloat64);
     const auto wanted =
         std::clamp<std::int64_t>(std::llround(rows_ / static_cast<double>(settings_.cell)), 1, settings_.max_cells);
-    const auto owner = k_means(z, wanted, random);
+    const auto owner = k_means(z, wanted, random, pace);
     const auto found = owner.max().item<std::int64_t>() + 1;
     const auto counts = torch::bincount(owner, {}, found).to(torch::kFloat64);
     const auto centers =
         torch::zeros({found, z.size(1)}, torch::kFloat64).index_add(0, owner, z) / counts.clamp_min(1).unsqueeze(1);
-    // Residuals from the centre that the cell would have without the row.
+    // Residuals from the centre that the cell would have without the row and those identical to it.
     const auto own = counts.index_select(0, owner).unsqueeze(1);
-    auto residuals = (z - centers.index_select(0, owner)) * seen * (own / (own - 1).clamp_min(1));
+    std::vector<double> times;
+    for (std::int64_t i = 0; i < n; ++i) times.push_back(static_cast<double>(repeats.count(i)));
+    const auto left = (own - torch::tensor(times, torch::kFloat64).unsqueeze(1)).clamp_min(1);
+    auto residuals = (z - centers.index_select(0, owner)) * seen * (own / left);
     auto observed = seen;
     for (const auto coordinate : constant_) {  // as of neighbours: the single change that did not happen
       auto change = torch::zeros({1, z.size(1)}, torch::kFloat64);
@@ -108,7 +118,7 @@ class Cells {
       residuals = torch::cat({residuals, change});
       observed = torch::cat({observed, torch::ones_like(change)});
     }
-    squares_ = residuals.square().sum(0) / observed.sum(0).clamp_min(1) + kSmallestSquare;
+    squares_ = residuals.square().sum(0) / observed.sum(0).clamp_min(1) + kSmallestMeanSquare;
     covariance_ = ledoit_wolf(residuals, observed);
     root_ = covariance_.power(-0.5);
 
@@ -117,6 +127,7 @@ class Cells {
     std::vector<std::int64_t> sizes, ranks;
     const auto y = root_.apply(z);
     for (std::int64_t c = 0; c < found; ++c) {
+      pace.advance();
       if (counts[c].item<double>() < fewest) continue;
       const auto members = (owner == c).nonzero().squeeze(1);
       kept.push_back(centers.narrow(0, c, 1));
@@ -155,6 +166,7 @@ class Cells {
     auto gain = torch::zeros({n, width}, torch::kFloat64);
     auto expected = torch::zeros({n, width}, torch::kFloat64);
     for (std::int64_t c = 0; c < cells; ++c) {
+      throw_if_stopped("scoring");
       const auto mine = (nearest == c).any(1).nonzero().squeeze(1);
       // In blocks of one height, the last one filled up: a product's last bits depend on its height.
       for (std::int64_t begin = 0; begin < mine.size(0); begin += kBlock) {
@@ -318,29 +330,34 @@ class Prototypes final : public SampleHead {
   }
 
   // Cells have seen the rows they are made of. Training rows are therefore answered by cells fitted to four fifths of
-  // the rows without theirs; what is kept of that is each row's score.
+  // the rows, to none identical to theirs; what is kept of that is each row's score.
   void fit(const FitContext& context) override {
     settings.local = judge == "local";
     const std::int64_t n = context.training.size();
     out_of_fold_.assign(static_cast<std::size_t>(n), 0.0);
+    const Repeats& repeats = *context.training_repeats;
+    const auto distinct = repeats.distinct(n);
     const auto order = permutation(n, Random(stream_key(context.seed, "prototype folds")));
-    const auto folds = std::min(kFolds, n);
-    for (std::int64_t fold = 0; fold < folds && n > 1; ++fold) {
+    const auto folds = std::min(kFolds, distinct);
+    const auto fold_of_row = folds_of(order, repeats, folds);
+    Pace pace(context.reporter, "folds", folds + 1, "fitting the score head");
+    for (std::int64_t fold = 0; fold < folds && distinct > 1; ++fold) {
       std::vector<std::int64_t> learned, judged;
-      for (std::int64_t i = 0; i < n; ++i) {
-        (i % folds == fold ? judged : learned).push_back(order[static_cast<std::size_t>(i)]);
+      for (const auto row : order) {
+        (fold_of_row[static_cast<std::size_t>(row)] == fold ? judged : learned).push_back(row);
       }
       Cells cells(context.autoencoder.elements(), settings);
-      cells.fit(context.training.batch(learned), random_of(context, fold));
+      cells.fit(context.training.batch(learned), repeats.among(learned), random_of(context, fold), pace);
       const auto scores = cells.answer(context.training.batch(judged)).shares.sum(1).contiguous();
       for (std::size_t i = 0; i < judged.size(); ++i) {
         out_of_fold_[static_cast<std::size_t>(judged[i])] = scores.data_ptr<double>()[i];
       }
+      pace.advance(1);
     }
     cells_ = std::make_unique<Cells>(context.autoencoder.elements(), settings);
     std::vector<std::int64_t> all(static_cast<std::size_t>(n));
     std::iota(all.begin(), all.end(), 0);
-    cells_->fit(context.training.batch(all), random_of(context, kFolds));
+    cells_->fit(context.training.batch(all), repeats, random_of(context, kFolds), pace);
   }
 
   Answer answer(const loss::Autoencoder&, const model::Batch& batch, std::int64_t first_training) const override {
@@ -371,6 +388,19 @@ class Prototypes final : public SampleHead {
   }
 
  private:
+  // In turn, as the rows come in `order`; identical rows share the fold of their first.
+  static std::vector<std::int64_t> folds_of(const std::vector<std::int64_t>& order, const Repeats& repeats,
+                                            std::int64_t folds) {
+    std::vector<std::int64_t> fold_of_row(order.size(), -1);
+    std::int64_t next = 0;
+    for (const auto row : order) {
+      if (fold_of_row[static_cast<std::size_t>(row)] >= 0) continue;
+      repeats.for_each(row, [&](std::int64_t same) { fold_of_row[static_cast<std::size_t>(same)] = next; });
+      next = (next + 1) % folds;
+    }
+    return fold_of_row;
+  }
+
   static Random random_of(const FitContext& context, std::int64_t fold) {
     return Random(stream_key(context.seed, "prototypes", static_cast<std::uint64_t>(fold)));
   }

@@ -17,7 +17,7 @@ constexpr double kSmallestSquare = 1e-3;
 // Least share of the mean eigenvalue that shrinking adds to every direction.
 constexpr double kLeastShrinkage = 1e-6;
 
-constexpr std::array<config::Choice, 3> kKinds{{
+constexpr std::array<config::Choice, 3> kResidualKinds{{
     {"loss", "the mean of the squared residuals"},
     {"normalized", "the mean of the squared residuals, each over its column's mean square on normal rows"},
     {"mahalanobis", "Mahalanobis distance by the shrunk covariance of residuals on normal rows"},
@@ -176,7 +176,7 @@ at::Tensor deviance_residuals(const model::Batch& batch, const loss::Reconstruct
   return torch::where(below, -root, root) * batch.observed;
 }
 
-std::span<const config::Choice> ResidualJudge::kinds() { return kKinds; }
+std::span<const config::Choice> ResidualJudge::kinds() { return kResidualKinds; }
 
 ResidualJudge ResidualJudge::fit(const std::string& kind, const at::Tensor& rows, const at::Tensor& observed) {
   ResidualJudge judge;
@@ -231,9 +231,10 @@ ResidualJudge::Verdict ResidualJudge::judge(const at::Tensor& all, const at::Ten
   } else if (kind_ == "normalized") {
     gradient = rows * precisions_;
     if (own.defined()) {
-      const auto others = ((1 / precisions_ - kSmallestSquare) * counts_ - rows.square());
+      const auto times = own.unsqueeze(1);
+      const auto others = ((1 / precisions_ - kSmallestSquare) * counts_ - rows.square() * times);
       const auto least = kLeastLeft * (1 / precisions_ - kSmallestSquare);
-      const auto without = rows / (torch::maximum(others / (counts_ - 1).clamp_min(1), least) + kSmallestSquare);
+      const auto without = rows / (torch::maximum(others / (counts_ - times).clamp_min(1), least) + kSmallestSquare);
       gradient = torch::where(own.unsqueeze(1) > 0, without, gradient);
     }
   } else {
@@ -244,7 +245,7 @@ ResidualJudge::Verdict ResidualJudge::judge(const at::Tensor& all, const at::Ten
       gradient = torch::where(some_missing, solve_observed(covariance_, rows, observed), gradient);
     }
     if (own.defined()) {
-      const auto left = (1 - row_weight_ * (rows * gradient).sum(1, true)).clamp_min(kLeastLeft);
+      const auto left = (1 - row_weight_ * own.unsqueeze(1) * (rows * gradient).sum(1, true)).clamp_min(kLeastLeft);
       gradient = torch::where(own.unsqueeze(1) > 0, gradient / left, gradient);
     }
   }

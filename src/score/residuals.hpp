@@ -88,8 +88,9 @@ class ResidualJudge {
     at::Tensor distance;  // [n] r^T P r over the observed features
     at::Tensor gradient;  // [n, features] P r, 0 where not observed
   };
-  // `own` [n] (or undefined): 1 for rows that fit() has learned from, which are judged as if it had not: their own
-  // contribution is taken out of the mean squares or the covariance (Sherman and Morrison 1950). Only after fit().
+  // `own` [n] float64 (or undefined): how often fit() has learned from the row, which is judged as if it had not: what
+  // the row contributed is taken out of the mean squares or the covariance (Sherman and Morrison 1950). Only after
+  // fit().
   Verdict judge(const at::Tensor& rows, const at::Tensor& observed, const at::Tensor& own = {}) const;
   at::Tensor diagonal() const;  // [features] of P
   const Spectral& covariance() const { return covariance_; }

@@ -9,6 +9,7 @@
 #include <span>
 
 #include "base/random.hpp"
+#include "base/signals.hpp"
 #include "model/dense_forward.hpp"
 #include "model/kernels.hpp"
 #include "model/threads.hpp"
@@ -17,7 +18,7 @@
 namespace ae::train {
 namespace {
 
-constexpr std::int64_t kValidationRows = 256;
+constexpr std::int64_t kValidationPiece = 256;
 // The batch of a single large network is cut into slices that threads take side by side, each with a gradient of its
 // own; how many depends on the network and the batch alone. Smaller slices spend more on adding up than they gain.
 constexpr std::int64_t kSliceRows = 128;
@@ -121,15 +122,16 @@ class DenseEngine::Implementation {
     const model::SerialBlas serial;
     const std::size_t parts = loss_.part_names().size();
     const std::int64_t rows = held_out_.size();
-    const std::int64_t pieces = (rows + kValidationRows - 1) / kValidationRows;
+    const std::int64_t pieces = (rows + kValidationPiece - 1) / kValidationPiece;
     std::vector<double> sums(static_cast<std::size_t>(pieces * plan_->members) * parts, 0.0);
-    reserve_even_share(std::min(kValidationRows, rows));
+    reserve_even_share(std::min(kValidationPiece, rows));
     const auto key = stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption");
     crew_.share_out(pieces * plan_->members, [&](std::int64_t task, int thread) {
+      if (group_.size() == 1) throw_if_stopped("validation");
       if (task % group_.size() != group_.world().rank) return;
       auto& workspace = workspaces_[static_cast<std::size_t>(thread)];
-      const std::int64_t member = task / pieces, begin = task % pieces * kValidationRows;
-      const std::int64_t count = std::min(kValidationRows, rows - begin);
+      const std::int64_t member = task / pieces, begin = task % pieces * kValidationPiece;
+      const std::int64_t count = std::min(kValidationPiece, rows - begin);
       reserve(workspace, count, count);
       const auto piece = held_out_.range(begin, begin + count);
       const auto values = piece.values.contiguous(), seen = piece.observed.contiguous();

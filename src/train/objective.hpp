@@ -17,8 +17,11 @@ struct StepContext {
 
 // Losses: the total first, then its parts in the order of part_names(); means over samples.
 //
+// distrusted() and validate() may end with Interrupted when a stop signal arrives; they change nothing that a step
+// depends on, so the loop asks again when it continues. A step is short, and is not interrupted.
+//
 // Of an objective that several processes train together (see Group), all call the same functions at the same time, with
-// the same arguments.
+// the same arguments; then none of them is interrupted.
 class Objective {
  public:
   virtual ~Objective() = default;

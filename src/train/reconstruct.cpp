@@ -5,6 +5,7 @@
 #include <span>
 
 #include "base/error.hpp"
+#include "base/signals.hpp"
 #include "recipe/checkpoint.hpp"
 #include "recipe/config.hpp"
 #include "train/makers.hpp"
@@ -48,6 +49,7 @@ void check_targets(const loss::Composition& loss, const model::Domain& domain, c
   const auto values = static_cast<std::int64_t>(domain.elements.size()) * domain.positions();
   const std::int64_t at_once = std::clamp<std::int64_t>(kMostValues / values, 1, kMostSamples);
   for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    throw_if_stopped("checking the data");
     loss.check_targets(samples.range(begin, std::min(begin + at_once, samples.size())));
   }
 }
@@ -111,9 +113,10 @@ class Reconstruct final : public Trainee {
     }
     const Kept trusted(*data_.training, distrusted_);
     const auto calibration = config_.score->calibrate(
-        {finished, trusted, *data_.held_out, seed(), to.reporter, images ? &*images : nullptr});
+        score::FitContext(finished, trusted, *data_.held_out, seed(), to.reporter, images ? &*images : nullptr));
     recipe::write_checkpoint(to.model,
-                             {config_, *data_.kind, observed_matters_, best, *config_.score, calibration, to.training});
+                             {config_, *data_.kind, observed_matters_, best, *config_.score, calibration, to.training,
+                              recipe::profile_of(finished, *config_.score, trusted, *data_.held_out)});
   }
 
   std::vector<std::int64_t> distrusted() const override { return distrusted_; }

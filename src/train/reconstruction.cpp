@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/signals.hpp"
 #include "model/batch_part.hpp"
 
 namespace ae::train {
@@ -64,6 +65,7 @@ std::vector<std::int64_t> highest_losses(const loss::Autoencoder& autoencoder, c
   std::vector<double> losses(static_cast<std::size_t>(samples.size()), 0.0);
   const std::int64_t at_once = validation_batch(autoencoder);
   for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    if (group.size() == 1) throw_if_stopped("finding the highest losses");
     if (begin / at_once % group.size() != group.world().rank) continue;
     const auto batch = samples.range(begin, std::min(begin + at_once, samples.size())).repeated(autoencoder.members());
     const auto values = autoencoder.loss()
@@ -289,6 +291,7 @@ std::vector<double> ReconstructionObjective::validate() {
   std::vector<double> sums(1 + part_names().size(), 0.0);
   const std::int64_t at_once = validation_batch(autoencoder_);
   for (std::int64_t begin = 0; begin < held_out_.size(); begin += at_once) {
+    if (group_.size() == 1) throw_if_stopped("validation");
     if (begin / at_once % group_.size() != group_.world().rank) continue;
     torch::manual_seed(stream_key(static_cast<std::uint64_t>(options_.seed), "validation corruption",
                                   static_cast<std::uint64_t>(begin)));

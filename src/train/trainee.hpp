@@ -35,7 +35,8 @@ class Trainee {
   // What the loop trains; called once, when the threads are chosen. Null: there is nothing to train.
   virtual Objective* begin() = 0;
   // Writes the model that has these weights; called by rank 0 alone. They are those of Objective::weights() at the best
-  // epoch so far; what is being trained goes on undisturbed.
+  // epoch so far; what is being trained goes on undisturbed. Looks for stop signals, and for the end of a TimeLimit,
+  // all the while: then Interrupted, and the model that was there stays.
   virtual void publish(const recipe::Arrays& best, const Publication& to) = 0;
   // Training samples, ascending, that the published model does not count as normal.
   virtual std::vector<std::int64_t> distrusted() const { return {}; }

@@ -8,8 +8,11 @@
 #include <unistd.h>
 
 #include <functional>
+#include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace ae::cli {
 namespace {
@@ -53,6 +56,73 @@ TEST(ProgressLine, FitsTheTerminalWithoutCuttingACharacterInTwo) {
 TEST(ProgressLine, StatusCannotMoveTheCursor) {
   const Progress progress{.unit = "r", .first = 0, .done = 1, .total = 0, .seconds = 0, .status = "\x1b[2J"};
   EXPECT_THAT(progress_line(progress, 200), HasSubstr("\\x1b[2J"));
+}
+
+TEST(HeartbeatLine, SaysTheSameWithoutABar) {
+  EXPECT_EQ(
+      heartbeat_line({.unit = "rows", .first = 0, .done = 250, .total = 1000, .seconds = 5, .status = "loss 0.1"}),
+      "25%, 250/1000 rows, 50.0/s, 0:15 left, loss 0.1");
+  EXPECT_EQ(heartbeat_line({.unit = "rows", .first = 0, .done = 7'200'000, .total = 0, .seconds = 3600, .status = ""}),
+            "7200000 rows, 2.00k/s, 1:00:00");
+}
+
+// What `talk` writes where stderr is no terminal, and progress is told every `heartbeat`.
+std::string in_a_log(std::chrono::milliseconds heartbeat, const std::function<void(Console&)>& talk) {
+  testing::internal::CaptureStderr();
+  Console console("ae-score", heartbeat);
+  talk(console);
+  return testing::internal::GetCapturedStderr();
+}
+
+TEST(Console, TellsProgressInALogNowAndThen) {
+  const auto work = [](Console& console) {
+    console.progress("rows", 0, 4, "");
+    console.progress("rows", 1, 4, "loss 1");
+    console.progress_done();
+  };
+  const std::string told = in_a_log(std::chrono::milliseconds(0), work);
+  EXPECT_THAT(told, ::testing::StartsWith("ae-score: 0%, 0/4 rows\nae-score: 25%, 1/4 rows, "));
+  EXPECT_THAT(told, ::testing::EndsWith(" left, loss 1\n"));
+  EXPECT_EQ(in_a_log(std::chrono::hours(1), work), "");
+  EXPECT_EQ(in_a_log(std::chrono::milliseconds(0),
+                     [&](Console& console) {
+                       console.set_quiet();
+                       work(console);
+                     }),
+            "");
+}
+
+TEST(Console, WritesJsonWhateverTheTextHolds) {
+  const std::string told = in_a_log(std::chrono::milliseconds(0), [](Console& console) {
+    console.set_json();
+    console.set_verbose();
+    console.info("one \"line\"\nand a half, \xff");
+    console.detail("detail");
+    console.warning("caution");
+    console.error("no");
+    console.progress("rows", 0, 4, "");
+    console.progress("rows", 1, 4, "loss 1");
+    console.progress("bytes", 1, 0, "");
+  });
+  std::vector<nlohmann::json> lines;
+  std::istringstream text(told);
+  for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
+  ASSERT_EQ(lines.size(), 7u);
+  EXPECT_EQ(lines[0]["message"], "one \"line\"\nand a half, \xef\xbf\xbd");
+  const std::vector<std::string> levels{"info", "debug", "warning", "error", "progress", "progress", "progress"};
+  for (std::size_t i = 0; i < lines.size(); ++i) {
+    EXPECT_EQ(lines[i]["level"], levels[i]);
+    EXPECT_EQ(lines[i]["program"], "ae-score");
+    const std::string time = lines[i]["time"];
+    EXPECT_THAT(time, ::testing::MatchesRegex("20..-..-..T..:..:..\\....Z"));
+  }
+  EXPECT_FALSE(lines[4].contains("per_second"));
+  EXPECT_EQ(lines[5]["unit"], "rows");
+  EXPECT_EQ(lines[5]["done"], 1);
+  EXPECT_EQ(lines[5]["total"], 4);
+  EXPECT_EQ(lines[5]["status"], "loss 1");
+  EXPECT_NEAR(lines[5]["seconds_left"].get<double>() * lines[5]["per_second"].get<double>(), 3, 1e-6);
+  EXPECT_FALSE(lines[6].contains("total"));
 }
 
 // What `talk` writes to a terminal, with environment variables set as given ("" = unset).

@@ -1,13 +1,17 @@
 #include <gtest/gtest.h>
+#include <sys/wait.h>
 #include <torch/types.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <csignal>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/signals.hpp"
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 #include "train/loop.hpp"
@@ -40,6 +44,8 @@ class MeanObjective final : public Objective {
   }
   bool has_validation() const override { return !held_out.empty(); }
   std::vector<double> validate() override {
+    if (static_cast<std::int64_t>(validations) == raise_at_validation) std::raise(SIGTERM);
+    throw_if_stopped("validation");
     const double loss = held_out[std::min(validations++, held_out.size() - 1)];
     return {loss, loss};
   }
@@ -53,6 +59,7 @@ class MeanObjective final : public Objective {
   std::int64_t steps = 0;
   std::int64_t fail_at_step = -1;
   std::int64_t raise_at_step = -1;
+  std::int64_t raise_at_validation = -1;
   std::vector<std::vector<std::int64_t>> batches;
   std::vector<std::uint64_t> keys;
 
@@ -72,14 +79,15 @@ class LoopTest : public testing::Test {
   }
   std::string state() const { return (folder_ / "state.safetensors").string(); }
   Loop loop(Objective& objective, const std::string& fingerprint = "same") {
-    return Loop(
-        objective, options_, state(), fingerprint,
-        [this](const recipe::Arrays& best, const std::vector<EpochRecord>& history, bool) {
-          published_ = recipe::to_tensor(best.at("w")).item<double>();
-          published_epochs_ = history.size();
-          ++publications_;
-        },
-        reporter_);
+    return Loop(objective, options_,
+                {state(), fingerprint, [this](const std::vector<EpochRecord>& history) { recorded_ = history.size(); },
+                 [this](const recipe::Arrays& best, const std::vector<EpochRecord>& history, bool finished) {
+                   if (making_) making_(finished);
+                   published_ = recipe::to_tensor(best.at("w")).item<double>();
+                   published_epochs_ = history.size();
+                   ++publications_;
+                 }},
+                reporter_);
   }
   const test::TemporaryFolder temporary_;
   const std::filesystem::path& folder_ = temporary_.path();
@@ -88,6 +96,8 @@ class LoopTest : public testing::Test {
   double published_ = std::nan("");
   std::size_t published_epochs_ = 0;
   int publications_ = 0;
+  std::size_t recorded_ = 0;
+  std::function<void(bool finished)> making_;  // of a model
 };
 
 TEST_F(LoopTest, VisitsEverySampleOnceAnEpochInAnotherOrder) {
@@ -173,6 +183,90 @@ TEST_F(LoopTest, RefusesAStateOfAnotherRunAndDamagedOnes) {
     std::ofstream(state(), std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(length));
     EXPECT_THROW(loop(objective).resume(), Error) << length;
   }
+}
+
+TEST_F(LoopTest, MakesModelsOnTheWayOfWhatIsNew) {
+  options_.checkpoint.seconds = 0;  // a state after every step
+  MeanObjective objective(10);      // of three steps an epoch
+  loop(objective).run();
+  EXPECT_EQ(publications_, 6);  // after epochs 1 to 5, and the last one
+}
+
+TEST_F(LoopTest, GivesUpModelsOnTheWayThatTakeTooLong) {
+  options_.checkpoint.seconds = 0;
+  int begun = 0;
+  making_ = [&](bool finished) {
+    ++begun;
+    // What a costly score head does, all the time there is.
+    while (!finished) throw_if_stopped("fitting");
+  };
+  MeanObjective objective(10);
+  loop(objective).run();
+  EXPECT_EQ(publications_, 1);
+  EXPECT_EQ(begun, 2);  // one second was spent, and the next model is expected to take longer than what is left
+  EXPECT_EQ(published_epochs_, 6u);
+  EXPECT_EQ(recorded_, 6u);
+}
+
+// A stop signal stays for the rest of the process.
+int interrupted_in_a_child(const std::function<void()>& work, const std::string& expected) {
+  const pid_t child = ::fork();
+  if (child == 0) {
+    install_stop_signals();
+    try {
+      work();
+    } catch (const Interrupted& interrupted) {
+      const bool told = std::string(interrupted.what()).find(expected) != std::string::npos;
+      ::_exit(told ? interrupted.signal : 100);
+    } catch (...) {
+    }
+    ::_exit(101);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+TEST_F(LoopTest, ASignalWhileTheModelIsMadeKeepsWhatWasLearned) {
+  MeanObjective whole(10);
+  loop(whole).run();
+  const double expected = published_;
+  making_ = [](bool) {
+    std::raise(SIGTERM);
+    throw_if_stopped("fitting");
+  };
+  MeanObjective first(10);
+  EXPECT_EQ(interrupted_in_a_child([&] { loop(first).run(); }, "after the last epoch"), SIGTERM);
+  making_ = {};
+  published_ = 0;
+  MeanObjective second(10);
+  auto rest = loop(second);
+  rest.resume();
+  rest.run();
+  EXPECT_EQ(second.steps, 0);
+  EXPECT_EQ(published_, expected);
+}
+
+TEST_F(LoopTest, ASignalDuringValidationContinuesToTheSameWeights) {
+  MeanObjective whole(10);
+  whole.held_out = {5, 3, 4, 2, 1, 1};
+  auto uninterrupted = loop(whole);
+  uninterrupted.run();
+  const double expected = published_;
+  MeanObjective first(10);
+  first.held_out = whole.held_out;
+  first.raise_at_validation = 2;
+  EXPECT_EQ(interrupted_in_a_child([&] { loop(first).run(); }, "in epoch 3"), SIGTERM);
+  MeanObjective second(10);
+  second.held_out = {4, 2, 1, 1};
+  auto rest = loop(second);
+  rest.resume();
+  EXPECT_EQ(rest.history().size(), 2u);
+  rest.run();
+  EXPECT_EQ(second.steps, 9);
+  EXPECT_EQ(rest.history().size(), 6u);
+  EXPECT_EQ(rest.history()[2].training, uninterrupted.history()[2].training);
+  EXPECT_EQ(published_, expected);
 }
 
 TEST_F(LoopTest, MetricsHoldOneLineAnEpoch) {

@@ -550,5 +550,27 @@ TEST(Regions, OpeningRemovesWhatIsNarrow) {
   EXPECT_EQ(found.regions[1].area, 16);
 }
 
+TEST(Regions, TheStrongestOneHoldsTheLargestValue) {
+  torch::manual_seed(12);
+  const auto map = torch::rand({17, 29});
+  const auto largest = map.argmax().item<std::int64_t>();
+  for (const double threshold : {-1.0, 0.3, 0.6, 0.8, 2.0}) {
+    const auto found = apply::strongest_region(map, threshold);
+    ASSERT_EQ(found.regions.size(), 1u) << threshold;
+    auto expected = torch::zeros({17, 29}, torch::kUInt8);
+    const double reached = std::min(threshold, map.max().item<double>());
+    for (const auto& component : slow_components(map >= reached)) {
+      bool holds = false;
+      for (const auto& [i, j] : component) holds = holds || i * 29 + j == largest;
+      if (!holds) continue;
+      for (const auto& [i, j] : component) expected[i][j] = 255;
+    }
+    EXPECT_TRUE(torch::equal(found.mask, expected)) << threshold;
+    EXPECT_EQ(found.regions.front().area * 255, expected.sum().item<std::int64_t>());
+    EXPECT_EQ(found.regions.front().peak, map.max().item<double>());
+  }
+  EXPECT_EQ(apply::strongest_region(torch::zeros({3, 4}), 1).regions.front().area, 12);
+}
+
 }  // namespace
 }  // namespace ae::score

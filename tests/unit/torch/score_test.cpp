@@ -494,6 +494,76 @@ TEST_F(NeighboursHead, LocalJudgeIsTheShapeOfTheCloudOfNeighbours) {
   }
 }
 
+// A table whose rows come several times over, with the scores of leaving out all copies of a row at once: those of
+// heads fitted without them.
+class RepeatedRows : public testing::TestWithParam<std::pair<std::string, std::string>> {
+ protected:
+  static constexpr std::int64_t kRows = 40, kTimes = 3;
+  RepeatedRows() : pair_(kNumbers), nothing_(model::Batch{torch::zeros({0, 3}), torch::zeros({0, 3})}) {
+    torch::manual_seed(12);
+    distinct_ =
+        torch::randn({kRows, 3}).mm(torch::tensor({{1.0f, 0.5f, 0.0f}, {0.0f, 1.0f, 0.9f}, {0.0f, 0.0f, 0.3f}}));
+  }
+  model::TableSamples table(const torch::Tensor& rows) const {
+    return model::TableSamples(model::Batch{rows, torch::ones_like(rows)});
+  }
+  SilentReporter reporter_;
+  Pair pair_;
+  model::TableSamples nothing_;
+  torch::Tensor distinct_;
+};
+
+TEST_P(RepeatedRows, AreLeftOutTogetherAndCountOnce) {
+  const auto& [type, settings] = GetParam();
+  const auto training = table(distinct_.repeat({kTimes, 1}));
+  const auto head = head_of(type, settings);
+  const auto honest = head->calibrate(FitContext{*pair_.autoencoder, training, nothing_, 0, reporter_});
+  ASSERT_EQ(std::ssize(honest), kRows);
+  for (std::int64_t row = 0; row < kRows; row += 7) {
+    auto others = torch::cat({distinct_.narrow(0, 0, row), distinct_.narrow(0, row + 1, kRows - row - 1)});
+    const auto without = head_of(type, settings);
+    const auto rest = table(others.repeat({kTimes, 1}));
+    without->for_samples()->fit({*pair_.autoencoder, rest, nothing_, 0, reporter_});
+    const auto one = distinct_.narrow(0, row, 1);
+    const double expected = score(*pair_.autoencoder, *without->for_samples(), {one, torch::ones_like(one)}).scores[0];
+    // Rows that had this one for a neighbour keep their residuals, which judge it; of a row at the edge that is a
+    // fifth. With a copy left in, the score would be nearly 0.
+    EXPECT_NEAR(honest[static_cast<std::size_t>(row)], expected, 0.25 * expected) << row;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Heads, RepeatedRows,
+                         testing::Values(std::pair("neighbours", R"({"judge": "loss", "k": 4})"),
+                                         std::pair("neighbours", R"({"judge": "normalized", "k": 4})"),
+                                         std::pair("neighbours", R"({"judge": "mahalanobis", "k": 4})"),
+                                         std::pair("neighbours", R"({"judge": "local", "whiten": true, "k": 8})")));
+
+TEST_F(NeighboursHead, CalibratesOnOneOfIdenticalHeldOutRows) {
+  const auto held_out = torch::tensor({{0.5f, -1.0f, 2.0f}, {0.1f, 0.0f, 0.0f}, {0.5f, -1.0f, 2.0f}});
+  const model::TableSamples rows(model::Batch{held_out, torch::ones_like(held_out)});
+  const auto head = head_of("loss", "{}");
+  const auto scores = head->calibrate(FitContext{*pair_.autoencoder, *training_, rows, 0, reporter_});
+  EXPECT_EQ(scores.size(), 2u);
+}
+
+TEST(Prototypes, PutIdenticalRowsIntoOneFold) {
+  const Pair pair(kNumbers);
+  torch::manual_seed(13);
+  SilentReporter reporter;
+  const model::TableSamples nothing(model::Batch{torch::zeros({0, 3}), torch::zeros({0, 3})});
+  const auto distinct = torch::randn({200, 3});
+  const auto calibrated = [&](const torch::Tensor& rows) {
+    const model::TableSamples training(model::Batch{rows, torch::ones_like(rows)});
+    auto scores = head_of("prototypes", R"({"cell": 10})")
+                      ->calibrate(FitContext{*pair.autoencoder, training, nothing, 0, reporter});
+    EXPECT_EQ(scores.size(), 200u);
+    std::nth_element(scores.begin(), scores.begin() + 100, scores.end());
+    return scores[100];
+  };
+  // A row whose copy was learned from would lie in the middle of its cell.
+  EXPECT_GT(calibrated(distinct.repeat({2, 1})), 0.8 * calibrated(distinct));
+}
+
 TEST_F(NeighboursHead, KeepsNoMoreRowsThanAsked) {
   const auto head = fitted(R"({"max_rows": 20})");
   EXPECT_EQ(head->state().at("rows").shape, (std::vector<std::int64_t>{20, 3}));
