@@ -147,7 +147,7 @@ class Page:
 
     def sections(self, schema):
         for key, field in schema["properties"].items():
-            if key != "$schema":
+            if key not in ("$schema", "extends"):
                 variants = self.variants(field) if "oneOf" in field else [("", field)]
                 self.section("/" + key, field["description"], variants)
         return "\n\n".join(self.blocks) + "\n"

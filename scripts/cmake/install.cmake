@@ -38,7 +38,13 @@ foreach(package IN ITEMS "programs;aetools" "development;libaetools-dev")
   install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/doc/${package}"
           RENAME copyright COMPONENT ${component})
 endforeach()
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/configs" DESTINATION ${CMAKE_INSTALL_DOCDIR} COMPONENT programs)
+# The configs are data of the programs, whose examples name them; the pages link to them from where they lie.
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/configs" DESTINATION ${CMAKE_INSTALL_DATADIR}/aetools COMPONENT programs)
+file(RELATIVE_PATH configs_from_pages "${CMAKE_INSTALL_FULL_DOCDIR}" "${CMAKE_INSTALL_FULL_DATADIR}/aetools/configs")
+install(CODE "
+  set(link \"\$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_DOCDIR}/configs\")
+  file(REMOVE_RECURSE \"\${link}\")
+  file(CREATE_LINK \"${configs_from_pages}\" \"\${link}\" SYMBOLIC)" COMPONENT programs)
 
 # `cpack -G DEB`: aetools and libaetools-dev.
 set(CPACK_PACKAGE_NAME aetools)

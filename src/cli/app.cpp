@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <exception>
@@ -17,6 +18,7 @@
 #include "base/signals.hpp"
 #include "cli/command_line.hpp"
 #include "cli/console.hpp"
+#include "cli/help.hpp"
 #include "cli/pages.hpp"
 #include "cli/version.hpp"
 
@@ -60,12 +62,12 @@ void flush_standard_output() {
                  (error_number != 0 ? std::generic_category().message(error_number) : "an earlier write failed"));
 }
 
-std::string help_text(const Program& program, const CLI::App& app) {
-  std::string text = std::string(program.name) + ": " + std::string(program.description) + "\n\nExamples:\n";
-  for (const auto& [command, meaning] : program.examples) {
-    text += "  " + std::string(command) + "\n      " + std::string(meaning) + "\n";
-  }
-  return text + "\n" + app.help();
+constexpr std::string_view kLogJson = "--log-json";
+
+// Looked for before anything is parsed, so that complaints about the command line are JSON too.
+bool asks_for_json(const std::vector<std::string>& arguments) {
+  const auto end = std::find(arguments.begin(), arguments.end(), "--");
+  return std::find(arguments.begin(), end, kLogJson) != end;
 }
 
 void declare_common_options(CLI::App& app, CommonOptions& options, std::optional<std::int64_t>& threads) {
@@ -77,6 +79,9 @@ void declare_common_options(CLI::App& app, CommonOptions& options, std::optional
   auto* const quiet = app.add_flag("-q,--quiet", options.quiet, "Only warnings and errors on stderr");
   verbose->group("Common options")->excludes(quiet);
   quiet->group("Common options");
+  app.add_flag_callback(
+         std::string(kLogJson), [] {}, "Write every line on stderr as a JSON object, for programs that read logs")
+      ->group("Common options");
   add_integer(app, "--threads", threads, "Processor threads to use; default: chosen by the size of the work", 1, 1024)
       ->group("Common options");
   app.add_flag("--force", options.force, "Overwrite existing outputs")->group("Common options");
@@ -88,7 +93,6 @@ int run_parsed(const Program& program, std::vector<std::string> arguments, Conso
   CLI::App app{"", std::string(program.name)};
   CommonOptions options;
   std::optional<std::int64_t> threads;
-  app.get_formatter()->column_width(32);
   declare(app);
   declare_common_options(app, options, threads);
   app.allow_extras();  // so that we, not CLI11, tell what is wrong with them
@@ -100,7 +104,7 @@ int run_parsed(const Program& program, std::vector<std::string> arguments, Conso
   }
   switch (parse(app, given)) {
     case Request::help:
-      write_to_stdout(help_text(program, app));
+      write_to_stdout(help_text(program, declared_arguments(app), help_columns(), configs_folder()));
       return 0;
     case Request::version:
       write_to_stdout(version_text(program.name, versions ? versions() : std::vector<std::string>()));
@@ -146,8 +150,10 @@ int run_app(const Program& program, int argc, char** argv, const std::function<v
   keep_freed_memory();
   install_stop_signals();
   Console console(program.name);
+  const std::vector<std::string> arguments(argv, argv + argc);
+  if (asks_for_json(arguments)) console.set_json();
   try {
-    return run_parsed(program, std::vector<std::string>(argv, argv + argc), console, declare, run, versions);
+    return run_parsed(program, arguments, console, declare, run, versions);
   } catch (const ClosedPipe&) {
     return static_cast<int>(ExitCode::ok);
   } catch (const Interrupted& stop) {

@@ -16,13 +16,13 @@ struct Argument {
   std::string group;               // its heading in --help
   std::string type;                // "FILE", "{report,ignore,stop}"; "" for a flag
   std::string help;
-  std::string default_text;
+  std::string default_text = {};
   bool positional = false;
   bool required = false;
   bool repeats = false;
-  std::vector<std::string> excludes;  // long names of options
-  std::vector<std::string> needs;
-  std::vector<std::string> beginnings;  // of values, as the program knows them
+  std::vector<std::string> excludes = {};  // long names of options
+  std::vector<std::string> needs = {};
+  std::vector<std::string> beginnings = {};  // of values, as the program knows them
 };
 
 // In the order of --help: positionals, then options group by group.

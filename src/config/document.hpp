@@ -24,16 +24,31 @@ struct Override {
 };
 Override parse_override(std::string_view argument);  // UsageError unless "/pointer=value"
 
+// A config that comes with the program.
+struct Recipe {
+  std::string_view name;
+  std::string_view text;
+};
+std::vector<std::string> recipe_names(std::span<const Recipe> recipes);
+// UsageError, which lists all, when none has the name.
+const Recipe& find_recipe(std::span<const Recipe> recipes, std::string_view name);
+
 // Reads `file` (at most 16 MiB) with `overrides` applied on top into `root`, a freshly made object. Throws UsageError
 // listing every problem (the first 100); then `root` holds a mixture. A top-level "$schema" key, by which editors find
 // the JSON Schema, is allowed and ignored. Integers may be written 50, 50.0 or 5e1; nothing else is converted.
 // Section::check runs for sections whose own fields could all be read. Problems of overridden values are told as
 // `--set /training/epochs: ...` instead of with the file's name.
 // Paths in the file resolve against its folder, paths in overrides against the current folder.
-void read_file(Section& root, const std::filesystem::path& file, std::span<const Override> overrides = {});
+// A top-level "extends" names another config by its path, or one of `recipes` as "recipe:NAME", on top of which the
+// file is put: objects are merged key by key, anything else, and an object that chooses another "type", is replaced.
+void read_file(Section& root, const std::filesystem::path& file, std::span<const Override> overrides = {},
+               std::span<const Recipe> recipes = {});
+// The same of one of the recipes; UsageError when none has the name.
+void read_recipe(Section& root, std::string_view name, std::span<const Override> overrides,
+                 std::span<const Recipe> recipes);
 
-// The same from text; `name` stands for the file in messages, `folder` is where relative paths start.
-// Errors are UsageError.
+// The same from text, which cannot extend anything; `name` stands for the file in messages, `folder` is where relative
+// paths start. Errors are UsageError.
 void read_text(Section& root, std::string_view json, std::string_view name, const std::filesystem::path& folder,
                std::span<const Override> overrides = {});
 

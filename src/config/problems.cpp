@@ -32,7 +32,8 @@ std::string ProblemList::shown(std::string_view pointer) {
   return plain ? std::string(pointer) : text;
 }
 
-void ProblemList::throw_if_any(const Node& tree, std::string_view file, std::span<const Override> overrides) const {
+void ProblemList::throw_if_any(const Node& tree, std::span<const Source> sources,
+                               std::span<const Override> overrides) const {
   if (count_ == 0) return;
   std::vector<std::string> lines = lines_;
   for (const Problem& problem : problems_) {
@@ -40,8 +41,8 @@ void ProblemList::throw_if_any(const Node& tree, std::string_view file, std::spa
     const auto [origin, pointer] = place_of(tree, problem.pointer);
     std::string line;
     std::string_view named;
-    if (origin == 0) {
-      line = file;
+    if (origin <= 0) {
+      line = sources[static_cast<std::size_t>(-origin)].name;
     } else {
       named = overrides[static_cast<std::size_t>(origin - 1)].pointer;
       line = "--set " + shown(named);
@@ -50,7 +51,7 @@ void ProblemList::throw_if_any(const Node& tree, std::string_view file, std::spa
     lines.push_back(line + ": " + problem.message);
   }
   if (count_ > lines.size())
-    lines.push_back(std::string(file) + ": and " + std::to_string(count_ - lines.size()) +
+    lines.push_back(sources.front().name + ": and " + std::to_string(count_ - lines.size()) +
                     " more problems; mend these first");
   throw UsageError(std::move(lines));
 }

@@ -12,6 +12,7 @@
 #include "config/overrides.hpp"
 #include "config/places.hpp"
 #include "config/problems.hpp"
+#include "config/sources.hpp"
 #include "config/tree.hpp"
 #include "config/writer.hpp"
 
@@ -21,7 +22,6 @@ namespace {
 
 using Kind = Node::Kind;
 
-constexpr std::uint64_t max_file_bytes = 16 << 20;
 constexpr std::string_view editor_schema = "$schema";  // editors' pointer to the JSON Schema; means nothing to us
 
 // --- single values -------------------------------------------------------------------------------------------------
@@ -155,8 +155,8 @@ std::string fix_for(const Field& field, const Node& node) {
 
 class Reader {
  public:
-  Reader(Section& root, const std::filesystem::path& folder, ProblemList& problems)
-      : root_(root), folder_(folder), problems_(problems) {}
+  Reader(Section& root, const Sources& sources, ProblemList& problems)
+      : root_(root), sources_(sources), problems_(problems) {}
 
   void read(const Node& tree) {
     if (tree.kind != Kind::object) {
@@ -246,7 +246,7 @@ class Reader {
 
   std::filesystem::path resolved(const Node& node) const {
     if (node.text.empty() || node.text == "-") return node.text;
-    const std::filesystem::path start = node.origin == 0 ? folder_ : std::filesystem::path();
+    const std::filesystem::path start = node.origin <= 0 ? sources_.of(node.origin).folder : std::filesystem::path();
     return std::filesystem::absolute(start / node.text).lexically_normal();
   }
 
@@ -375,7 +375,7 @@ class Reader {
     for (const Field& field : fields) names.push_back(field.name);
     if (const auto near = nearest(key, names)) {
       // An override may replace what the file gives; within the file a second one would be a duplicate.
-      const bool taken = node.find(*near) && node.find(key)->origin == 0;
+      const bool taken = node.find(*near) && node.find(key)->origin <= 0;
       return "unknown key; did you mean " + ae::quoted(*near) + "?" + (taken ? " It is given here already" : "");
     }
     return "unknown key; expected " + (names.empty() ? "no settings here" : "one of " + quoted_list(names));
@@ -406,33 +406,38 @@ class Reader {
   }
 
   Section& root_;
-  std::filesystem::path folder_;
+  const Sources& sources_;
   ProblemList& problems_;
   std::map<std::string, std::vector<std::string>> places_;  // key -> where it is legal; filled at the first unknown key
 };
+
+void read_sources(Section& root, std::string_view json, std::string_view name, const std::filesystem::path& folder,
+                  std::span<const Override> overrides, Sources sources) {
+  ProblemList problems;
+  Node tree = sources.load(json, name, folder, problems);
+  use_present_names(tree, root, problems);
+  if (tree.kind == Kind::object) apply_overrides(tree, root, overrides, problems);
+  Reader(root, sources, problems).read(tree);
+  problems.throw_if_any(tree, sources.all(), overrides);
+}
 
 }  // namespace
 
 void read_text(Section& root, std::string_view json, std::string_view name, const std::filesystem::path& folder,
                std::span<const Override> overrides) {
-  Parsed parsed = parse_json(json);
-  if (const auto& error = parsed.error) {
-    const std::string place =
-        error->line > 0 ? ":" + std::to_string(error->line) + ":" + std::to_string(error->column) : "";
-    throw UsageError(std::string(name) + place + ": " + error->message);
-  }
-  ProblemList problems;
-  for (const std::string& pointer : parsed.duplicates)
-    problems.add(pointer, "found this key more than once, expected it once; remove all but one");
-  use_present_names(parsed.root, root, problems);
-  if (parsed.root.kind == Kind::object) apply_overrides(parsed.root, root, overrides, problems);
-  Reader(root, folder, problems).read(parsed.root);
-  problems.throw_if_any(parsed.root, name, overrides);
+  read_sources(root, json, name, folder, overrides, Sources({}, false));
 }
 
-void read_file(Section& root, const std::filesystem::path& file, std::span<const Override> overrides) {
+void read_file(Section& root, const std::filesystem::path& file, std::span<const Override> overrides,
+               std::span<const Recipe> recipes) {
   const std::string text = ae::read_file(file, FileKind::config, max_file_bytes);
-  read_text(root, text, file.string(), file.parent_path(), overrides);
+  read_sources(root, text, file.string(), file.parent_path(), overrides, Sources(recipes, true));
+}
+
+void read_recipe(Section& root, std::string_view name, std::span<const Override> overrides,
+                 std::span<const Recipe> recipes) {
+  const Recipe& recipe = find_recipe(recipes, name);
+  read_sources(root, recipe.text, "recipe:" + std::string(name), {}, overrides, Sources(recipes, true));
 }
 
 }  // namespace ae::config

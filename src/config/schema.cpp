@@ -6,6 +6,7 @@
 #include "base/text.hpp"
 #include "config/declaration.hpp"
 #include "config/document.hpp"
+#include "config/sources.hpp"
 #include "config/tree.hpp"
 #include "config/writer.hpp"
 
@@ -110,7 +111,10 @@ class SchemaWriter {
     if (depth > max_declared_depth) throw std::logic_error("a configuration declaration contains itself");
     Node properties = Node::object();
     Node required = Node::array();
-    if (depth == 0) properties.set("$schema", typed("string"));
+    if (depth == 0) {
+      for (const std::string_view key : {std::string_view("$schema"), extends_key})
+        properties.set(key, typed("string"));
+    }
     if (!type.empty()) {
       Node constant = Node::object();
       constant.set("const", Node::of_text(type));

@@ -1,5 +1,5 @@
 // The JSON tree between text and declared sections: ordered, with number literals kept as written and every value
-// knowing whether the file or a command-line override put it there. Internal to this room.
+// knowing which file or command-line override put it there. Internal to this room.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@ struct Node {
   Kind kind = Kind::null;
   bool boolean = false;
   bool duplicate = false;  // while parsing: the object already has this key
-  int origin = 0;          // 0: the file; n: the n-th override
+  int origin = 0;          // 0: the file; n: the n-th override; -n: the n-th document that the file extends
   double number = 0;
   std::string key;          // in an object
   std::string former;       // the key as it was written, when that is a former name of what `key` means

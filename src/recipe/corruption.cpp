@@ -123,14 +123,14 @@ class Swap final : public Corruption {
 };
 
 template <typename T>
-std::unique_ptr<Corruption> make() {
+std::unique_ptr<Corruption> make_corruption() {
   return std::make_unique<T>();
 }
 
 constexpr std::array<config::Entry<Corruption>, 4> kCorruptions{{
-    {"mask", "Hides cells from the network (masked-cell training).", make<Mask>},
-    {"gaussian", "Adds normal noise to numeric cells.", make<Gaussian>},
-    {"swap", "Replaces cells (or pixels) by those of another row (or image) at the same place.", make<Swap>},
+    {"mask", "Hides cells from the network (masked-cell training).", make_corruption<Mask>},
+    {"gaussian", "Adds normal noise to numeric cells.", make_corruption<Gaussian>},
+    {"swap", "Replaces cells (or pixels) by those of another row (or image) at the same place.", make_corruption<Swap>},
     {"synthetic", "Paints made-up defects on images, to be removed: blobs, scratches, patches of other images.",
      make_synthetic},
 }};

@@ -80,15 +80,15 @@ class Plateau final : public Schedule {
 };
 
 template <typename T>
-std::unique_ptr<Schedule> make() {
+std::unique_ptr<Schedule> make_schedule() {
   return std::make_unique<T>();
 }
 
 constexpr std::array<config::Entry<Schedule>, 4> kSchedules{{
-    {"constant", "The same rate throughout.", make<Constant>},
-    {"cosine", "Falls along half a cosine over the planned epochs.", make<Cosine>},
-    {"step", "Reduced by a factor every so many epochs.", make<Step>},
-    {"plateau", "Reduced by a factor when the held-out loss stops improving.", make<Plateau>},
+    {"constant", "The same rate throughout.", make_schedule<Constant>},
+    {"cosine", "Falls along half a cosine over the planned epochs.", make_schedule<Cosine>},
+    {"step", "Reduced by a factor every so many epochs.", make_schedule<Step>},
+    {"plateau", "Reduced by a factor when the held-out loss stops improving.", make_schedule<Plateau>},
 }};
 
 }  // namespace

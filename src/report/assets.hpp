@@ -14,6 +14,11 @@ extern const std::string_view gallery_js;
 extern const std::string_view roc_css;
 extern const std::string_view roc_html;
 extern const std::string_view roc_js;
-extern const std::string_view roc_svg_css;  // inside the stand-alone picture
+extern const std::string_view table_css;
+extern const std::string_view table_html;
+extern const std::string_view table_js;
+extern const std::string_view roc_svg_css;       // inside the stand-alone picture
+extern const std::string_view training_svg_css;  // inside the picture of a training run
+extern const std::string_view info_css;
 
 }  // namespace ae::report::assets

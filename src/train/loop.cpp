@@ -24,6 +24,12 @@ double seconds_since(Clock::time_point start) { return std::chrono::duration<dou
 constexpr const char* kFormat = "aetools training state";
 constexpr const char* kVersion = "1";
 
+// What the models on the way may cost: a share of the time since training began, and so many seconds more, so that
+// short trainings have them too.
+constexpr double kPublishingShare = 0.05, kPublishingCredit = 1;
+// How long a stop signal waits for one.
+constexpr double kLastWordSeconds = 1;
+
 data::NamedArray doubles(const std::vector<double>& values) {
   return data::NamedArray::of(data::Dtype::f64, {static_cast<std::int64_t>(values.size())}, values.data(),
                               values.size());
@@ -77,13 +83,11 @@ std::int64_t best_epoch(const std::vector<EpochRecord>& history) {
   return static_cast<std::int64_t>(best);
 }
 
-Loop::Loop(Objective& objective, const recipe::TrainingOptions& options, std::string state_file,
-           std::string fingerprint, Publish publish, Reporter& reporter, Group& group)
+Loop::Loop(Objective& objective, const recipe::TrainingOptions& options, Outlets outlets, Reporter& reporter,
+           Group& group)
     : objective_(objective),
       options_(options),
-      state_file_(std::move(state_file)),
-      fingerprint_(std::move(fingerprint)),
-      publish_(std::move(publish)),
+      outlets_(std::move(outlets)),
       reporter_(reporter),
       group_(group),
       sums_(1 + objective.part_names().size(), 0.0) {}
@@ -98,7 +102,14 @@ void Loop::run() {
     finish_epoch();
   }
   reporter_.progress_done();
-  publish(true);
+  write_state();  // making the model may take long; whoever stops that keeps what was learned
+  try {
+    publish_best();
+  } catch (const Interrupted& stop) {
+    throw Interrupted(stop.signal, std::string("stopped by ") + signal_name(stop.signal) +
+                                       " after the last epoch, while the model was made; everything is saved, "
+                                       "continue with --resume");
+  }
 }
 
 void Loop::run_epoch() {
@@ -106,7 +117,13 @@ void Loop::run_epoch() {
   auto order =
       permutation(objective_.training_samples(), Random(stream_key(seed, "order", static_cast<std::uint64_t>(epoch_))));
   // Before the first epoch the weights know nothing to distrust a sample by.
-  if (step_ == 0) left_out_ = epoch_ > 0 ? objective_.distrusted() : std::vector<std::int64_t>();
+  if (step_ == 0) {
+    try {
+      left_out_ = epoch_ > 0 ? objective_.distrusted() : std::vector<std::int64_t>();
+    } catch (const Interrupted& interrupted) {
+      stop(interrupted.signal);
+    }
+  }
   std::erase_if(order, [&](auto sample) { return std::binary_search(left_out_.begin(), left_out_.end(), sample); });
   const auto samples = static_cast<std::int64_t>(order.size());
   std::int64_t steps = (samples + options_.batch_size - 1) / options_.batch_size;
@@ -114,11 +131,9 @@ void Loop::run_epoch() {
   const std::int64_t rest = samples - (steps - 1) * options_.batch_size;
   if (rest < objective_.smallest_batch() && steps > 1) --steps;
 
-  std::vector<double> judged;
-  for (const auto& record : history_) judged.push_back(record.judged());
-  const double rate = options_.learning_rate * options_.schedule->factor(epoch_, options_.epochs, judged);
+  const double rate = learning_rate(epoch_);
   std::string status = "epoch " + std::to_string(epoch_ + 1) + "/" + std::to_string(options_.epochs);
-  if (!judged.empty()) status += ", loss " + short_number(judged.back());
+  if (!history_.empty()) status += ", loss " + short_number(history_.back().judged());
 
   for (; step_ < steps;) {
     const std::int64_t begin = step_ * options_.batch_size;
@@ -134,17 +149,26 @@ void Loop::run_epoch() {
     ++step_;
     reporter_.progress("steps", static_cast<std::uint64_t>(epoch_ * steps + step_),
                        static_cast<std::uint64_t>(options_.epochs * steps), status);
-    if (signal != 0) {
-      save_state();
-      throw Interrupted(signal, std::string("stopped by ") + signal_name(signal) + " in epoch " +
-                                    std::to_string(epoch_ + 1) + "; everything is saved, continue with --resume");
-    }
+    if (signal != 0) stop(signal);
     if (due) save_state();
   }
   EpochRecord record;
   record.learning_rate = rate;
   for (const double sum : sums_) record.training.push_back(sum / static_cast<double>(summed_));
   history_.push_back(std::move(record));
+}
+
+double Loop::learning_rate(std::int64_t epoch) const {
+  std::vector<double> judged;
+  for (std::int64_t e = 0; e < epoch; ++e) judged.push_back(history_[static_cast<std::size_t>(e)].judged());
+  return options_.learning_rate * options_.schedule->factor(epoch, options_.epochs, judged);
+}
+
+std::optional<std::int64_t> Loop::first_other_rate() const {
+  for (std::int64_t e = 0; e < epoch_; ++e) {
+    if (learning_rate(e) != history_[static_cast<std::size_t>(e)].learning_rate) return e;
+  }
+  return std::nullopt;
 }
 
 std::pair<int, bool> Loop::agree(std::vector<double>& losses) {
@@ -164,7 +188,12 @@ std::pair<int, bool> Loop::agree(std::vector<double>& losses) {
 void Loop::finish_epoch() {
   EpochRecord& record = history_.back();
   if (objective_.has_validation()) {
-    record.validation = objective_.validate();
+    try {
+      record.validation = objective_.validate();
+    } catch (const Interrupted& interrupted) {
+      history_.pop_back();  // continued, the epoch has no step left but still to be judged
+      stop(interrupted.signal);
+    }
     if (!std::isfinite(record.validation.front())) {
       history_.pop_back();
       diverged("the held-out loss is no longer a number");
@@ -213,15 +242,34 @@ bool Loop::weights_are_finite() const {
   return true;
 }
 
-void Loop::publish(bool finished) {
+void Loop::publish_best() {
   group_.together([&] {
-    if (group_.leader() && !best_.empty()) publish_(best_, history_, finished);
+    if (group_.leader() && !best_.empty()) outlets_.publish(best_, history_, true);
   });
+}
+
+void Loop::publish_on_the_way(double seconds, TimeLimit::Signals signals) {
+  if (!group_.leader() || best_.empty() || published_ == history_.size()) return;
+  const auto began = Clock::now();
+  bool made = false;
+  try {
+    const TimeLimit limit(seconds, signals);
+    outlets_.publish(best_, history_, false);
+    made = true;
+  } catch (const Interrupted&) {  // out of time; or a stop signal, which the next step answers
+  }
+  const double took = seconds_since(began);
+  publishing_ += took;
+  next_cost_ = made ? took : 2 * took;
+  if (made) published_ = history_.size();
 }
 
 data::Safetensors Loop::state() const {
   data::Safetensors state;
-  state.metadata = {{"format", kFormat}, {"version", kVersion}, {"fingerprint", fingerprint_}};
+  state.metadata = {{"format", kFormat},
+                    {"version", kVersion},
+                    {"fingerprint", outlets_.fingerprint},
+                    {"epochs", std::to_string(options_.epochs)}};
   recipe::save_tensors("weights.", objective_.weights(), state.arrays);
   for (const auto& [name, array] : best_) state.arrays["best." + name] = array;
   objective_.save_state(state.arrays);
@@ -242,41 +290,75 @@ data::Safetensors Loop::state() const {
   return state;
 }
 
+void Loop::write_state() {
+  group_.together([&] {
+    if (!group_.leader()) return;
+    write_file(outlets_.state_file, data::to_bytes(state()));
+    outlets_.record(history_);
+  });
+}
+
 void Loop::save_state() {
   if (!weights_are_finite()) diverged("the weights are no longer numbers");
+  write_state();
+  // With a costly score head a model takes longer than many epochs.
+  const double affordable = kPublishingCredit + kPublishingShare * seconds_since(started_) - publishing_;
   group_.together([&] {
-    if (group_.leader()) write_file(state_file_, data::to_bytes(state()));
+    if (affordable > next_cost_) publish_on_the_way(affordable, TimeLimit::Signals::stop);
   });
-  publish(false);
   saved_ = Clock::now();
+}
+
+void Loop::stop(int signal) {
+  if (!weights_are_finite()) diverged("the weights are no longer numbers");
+  write_state();
+  group_.together([&] { publish_on_the_way(kLastWordSeconds, TimeLimit::Signals::wait); });
+  reporter_.progress_done();
+  throw Interrupted(signal, std::string("stopped by ") + signal_name(signal) + " in epoch " +
+                                std::to_string(epoch_ + 1) + "; everything is saved, continue with --resume");
 }
 
 void Loop::take_over_state() {
   if (group_.size() == 1) return;
   std::string bytes = group_.leader() ? data::to_bytes(state()) : "";
   group_.broadcast(bytes, 0);
-  if (!group_.leader()) restore(data::parse_safetensors(bytes, "the state that rank 0 sent"));
+  if (!group_.leader()) restore(data::parse_safetensors(bytes, "the state that rank 0 sent"), outlets_.fingerprint);
 }
 
-void Loop::resume() { restore(data::read_safetensors(state_file_)); }
+void Loop::resume() { resume(data::read_safetensors(outlets_.state_file), outlets_.fingerprint); }
 
-void Loop::restore(const data::Safetensors& state) {
+void Loop::resume(const data::Safetensors& state, const std::string& fingerprint) {
+  restore(state, fingerprint);
+  if (epoch_ > options_.epochs) {
+    throw UsageError("/training/epochs: " + std::to_string(options_.epochs) + ", but " + std::to_string(epoch_) +
+                     " epochs are trained already; ask for more than that, or start over with --force");
+  }
+}
+
+std::int64_t Loop::planned_epochs(const data::Safetensors& state, std::int64_t otherwise) {
+  const auto found = state.metadata.find("epochs");
+  const auto planned = found == state.metadata.end() ? std::nullopt : parse_number(found->second);
+  constexpr double kMost = 1e9;
+  return planned && *planned >= 1 && *planned <= kMost ? static_cast<std::int64_t>(*planned) : otherwise;
+}
+
+void Loop::restore(const data::Safetensors& state, const std::string& fingerprint) {
   const auto text = [&](const std::string& key) {
     const auto found = state.metadata.find(key);
     return found == state.metadata.end() ? std::string() : found->second;
   };
   if (text("format") != kFormat || text("version") != kVersion) {
-    throw InputError(state_file_ + ": not a training state of this version (found format " +
+    throw InputError(outlets_.state_file + ": not a training state of this version (found format " +
                      ae::quoted(text("format")) + ", version " + ae::quoted(text("version")) +
                      "); start over with --force");
   }
-  if (text("fingerprint") != fingerprint_) {
+  if (text("fingerprint") != fingerprint) {
     throw UsageError(
-        state_file_ +
+        outlets_.state_file +
         ": belongs to a run with another config or other data; resume with the same ones, or start over with --force");
   }
   const auto damaged = [&](const std::string& what) -> InputError {
-    return InputError(state_file_ + ": " + what + "; the file is damaged: start over with --force");
+    return InputError(outlets_.state_file + ": " + what + "; the file is damaged: start over with --force");
   };
   const auto counters = state.arrays.find("loop.counters");
   if (counters == state.arrays.end() || counters->second.dtype != data::Dtype::i64 ||
@@ -291,9 +373,9 @@ void Loop::restore(const data::Safetensors& state) {
   }
   std::vector<std::int64_t> omitted(left_out->second.bytes.size() / sizeof(std::int64_t));
   if (!omitted.empty()) std::memcpy(omitted.data(), left_out->second.bytes.data(), left_out->second.bytes.size());
-  const auto sums = doubles(state.arrays, "loop.sums", state_file_);
-  const auto flat = doubles(state.arrays, "loop.history", state_file_);
-  const auto before = doubles(state.arrays, "loop.elapsed", state_file_);
+  const auto sums = doubles(state.arrays, "loop.sums", outlets_.state_file);
+  const auto flat = doubles(state.arrays, "loop.history", outlets_.state_file);
+  const auto before = doubles(state.arrays, "loop.elapsed", outlets_.state_file);
   const std::size_t losses = sums_.size();
   const std::size_t width = 2 + losses * (objective_.has_validation() ? 2 : 1);
   if (values[0] < 0 || values[1] < 0 || values[2] < 0 || !std::is_sorted(omitted.begin(), omitted.end()) ||
@@ -310,7 +392,7 @@ void Loop::restore(const data::Safetensors& state) {
                              flat.begin() + static_cast<std::ptrdiff_t>(at + width));
     history_.push_back(std::move(record));
   }
-  recipe::restore_tensors("weights.", objective_.weights(), state.arrays, state_file_);
+  recipe::restore_tensors("weights.", objective_.weights(), state.arrays, outlets_.state_file);
   objective_.restore_state(state.arrays);
   best_.clear();
   for (const auto& [name, array] : state.arrays) {
@@ -326,7 +408,10 @@ void Loop::restore(const data::Safetensors& state) {
 
 void Loop::diverged(const std::string& what) {
   reporter_.progress_done();
-  publish(true);
+  publish_best();
+  group_.together([&] {
+    if (group_.leader() && !best_.empty()) outlets_.record(history_);
+  });
   const auto best = best_epoch(history_);
   throw RunError("training diverged: " + what + " in epoch " + std::to_string(epoch_ + 1) +
                  (best >= 0 ? "; the model keeps the weights of epoch " + std::to_string(best + 1)

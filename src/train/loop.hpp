@@ -10,12 +10,14 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/reporter.hpp"
+#include "base/signals.hpp"
 #include "recipe/config.hpp"
 #include "train/objective.hpp"
 #include "train/process_group.hpp"
@@ -39,22 +41,37 @@ std::int64_t best_epoch(const std::vector<EpochRecord>& history);
 
 class Loop {
  public:
-  // Called with the best weights so far when the state is saved and at the end: makes them usable (writes the model).
-  // `finished`: nothing better will follow, so it may take its time.
-  using Publish =
-      std::function<void(const recipe::Arrays& best_weights, const std::vector<EpochRecord>& history, bool finished)>;
+  // What the loop hands out; rank 0 alone does.
+  struct Outlets {
+    std::string state_file;   // where the resumable state is kept while training
+    std::string fingerprint;  // config and data of the run; a state with another one is refused
+    // Called with every state, and when training diverged: writes down how it went so far.
+    std::function<void(const std::vector<EpochRecord>& history)> record;
+    // Makes the best weights so far usable (writes the model): at the end, with `finished`, since nothing better will
+    // follow, when it may take its time; and with states on the way, where it must look for stop signals, by which it
+    // is also told that it takes too long.
+    std::function<void(const recipe::Arrays& best_weights, const std::vector<EpochRecord>& history, bool finished)>
+        publish;
+  };
 
-  // `state_file`: where the resumable state is kept while training. `fingerprint`: config and data of the run; a state
-  // with another one is refused.
-  Loop(Objective& objective, const recipe::TrainingOptions& options, std::string state_file, std::string fingerprint,
-       Publish publish, Reporter& reporter, Group& group = Group::alone());
+  Loop(Objective& objective, const recipe::TrainingOptions& options, Outlets outlets, Reporter& reporter,
+       Group& group = Group::alone());
 
   // Continues from the state file; of a group, called by rank 0 alone. InputError when it is damaged, UsageError when
-  // it belongs to another run.
+  // it belongs to another run or has trained for more epochs than there are to be.
   void resume();
+  // The same from such a state, of a run with this fingerprint.
+  void resume(const data::Safetensors& state, const std::string& fingerprint);
+  // The state now, for resume().
+  data::Safetensors state() const;
+  // How many epochs a state's run was to have, or `otherwise` when it does not say.
+  static std::int64_t planned_epochs(const data::Safetensors& state, std::int64_t otherwise);
+  // The first of the epochs trained (0-based) whose learning rate would be another one in a run of as many epochs as
+  // there are to be now; nothing when all would be the same, and so the weights.
+  std::optional<std::int64_t> first_other_rate() const;
 
-  // Trains to the end; publishes. Interrupted after saving when a stop signal arrives; RunError when the loss
-  // is no longer a number (the last good model stays published).
+  // Trains to the end; publishes. Interrupted after saving when a stop signal arrives, also while the model is made;
+  // RunError when the loss is no longer a number (the last good model stays published).
   void run();
 
   const std::vector<EpochRecord>& history() const { return history_; }
@@ -64,22 +81,25 @@ class Loop {
   void finish_epoch();
   bool stops_early() const;
   bool due_by_time() const;
-  data::Safetensors state() const;
-  void restore(const data::Safetensors& state);
+  double learning_rate(std::int64_t epoch) const;  // from the epochs before it
+  void restore(const data::Safetensors& state, const std::string& fingerprint);
   void take_over_state();
-  void save_state();
+  void write_state();
+  void save_state();  // and the model, when that costs little
+  // Saves what there is and throws Interrupted.
+  [[noreturn]] void stop(int signal);
+  // Has the model of the best weights so far made, unless that takes longer than this.
+  void publish_on_the_way(double seconds, TimeLimit::Signals signals);
   // Sums the losses over the group. Returns the stop signal that some process got (0: none) and whether to save.
   std::pair<int, bool> agree(std::vector<double>& losses);
-  void publish(bool finished);
+  void publish_best();  // at the end
   [[noreturn]] void diverged(const std::string& what);
   bool weights_are_finite() const;
   double elapsed() const;
 
   Objective& objective_;
   const recipe::TrainingOptions& options_;
-  std::string state_file_;
-  std::string fingerprint_;
-  Publish publish_;
+  Outlets outlets_;
   Reporter& reporter_;
   Group& group_;
 
@@ -93,6 +113,10 @@ class Loop {
   double seconds_before_ = 0;  // of earlier sittings
   std::chrono::steady_clock::time_point started_;
   std::chrono::steady_clock::time_point saved_;
+  // Models on the way
+  std::size_t published_ = 0;  // epochs that the last one knew of
+  double publishing_ = 0;      // seconds spent on them in this sitting
+  double next_cost_ = 0;       // seconds that the next one is expected to take
 };
 
 }  // namespace ae::train

@@ -12,6 +12,7 @@
 #include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -19,6 +20,8 @@
 #include "base/version.hpp"
 #include "config/document.hpp"
 #include "model/threads.hpp"
+#include "report/training.hpp"
+#include "train/first_weights.hpp"
 #include "train/loop.hpp"
 #include "train/trainee.hpp"
 
@@ -52,7 +55,9 @@ class RunFolder {
 
   fs::path model() const { return path_ / "model.safetensors"; }
   fs::path state() const { return path_ / "state.safetensors"; }
+  fs::path last_state() const { return path_ / "last.safetensors"; }  // of a complete run
   fs::path metrics() const { return path_ / "metrics.csv"; }
+  fs::path picture() const { return path_ / "training.svg"; }
   fs::path config() const { return path_ / "config.json"; }
   fs::path distrusted() const { return path_ / "distrusted.idx"; }
   fs::path manifest() const { return path_ / "run.json"; }
@@ -88,16 +93,20 @@ void check_folder(const RunOptions& options) {
 // What to do in a folder that may hold an earlier sitting of this run. The manifest is written last, so a model without
 // one (and without a state) belongs to a run that was killed while finishing: it starts again.
 enum class Start { fresh, resume, nothing_to_do };
-Start decide(const RunFolder& folder, const RunOptions& options, const std::string& fingerprint) {
-  if (!options.resume) return Start::fresh;
-  if (fs::exists(folder.state())) return Start::resume;
-  if (!fs::exists(folder.model()) || !fs::exists(folder.manifest())) return Start::fresh;
+
+bool is_complete(const RunFolder& folder, const std::string& fingerprint) {
   const auto json = Json::parse(read_file(folder.manifest(), FileKind::data), nullptr, false);
-  if (json.is_object() && json.contains("fingerprint") && json["fingerprint"] == fingerprint) {
-    return Start::nothing_to_do;
+  return json.is_object() && json.contains("fingerprint") && json["fingerprint"] == fingerprint;
+}
+
+report::TrainingCurve curve_of(const std::vector<EpochRecord>& history) {
+  report::TrainingCurve curve;
+  for (const EpochRecord& record : history) {
+    curve.training.push_back(record.training.front());
+    if (!record.validation.empty()) curve.held_out.push_back(record.validation.front());
   }
-  throw UsageError(folder.path().string() +
-                   ": holds the finished model of another config or other data; use --force to replace it");
+  curve.best_epoch = best_epoch(history) + 1;
+  return curve;
 }
 
 // One row number a line.
@@ -167,37 +176,76 @@ class Run {
         .cache = {};  // where the data wait is no part of the model; a resumed run may have them elsewhere
     // Neither threads nor processes are part of it: a run may continue on another machine, or on several.
     resolved_ = config::to_json(config_, config::Paths::as_written);
-    fingerprint_ = sha256_of(resolved_ + data_.data_sha256);
+    if (!options_.from.empty()) first_ = FirstWeights::open(options_.from);
+    fingerprint_ = fingerprint_with(config_.training.epochs);
     std::string common = fingerprint_;
     group_->broadcast(common, 0);
     group_->together([&] {
       if (common != fingerprint_) throw UsageError("the config or the data are not the same as those of rank 0");
       if (!group_->leader()) return;
       folder_.open();
-      start_ = decide(folder_, options_, fingerprint_);
+      start_ = decide();
     });
     std::string decision(1, static_cast<char>(start_));
     group_->broadcast(decision, 0);
     start_ = static_cast<Start>(decision.front());
   }
 
+  // Of this run, were it to have so many epochs.
+  std::string fingerprint_with(std::int64_t epochs) {
+    const std::int64_t asked = std::exchange(config_.training.epochs, epochs);
+    const std::string resolved = config::to_json(config_, config::Paths::as_written);
+    config_.training.epochs = asked;
+    return sha256_of(resolved + data_.data_sha256 + (first_ ? first_->sha256() : ""));
+  }
+  std::string fingerprint_of_plan(const data::Safetensors& state) {
+    return fingerprint_with(Loop::planned_epochs(state, config_.training.epochs));
+  }
+
+  // Also reads the state to go on from. That of a complete run serves when it is this one but for the epochs.
+  Start decide() {
+    if (!options_.resume) return Start::fresh;
+    if (fs::exists(folder_.state())) {
+      earlier_ = data::read_safetensors(folder_.state());
+      return Start::resume;
+    }
+    if (!fs::exists(folder_.model()) || !fs::exists(folder_.manifest())) return Start::fresh;
+    if (is_complete(folder_, fingerprint_)) return Start::nothing_to_do;
+    if (fs::exists(folder_.last_state())) {
+      earlier_ = data::read_safetensors(folder_.last_state());
+      const auto found = earlier_->metadata.find("fingerprint");
+      if (found != earlier_->metadata.end() && found->second == fingerprint_of_plan(*earlier_)) return Start::resume;
+    }
+    throw UsageError(folder_.path().string() +
+                     ": holds the finished model of another config or other data; use --force to replace it");
+  }
+
   void train(Trainee& trainee) {
     Objective* objective = trainee.begin();
+    if (first_ && objective == nullptr) {
+      throw UsageError("--from: this config trains no network, so there are no weights to begin with; leave it out");
+    }
     const auto parts = objective != nullptr ? objective->part_names() : std::vector<std::string>();
+    const auto record = [&](const std::vector<EpochRecord>& history) {
+      write_file(folder_.metrics(), metrics_csv(parts, history));
+      if (const std::string picture = report::training_svg(curve_of(history)); !picture.empty()) {
+        write_file(folder_.picture(), picture);
+      }
+    };
     const auto publish = [&](const recipe::Arrays& best, const std::vector<EpochRecord>& history, bool finished) {
       trainee.publish(best, {folder_.model(), training_summary(history, data_), finished,
                              finished ? reporter_ : static_cast<Reporter&>(silent_)});
       if (counts_distrusted()) {
         write_file(folder_.distrusted(), index_text(trainee.distrusted(), data_.training_numbers));
       }
-      write_file(folder_.metrics(), metrics_csv(parts, history));
     };
     std::optional<Loop> loop;
     if (objective != nullptr) {
-      loop.emplace(*objective, config_.training, folder_.state().string(), fingerprint_, publish, reporter_, *group_);
+      loop.emplace(*objective, config_.training, Loop::Outlets{folder_.state().string(), fingerprint_, record, publish},
+                   reporter_, *group_);
     }
     group_->together([&] {
-      if (group_->leader()) prepare_folder(loop ? &*loop : nullptr);
+      if (group_->leader()) prepare_folder(loop ? &*loop : nullptr, objective);
     });
     reporter_.info(data_.summary + ", " + number_text(static_cast<double>(trainee.parameter_count())) + " weights" +
                    (group_->size() > 1
@@ -208,19 +256,42 @@ class Run {
       history_ = loop->history();
     } else {
       group_->together([&] {
-        if (group_->leader()) publish({}, {}, true);
+        if (!group_->leader()) return;
+        publish({}, {}, true);
+        record({});
       });
     }
   }
 
-  void prepare_folder(Loop* loop) {
+  void prepare_folder(Loop* loop, const Objective* objective) {
     if (start_ == Start::resume && loop != nullptr) {
-      loop->resume();
-      reporter_.info("continuing after epoch " + std::to_string(loop->history().size()));
+      loop->resume(*earlier_, fingerprint_of_plan(*earlier_));
+      tell_continued(*loop, Loop::planned_epochs(*earlier_, config_.training.epochs));
+      earlier_.reset();
     } else {
-      for (const auto& path : {folder_.manifest(), folder_.state(), folder_.model()}) fs::remove(path);
+      if (first_) {
+        first_->give_to(objective->weights(), *data_.kind);
+        reporter_.info("beginning with the weights of " + first_->name());
+      }
+      for (const auto& path :
+           {folder_.manifest(), folder_.state(), folder_.model(), folder_.last_state(), folder_.picture()}) {
+        fs::remove(path);
+      }
     }
     write_file(folder_.config(), for_the_folder_);
+  }
+
+  void tell_continued(const Loop& loop, std::int64_t planned) const {
+    const std::int64_t now = config_.training.epochs;
+    const std::string told = "continuing after epoch " + std::to_string(loop.history().size());
+    if (planned == now) return reporter_.info(told);
+    const std::string plans = " of " + std::to_string(planned) + " with " + std::to_string(now) + " to train now: ";
+    const auto other = loop.first_other_rate();
+    reporter_.info(told + plans +
+                   (!other ? "the model will be the same, to the byte, as that of a run of " + std::to_string(now)
+                           : "not the model of a run of " + std::to_string(now) +
+                                 ", since /training/schedule depends on the number of epochs: in epoch " +
+                                 std::to_string(*other + 1) + " the learning rate was another one"));
   }
 
   // Writes what says that the run is complete, and tells how it ended.
@@ -241,6 +312,7 @@ class Run {
         {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock_).count()},
         {"training", Json::parse(training_summary(history_, data_))},
     };
+    if (first_) manifest["from"] = {{"model", first_->name()}, {"sha256", first_->sha256()}};
     if (counts_distrusted()) {
       const auto count = trainee.distrusted().size();
       manifest["distrusted"] = {{"rows", count}, {"file", folder_.distrusted().filename().string()}};
@@ -248,7 +320,7 @@ class Run {
                      " training rows with the highest loss, which the model does not count as normal");
     }
     write_file(folder_.manifest(), manifest.dump(2) + "\n");
-    fs::remove(folder_.state());
+    if (fs::exists(folder_.state())) fs::rename(folder_.state(), folder_.last_state());
     tell_end();
   }
 
@@ -275,7 +347,9 @@ class Run {
   recipe::Dataset data_;
   int threads_ = 0;
   std::string for_the_folder_, resolved_, fingerprint_;
+  std::optional<FirstWeights> first_;
   Start start_ = Start::fresh;
+  std::optional<data::Safetensors> earlier_;  // where to go on
   std::vector<EpochRecord> history_;
 };
 

@@ -13,7 +13,8 @@
 namespace ae::train {
 
 struct RunOptions {
-  std::filesystem::path folder;  // --out: model.safetensors, config.json, metrics.csv, run.json
+  std::filesystem::path folder;  // --out: model.safetensors, config.json, metrics.csv, training.svg, run.json
+  std::filesystem::path from;    // a model whose weights are the first ones; empty: by the seed
   bool resume = false;
   bool force = false;                  // start over although the folder holds a model or an interrupted run
   int threads = 0;                     // 0 = by the size of the work

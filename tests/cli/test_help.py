@@ -7,7 +7,7 @@ import shutil
 import subprocess
 
 import pytest
-from support import CONFIGS, PROGRAMS, needs_torch
+from support import CONFIGS, PROGRAMS, WITHOUT_LIBTORCH, needs_torch
 
 
 def examples_of(help_text):
@@ -35,7 +35,7 @@ def test_version_names_commit_compiler_and_libraries(run, program):
     assert any(line.startswith("git: ") for line in lines)
     assert any(line.startswith("compiler: ") for line in lines)
     libraries = [line for line in lines if line.startswith(("LibTorch: ", "BLAS: "))]
-    assert len(libraries) == (0 if program == "ae-roc" else 2)
+    assert len(libraries) == (0 if program in WITHOUT_LIBTORCH else 2)
 
 
 @pytest.mark.parametrize("arguments", [["--nonsense"], ["--treads", "2"], ["--threads", "0"], ["--threads"], ["-q", "-v"]])
@@ -47,20 +47,46 @@ def test_usage_errors_are_exit_2_in_one_line(run, program, arguments):
 
 
 @needs_torch
-def test_the_first_two_examples_of_all_programs_run_one_after_another(run, bin_folder, tmp_path):
-    shutil.copytree(CONFIGS, tmp_path / "configs")
-    environment = {**os.environ, "PATH": f"{bin_folder}:{os.environ['PATH']}"}
-    expected = {"--fail-on-anomaly": 3}
+def test_the_examples_of_all_programs_run_one_after_another_where_they_are_installed(bin_folder, tmp_path_factory):
+    build = bin_folder.parent
+    if not (build / "cmake_install.cmake").exists() or shutil.which("cmake") is None:
+        pytest.skip("AETOOLS_BIN is no folder of a build")
+    prefix, work = tmp_path_factory.mktemp("prefix"), tmp_path_factory.mktemp("work")
+    command = ["cmake", "--install", build, "--prefix", prefix, "--component", "programs"]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    environment = {**os.environ, "PATH": f"{prefix}/bin:{os.environ['PATH']}"}
     for program in PROGRAMS:
-        for example in examples_of(run(program, "--help").stdout)[:2]:  # the others need images
-            done = subprocess.run(["bash", "-c", example], cwd=tmp_path, env=environment, capture_output=True, text=True)
-            code = next((code for option, code in expected.items() if option in example), 0)
-            assert done.returncode == code, (example, done.stderr)
-    for name in ("scores.csv", "other.csv", "summary.json", "roc.svg", "report.html", "filled.csv", "purified.csv"):
-        assert (tmp_path / name).stat().st_size > 0
-    filled = (tmp_path / "filled.csv").read_text().splitlines()
+        told = subprocess.run([prefix / "bin" / program, "--help"], capture_output=True, text=True, check=True).stdout
+        for example in examples_of(told):
+            assert " configs/" not in example  # nothing of that name lies here
+            if "board" in example:  # needs images
+                continue
+            done = subprocess.run(["bash", "-c", example], cwd=work, env=environment, capture_output=True, text=True)
+            assert done.returncode == (3 if "--fail-on-anomaly" in example else 0), (example, done.stderr)
+    for name in ("scores.csv", "other.csv", "summary.json", "roc.svg", "report.html", "filled.csv", "purified.csv",
+                 "info.json", "info.html", "training-curve.svg"):
+        assert (work / name).stat().st_size > 0, name
+    filled = (work / "filled.csv").read_text().splitlines()
     whole = (CONFIGS / "data/wdbc.csv").read_text().splitlines()
     assert [line.split(",")[1:] for line in filled] == [line.split(",")[1:] for line in whole]
+    assert os.path.samefile(prefix / "share/doc/aetools/configs", prefix / "share/aetools/configs")  # pages link to it
+
+
+@pytest.mark.parametrize("columns", [40, 80, 120])
+def test_help_fits_the_terminal(bin_folder, program, columns):
+    """Examples are to be copied, so they stay in one line; and so does a word that is longer."""
+    environment = {**os.environ, "COLUMNS": str(columns)}
+    told = subprocess.run([bin_folder / program, "--help"], capture_output=True, text=True, check=True, env=environment)
+    examples = set(examples_of(told.stdout))
+    long = [line for line in told.stdout.splitlines() if len(line) > columns and line.strip() not in examples]
+    assert [line for line in long if len(line.split()) > 1] == []
+
+
+def test_help_shows_every_default(program, declarations, run):
+    text = " ".join(run(program, "--help").stdout.split())
+    for argument in declarations[program]["arguments"]:
+        if argument["default"]:
+            assert f"(default: {argument['default']})" in text, argument
 
 
 @needs_torch
@@ -80,5 +106,5 @@ def test_the_table_of_settings_names_every_field_of_the_schema(run):
             for value in node:
                 yield from properties(value)
 
-    missing = set(properties(schema)) - names - {"$schema"}  # for editors only
+    missing = set(properties(schema)) - names - {"$schema", "extends"}  # for editors, and for what a config builds on
     assert not missing, missing

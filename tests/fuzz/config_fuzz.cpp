@@ -1,5 +1,6 @@
 // Any bytes as a configuration, with or without overrides: an error or values that print and read back to the same
-// text. The first line may hold overrides, separated by tabs, when it begins with '/'.
+// text. The first line may hold overrides, separated by tabs, when it begins with '/'. What stands before a byte 0x1E
+// is a recipe named "base", which the rest may extend.
 
 #include <cstdint>
 #include <cstdlib>
@@ -23,7 +24,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         line.remove_prefix(std::min(line.size(), argument.size() + 1));
       }
     }
-    read_text(first, text, "fuzz", "/folder", overrides);
+    if (const auto end = text.find('\x1e'); end != std::string_view::npos) {
+      const Recipe recipes[] = {{"base", text.substr(0, end)}, {"top", text.substr(end + 1)}};
+      read_recipe(first, "top", overrides, recipes);
+    } else {
+      read_text(first, text, "fuzz", "/folder", overrides);
+    }
   } catch (const ae::UsageError& error) {
     if (error.lines().empty()) std::abort();
     for (const std::string& line : error.lines())

@@ -475,6 +475,41 @@ TEST(RunApp, FirstStopSignalAsksAndTheSecondKills) {
   EXPECT_EQ(in_child([] {}, {}, hang).code, -SIGTERM);
 }
 
+TEST(RunApp, LogsAreJsonFromTheFirstComplaintOn) {
+  const Outcome wrong = in_child([] {}, {"--log-json", "--no-such-option"}, nothing);
+  EXPECT_EQ(wrong.code, 2);
+  EXPECT_THAT(wrong.err, StartsWith("{\"time\":\""));
+  EXPECT_THAT(wrong.err, HasSubstr("\"level\":\"error\",\"program\":\"ae-score\",\"message\":\""));
+  EXPECT_THAT(wrong.err, EndsWith("\"}\n"));
+  EXPECT_THAT(in_child([] {}, {"--", "--log-json"}, nothing).err, StartsWith("ae-score: error: "));
+}
+
+TEST(Signals, ATimeLimitEndsWorkAndMayLetSignalsWait) {
+  const auto outlast = [](Context&) -> int {
+    {
+      const TimeLimit limit(0, TimeLimit::Signals::stop);
+      try {
+        throw_if_stopped("work");
+        return 1;
+      } catch (const Interrupted& late) {
+        if (late.signal != 0) return 2;
+      }
+    }
+    throw_if_stopped("work without a limit");
+    ::raise(SIGTERM);
+    {
+      const TimeLimit limit(1e6, TimeLimit::Signals::wait);
+      throw_if_stopped("the last word");
+    }
+    const TimeLimit limit(1e6, TimeLimit::Signals::stop);
+    throw_if_stopped("work");
+    return 3;
+  };
+  const Outcome outcome = in_child([] {}, {}, outlast);
+  EXPECT_EQ(outcome.code, 128 + SIGTERM);
+  EXPECT_EQ(outcome.err, "ae-score: work stopped by SIGTERM\n");
+}
+
 TEST(RunApp, HangupIsIgnoredUnderNohup) {
   const auto survive = [](Context&) -> int {
     ::raise(SIGHUP);
