@@ -1,9 +1,11 @@
 // ae-impute: what is missing?
 #include <limits>
+#include <optional>
 
 #include "apply/impute.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
+#include "reading.hpp"
 
 namespace {
 
@@ -20,7 +22,9 @@ struct Options {
   std::string input;
   std::string output = "-";
   std::string evaluate;
+  std::string marks;
   bool only_missing = false;
+  ae::apps::ReadingOptions reading;
   std::int64_t seed = 0;
   ae::apply::ImputeOptions impute;
   ae::apply::MaskedEvaluation evaluation;
@@ -41,6 +45,12 @@ void declare(CLI::App& app, Options& options) {
   ae::cli::add_integer(app, "--samples", options.impute.samples,
                        "Average this many reconstructions, each with other cells hidden as in training", 1, 10000)
       ->capture_default_str();
+  app.add_flag("--integers", options.impute.integers,
+               "Round what is filled into columns whose cells were all whole numbers in training");
+  app.add_option("--mark", options.marks,
+                 "Write a table of the cells that were filled: id (or row number), column, value")
+      ->type_name("FILE");
+  options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(
       app, "--evaluate", options.evaluate,
       "Instead of filling, hide observed cells at random and report the error against filling in column means",
@@ -55,17 +65,30 @@ void declare(CLI::App& app, Options& options) {
 int run(Options& options, ae::cli::Context& context) {
   options.impute.stream.inputs = {options.input};
   options.impute.stream.threads = context.options.threads;
+  options.impute.stream.reading = options.reading.reading();
+  options.impute.stream.allow_empty = options.reading.allow_empty();
+  if (!options.marks.empty() && !options.evaluate.empty())
+    throw ae::UsageError("--mark names what was filled, and --evaluate fills nothing; leave one of them out");
   options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
   auto output = ae::Output::open(options.output, context.options.force);
+  std::optional<ae::Output> marks;
+  if (!options.marks.empty()) marks.emplace(ae::Output::open(options.marks, context.options.force));
   const auto checkpoint = ae::apps::open_model(options.model, context);
+  ae::recipe::BadSamples bad;
+  std::int64_t rows = 0;
   if (!options.evaluate.empty()) {
     ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
   } else {
-    const auto totals = ae::apply::impute(checkpoint, options.impute, output, context.reporter);
+    const auto totals =
+        ae::apply::impute(checkpoint, options.impute, output, marks ? &*marks : nullptr, context.reporter);
     context.reporter.info(std::to_string(totals.filled) + " missing cells filled in " + std::to_string(totals.rows) +
-                          " rows");
+                          " rows" + ae::apps::bad_rows_text(totals.bad));
+    bad = totals.bad;
+    rows = totals.rows;
   }
   output.commit();
+  if (marks) marks->commit();
+  options.reading.complain(bad.count, rows + bad.count);
   return 0;
 }
 

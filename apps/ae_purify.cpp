@@ -2,6 +2,7 @@
 #include "apply/impute.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
+#include "reading.hpp"
 
 namespace {
 
@@ -16,6 +17,7 @@ struct Options {
   std::string input;
   std::string output = "-";
   ae::apply::PurifyOptions purify;
+  ae::apps::ReadingOptions reading;
 };
 
 void declare(CLI::App& app, Options& options) {
@@ -27,16 +29,20 @@ void declare(CLI::App& app, Options& options) {
       ->type_name("FILE");
   ae::cli::add_integer(app, "--steps", options.purify.steps, "Projections applied one after another", 1, 10000)
       ->capture_default_str();
+  options.reading.declare(app, [](CLI::Option*) {});
 }
 
 int run(Options& options, ae::cli::Context& context) {
   options.purify.stream.inputs = {options.input};
   options.purify.stream.threads = context.options.threads;
+  options.purify.stream.reading = options.reading.reading();
+  options.purify.stream.allow_empty = options.reading.allow_empty();
   auto output = ae::Output::open(options.output, context.options.force);
   const auto checkpoint = ae::apps::open_model(options.model, context);
-  const auto rows = ae::apply::purify(checkpoint, options.purify, output, context.reporter);
+  const auto totals = ae::apply::purify(checkpoint, options.purify, output, context.reporter);
   output.commit();
-  context.reporter.info(std::to_string(rows) + " rows purified");
+  context.reporter.info(std::to_string(totals.rows) + " rows purified" + ae::apps::bad_rows_text(totals.bad));
+  options.reading.complain(totals.bad.count, totals.rows + totals.bad.count);
   return 0;
 }
 

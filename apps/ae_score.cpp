@@ -1,9 +1,12 @@
 // ae-score: how strange is each sample, and where?
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <limits>
 #include <optional>
+#include <utility>
 
+#include "apply/day_summary.hpp"
 #include "apply/parts.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -24,14 +27,17 @@ const ae::cli::Program kProgram{
       "score, flag the rows that are stranger than 95 % of normal ones, name the three columns that say why"},
      {"cat configs/data/wdbc.csv | ae-score runs/imputer - --threshold 0.5 --fail-on-anomaly > other.csv",
       "score a stream by another model; exit code 3 when a row is flagged"},
-     {"ae-score runs/boards boards/ -o scores.csv --alpha 0.01 --maps maps --regions defects.csv --gallery boards.html",
+     {"ae-score runs/boards boards/ -o scores.csv --alpha 0.01 --maps maps --regions defects.csv --page boards.html",
       "score images; write error maps, a table of defects and a page to look at"}},
     ae::apps::launcher_variables({{"TMPDIR", "Folder for what --fdr keeps until all is scored (default /tmp)"}})};
 
 struct Options {
   std::string model;
   std::string output = "-";
+  std::string roc;
+  std::string page;
   std::string summary;
+  std::string format = "csv";
   bool fail_on_anomaly = false;
   bool fail_on_drift = false;
   ae::apply::ScoreOptions score;
@@ -62,13 +68,27 @@ void declare(CLI::App& app, Options& options) {
                                   "Flag as many samples as keep the expected share of false alarms among them at this "
                                   "(Benjamini-Hochberg; needs the whole input)",
                                   0, 1);
-  auto* summary = app.add_option("--roc", options.summary, "Flag by the threshold that ae-roc --summary wrote")
-                      ->type_name("SUMMARY.json");
-  for (auto* option : {threshold, alpha, fdr, summary}) {
-    for (auto* other : {threshold, alpha, fdr, summary}) {
+  auto* roc = app.add_option("--roc", options.roc,
+                             "Flag by the threshold that ae-roc --summary wrote of this model's scores (of another "
+                             "model's only with --force)")
+                  ->type_name("SUMMARY.json");
+  for (auto* option : {threshold, alpha, fdr, roc}) {
+    for (auto* other : {threshold, alpha, fdr, roc}) {
       if (option != other) option->excludes(other);
     }
   }
+  app.add_flag("--flagged-only", options.score.flag.flagged_only, "Write only lines of flagged samples");
+  ae::cli::add_integer(app, "--top", options.score.flag.top, "Write only the N strangest samples, strangest first", 0,
+                       std::int64_t{1} << 32);
+  ae::cli::add_choice(app, "--format", options.format, "Write a CSV table, or a JSON object a line", {"csv", "jsonl"})
+      ->capture_default_str();
+  app.add_option("--page,--gallery", options.page,
+                 "Write a page to look at, which works offline: the strangest rows and why, or the scored images")
+      ->type_name("FILE.html");
+  app.add_option("--summary", options.summary,
+                 "Write what was scored, flagged and could not be read, by which rule and model and when, and drift in "
+                 "all and by column, as JSON")
+      ->type_name("FILE");
   app.add_flag("--fail-on-anomaly", options.fail_on_anomaly, "Exit with code 3 when a sample is flagged");
   app.add_flag("--fail-on-drift", options.fail_on_drift,
                "Exit with code 3 when the samples do not score as those the p-values are calibrated with (p < 0.001)");
@@ -77,21 +97,53 @@ void declare(CLI::App& app, Options& options) {
     (*scoring)->declare(app);
 }
 
-int run(Options& options, ae::cli::Context& context) {
-  auto& asked = options.score;
-  if (options.fail_on_anomaly && !asked.flag.any() && options.summary.empty()) {
-    throw ae::UsageError("--fail-on-anomaly needs a rule for flagging; add --threshold, --alpha, --fdr or --roc");
+// What is made of all samples cannot be made of parts.
+void check_processes(const Options& options) {
+  if (options.score.world.size == 1) return;
+  for (const auto& [option, given] :
+       {std::pair("--page", !options.page.empty()), std::pair("--summary", !options.summary.empty()),
+        std::pair("--top", options.score.flag.top.has_value())}) {
+    if (given) {
+      throw ae::UsageError(std::string(option) +
+                           " is made of all samples, and several processes score parts of them; leave it out, or start "
+                           "one process");
+    }
   }
+}
+
+int run(Options& options, ae::cli::Context& context) {
+  const auto start = std::chrono::system_clock::now();
+  auto& asked = options.score;
+  const bool has_rule = asked.flag.any() || !options.roc.empty();
+  for (const auto& [option, given] : {std::pair("--fail-on-anomaly", options.fail_on_anomaly),
+                                      std::pair("--flagged-only", asked.flag.flagged_only)}) {
+    if (given && !has_rule) {
+      throw ae::UsageError(std::string(option) +
+                           " needs a rule for flagging; add --threshold, --alpha, --fdr or --roc");
+    }
+  }
+  asked.flag.format = options.format == "jsonl" ? ae::apply::LineFormat::jsonl : ae::apply::LineFormat::csv;
   asked.flag.watch_drift = options.fail_on_drift;
   asked.threads = context.options.threads;
   asked.world = ae::world_of_environment();
+  asked.page = options.page;
+  asked.command = ae::cli::shell_command("ae-score", context.arguments);
+  // Of several processes, the others write into the same folders.
+  asked.overwrite = context.options.force || asked.world.size > 1;
+  asked.summarised = !options.summary.empty();
+  check_processes(options);
   for (const auto& scoring : options.scorings) scoring->check(asked);
   std::optional<ae::apply::Parts> parts;
   if (asked.world.size > 1) parts.emplace(options.output, asked, context.options.force);
   auto output = ae::Output::open(parts ? parts->own() : fs::path(options.output), context.options.force);
-  if (!options.summary.empty()) asked.flag.threshold = ae::apply::threshold_of_summary(options.summary);
+  std::optional<ae::Output> summary;
+  if (asked.summarised) summary.emplace(ae::Output::open(options.summary, context.options.force));
 
   const auto checkpoint = ae::apps::open_model(options.model, context, asked.world.local_size);
+  if (!options.roc.empty()) {
+    asked.flag.threshold =
+        ae::apply::threshold_of_summary(options.roc, checkpoint.digest(), context.options.force, context.reporter);
+  }
   const auto answers = [&](const auto& scoring) { return scoring->answers(checkpoint); };
   const auto& chosen = *std::find_if(options.scorings.begin(), options.scorings.end(), answers);
   for (const auto& other : options.scorings) {
@@ -99,6 +151,12 @@ int run(Options& options, ae::cli::Context& context) {
   }
   const auto totals = chosen->run(asked, checkpoint, output, context);
   if (parts) parts->finish();
+  if (summary) {
+    const ae::apply::RunTimes times{start, std::chrono::system_clock::now()};
+    summary->write(ae::apply::day_summary(checkpoint, asked, options.roc, totals, times));
+    summary->commit();
+  }
+  chosen->complain(totals, options.fail_on_anomaly);
   const bool alarmed = (options.fail_on_anomaly && totals.flagged > 0) || (options.fail_on_drift && totals.drifted);
   return alarmed ? static_cast<int>(ae::ExitCode::anomalies_found) : 0;
 }

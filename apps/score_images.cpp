@@ -2,7 +2,6 @@
 #include "apply/score_images.hpp"
 
 #include <limits>
-#include <utility>
 
 #include "base/error.hpp"
 #include "recipe/image_kind.hpp"
@@ -33,14 +32,11 @@ class ImageScoring final : public Scoring {
             "Write a table of defect regions, in original pixels: id, region, x, y, width, height, area, peak "
             "and mean of the map, centroid"))
         ->type_name("FILE");
-    auto* gallery = add(app.add_option("--gallery", gallery_, "Write a page that shows the scored images"));
-    gallery->type_name("FILE.html");
     add(app.add_option(
             "--truth", truth_,
-            "Show in the gallery what should have been found: masks as for ae-roc, DIR/TYPE/NAME_mask.png or "
-            "DIR/NAME.png; images without one show none"))
-        ->type_name("DIR")
-        ->needs(gallery);
+            "Show in the page what should have been found: masks as for ae-roc, a data set's root, or a folder "
+            "of DIR/TYPE/NAME_mask.png or DIR/NAME.png; images without one show none"))
+        ->type_name("DIR");
     auto* alpha =
         add(cli::add_number(app, "--pixel-alpha", details_.pixel_alpha,
                             "Regions are where the map is above what this share of held-out good pixels exceeds "
@@ -51,7 +47,8 @@ class ImageScoring final : public Scoring {
         ->excludes(alpha);
     add(cli::add_number(app, "--region-alpha", details_.region_alpha,
                         "A region counts only when its peak is above what this share of held-out good images reach "
-                        "anywhere; 1 lets every region count (default 0.05, and 1 with --pixel-threshold)",
+                        "anywhere; 1 lets every region count (default 0.05, and 1 with --pixel-threshold). With a rule "
+                        "for flags, flagged images have one region at least, and others none",
                         0, 1));
     add(cli::add_integer(app, "--minimum-area", details_.minimum_area,
                          "A region counts only when it has so many pixels (default 1)", 1, 1 << 30));
@@ -62,7 +59,9 @@ class ImageScoring final : public Scoring {
     add(cli::add_choice(
             app, "--unreadable", unreadable_,
             "What becomes of images that cannot be read, which are always named: report leaves them out and "
-            "ends with code 4, ignore leaves them out, stop ends at the first one without output",
+            "ends with code 4, ignore leaves them out, stop ends at the first one without output. With "
+            "--fail-on-anomaly, report ends with code 4 also when files that may be images, further pages or frames "
+            "are not looked at",
             {"report", "ignore", "stop"}))
         ->capture_default_str();
   }
@@ -72,17 +71,14 @@ class ImageScoring final : public Scoring {
   }
 
   void check(const apply::ScoreOptions& asked) const override {
-    if (asked.world.size == 1) return;
-    for (const auto& [option, value] : {std::pair("--regions", &regions_), std::pair("--gallery", &gallery_)}) {
-      if (!value->empty()) {
-        throw UsageError(std::string(option) +
-                         " is one file of all images, and several processes score parts of them; "
-                         "leave it out, or start one process");
-      }
+    if (!truth_.empty() && asked.page.empty()) throw UsageError("--truth needs --page (or --gallery) as well");
+    if (asked.world.size > 1 && !regions_.empty()) {
+      throw UsageError(
+          "--regions is one file of all images, and several processes score parts of them; leave it out, or start one "
+          "process");
     }
   }
 
-  // InputError at the end when images were left out that the user wants to hear of.
   apply::FlagTotals run(const apply::ScoreOptions& asked, const recipe::Checkpoint& checkpoint, Output& output,
                         cli::Context& context) override {
     auto details = details_;
@@ -91,10 +87,6 @@ class ImageScoring final : public Scoring {
     details.reconstructions = reconstructions_;
     details.regions = regions_;
     details.truth = truth_;
-    details.gallery = gallery_;
-    details.command = cli::shell_command("ae-score", context.arguments);
-    // Of several processes, the others write into the same folders.
-    details.overwrite = context.options.force || asked.world.size > 1;
     details.unreadable = unreadable_ == "stop"     ? apply::Unreadable::stop
                          : unreadable_ == "ignore" ? apply::Unreadable::ignore
                                                    : apply::Unreadable::report;
@@ -102,17 +94,25 @@ class ImageScoring final : public Scoring {
     output.commit();
     context.reporter.info(apply::totals_text(totals.flags, "images", asked.flag) +
                           (regions_.empty() ? "" : ", " + std::to_string(totals.regions) + " regions"));
-    if (totals.unreadable > 0 && details.unreadable == apply::Unreadable::report) {
-      throw InputError(std::to_string(totals.unreadable) + " of " +
-                       std::to_string(totals.flags.scored + totals.unreadable) +
+    return totals.flags;
+  }
+
+  void complain(const apply::FlagTotals& totals, bool alarms) const override {
+    if (unreadable_ != "report") return;
+    if (totals.bad > 0) {
+      throw InputError(std::to_string(totals.bad) + " of " + std::to_string(totals.scored + totals.bad) +
                        " images could not be read and are left out; --unreadable ignore accepts that");
     }
-    return totals.flags;
+    if (totals.unseen > 0 && alarms) {
+      throw InputError(
+          std::to_string(totals.unseen) + (totals.unseen == 1 ? " file was" : " files were") +
+          " not looked at, or only in part, and what they hold raises no alarm; --unreadable ignore accepts that");
+    }
   }
 
  private:
   apply::ImageOptions details_;
-  std::string maps_, masks_, reconstructions_, regions_, gallery_, truth_;
+  std::string maps_, masks_, reconstructions_, regions_, truth_;
   std::string unreadable_ = "report";
 };
 

@@ -24,6 +24,9 @@ class Scoring {
   // Commits `output`, and tells what was done.
   virtual apply::FlagTotals run(const apply::ScoreOptions& asked, const recipe::Checkpoint& checkpoint, Output& output,
                                 cli::Context& context) = 0;
+  // When all is written: InputError when something could not be read that the user wants to hear of, or, `alarms`,
+  // was not looked at and might have been flagged.
+  virtual void complain(const apply::FlagTotals& totals, bool alarms) const = 0;
 
   // UsageError when one of the own options was given to a model that another way answers.
   void refuse(std::string_view other_noun) const;

@@ -81,10 +81,10 @@ json_text() {  # a JSON string
 }
 absolute() { printf '%s/%s' "$(cd "$(dirname "$1")" && pwd)" "$(basename "$1")"; }
 
-# False positives at alpha and false discoveries at q, of scores.csv that end in p_value,label. With p-values sorted,
+# False positives at alpha and false discoveries at q, of scores.csv that end in p_value,label,model. With p-values sorted,
 # Benjamini-Hochberg flags all up to the last that is at most q rank / count.
 error_rates() {
-  awk -F, 'NR > 1 { print $(NF - 1), $NF }' "$1" | sort -g | awk -v normal="$normal" -v alpha="$alpha" -v q="$fdr" '
+  awk -F, 'NR > 1 { print $(NF - 2), $(NF - 1) }' "$1" | sort -g | awk -v normal="$normal" -v alpha="$alpha" -v q="$fdr" '
     { rows++; p[rows] = $1; if ($2 == normal) { normals++; false_alarms += $1 <= alpha; } seen[rows] = normals }
     END {
       for (i = rows; i > 0 && p[i] > q * i / rows; i--);

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "data/bytes/npy.hpp"
+#include "data/images/folders.hpp"
 #include "evaluate/pixel_maps.hpp"
 #include "evaluate/truth_files.hpp"
 
@@ -40,25 +41,38 @@ void save(const fs::path& path, bool overwrite, std::string_view bytes) {
 
 }  // namespace
 
-ImageOutputs::ImageOutputs(const ImageOptions& options, const score::MapHead& head, const std::string& model,
-                           const Flagging& flagging, Reporter& reporter)
-    : options_(options), head_(head), reporter_(reporter) {
-  if (!options.gallery.empty()) page_ = std::make_unique<Output>(Output::open(options.gallery, options.overwrite));
+ImageOutputs::ImageOutputs(const ImageOptions& options, const ScoreOptions& asked, const score::MapHead& head,
+                           const std::string& model, const Flagging& flagging, Reporter& reporter)
+    : options_(options), asked_(asked), head_(head), flagging_(flagging), reporter_(reporter) {
+  if (!options.truth.empty()) truth_.emplace(options.truth);
+  if (!asked.page.empty()) page_ = std::make_unique<Output>(Output::open(asked.page, asked.overwrite));
   decide_rule(model);
   open_files();
   if (page_) begin_page(model, flagging);
 }
 
-void ImageOutputs::check_names(const std::vector<std::string>& ids) const {
+void ImageOutputs::check(const std::vector<NamedImage>& images) const {
+  check_truth(images);
   if (!writes_by_name()) return;
   std::map<fs::path, std::string> stems;
-  for (const auto& id : ids) {
+  for (const auto& [id, label] : images) {
     const auto [other, is_new] = stems.emplace(file_stem(id), id);
     if (!is_new) {
       throw UsageError("images " + ae::quoted(other->second) + " and " + ae::quoted(id) + " would both write " +
                        ae::quoted(other->first.string()) + "; score them in separate runs");
     }
   }
+}
+
+void ImageOutputs::check_truth(const std::vector<NamedImage>& images) const {
+  if (!truth_ || truth_->empty()) return;
+  std::string without;
+  for (const auto& [id, label] : images) {
+    if (data::meaning_of_folder(label) == data::FolderMeaning::good) continue;
+    if (!truth_->masks_of(id).empty()) return;
+    if (without.empty()) without = id;
+  }
+  if (!without.empty()) throw truth_->fits_none(without);
 }
 
 void ImageOutputs::decide_rule(const std::string& model) {
@@ -97,14 +111,14 @@ void ImageOutputs::decide_rule(const std::string& model) {
 void ImageOutputs::open_files() {
   for (const auto& folder : {options_.maps, options_.masks, options_.reconstructions}) {
     std::error_code ignored;
-    if (folder.empty() || options_.overwrite || !fs::exists(folder, ignored)) continue;
+    if (folder.empty() || asked_.overwrite || !fs::exists(folder, ignored)) continue;
     if (!fs::is_directory(folder, ignored)) throw UsageError(folder.string() + ": is not a folder");
     if (!fs::is_empty(folder, ignored)) {
       throw UsageError(folder.string() + ": is not empty; use --force to write into it");
     }
   }
   if (options_.regions.empty()) return;
-  regions_file_ = std::make_unique<Output>(Output::open(options_.regions, options_.overwrite));
+  regions_file_ = std::make_unique<Output>(Output::open(options_.regions, asked_.overwrite));
   regions_file_->write("id,region,x,y,width,height,area,peak,mean,centroid_x,centroid_y\n");
 }
 
@@ -113,7 +127,7 @@ void ImageOutputs::begin_page(const std::string& model, const Flagging& flagging
   page.threshold = flagging.score_threshold();
   page.threshold_rule = flagging.threshold_rule();
   page.heat_scale = report::HeatScale{colours_.low, colours_.high, heat_colours()};
-  page.command = options_.command;
+  page.command = asked_.command;
   page.facts = {{"Model", model}, {"Pixel error", std::string(head_.kind_name())}};
   gallery_ = std::make_unique<report::GalleryWriter>(*page_, "Scored images", std::move(page));
 }
@@ -125,28 +139,55 @@ void ImageOutputs::write(const AnsweredImage& image) {
   if (!options_.maps.empty()) {
     const std::span<const float> values(map.data_ptr<float>(), static_cast<std::size_t>(map.numel()));
     const auto path = (options_.maps / stem).string();
-    save(path + ".npy", options_.overwrite, data::to_npy(values, map.size(0), map.size(1)));
-    save(path + ".png", options_.overwrite, gray16_png(map, levels_));
-    save(path + "_overlay.png", options_.overwrite, overlay_png(*image.original, map, colours_));
+    save(path + ".npy", asked_.overwrite, data::to_npy(values, map.size(0), map.size(1)));
+    save(path + ".png", asked_.overwrite, gray16_png(map, levels_));
+    save(path + "_overlay.png", asked_.overwrite, overlay_png(*image.original, map, colours_));
   }
   Regions found;
-  if (wants_regions()) found = find_regions(map, rule_);
-  found_ += static_cast<std::int64_t>(found.regions.size());
-  if (!options_.masks.empty()) {
-    save((options_.masks / stem).string() + "_mask.png", options_.overwrite, mask_png(found.mask));
+  const auto flagged = flagging_.flagged(image.score, image.p_value);
+  const bool undecided = !flagged && flagging_.decides_at_the_end();
+  if (wants_regions()) found = regions_of(map, undecided ? true : flagged);
+  if (!options_.masks.empty()) save(mask_path(image.id), asked_.overwrite, mask_png(found.mask));
+  if (undecided) {
+    waiting_.push_back({image.id, image.score, image.p_value, image.size, found.regions});
+  } else {
+    write_regions(image.id, found.regions);
   }
-  if (regions_file_) write_regions(image.id, found.regions);
   if (!options_.reconstructions.empty()) {
     std::vector<at::Tensor> channels;
     for (const auto& channel : image.reconstruction.unbind(0)) {
       channels.push_back(score::at_original_size(channel.contiguous(), image.size));
     }
-    save((options_.reconstructions / stem).string() + ".png", options_.overwrite, image_png(torch::stack(channels)));
+    save((options_.reconstructions / stem).string() + ".png", asked_.overwrite, image_png(torch::stack(channels)));
   }
-  if (gallery_) show(image, map, found);
+  if (!gallery_) return;
+  const auto threshold = flagging_.score_threshold();
+  if (!flagged && !undecided && threshold) found = regions_of(map, image.score >= *threshold);
+  show(image, map, found);
+}
+
+Regions ImageOutputs::regions_of(const at::Tensor& map, std::optional<bool> flagged) const {
+  if (flagged && !*flagged) return {torch::zeros({map.size(0), map.size(1)}, torch::kUInt8), {}};
+  Regions found = find_regions(map, rule_);
+  if (!flagged || !found.regions.empty()) return found;
+  // Nothing stands out by the rule for regions, but the image does: by what stands out most.
+  const double middle = (colours_.low + map.max().item<double>()) / 2;
+  return strongest_region(map, std::min(rule_.threshold, middle));
+}
+
+fs::path ImageOutputs::mask_path(const std::string& id) const {
+  return (options_.masks / file_stem(id)).string() + "_mask.png";
+}
+
+void ImageOutputs::decide(const Waiting& waiting) {
+  if (*flagging_.flagged(waiting.score, waiting.p_value)) return write_regions(waiting.id, waiting.regions);
+  if (options_.masks.empty()) return;
+  save(mask_path(waiting.id), true, mask_png(torch::zeros({waiting.size.height, waiting.size.width}, torch::kUInt8)));
 }
 
 void ImageOutputs::write_regions(const std::string& id, const std::vector<Region>& regions) {
+  found_ += std::ssize(regions);
+  if (!regions_file_) return;
   std::string text;
   std::int64_t number = 0;
   for (const Region& region : regions) {
@@ -188,17 +229,17 @@ void ImageOutputs::show(const AnsweredImage& image, const at::Tensor& map, const
 
 // "" when it is not known. It changes no score, so one that is of no use is only named.
 std::string ImageOutputs::truth_of(const AnsweredImage& image) {
-  const auto file = options_.truth.empty() ? std::nullopt : evaluate::find_mask_file(options_.truth, image.id);
-  if (!file) return {};
+  const auto files = truth_ ? truth_->masks_of(image.id) : std::vector<fs::path>();
+  if (files.empty()) return {};
+  const std::string name = files.front().string();
   try {
-    auto known = evaluate::read_defect_mask(*file);
+    auto known = evaluate::read_defect_masks(files);
     const data::Size size{known.height, known.width};
     if (size == image.size) {
-      ++truths_;
       return mask_thumbnail(torch::from_blob(known.defect.data(), {size.height, size.width}, torch::kUInt8) * 255,
                             kThumbnail);
     }
-    reporter_.warning(file->string() + ": is " + data::size_text(size) + ", its image " + image.id + " is " +
+    reporter_.warning(name + ": is " + data::size_text(size) + ", its image " + image.id + " is " +
                       data::size_text(image.size) + "; not shown");
   } catch (const InputError& error) {
     reporter_.warning(error.lines().front() + "; not shown");
@@ -207,11 +248,8 @@ std::string ImageOutputs::truth_of(const AnsweredImage& image) {
 }
 
 void ImageOutputs::finish() {
-  if (!options_.truth.empty() && truths_ == 0) {
-    reporter_.warning(options_.truth.string() +
-                      ": no mask of these images here (looked for TYPE/NAME_mask.png, NAME.png "
-                      "and the like)");
-  }
+  for (const auto& waiting : waiting_) decide(waiting);
+  if (truth_ && truth_->empty()) reporter_.warning(options_.truth.string() + ": holds no masks; none are shown");
   if (regions_file_) regions_file_->commit();
   if (!gallery_) return;
   gallery_->finish();

@@ -13,6 +13,7 @@
 #include "apply/pictures.hpp"
 #include "apply/regions.hpp"
 #include "apply/score_images.hpp"
+#include "evaluate/truth_files.hpp"
 #include "report/gallery.hpp"
 #include "score/maps.hpp"
 
@@ -29,18 +30,26 @@ struct AnsweredImage {
   double p_value = 1;
 };
 
+struct NamedImage {
+  std::string id;
+  std::string label;
+};
+
+// An image has regions when it is flagged, and then at least one; without a rule for flags, as RegionRule says. The
+// page goes by its own threshold, which is that of the rule when there is one.
 class ImageOutputs {
  public:
   // Everything given must outlive this. UsageError when a pixel threshold is needed and the head knows none.
-  ImageOutputs(const ImageOptions& options, const score::MapHead& head, const std::string& model,
-               const Flagging& flagging, Reporter& reporter);
+  ImageOutputs(const ImageOptions& options, const ScoreOptions& asked, const score::MapHead& head,
+               const std::string& model, const Flagging& flagging, Reporter& reporter);
 
   bool wants_original() const { return !options_.maps.empty() || page_; }
-  // UsageError when two of these ids would be written to one file.
-  void check_names(const std::vector<std::string>& ids) const;
+  // UsageError when two of these images would be written to one file, InputError when there are known masks, but none
+  // of an image that may have defects.
+  void check(const std::vector<NamedImage>& images) const;
   void write(const AnsweredImage& image);
   std::int64_t regions() const { return found_; }
-  // After the last image: publishes regions and page.
+  // After the last image, and when it is known which ones are flagged: publishes regions and page.
   void finish();
 
  private:
@@ -48,23 +57,38 @@ class ImageOutputs {
     return !options_.maps.empty() || !options_.masks.empty() || !options_.reconstructions.empty();
   }
   bool wants_regions() const { return !options_.masks.empty() || !options_.regions.empty() || page_; }
+  // An image of which all images together decide whether it is flagged, with its regions if it is.
+  struct Waiting {
+    std::string id;
+    double score = 0;
+    double p_value = 1;
+    data::Size size;
+    std::vector<Region> regions;
+  };
+  void check_truth(const std::vector<NamedImage>& images) const;
   void decide_rule(const std::string& model);
+  Regions regions_of(const at::Tensor& map, std::optional<bool> flagged) const;
+  void decide(const Waiting& waiting);
+  std::filesystem::path mask_path(const std::string& id) const;
   void open_files();
   void begin_page(const std::string& model, const Flagging& flagging);
-  void write_regions(const std::string& id, const std::vector<Region>& regions);
+  void write_regions(const std::string& id, const std::vector<Region>& regions);  // and counts them
   void show(const AnsweredImage& image, const at::Tensor& map, const Regions& found);
   std::string truth_of(const AnsweredImage& image);
 
   const ImageOptions& options_;
+  const ScoreOptions& asked_;
   const score::MapHead& head_;
+  const Flagging& flagging_;
   Reporter& reporter_;
   RegionRule rule_;
   Scale colours_;  // of overlays
   Scale levels_;   // of 16-bit gray
   std::unique_ptr<Output> regions_file_, page_;
   std::unique_ptr<report::GalleryWriter> gallery_;  // writes the page
-  std::int64_t found_ = 0;                          // regions
-  std::int64_t truths_ = 0;                         // known masks shown
+  std::vector<Waiting> waiting_;
+  std::optional<evaluate::TruthFiles> truth_;
+  std::int64_t found_ = 0;  // regions
 };
 
 }  // namespace ae::apply

@@ -6,10 +6,12 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
+#include <utility>
 
 #include "apply/streams.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/signals.hpp"
 #include "base/text.hpp"
 #include "score/head.hpp"
 
@@ -46,6 +48,7 @@ class Imputer {
     if (samples_ == 1) return autoencoder_.reconstruct(batch).expected.to(torch::kFloat64).contiguous();
     std::vector<at::Tensor> draws;
     for (std::int64_t sample = 0; sample < samples_; ++sample) {
+      throw_if_stopped("imputing");
       const model::Batch masked{batch.values, batch.observed * kept(batch, row_numbers, sample)};
       draws.push_back(autoencoder_.reconstruct(masked).expected.to(torch::kFloat64));
     }
@@ -123,12 +126,12 @@ struct ColumnTally {
 class Rewriting {
  public:
   Rewriting(const recipe::Checkpoint& checkpoint, recipe::StreamOptions options, Output& output,
-            std::vector<std::string> extra_columns, const std::string& program, const std::string& deed,
-            Reporter& reporter) {
+            std::vector<std::string> extra_columns, recipe::Digits digits, const std::string& program,
+            const std::string& deed, Reporter& reporter) {
     check_network(checkpoint, program, deed);
     options.keep_texts = true;
     stream_ = open_stream(checkpoint, options, reporter);
-    copy_ = stream_->copy(output, std::move(extra_columns));
+    copy_ = stream_->copy(output, std::move(extra_columns), digits);
     if (copy_ == nullptr) {
       throw UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
                        ", which " + program + " cannot write");
@@ -137,9 +140,47 @@ class Rewriting {
   recipe::SampleStream& stream() const { return *stream_; }
   recipe::SampleCopy& copy() const { return *copy_; }
 
+  // Calls visit(block, sample) for every sample that could be read; the others are named, the first ones, and copied.
+  template <typename Visit>
+  static void for_each_read(const recipe::SampleBlock& block, recipe::SampleCopy& copy, Reporter& reporter,
+                            std::int64_t& unread, Visit&& visit) {
+    constexpr std::int64_t kNamed = 10;
+    for (std::int64_t i = 0; i < block.batch.samples(); ++i) {
+      const auto at = static_cast<std::size_t>(i);
+      if (block.problems.empty() || block.problems[at].empty()) {
+        visit(i);
+        continue;
+      }
+      if (++unread <= kNamed) reporter.warning(block.problems[at]);
+      copy.add_unread(i);
+    }
+  }
+
  private:
   std::unique_ptr<recipe::SampleStream> stream_;
   std::unique_ptr<recipe::SampleCopy> copy_;
+};
+
+// Columns of which training saw no value: whatever the network says of them is made up.
+class Unfillable {
+ public:
+  explicit Unfillable(const std::vector<model::Element>& elements) : elements_(elements), left_(elements.size(), 0) {}
+  bool leaves(std::size_t element, bool observed) {
+    if (elements_[element].observed) return false;
+    left_[element] += observed ? 0 : 1;
+    return true;
+  }
+  void tell(Reporter& reporter) const {
+    for (std::size_t e = 0; e < elements_.size(); ++e) {
+      if (left_[e] == 0) continue;
+      reporter.warning("column " + ae::quoted(elements_[e].name) + " had no value in any training row, so its " +
+                       std::to_string(left_[e]) + " missing cells stay missing");
+    }
+  }
+
+ private:
+  const std::vector<model::Element>& elements_;
+  std::vector<std::int64_t> left_;  // missing cells
 };
 
 std::string brief(double value) {
@@ -150,27 +191,46 @@ std::string brief(double value) {
 
 }  // namespace
 
-ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output,
+ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output, Output* marks,
                     Reporter& reporter) {
-  const Rewriting rewriting(checkpoint, options.stream, output, {}, "ae-impute", "fill cells", reporter);
+  const auto digits = options.integers ? recipe::Digits::whole_too : recipe::Digits::of_column;
+  const Rewriting rewriting(checkpoint, options.stream, output, {}, digits, "ae-impute", "fill cells", reporter);
   const Imputer imputer(checkpoint, options.samples);
+  Unfillable unfillable(checkpoint.kind().domain().elements);
   ImputeTotals totals;
+  std::int64_t unread = 0;
+  std::string marked = "id,column,value\n";
   rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
     const auto expected = imputer.expected(block.batch, block.numbers);
     const std::int64_t elements = expected.size(1);
     const double* values = expected.data_ptr<double>();
     const float* seen = block.batch.observed.data_ptr<float>();
-    for (std::int64_t i = 0; i < expected.size(0); ++i, values += elements, seen += elements) {
+    Rewriting::for_each_read(block, rewriting.copy(), reporter, unread, [&](std::int64_t i) {
+      const auto at = static_cast<std::size_t>(i);
       rewriting.copy().add(i, [&](std::size_t e) -> std::optional<double> {
-        const bool observed = seen[e] != 0;
-        if (observed && !options.all_cells) return std::nullopt;
-        totals.filled += observed ? 0 : 1;
-        return values[e];
+        const auto cell = at * static_cast<std::size_t>(elements) + e;
+        const bool observed = seen[cell] != 0;
+        if ((observed && !options.all_cells) || unfillable.leaves(e, observed)) return std::nullopt;
+        if (!observed) {
+          ++totals.filled;
+          if (marks != nullptr) {
+            append_csv_field(marked, block.ids.empty() ? std::to_string(block.numbers[at]) : block.ids[at]);
+            append_csv_field(marked += ',', checkpoint.kind().domain().elements[e].name);
+            append_csv_field(marked += ',', rewriting.stream().value_text(e, values[cell], digits));
+            marked += '\n';
+          }
+        }
+        return values[cell];
       });
-    }
-    totals.rows += expected.size(0);
+      ++totals.rows;
+    });
     rewriting.copy().flush();
+    if (marks != nullptr) marks->write(std::exchange(marked, {}));
   });
+  rewriting.copy().flush();
+  if (marks != nullptr) marks->write(marked);
+  unfillable.tell(reporter);
+  totals.bad = rewriting.stream().bad();
   return totals;
 }
 
@@ -208,6 +268,10 @@ double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions
     }
   });
 
+  if (const auto bad = stream->bad(); bad.count > 0) {
+    reporter.warning(std::to_string(bad.count) + " rows could not be read (the first: " + bad.first +
+                     ") and are left out of the evaluation");
+  }
   std::string text = "column,kind,cells,error,baseline_error,unit\n";
   double cells = 0, squares = 0, baseline = 0;
   const auto line = [&](std::string_view name, std::string_view kind, double count, double error, double base,
@@ -247,11 +311,13 @@ double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions
   return pooled;
 }
 
-std::int64_t purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
+PurifyTotals purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
                     Reporter& reporter) {
-  const Rewriting rewriting(checkpoint, options.stream, output, {"loss_before", "loss_after"}, "ae-purify",
-                            "project rows", reporter);
-  std::int64_t rows = 0;
+  const Rewriting rewriting(checkpoint, options.stream, output, {"loss_before", "loss_after"}, recipe::Digits::all,
+                            "ae-purify", "project rows", reporter);
+  PurifyTotals totals;
+  std::int64_t unread = 0;
+  const auto& elements = checkpoint.kind().domain().elements;
   const auto& pair = checkpoint.autoencoder();
   const auto& head = sample_head(checkpoint);
   rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
@@ -263,15 +329,19 @@ std::int64_t purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& o
     const auto after = score::score(pair, head, {projected.values * batch.observed, batch.observed});
     const auto written = projected.values.to(torch::kFloat64).contiguous();
     const double* values = written.data_ptr<double>();
-    for (std::int64_t i = 0; i < batch.samples(); ++i, values += written.size(1)) {
+    Rewriting::for_each_read(block, rewriting.copy(), reporter, unread, [&](std::int64_t i) {
       const auto row = static_cast<std::size_t>(i);
-      rewriting.copy().add(i, [&](std::size_t e) { return std::optional(values[e]); },
-                           {before.scores[row], after.scores[row]});
-    }
-    rows += batch.samples();
+      const auto projection = [&](std::size_t e) {
+        return elements[e].observed ? std::optional(values[row * elements.size() + e]) : std::nullopt;
+      };
+      rewriting.copy().add(i, projection, {before.scores[row], after.scores[row]});
+      ++totals.rows;
+    });
     rewriting.copy().flush();
   });
-  return rows;
+  rewriting.copy().flush();
+  totals.bad = rewriting.stream().bad();
+  return totals;
 }
 
 }  // namespace ae::apply

@@ -15,17 +15,21 @@ namespace ae::apply {
 struct ImputeOptions {
   recipe::StreamOptions stream;
   bool all_cells = false;    // also replace observed feature cells by their reconstruction
+  bool integers = false;     // round in columns whose training cells were all whole numbers
   std::int64_t samples = 1;  // reconstructions averaged per row; above 1 each sees the row under other random masks
 };
 
 struct ImputeTotals {
   std::int64_t rows = 0;
   std::int64_t filled = 0;
+  recipe::BadSamples bad;
 };
 
-// Copies the samples, with missing feature cells filled in; all other bytes stay as they are.
+// Copies the samples, with missing feature cells filled in, with as many decimals as their columns had in training; all
+// other bytes stay as they are. Cells of columns that had no value in training stay missing (warned). `marks`, if
+// given, gets a table `id,column,value` of what was filled in.
 // UsageError when several samples are asked of a model that has nothing random.
-ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output,
+ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output, Output* marks,
                     Reporter& reporter);
 
 struct MaskedEvaluation {
@@ -46,9 +50,15 @@ struct PurifyOptions {
   std::int64_t steps = 1;  // projections applied one after another
 };
 
-// Writes the table with every feature cell replaced by its reconstruction (other columns unchanged) and two more
-// columns, loss_before and loss_after: the row's score as it was, and as it is written.
-std::int64_t purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
+struct PurifyTotals {
+  std::int64_t rows = 0;
+  recipe::BadSamples bad;
+};
+
+// Writes the table with every feature cell replaced by its reconstruction (other columns, and those that had no value
+// in training, unchanged) and two more columns, loss_before and loss_after: the row's score as it was, and as it is
+// written.
+PurifyTotals purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,
                     Reporter& reporter);
 
 }  // namespace ae::apply

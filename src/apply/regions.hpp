@@ -37,4 +37,8 @@ struct Regions {
 // the rule lets count. Mask and regions tell the same.
 Regions find_regions(const at::Tensor& map, const RegionRule& rule);
 
+// The one region around the largest value: its connected component of pixels that are not below `threshold`, or of
+// those that reach that value when it is lower.
+Regions strongest_region(const at::Tensor& map, double threshold);
+
 }  // namespace ae::apply

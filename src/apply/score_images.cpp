@@ -2,7 +2,9 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 #include <memory>
 #include <opencv2/core/utility.hpp>
 
@@ -35,6 +37,9 @@ const score::MapHead& map_head(const recipe::Checkpoint& checkpoint) {
   return *head;
 }
 
+// "boards/a.png" of "boards/a.png: not an image; ...".
+std::string place_of(const std::string& line) { return line.substr(0, line.find(": ")); }
+
 class ImageScorer {
  public:
   ImageScorer(const recipe::Checkpoint& checkpoint, const ScoreOptions& asked, const ImageOptions& options,
@@ -45,22 +50,24 @@ class ImageScorer {
         kind_(image_kind(checkpoint)),
         geometry_(kind_.geometry()),
         head_(map_head(checkpoint)),
-        flagging_(asked.flag, checkpoint.calibration(), checkpoint.name(), "images", output, reporter),
+        flagging_(asked.flag, checkpoint.calibration(), checkpoint.name(), checkpoint.digest(), "images", output,
+                  reporter),
         reconstruct_(checkpoint.autoencoder(), geometry_),
         model_(checkpoint.name()) {}
 
   ImageTotals run() {
-    std::vector<std::string> ids;
+    std::vector<NamedImage> images;
     std::int64_t all = 0;
     for (const auto& input : asked_.inputs) {
       sources_.push_back(kind_.open_source(input));
       const auto& source = *sources_.back();
       has_label_ = has_label_ || source.has_labels();
-      for (std::int64_t i = 0; i < source.size(); ++i) ids.push_back(source.id(i));
+      source.notes().tell_lines(reporter_);
+      for (std::int64_t i = 0; i < source.size(); ++i) images.push_back({source.id(i), source.label(i)});
       all += source.size();
     }
-    outputs_.emplace(options_, head_, model_, flagging_, reporter_);
-    outputs_->check_names(ids);
+    outputs_.emplace(options_, asked_, head_, model_, flagging_, reporter_);
+    outputs_->check(images);
     flagging_.begin(has_label_);
     cv::setNumThreads(1);  // images are shared out among the threads as a whole
     const auto [first, last] = asked_.world.share_of(all);
@@ -70,8 +77,11 @@ class ImageScorer {
       throw InputError("none of the " + std::to_string(last - first) + " images could be read");
     }
     totals_.flags = flagging_.finish();
-    totals_.regions = outputs_->regions();
+    totals_.flags.bad = totals_.unreadable;
+    totals_.flags.first_bad = first_unreadable_;
     outputs_->finish();
+    totals_.regions = outputs_->regions();
+    tell_what_was_not_seen();
     return totals_;
   }
 
@@ -79,6 +89,8 @@ class ImageScorer {
   struct Loaded {
     std::string id;
     std::string label;
+    std::string form;
+    bool further = false;                 // the file holds more than was read
     std::optional<data::Image> original;  // kept when a picture of it is wanted
     data::Size size;
     at::Tensor network;
@@ -128,8 +140,8 @@ class ImageScorer {
   Loaded load(std::int64_t i) const {
     auto source = sources_.begin();
     for (; i >= (*source)->size(); ++source) i -= (*source)->size();
-    Loaded loaded{(*source)->id(i), (*source)->label(i), std::nullopt, {}, {}};
-    auto image = (*source)->load(i, geometry_.channels);
+    auto [image, form, further] = (*source)->load(i, geometry_.channels);
+    Loaded loaded{(*source)->id(i), (*source)->label(i), std::move(form), further > 0, std::nullopt, {}, {}};
     loaded.size = image.size();
     loaded.network = score::to_tensor(data::resized(image, geometry_));
     if (outputs_->wants_original()) loaded.original = std::move(image);
@@ -139,7 +151,7 @@ class ImageScorer {
   void leave_out(const InputError& error) {
     if (options_.unreadable == Unreadable::stop) throw error;
     reporter_.warning(error.lines().front());
-    ++totals_.unreadable;
+    if (totals_.unreadable++ == 0) first_unreadable_ = place_of(error.lines().front());
   }
 
   void answer(const Batch& batch) {
@@ -163,6 +175,8 @@ class ImageScorer {
   }
 
   void write(const Loaded& loaded, const at::Tensor& reconstruction, const score::MapHead::Answer& judged) {
+    if (loaded.further) further_.push_back(loaded.id);
+    note_form(loaded);
     warn_of_size({loaded.network.size(1), loaded.network.size(2)}, loaded.id);
     if (!std::isfinite(judged.score)) {
       throw InputError("the score is " + number_text(judged.score) + "; the model is not usable for such values");
@@ -170,6 +184,31 @@ class ImageScorer {
     const double p_value = flagging_.add({loaded.id, judged.score, loaded.label, {}});
     outputs_->write(
         {loaded.id, loaded.label, loaded.size, loaded.original, reconstruction, judged.map, judged.score, p_value});
+  }
+
+  void note_form(const Loaded& loaded) {
+    const auto& known = kind_.forms();
+    if (known.empty() || std::find(known.begin(), known.end(), loaded.form) != known.end()) return;
+    const auto [form, is_new] = other_forms_.emplace(loaded.form, OtherForm{0, loaded.id});
+    ++form->second.images;
+  }
+
+  void tell_what_was_not_seen() {
+    if (!other_forms_.empty()) {
+      std::vector<std::string> forms;
+      for (const auto& [form, found] : other_forms_) {
+        forms.push_back(std::to_string(found.images) + (found.images == 1 ? " image is " : " images are ") + form +
+                        " (" + printable(found.first) + (found.images == 1 ? ")" : ", ...)"));
+      }
+      reporter_.warning(join(forms) + ", but the model was trained on " + join(kind_.forms(), " and ") +
+                        "; what is not alike in the files may count as strange");
+    }
+    for (const auto& source : sources_) {
+      source->notes().tell_left_out(reporter_);
+      totals_.flags.unseen += std::ssize(source->notes().unknown);
+    }
+    if (!further_.empty()) reporter_.warning(recipe::further_text(further_));
+    totals_.flags.unseen += std::ssize(further_);
   }
 
   void warn_of_size(data::Size network, const std::string& id) {
@@ -191,10 +230,17 @@ class ImageScorer {
   std::string model_;
   std::vector<std::unique_ptr<data::ImageSource>> sources_;
   std::optional<ImageOutputs> outputs_;
+  struct OtherForm {
+    std::int64_t images;
+    std::string first;
+  };
+  std::map<std::string, OtherForm> other_forms_;  // than those of the training images
+  std::vector<std::string> further_;              // ids
   bool has_label_ = false;
   bool warned_of_size_ = false;
   std::int64_t next_ = 0, last_ = 0;  // images of all sources, to be loaded
   ImageTotals totals_;
+  std::string first_unreadable_;
 };
 
 }  // namespace

@@ -25,8 +25,7 @@ struct ImageOptions {
   std::filesystem::path masks;            // folder: ID_mask.png
   std::filesystem::path reconstructions;  // folder: ID.png
   std::filesystem::path regions;          // CSV
-  std::filesystem::path truth;            // folder of known masks, which the page shows; see evaluate::find_mask_file
-  bool overwrite = false;                 // write into folders that hold something, over files that exist
+  std::filesystem::path truth;            // of known masks, which the page shows; see evaluate::TruthFiles
 
   double pixel_alpha = 0.01;              // share of held-out good pixels above the pixel threshold
   std::optional<double> pixel_threshold;  // instead
@@ -35,9 +34,6 @@ struct ImageOptions {
   std::optional<double> region_alpha;
   std::int64_t minimum_area = 1;  // original pixels
   std::int64_t opening = 1;       // side of a square, original pixels
-  // A page of all images, or empty: where it goes, and the command that made it, which it shows.
-  std::filesystem::path gallery;
-  std::string command;
 };
 
 struct ImageTotals {
@@ -46,10 +42,11 @@ struct ImageTotals {
   std::int64_t unreadable = 0;
 };
 
-// Columns: those of Flagging. Regions: id,region,x,y,width,height,area,peak,mean,centroid_x,centroid_y.
-// Memory does not grow with the images but for their names. Maps, masks, regions and reconstructions are in original
-// pixels. UsageError, before anything is written, when outputs exist, names collide, or a pixel threshold is needed and
-// the model holds no held-out images to find it. InputError when no image can be read.
+// Columns: those of Flagging; the page shows all images, and outputs are overwritten, as `options` says. Regions:
+// id,region,x,y,width,height,area,peak,mean,centroid_x,centroid_y. Memory does not grow with the images but for their
+// names. Maps, masks, regions and reconstructions are in original pixels. UsageError, before anything is written, when
+// outputs exist, names collide, or a pixel threshold is needed and the model holds no held-out images to find it.
+// InputError when no image can be read.
 ImageTotals score_images(const recipe::Checkpoint& checkpoint, const ScoreOptions& options, const ImageOptions& details,
                          Output& output, Reporter& reporter);
 

@@ -23,17 +23,26 @@ struct ScoreOptions {
   // Of several processes, each scores its share of the samples, in the order of ranks; their outputs one after another,
   // without the headers of the later ones, are what one process would write. `flag.fdr` needs one process.
   World world;
+  // A page to look at, and the command that made it, which it shows; "" = none. Who asks for a page or for `summarised`
+  // totals waits for a test of every column.
+  std::filesystem::path page;
+  std::string command;
+  bool overwrite = false;
+  bool summarised = false;
 };
 
 struct SampleOptions {
   std::int64_t explain = 0;  // elements to explain per sample
+  bool reasons = false;      // also in words, in a column of its own
+  data::Reading reading;     // `keep` and `label`: columns that are passed through
+  bool allow_empty = false;  // no samples are no error
   // Sample numbers to leave out or to keep (sorted); empty path = all.
   std::filesystem::path exclude;
   std::filesystem::path only;
 };
 
-// Columns: those of Flagging, then [,topN_column,topN_share,topN_observed,topN_expected ...]. UsageError for a model
-// whose kind has no stream.
+// Columns: those of Flagging, of its kind the columns kept, then [,topN_column,topN_share,topN_observed,topN_expected
+// ...][,reasons]. UsageError for a model whose kind has no stream, or when a kept column has the name of another one.
 FlagTotals score_samples(const recipe::Checkpoint& checkpoint, const ScoreOptions& options,
                          const SampleOptions& details, Output& output, Reporter& reporter);
 

@@ -11,6 +11,10 @@ std::unique_ptr<recipe::SampleStream> open_stream(const recipe::Checkpoint& chec
     throw UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
                      " and cannot read tables; train a model on a table");
   }
+  if (options.reading.any() && !stream->heeds_reading()) {
+    throw UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
+                     "; --keep, --label, --missing and --bad-rows are for tables");
+  }
   return stream;
 }
 

@@ -19,6 +19,7 @@ std::vector<Element> elements_of(const data::Schema& schema) {
     } else {
       element.constant = column.scaler.constant();
     }
+    element.observed = column.observed;
     elements.push_back(std::move(element));
   }
   return elements;

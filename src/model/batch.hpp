@@ -23,6 +23,7 @@ struct Element {
   std::int64_t codes = 0;  // categorical: training levels + 1 for unseen ones; numeric: 0
   bool constant = false;   // one value in training: scored, but never shown to the network
   bool channel = false;    // of an image: a value per pixel
+  bool observed = true;    // some training sample had a value
   bool categorical() const { return codes > 0; }
 };
 

@@ -2,7 +2,11 @@
 //
 // Fully convolutional: an image of any size gives a prediction of the same size. Sizes that the levels do not divide
 // are continued to the next one that they do, by repeating the last row and column, and the prediction is cut.
-#include <torch/nn.h>
+#include <torch/nn/functional/padding.h>
+#include <torch/nn/modules/batchnorm.h>
+#include <torch/nn/modules/conv.h>
+#include <torch/nn/modules/normalization.h>
+#include <torch/types.h>
 #include <torch/utils.h>
 
 #include <algorithm>

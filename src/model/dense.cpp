@@ -1,5 +1,10 @@
 // Dense, linear and variational autoencoders over table cells.
-#include <torch/nn.h>
+#include <torch/nn/functional/batchnorm.h>
+#include <torch/nn/functional/linear.h>
+#include <torch/nn/functional/normalization.h>
+#include <torch/nn/init.h>
+#include <torch/nn/pimpl.h>
+#include <torch/types.h>
 #include <torch/utils.h>
 
 #include <algorithm>

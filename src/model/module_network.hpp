@@ -1,7 +1,7 @@
 // A network made of torch::nn modules, registered below one root. Internal to this room.
 #pragma once
 
-#include <torch/nn.h>
+#include <torch/nn/module.h>
 
 #include "model/batch_part.hpp"
 #include "model/network.hpp"

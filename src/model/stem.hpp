@@ -1,7 +1,7 @@
 // The first layer of every table network: cells to network inputs.
 #pragma once
 
-#include <torch/nn.h>
+#include <torch/nn/module.h>
 
 #include <vector>
 

@@ -21,6 +21,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "aetools autoencoder";
 constexpr const char* kVersion = "1";
+constexpr std::size_t kDigestDigits = 8;
 
 std::vector<double> parse_calibration(const data::Safetensors& file) {
   const auto json = Json::parse(entry(file.metadata, "calibration"), nullptr, false);
@@ -79,6 +80,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   const auto file_path = std::filesystem::is_directory(path, ignored) ? path / "model.safetensors" : path;
   const std::string name = checkpoint.name_ = file_path.string();
   const auto file = data::read_safetensors(file_path);
+  checkpoint.digest_ = sha256_of_file(file_path).substr(0, kDigestDigits);
   const auto in_file = [&](auto&& function) { return as_input_error(name, function); };
   const auto format = file.metadata.find("format");
   if (format == file.metadata.end() || format->second != kFormat) {
@@ -103,6 +105,9 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   }
 
   const model::Domain& domain = checkpoint.kind_->domain();
+  if (const auto profile = file.metadata.find("profile"); profile != file.metadata.end()) {
+    in_file([&] { checkpoint.profile_ = Profile::from_json(profile->second, domain.elements); });
+  }
   const auto weights = data::arrays_under(file.arrays, "model.");
   in_file([&] {
     const loss::Composition composition(config.loss.terms, domain, config.model->variational());
@@ -150,6 +155,7 @@ void write_checkpoint(const std::filesystem::path& path, const CheckpointContent
       {"training", contents.training_json},
       {"versions", versions.dump()},
   };
+  if (contents.profile.known()) file.metadata["profile"] = contents.profile.to_json();
   contents.kind.save(file.metadata);
   for (const auto& [name, array] : contents.weights) file.arrays["model." + name] = array;
   for (const auto& [name, array] : contents.head.state()) file.arrays["head." + name] = array;

@@ -7,6 +7,7 @@
 //   geometry     of images: JSON, channels and size of a sample, resizing and tiles
 //   observed_matters "true" | "false" (see model::Interface)
 //   calibration  JSON array, the sorted scores of the held-out normal rows
+//   profile      JSON array, what each element of training samples was like (see Profile); not in older models
 //   training     JSON object: epochs, best_epoch, losses, rows
 //   versions     JSON object: aetools, libtorch
 //   sha256       digest of everything else (see data::seal)
@@ -19,6 +20,7 @@
 
 #include "loss/autoencoder.hpp"
 #include "recipe/config.hpp"
+#include "recipe/profile.hpp"
 #include "recipe/tensor_io.hpp"
 #include "score/head.hpp"
 #include "stats/conformal.hpp"
@@ -37,6 +39,9 @@ class Checkpoint {
   const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
   const score::Head& head() const { return *config_->score; }
   const stats::ConformalCalibration& calibration() const { return calibration_; }
+  const Profile& profile() const { return profile_; }
+  // The first 8 hex digits of the SHA-256 of the file's bytes: whose scores and thresholds are whose.
+  const std::string& digest() const { return digest_; }
   // For scoring with this model; 0 = by its size. `processes`: how many do that on this machine.
   int use_threads(int requested, int processes = 1) const;
 
@@ -47,6 +52,8 @@ class Checkpoint {
   std::unique_ptr<Kind> kind_;
   std::unique_ptr<loss::Autoencoder> autoencoder_;
   stats::ConformalCalibration calibration_;
+  Profile profile_;
+  std::string digest_;
 };
 
 // What a checkpoint is made of, at the end of (or during) training.
@@ -58,6 +65,7 @@ struct CheckpointContents {
   const score::Head& head;
   const std::vector<double>& calibration;
   std::string training_json;
+  Profile profile = {};
 };
 void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents);
 

@@ -1,6 +1,9 @@
 #include "recipe/optimizer.hpp"
 
-#include <torch/optim.h>
+#include <torch/optim/adam.h>
+#include <torch/optim/adamw.h>
+#include <torch/optim/sgd.h>
+#include <torch/types.h>
 
 #include <array>
 #include <cmath>

@@ -24,7 +24,9 @@ struct StreamOptions {
     std::vector<std::int64_t> sizes;  // samples of each input
   };
   std::optional<Share> share;
-  int threads = 0;  // 0 = as many as there are; with more than one, blocks are read while others are visited
+  data::Reading reading;     // of tables, beyond what the model knows
+  bool allow_empty = false;  // no samples are no error
+  int threads = 0;           // 0 = as many as there are; with more than one, blocks are read while others are visited
 };
 
 struct SampleBlock {
@@ -32,7 +34,19 @@ struct SampleBlock {
   std::vector<std::int64_t> numbers;  // 0-based, counted on from input to input
   std::vector<std::string> ids;       // one per sample, or empty: the number is the id
   std::vector<std::string> labels;    // one per sample, or empty: none has one
+  std::vector<std::string> problems;  // of samples that could not be read, why not; empty when all could
+  std::vector<std::string> kept;      // texts that pass through, sample by sample
 };
+
+// Samples that could not be read, and where the first of them is.
+struct BadSamples {
+  std::int64_t count = 0;
+  std::string first;
+};
+
+// How a restored number is written: with all its digits, with as many decimals as its column had in training, and
+// whole where the column was.
+enum class Digits { all, of_column, whole_too };
 
 // Samples as they came, with some elements replaced, in the format that they came in.
 class SampleCopy {
@@ -42,7 +56,9 @@ class SampleCopy {
   // stays as it is, byte for byte. `extra` holds one number for each further column.
   using Replaced = std::function<std::optional<double>(std::size_t element)>;
   virtual void add(std::int64_t sample, const Replaced& replaced, std::initializer_list<double> extra = {}) = 0;
-  virtual void flush() = 0;  // writes what was added
+  // A sample that could not be read, byte for byte; not at all where it does not fit the columns.
+  virtual void add_unread(std::int64_t sample) = 0;
+  virtual void flush() = 0;  // writes what was added; at least the header
 };
 
 class SampleStream {
@@ -58,16 +74,20 @@ class SampleStream {
   // `visit`, if given, is called when an input is open.
   virtual std::vector<std::int64_t> count(const std::function<void()>& visit) = 0;
 
+  virtual bool heeds_reading() const { return false; }  // StreamOptions::reading
+
   // --- of the input being visited ---
   virtual bool has_labels() const = 0;
+  virtual BadSamples bad() const { return {}; }  // of all inputs so far
 
   // --- of the block being visited ---
   // An element as the user wrote it; needs keep_texts.
   virtual std::string observed_text(std::int64_t sample, std::size_t element) const = 0;
   // A value restored from network units as text, as the kind's files would hold it.
-  virtual std::string value_text(std::size_t element, double value) const = 0;
+  virtual std::string value_text(std::size_t element, double value, Digits digits = Digits::all) const = 0;
   // Writes the samples of all blocks to come to `output`; needs keep_texts. Null when this kind cannot be written.
-  virtual std::unique_ptr<SampleCopy> copy(Output& output, std::vector<std::string> extra_columns) = 0;
+  virtual std::unique_ptr<SampleCopy> copy(Output& output, std::vector<std::string> extra_columns,
+                                           Digits digits = Digits::all) = 0;
 };
 
 }  // namespace ae::recipe

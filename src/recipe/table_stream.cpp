@@ -41,7 +41,7 @@ std::string cell_text(std::string_view raw) {
 
 // The header, looking as the input's did.
 std::string header_line(const data::RowSource::Layout& layout, const std::vector<std::string>& columns) {
-  std::string line = layout.byte_order_mark ? "\xEF\xBB\xBF" : "";
+  std::string line = (layout.byte_order_mark ? "\xEF\xBB\xBF" : "") + layout.preamble;
   if (!layout.raw_header.empty()) return line + layout.raw_header;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     if (i > 0) line += layout.delimiter;
@@ -66,7 +66,8 @@ TableStream::TableStream(const data::Schema& schema, StreamOptions options, Repo
 }
 
 void TableStream::open(const std::string& input, Reporter& reporter) {
-  reader_ = std::make_unique<data::TableReader>(data::open_rows(input, {}), schema_, reporter);
+  reader_ = std::make_unique<data::TableReader>(data::open_rows(input, schema_.format()), schema_, reporter,
+                                                options_.reading);
   file_columns_.assign(columns_.size(), 0);
   for (std::size_t column = 0; column < reader_->source().columns().size(); ++column) {
     const auto element = reader_->element_of(column);
@@ -92,29 +93,33 @@ void TableStream::for_each(const Visit& visit) {
     }
     open(options_.inputs[i], reporter_);
     data::TableReader& reader = *reader_;
-    std::int64_t rows = reader.skip(begin), made = rows;
+    reader.skip(begin);
     {
       Ahead<Read> blocks(threads > 1 ? kBlocksAhead : 0, [&](Read& next) {
+        const std::int64_t made = reader.rows();
         if (made == end || !reader.next(std::min(block_rows_, end - made), next.block, options_.keep_texts))
           return false;
-        made += next.block.rows;
         next.position = reader.source().position();
         return true;
       });
       while (blocks.next(read)) {
         throw_if_stopped("reading");
         for (auto& number : read.block.row_numbers) number += first_row;
-        rows += read.block.rows;
-        block_ = &read.block;
-        visit({model::to_batch(read.block), read.block.row_numbers, read.block.ids, read.block.labels});
-        block_ = nullptr;
+        if (read.block.rows > 0) {
+          block_ = &read.block;
+          visit({model::to_batch(read.block), read.block.row_numbers, read.block.ids, read.block.labels,
+                 read.block.problems, read.block.kept});
+          block_ = nullptr;
+        }
         reporter_.progress("bytes", read.position, reader.source().size());
       }
     }
     reporter_.progress_done();
-    if (rows == 0) throw without_rows(reader);
+    if (reader.rows() == 0 && !options_.allow_empty) throw without_rows(reader);
+    if (bad_.count == 0) bad_.first = reader.first_bad_place();
+    bad_.count += reader.bad_rows();
     reader.report(reporter_);
-    first_row += options_.share ? options_.share->sizes[i] : rows;
+    first_row += options_.share ? options_.share->sizes[i] : reader.rows();
   }
 }
 
@@ -125,7 +130,7 @@ std::vector<std::int64_t> TableStream::count(const std::function<void()>& visit)
     open(input, silent);
     visit();
     counts.push_back(reader_->skip(std::numeric_limits<std::int64_t>::max()));
-    if (counts.back() == 0) throw without_rows(*reader_);
+    if (counts.back() == 0 && !options_.allow_empty) throw without_rows(*reader_);
   }
   reader_.reset();
   return counts;
@@ -135,24 +140,41 @@ std::string TableStream::observed_text(std::int64_t sample, std::size_t element)
   return cell_text(block_->raw(sample, file_columns_[element]));
 }
 
-// Enough digits to tell a millionth of the column's spread, no more; a category by its level's name.
-std::string TableStream::value_text(std::size_t element, double value) const {
+// Enough digits to tell a millionth of the column's spread, no more, unless its own are asked for; a category by its
+// level's name.
+std::string TableStream::value_text(std::size_t element, double value, Digits wanted) const {
+  constexpr double kLargestFixed = 1e15;  // beyond, a double tells no decimals
   const data::Column& column = *columns_[element];
   if (column.role == data::Role::categorical) return data::element_text(column, value);
   const double plain = column.scaler.unscale(value);
+  const bool own =
+      column.decimals && (wanted == Digits::whole_too || (wanted == Digits::of_column && *column.decimals > 0));
+  if (own && std::abs(plain) < kLargestFixed) {
+    char fixed[40];
+    std::snprintf(fixed, sizeof fixed, "%.*f", *column.decimals, plain);
+    const std::string_view digits = fixed;
+    const bool minus_zero = digits.find_first_not_of("-0.") == std::string_view::npos && digits.front() == '-';
+    return written(std::string(minus_zero ? digits.substr(1) : digits));
+  }
   const double spread = column.scaler.spread() > 0 ? column.scaler.spread() : 1;
   const double whole_digits = std::log10(std::max(1.0, std::abs(plain) / spread));
   const int digits = std::clamp(7 + static_cast<int>(std::ceil(whole_digits)), 7, 17);
   char text[40];
   std::snprintf(text, sizeof text, "%.*g", digits, plain);
-  return text;
+  return written(text);
+}
+
+// With the decimal mark of the model's tables.
+std::string TableStream::written(std::string number) const {
+  std::ranges::replace(number, '.', schema_.numbers.decimal);
+  return number;
 }
 
 // The table's text around and between the cells, copied from the input.
 class TableStream::Copy final : public SampleCopy {
  public:
-  Copy(const TableStream& stream, Output& output, std::vector<std::string> extra_columns)
-      : stream_(stream), output_(output), extra_columns_(std::move(extra_columns)) {}
+  Copy(const TableStream& stream, Output& output, std::vector<std::string> extra_columns, Digits digits)
+      : stream_(stream), output_(output), extra_columns_(std::move(extra_columns)), digits_(digits) {}
 
   void add(std::int64_t sample, const Replaced& replaced, std::initializer_list<double> extra) override {
     const data::TableReader& reader = *stream_.reader_;
@@ -162,19 +184,33 @@ class TableStream::Copy final : public SampleCopy {
       const auto element = reader.element_of(column);
       const auto value = element < 0 ? std::nullopt : replaced(static_cast<std::size_t>(element));
       if (value) {
-        append_csv_field(text_, stream_.value_text(static_cast<std::size_t>(element), *value), delimiter_);
+        append_csv_field(text_, stream_.value_text(static_cast<std::size_t>(element), *value, digits_), delimiter_);
       } else {
         text_ += stream_.block_->raw(sample, column);
       }
     }
     for (const double number : extra) {
       text_ += delimiter_;
-      append_number(text_, number);
+      append_csv_field(text_, stream_.written(number_text(number)), delimiter_);
     }
     text_ += line_end_;
   }
 
+  void add_unread(std::int64_t sample) override {
+    const data::TableReader& reader = *stream_.reader_;
+    if (&reader != reader_) begin(reader);
+    bool any = false;
+    for (std::size_t column = 0; column < columns_; ++column) any = any || !stream_.block_->raw(sample, column).empty();
+    if (!any) return;
+    for (std::size_t column = 0; column < columns_; ++column) {
+      if (column > 0) text_ += delimiter_;
+      text_ += stream_.block_->raw(sample, column);
+    }
+    text_.append(extra_columns_.size(), delimiter_) += line_end_;
+  }
+
   void flush() override {
+    if (reader_ == nullptr) begin(*stream_.reader_);
     output_.write(text_);
     output_.flush();
     text_.clear();
@@ -189,7 +225,11 @@ class TableStream::Copy final : public SampleCopy {
     delimiter_ = layout.delimiter;
     line_end_ = layout.line_end;
     columns_ = reader.source().columns().size();
-    if (!first || !layout.header) return;
+    if (!first) return;
+    if (!layout.header) {
+      text_ += layout.preamble;
+      return;
+    }
     text_ += header_line(layout, reader.source().columns());
     for (const auto& name : extra_columns_) text_ += delimiter_ + name;
     text_ += line_end_;
@@ -198,6 +238,7 @@ class TableStream::Copy final : public SampleCopy {
   const TableStream& stream_;
   Output& output_;
   std::vector<std::string> extra_columns_;
+  Digits digits_;
   std::string text_;
   const data::TableReader* reader_ = nullptr;  // whose layout is ours
   char delimiter_ = ',';
@@ -205,8 +246,8 @@ class TableStream::Copy final : public SampleCopy {
   std::size_t columns_ = 0;
 };
 
-std::unique_ptr<SampleCopy> TableStream::copy(Output& output, std::vector<std::string> extra_columns) {
-  return std::make_unique<Copy>(*this, output, std::move(extra_columns));
+std::unique_ptr<SampleCopy> TableStream::copy(Output& output, std::vector<std::string> extra_columns, Digits digits) {
+  return std::make_unique<Copy>(*this, output, std::move(extra_columns), digits);
 }
 
 }  // namespace ae::recipe

@@ -18,14 +18,17 @@ class TableStream final : public SampleStream {
 
   void for_each(const Visit& visit) override;
   std::vector<std::int64_t> count(const std::function<void()>& visit) override;
+  bool heeds_reading() const override { return true; }
   bool has_labels() const override { return reader_->has_label(); }
+  BadSamples bad() const override { return bad_; }
   std::string observed_text(std::int64_t sample, std::size_t element) const override;
-  std::string value_text(std::size_t element, double value) const override;
-  std::unique_ptr<SampleCopy> copy(Output& output, std::vector<std::string> extra_columns) override;
+  std::string value_text(std::size_t element, double value, Digits digits) const override;
+  std::unique_ptr<SampleCopy> copy(Output& output, std::vector<std::string> extra_columns, Digits digits) override;
 
  private:
   class Copy;
   void open(const std::string& input, Reporter& reporter);
+  std::string written(std::string number) const;
 
   const data::Schema& schema_;
   StreamOptions options_;
@@ -37,6 +40,7 @@ class TableStream final : public SampleStream {
   std::unique_ptr<data::TableReader> reader_;
   std::vector<std::size_t> file_columns_;  // in it, of the elements
   const data::Block* block_ = nullptr;     // being visited
+  BadSamples bad_;
 };
 
 }  // namespace ae::recipe

@@ -60,6 +60,9 @@ class WordCopy final : public recipe::SampleCopy {
     for (const double number : extra) word.append(1, ' ').append(std::to_string(number));
     text_.append(word).append(1, '\n');
   }
+  void add_unread(std::int64_t sample) override {
+    add(sample, [](std::size_t) { return std::nullopt; }, {});
+  }
   void flush() override {
     output_.write(text_);
     text_.clear();
@@ -85,7 +88,7 @@ class WordStream final : public recipe::SampleStream {
       for (std::size_t begin = 0; begin < all.size(); begin += kWords) {
         const auto end = std::min(begin + kWords, all.size());
         words_.assign(all.begin() + static_cast<std::ptrdiff_t>(begin), all.begin() + static_cast<std::ptrdiff_t>(end));
-        recipe::SampleBlock block{batch_of(words_), {}, {}, {}};
+        recipe::SampleBlock block{batch_of(words_), {}, {}, {}, {}, {}};
         for (std::size_t i = begin; i < end; ++i) block.numbers.push_back(number++);
         visit(block);
       }
@@ -103,8 +106,8 @@ class WordStream final : public recipe::SampleStream {
   std::string observed_text(std::int64_t sample, std::size_t element) const override {
     return {words_.at(static_cast<std::size_t>(sample)).at(element)};
   }
-  std::string value_text(std::size_t, double value) const override { return {WordCopy::letter(value)}; }
-  std::unique_ptr<recipe::SampleCopy> copy(Output& output, std::vector<std::string>) override {
+  std::string value_text(std::size_t, double value, recipe::Digits) const override { return {WordCopy::letter(value)}; }
+  std::unique_ptr<recipe::SampleCopy> copy(Output& output, std::vector<std::string>, recipe::Digits) override {
     return std::make_unique<WordCopy>(words_, output);
   }
 

@@ -10,6 +10,7 @@
 #include <sstream>
 #include <vector>
 
+#include "base/error.hpp"
 #include "base/random.hpp"
 
 namespace ae::apply {
@@ -56,10 +57,11 @@ class FlaggingTest : public ::testing::Test {
   void TearDown() override { std::filesystem::remove_all(folder_); }
 
   Told tell(const FlagOptions& options, const stats::ConformalCalibration& calibration,
-            const std::vector<ScoredSample>& samples, bool labels = false, const std::string& columns = "") {
+            const std::vector<ScoredSample>& samples, bool labels = false,
+            const std::vector<std::string>& columns = {}) {
     Told told;
     auto output = Output::open(folder_ / "scores.csv", true);
-    Flagging flagging(options, calibration, "a.safetensors", "images", output, told.said);
+    Flagging flagging(options, calibration, "a.safetensors", "0a1b2c3d", "images", output, told.said);
     flagging.begin(labels, columns);
     for (const auto& sample : samples) {
       EXPECT_EQ(flagging.add(sample), calibration.p_value(sample.score));
@@ -78,7 +80,6 @@ class FlaggingTest : public ::testing::Test {
     return tell(options, calibration, samples);
   }
 
- private:
   std::filesystem::path folder_ =
       std::filesystem::temp_directory_path() / ("flagging_test_" + std::to_string(::getpid()));
 };
@@ -98,11 +99,11 @@ TEST_F(FlaggingTest, WritesEverySampleWithWhatItsKindAdds) {
   const stats::ConformalCalibration calibration({1, 2, 3});
   const auto told =
       tell(by_threshold(2), calibration,
-           {{"a,b", 2, "good", ",7"}, {"c", 1.5, "", ",8"}, {"d", 4, "odd \"one\"", ",\"9,5\""}}, true, ",top");
-  EXPECT_THAT(told.lines, ElementsAre("id,score,p_value,flag,label,top",  //
-                                      "\"a,b\",2,0.75,1,good,7",          // 2 and 3 are as large
-                                      "c,1.5,0.75,0,,8",                  //
-                                      "d,4,0.25,1,\"odd \"\"one\"\"\",\"9,5\""));
+           {{"a,b", 2, "good", ",7"}, {"c", 1.5, "", ",8"}, {"d", 4, "odd \"one\"", ",\"9,5\""}}, true, {"top"});
+  EXPECT_THAT(told.lines, ElementsAre("id,score,p_value,flag,label,top,model",  //
+                                      "\"a,b\",2,0.75,1,good,7,0a1b2c3d",       // 2 and 3 are as large
+                                      "c,1.5,0.75,0,,8,0a1b2c3d",               //
+                                      "d,4,0.25,1,\"odd \"\"one\"\"\",\"9,5\",0a1b2c3d"));
   EXPECT_EQ(told.totals.scored, 3);
   EXPECT_EQ(told.totals.flagged, 2);
   EXPECT_EQ(totals_text(told.totals, "images", by_threshold(2)), "3 images scored, 2 flagged");
@@ -112,7 +113,7 @@ TEST_F(FlaggingTest, WritesEverySampleWithWhatItsKindAdds) {
 TEST_F(FlaggingTest, WithoutARuleThereAreNoFlags) {
   const stats::ConformalCalibration calibration({1, 2, 3});
   const auto told = tell({}, calibration, std::vector<double>{5, 0});
-  EXPECT_THAT(told.lines, ElementsAre("id,score,p_value", "x,5,0.25", "x,0,1"));
+  EXPECT_THAT(told.lines, ElementsAre("id,score,p_value,model", "x,5,0.25,0a1b2c3d", "x,0,1,0a1b2c3d"));
   EXPECT_EQ(told.totals.flagged, 0);
 }
 
@@ -156,8 +157,8 @@ TEST_F(FlaggingTest, LinesThatWaitedAreThoseThatDidNot) {
   const stats::ConformalCalibration calibration(exponentials(1, 50));
   std::vector<ScoredSample> samples;
   for (int i = 0; i < 300; ++i) samples.push_back({i % 3 ? "a" : "b,c", i * 0.02, i % 2 ? "good" : "", ",1,\"2,3\""});
-  auto waited = tell(by_fdr(1), calibration, samples, true, ",u,v").lines;
-  auto at_once = tell(by_alpha(1), calibration, samples, true, ",u,v").lines;
+  auto waited = tell(by_fdr(1), calibration, samples, true, {"u", "v"}).lines;
+  auto at_once = tell(by_alpha(1), calibration, samples, true, {"u", "v"}).lines;
   EXPECT_EQ(waited.size(), 301u);
   EXPECT_EQ(waited, at_once);  // both flag everything
 }
@@ -167,12 +168,12 @@ TEST_F(FlaggingTest, AlphasBeyondCountingGoByTheTail) {
   const double largest = calibration.sorted().back();
   const std::vector<double> scores = {0.1, largest, 2 * largest, 1e6};
   const auto counted = tell(by_alpha(0.01), calibration, scores);  // 1 / 101 is below
-  EXPECT_EQ(counted.lines.front(), "id,score,p_value,flag");
+  EXPECT_EQ(counted.lines.front(), "id,score,p_value,flag,model");
   EXPECT_THAT(counted.column("flag"), ElementsAre("0", "0", "1", "1"));
   EXPECT_THAT(counted.said.infos, IsEmpty());
 
   const auto by_tail = tell(by_alpha(1e-4), calibration, scores);
-  EXPECT_EQ(by_tail.lines.front(), "id,score,p_value,tail_p_value,flag");
+  EXPECT_EQ(by_tail.lines.front(), "id,score,p_value,tail_p_value,flag,model");
   EXPECT_EQ(by_tail.column("flag").front(), "0");
   EXPECT_EQ(by_tail.column("flag").back(), "1");
   const auto tails = by_tail.column("tail_p_value"), p_values = by_tail.column("p_value");
@@ -187,11 +188,11 @@ TEST_F(FlaggingTest, AlphasBeyondCountingGoByTheTail) {
 
 TEST_F(FlaggingTest, TellsWhatACalibrationIsTooSmallFor) {
   const auto told = tell(by_alpha(0.01), stats::ConformalCalibration(exponentials(4, 59)), std::vector<double>{1e9});
-  EXPECT_EQ(told.lines.back(), "x,1000000000,0.016666666666666666,0");
+  EXPECT_EQ(told.lines.back(), "x,1000000000,0.016666666666666666,0,0a1b2c3d");
   EXPECT_THAT(told.said.warnings, ElementsAre(AllOf(HasSubstr("--alpha 0.01 flags nothing"),
                                                     HasSubstr("59 held-out images"), HasSubstr("raise alpha"))));
   const auto none = tell(by_alpha(0.5), {}, std::vector<double>{1e9});
-  EXPECT_EQ(none.lines.back(), "x,1000000000,1,0");
+  EXPECT_EQ(none.lines.back(), "x,1000000000,1,0,0a1b2c3d");
   EXPECT_THAT(none.said.warnings,
               ElementsAre(AllOf(HasSubstr("a.safetensors"), HasSubstr("trained without held-out images"))));
 }
@@ -208,7 +209,7 @@ TEST_F(FlaggingTest, AScoreIsFlaggedExactlyFromTheThresholdOn) {
   for (const double alpha : {0.9, 0.25, 0.1, 0.02, 0.01, 0.003, 1e-4}) {
     auto output = Output::open("-", true);
     Recorder silent;
-    const Flagging flagging(by_alpha(alpha), calibration, "a", "images", output, silent);
+    const Flagging flagging(by_alpha(alpha), calibration, "a", "0a1b2c3d", "images", output, silent);
     const auto threshold = flagging.score_threshold();
     ASSERT_TRUE(threshold.has_value()) << alpha;
     auto with_it = scores;
@@ -227,7 +228,7 @@ TEST_F(FlaggingTest, NoThresholdIsShownWhereThereIsNone) {
   Recorder silent;
   const stats::ConformalCalibration few(exponentials(6, 20)), none;
   const auto threshold = [&](const FlagOptions& options, const stats::ConformalCalibration& calibration) {
-    return Flagging(options, calibration, "a", "images", output, silent).score_threshold();
+    return Flagging(options, calibration, "a", "0a1b2c3d", "images", output, silent).score_threshold();
   };
   EXPECT_EQ(threshold(by_threshold(2.5), few), 2.5);
   EXPECT_EQ(threshold(by_threshold(2.5), none), 2.5);
@@ -243,7 +244,7 @@ TEST_F(FlaggingTest, SamplesThatDoNotScoreAsTheCalibrationRaiseTheAlarm) {
   const stats::ConformalCalibration calibration(exponentials(7, 200));
   auto fresh = exponentials(8, 100), moved = fresh;
   for (double& score : moved) score += 3;
-  for (auto options : {by_alpha(0.05), by_fdr(0.1), FlagOptions{5.0, {}, {}, true}, FlagOptions{{}, {}, {}, true}}) {
+  for (auto options : {by_alpha(0.05), by_fdr(0.1), by_threshold(5), FlagOptions{{}, {}, {}, true}}) {
     const auto calm = tell(options, calibration, fresh);
     EXPECT_FALSE(calm.totals.drifted);
     EXPECT_THAT(calm.said.warnings, IsEmpty());
@@ -252,12 +253,10 @@ TEST_F(FlaggingTest, SamplesThatDoNotScoreAsTheCalibrationRaiseTheAlarm) {
     EXPECT_THAT(stale.said.warnings, ElementsAre(AllOf(HasSubstr("these images do not score as the 200 normal images"),
                                                        HasSubstr("0.0 % of them"))));
   }
-  for (const auto& options : {FlagOptions{}, by_threshold(2)}) {
-    const auto told = tell(options, calibration, moved);
-    EXPECT_TRUE(told.totals.drifted);
-    EXPECT_THAT(told.said.warnings, IsEmpty());
-    EXPECT_THAT(told.said.infos, ElementsAre(HasSubstr("train again on recent normal images")));
-  }
+  const auto told = tell({}, calibration, moved);
+  EXPECT_TRUE(told.totals.drifted);
+  EXPECT_THAT(told.said.warnings, IsEmpty());
+  EXPECT_THAT(told.said.infos, ElementsAre(HasSubstr("train again on recent normal images")));
 }
 
 TEST_F(FlaggingTest, SamplesOfWhichNothingWasSeenAreCountedAndProveNoDrift) {
@@ -271,6 +270,79 @@ TEST_F(FlaggingTest, SamplesOfWhichNothingWasSeenAreCountedAndProveNoDrift) {
   EXPECT_THAT(told.said.warnings, ElementsAre(HasSubstr("100 of 200 images have no observed cell")));
   for (auto& sample : samples) sample.observed = true;
   EXPECT_TRUE(tell(by_alpha(0.05), calibration, samples).totals.drifted);
+}
+
+TEST_F(FlaggingTest, OnlyTheStrangestOrFlaggedLinesAreWrittenAndAllAreCounted) {
+  const stats::ConformalCalibration calibration(exponentials(11, 99));
+  const std::vector<double> scores = {1, 9, 3, 9, 0.5, 7};
+  std::vector<ScoredSample> samples;
+  const std::vector<std::string> ids = {"a", "b", "c", "d", "e", "f"};
+  for (std::size_t i = 0; i < scores.size(); ++i) samples.push_back({ids[i], scores[i], {}, {}});
+  for (auto options : {by_threshold(3), by_fdr(1)}) {
+    options.top = 3;
+    const auto told = tell(options, calibration, samples);
+    EXPECT_THAT(told.column("id"), ElementsAre("b", "d", "f"));  // equal scores in their order
+    EXPECT_EQ(told.totals.scored, 6);
+    EXPECT_EQ(told.totals.flagged, options.fdr ? 6 : 4);
+    EXPECT_EQ(told.totals.threshold, options.fdr ? 0.5 : 3);
+    options.top = 0;
+    EXPECT_EQ(tell(options, calibration, samples).lines.size(), 1u);
+  }
+  auto flagged = by_threshold(3);
+  flagged.flagged_only = true;
+  EXPECT_THAT(tell(flagged, calibration, samples).column("id"), ElementsAre("b", "c", "d", "f"));
+  flagged.top = 10;
+  EXPECT_THAT(tell(flagged, calibration, samples).column("id"), ElementsAre("b", "d", "f", "c"));
+}
+
+TEST_F(FlaggingTest, LinesAreJsonObjectsOnRequest) {
+  const stats::ConformalCalibration calibration({1, 2, 3});
+  auto options = by_threshold(3);
+  options.format = LineFormat::jsonl;
+  Cells own(options.format, {"say \"x\"", "gone"});
+  own.text("a,\n\xff");
+  own.nothing_left();
+  const auto told = tell(options, calibration, {{"one", 5, "odd", own.written()}}, true, {"say \"x\"", "gone"});
+  EXPECT_THAT(told.lines, ElementsAre("{\"id\":\"one\",\"score\":5,\"p_value\":0.25,\"flag\":1,\"label\":\"odd\","
+                                      "\"say \\\"x\\\"\":\"a,\\n\uFFFD\",\"gone\":null,\"model\":\"0a1b2c3d\"}"));
+}
+
+TEST_F(FlaggingTest, ASampleThatCannotBeReadHasALineWithoutScore) {
+  const stats::ConformalCalibration calibration({1, 2, 3});
+  for (const auto& options : {by_threshold(3), by_fdr(1), FlagOptions{}}) {
+    auto output = Output::open(folder_ / "scores.csv", true);
+    Recorder said;
+    Flagging flagging(options, calibration, "a.safetensors", "0a1b2c3d", "rows", output, said);
+    flagging.begin(true);
+    flagging.add({"good", 5, "x", {}});
+    flagging.add_bad({"bad", 0, "y", {}});
+    flagging.add({"next", 6, "x", {}});
+    const auto totals = flagging.finish();
+    output.commit();
+    EXPECT_EQ(totals.scored, 2);
+    EXPECT_EQ(totals.bad, 1);
+    const auto text = read_file(folder_ / "scores.csv", FileKind::data);
+    EXPECT_THAT(text, HasSubstr(options.any() ? "\nbad,,,,y,0a1b2c3d\nnext,6," : "\nbad,,,y,0a1b2c3d\nnext,6,"));
+  }
+}
+
+TEST_F(FlaggingTest, AThresholdBelongsToItsModel) {
+  const auto summary = folder_ / "summary.json";
+  const auto threshold = [&](const std::string& text, bool force, Recorder& said) {
+    write_file(summary, text);
+    return threshold_of_summary(summary, "0a1b2c3d", force, said);
+  };
+  Recorder own, unknown, insisted, refused;
+  EXPECT_EQ(threshold(R"({"model": "0a1b2c3d", "chosen": {"threshold": 2.5}})", false, own), 2.5);
+  EXPECT_THAT(own.warnings, IsEmpty());
+  for (const auto* text : {R"({"chosen": {"threshold": 1}})", R"({"model": null, "chosen": {"threshold": 1}})"}) {
+    EXPECT_EQ(threshold(text, false, unknown), 1);
+  }
+  EXPECT_THAT(unknown.warnings, ElementsAre(HasSubstr("which model"), HasSubstr("which model")));
+  const auto* other = R"({"model": "ffffffff", "chosen": {"threshold": 1}})";
+  EXPECT_EQ(threshold(other, true, insisted), 1);
+  EXPECT_THAT(insisted.warnings, ElementsAre(HasSubstr("ffffffff")));
+  EXPECT_THROW(threshold(other, false, refused), UsageError);
 }
 
 }  // namespace

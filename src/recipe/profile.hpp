@@ -1,0 +1,30 @@
+// What each element of the training samples was like: the model's memory of normal values, beside that of normal
+// scores. People are told by it what was usual, and drift by column is judged against it.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "base/reporter.hpp"
+#include "loss/autoencoder.hpp"
+#include "score/head.hpp"
+#include "stats/shift.hpp"
+
+namespace ae::recipe {
+
+// One entry per element, in network units; empty where nothing is known: images, models of older versions.
+struct Profile {
+  std::vector<stats::ColumnProfile> columns;
+
+  bool known() const { return !columns.empty(); }
+  std::string to_json() const;
+  // Trusts nothing: InputError for anything malformed.
+  static Profile from_json(const std::string& text, const std::vector<model::Element>& elements);
+};
+
+// From at most some ten thousand training samples, evenly drawn, and the answers for at most some thousand held-out
+// ones. Empty for what is not a row of elements.
+Profile profile_of(const loss::Autoencoder& autoencoder, const score::Head& head, const model::Samples& training,
+                   const model::Samples& held_out);
+
+}  // namespace ae::recipe
