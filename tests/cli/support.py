@@ -16,9 +16,10 @@ CONFIGS = SOURCE / "configs"
 WDBC = CONFIGS / "data" / "wdbc.csv"
 FAST = ["--set", "/training/epochs=30", "-q"]
 
-PROGRAMS = ["ae-train", "ae-score", "ae-roc", "ae-impute", "ae-purify"]
+PROGRAMS = ["ae-train", "ae-info", "ae-score", "ae-roc", "ae-impute", "ae-purify"]
+WITHOUT_LIBTORCH = ["ae-roc", "ae-info"]  # which start in milliseconds
 WITHOUT_TORCH = os.environ.get("AETOOLS_WITH_TORCH") == "0"
-BUILT_PROGRAMS = ["ae-roc"] if WITHOUT_TORCH else PROGRAMS
+BUILT_PROGRAMS = WITHOUT_LIBTORCH if WITHOUT_TORCH else PROGRAMS
 
 needs_torch = pytest.mark.skipif(WITHOUT_TORCH, reason="built without LibTorch")
 
@@ -71,6 +72,13 @@ def wait_for(condition, seconds=60):
     while not condition():
         assert time.monotonic() < end, "nothing happened"
         time.sleep(0.01)
+
+
+def catches(process, signal_number):
+    """Whether the program has come so far as to handle the signal itself."""
+    with open(f"/proc/{process.pid}/status") as status:
+        caught = next(line for line in status if line.startswith("SigCgt:"))
+    return int(caught.split()[1], 16) >> (signal_number - 1) & 1 == 1
 
 
 def one_error(outcome, code, *words):

@@ -262,7 +262,7 @@ def test_a_stopped_run_continues_with_any_number_of_processes(alone, start, toge
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_lost_rank_ends_the_others(start, run, tmp_path, victim, how, medium):
     ranks = start(3, "ae-train", CONFIG, "--out", "run", *ENDLESS, medium=medium)
-    wait_for(lambda: (tmp_path / "run" / "metrics.csv").exists())
+    wait_for(lambda: (tmp_path / "run" / "model.safetensors").exists())
     ranks[victim].send_signal(how)
     began = time.monotonic()
     for rank, process in enumerate(ranks):

@@ -7,9 +7,9 @@ from collections import defaultdict
 
 from support import BUILT_PROGRAMS
 
-TYPES = {"FILE", "PATH", "DIR", "NUMBER", "INTEGER", "COLUMN", "LABEL", "RULE", "POINTER=VALUE"}
+TYPES = {"FILE", "PATH", "DIR", "NUMBER", "INTEGER", "COLUMN", "LABEL", "RULE", "POINTER=VALUE", "TEXT"}
 FILE_OF_A_KIND = r"[A-Z]+\.[a-z]+"  # CONFIG.json
-CHOICES = r"\{[a-z]+(,[a-z]+)*\}"
+CHOICES = r"\{[a-z-]+(,[a-z-]+)*\}"
 
 # Names that may mean something else in another program, and why.
 DIFFERENT_ON_PURPOSE = {
@@ -18,8 +18,12 @@ DIFFERENT_ON_PURPOSE = {
     "--seed": "what is drawn at random differs",
     "--maps": "ae-score writes what ae-roc reads",
     "--regions": "ae-score writes what ae-roc reads",
+    "--page": "ae-score shows what was scored, ae-info what is in the model",
+    "--summary": "each program sums up what it did",
     "--truth": "ae-score shows in a page what ae-roc counts",
-    "input": "some programs take images, too, or several tables",
+    "input": "some programs take images, too, or several tables, or a config",
+    "--page": "each program that writes one shows something else",
+    "--plot": "ae-roc draws curves of rates, ae-info those of losses",
 }
 
 
@@ -63,7 +67,7 @@ def test_no_exception_outlives_its_reason(declarations):
     programs = defaultdict(set)
     for program, name, _ in options_of(declarations):
         programs[name].add(program)
-    if set(declarations) != {"ae-roc"}:
+    if len(declarations) > 2:  # with LibTorch
         assert all(len(programs[name]) > 1 for name in DIFFERENT_ON_PURPOSE)
 
 

@@ -253,7 +253,9 @@ def test_bash_completes_behind_an_equals_sign(bash, program, declarations):
     for argument in declarations[program]["arguments"]:
         name = argument["names"][-1]
         if argument["choices"]:
-            assert bash(f"{name}={argument['choices'][0][0]}\t") == [f"{name}={argument['choices'][0]}"]
+            first, *others = argument["choices"]
+            begin = next(first[:n] for n in range(1, len(first) + 1) if not any(o.startswith(first[:n]) for o in others))
+            assert bash(f"{name}={begin}\t") == [f"{name}={first}"]
         elif argument["type"] == "DIR":
             assert bash(f"{name}=ma\t") == [f"{name}=maps/"]
         elif argument["type"] == "FILE" and not argument["positional"]:

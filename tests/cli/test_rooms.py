@@ -16,13 +16,13 @@ DIRECTLY = {
     "data/tables": ["data/bytes"],
     "data/images": ["data/bytes"],
     "stats": ["base"],
-    "evaluate": ["data/tables", "stats"],
+    "evaluate": ["data/tables", "data/images", "stats"],
     "report": ["evaluate"],
     "model": ["data/tables", "data/images", "stats"],
     "loss": ["model"],
     "score": ["loss", "evaluate"],
     "recipe": ["score"],
-    "train": ["recipe"],
+    "train": ["recipe", "report"],
     "apply": ["recipe", "report"],
 }
 NEEDS_TORCH = {"model", "loss", "score", "recipe", "train", "apply"}

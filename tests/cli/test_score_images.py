@@ -71,7 +71,7 @@ def test_planted_defects_score_highest(run, inspection):
     scored = run("ae-score", inspection / "model", inspection / "boards", "-q")
     assert (scored.code, scored.stderr) == (0, "")
     rows = rows_of(scored.stdout)
-    assert list(rows[0]) == ["id", "score", "p_value", "label"]
+    assert list(rows[0]) == ["id", "score", "p_value", "label", "model"]
     assert [row["id"] for row in rows] == sorted(row["id"] for row in rows)
     assert len(rows) == 43
     assert {row["label"] for row in rows} == {"good", "spot"}
@@ -141,11 +141,12 @@ def test_one_gray_scale_serves_all_maps(run, inspection, tmp_path):
 
 def test_the_pixel_threshold_holds_on_new_good_images(run, inspection, tmp_path):
     scored = run("ae-score", inspection / "model", inspection / "boards" / "test" / "good", "--masks", "masks",
-                 "--region-alpha", "1", "--pixel-alpha", "0.05", "--alpha", "0.1", "-q")
+                 "--region-alpha", "1", "--pixel-alpha", "0.05", "-q")
     assert scored.code == 0, scored.stderr
     masks = [read_png(path) for path in sorted((tmp_path / "masks").rglob("*.png"))]
     assert len(masks) == 40
     assert numpy.mean(masks) / 255 == pytest.approx(0.05, abs=0.02)
+    scored = run("ae-score", inspection / "model", inspection / "boards" / "test" / "good", "--alpha", "0.1", "-q")
     flagged = [row["flag"] == "1" for row in rows_of(scored.stdout)]
     assert 0 <= sum(flagged) <= 12  # 4 expected of 40; the 99.9 % quantile of a binomial, and few calibration images
 
@@ -235,12 +236,57 @@ def test_alphas_beyond_counting_go_by_a_named_tail(run, inspection, tmp_path):
     outcome = run("ae-score", "model", boards, "--alpha", "0.001")
     assert outcome.code == 0 and "generalised Pareto" in outcome.stderr
     rows = rows_of(outcome.stdout)
-    assert list(rows[0]) == ["id", "score", "p_value", "tail_p_value", "flag", "label"]
+    assert list(rows[0]) == ["id", "score", "p_value", "tail_p_value", "flag", "label", "model"]
     assert min(float(row["tail_p_value"]) for row in rows) < 1 / (1 + 0.75 * 90)
     for row, other in zip(rows, counted):
         assert [row[key] for key in ("id", "score", "p_value")] == [other[key] for key in ("id", "score", "p_value")]
         assert float(row["tail_p_value"]) <= float(row["p_value"])
         assert row["flag"] == ("1" if float(row["tail_p_value"]) <= 0.001 else "0")
+
+
+def items_of(page):
+    return [json.loads(text) for text in re.findall(r'class="item">(.*?)</script>', page)]
+
+
+@pytest.mark.parametrize("rule", [["--alpha", "0.25"], ["--fdr", "0.6"], ["--threshold", "median"]])
+@pytest.mark.parametrize("regions", [["--region-alpha", "0"], ["--region-alpha", "1", "--pixel-alpha", "0.05"]])
+def test_exactly_the_flagged_images_have_regions(run, inspection, tmp_path, rule, regions):
+    """Whatever the rules for regions would say by themselves: that none stands out, or that many do."""
+    boards = inspection / "boards"
+    rule = [str(inspection_median(run, inspection)) if part == "median" else part for part in rule]
+    outputs = ["--regions", "regions.csv", "--masks", "masks", "--gallery", "page.html", "--maps", "maps"]
+    scored = run("ae-score", inspection / "model", boards, *rule, *regions, *outputs, "-q")
+    assert scored.code == 0, scored.stderr
+    flagged = {row["id"] for row in rows_of(scored.stdout) if row["flag"] == "1"}
+    assert set(PLANTED) <= flagged and len(flagged) < 43
+    found = rows_of((tmp_path / "regions.csv").read_text())
+    assert {region["id"] for region in found} == flagged
+    for row in rows_of(scored.stdout):
+        name = row["id"].removesuffix(".png")
+        mask = read_png(tmp_path / "masks" / f"{name}_mask.png") > 0
+        assert mask.any() == (row["id"] in flagged)
+        assert int(mask.sum()) == sum(int(region["area"]) for region in found if region["id"] == row["id"])
+        if mask.any():
+            image_map = read_npy(tmp_path / "maps" / f"{name}.npy")
+            first = next(region for region in found if region["id"] == row["id"])
+            assert float(first["peak"]) == image_map.max() or regions[1] == "1"
+    shown = {item["id"] for item in items_of((tmp_path / "page.html").read_text()) if item["regions"]}
+    assert shown == flagged or rule[0] == "--fdr"  # which the page, being written meanwhile, does not know yet
+
+
+def inspection_median(run, inspection):
+    scores = [float(row["score"]) for row in rows_of(run("ae-score", inspection / "model", inspection / "boards", "-q").stdout)]
+    return numpy.median(scores)
+
+
+def test_without_a_rule_regions_follow_from_the_map_alone(run, inspection, tmp_path):
+    """30 held-out images give no threshold for the page at 0.01 either."""
+    scored = run("ae-score", inspection / "model", inspection / "boards", "--gallery", "page.html", "--region-alpha", "1",
+                 "--regions", "regions.csv", "-q")
+    assert scored.code == 0, scored.stderr
+    found = {region["id"] for region in rows_of((tmp_path / "regions.csv").read_text())}
+    assert set(PLANTED) < found
+    assert found == {item["id"] for item in items_of((tmp_path / "page.html").read_text()) if item["regions"]}
 
 
 def test_existing_outputs_and_colliding_names_are_refused(run, inspection, tmp_path):
@@ -304,8 +350,14 @@ def test_a_gallery_shows_what_should_have_been_found(run, inspection, tmp_path):
     y, x, height, width = known[name]
     assert (pixels[y : y + height, x : x + width] == 255).all() and int(pixels.sum()) == 255 * height * width
 
-    other = run("ae-score", inspection / "model", inspection / "boards", "--gallery", "b.html", "--truth", "truht")
-    assert other.code == 0 and "truht: no mask" in other.stderr
+    other = run("ae-score", inspection / "model", inspection / "boards", "--gallery", "b.html", "--truth", "truht", "-q")
+    assert other.code == 4 and "truht" in other.stderr and other.stderr.count("\n") == 1
+    (tmp_path / "truth").rename(tmp_path / "elsewhere")
+    write_png(tmp_path / "truth" / "spots" / "00.png", numpy.zeros((HEIGHT, WIDTH), numpy.uint8))
+    unfound = run("ae-score", inspection / "model", inspection / "boards", "--gallery", "b.html", "--truth", "truth", "-q")
+    assert unfound.code == 4 and unfound.stderr.count("\n") == 1
+    assert 'truth: holds 1 mask, "spots/00.png", but none of' in unfound.stderr
+    assert not (tmp_path / "b.html").exists()
 
     alone = run("ae-score", inspection / "model", inspection / "boards", "--truth", "truth", "-q")
     assert alone.code == 2 and "--gallery" in alone.stderr

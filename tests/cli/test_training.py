@@ -157,7 +157,7 @@ def test_a_stop_signal_saves_and_resume_ends_with_the_same_bytes(bin_folder, run
     again = run("ae-train", CONFIG, "--out", "run", "--resume", *LONG)
     assert again.code == 0 and "already complete" in again.stderr
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
-        "config.json", "metrics.csv", "model.safetensors", "run.json"]
+        "config.json", "last.safetensors", "metrics.csv", "model.safetensors", "run.json", "training.svg"]
 
 
 def test_an_ensemble_continues_to_the_same_bytes(bin_folder, run, tmp_path, uninterrupted):
@@ -192,7 +192,7 @@ def test_kill_9_at_ten_moments_ends_with_the_same_bytes(bin_folder, run, tmp_pat
     assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings).code == 0
     assert (tmp_path / "run/model.safetensors").read_bytes() == uninterrupted(*settings)
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == [
-        "config.json", "metrics.csv", "model.safetensors", "run.json"]
+        "config.json", "last.safetensors", "metrics.csv", "model.safetensors", "run.json", "training.svg"]
 
 
 DENSE = ("--set", "/training/engine=dense", "--set", "/model/hidden=[384, 128]", "--set", "/model/norm=batch", "--set",

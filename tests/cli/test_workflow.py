@@ -21,7 +21,8 @@ def test_a_checkpoint_is_self_contained_and_follows_the_safetensors_format(train
     calibration = json.loads(metadata["calibration"])
     assert calibration == sorted(calibration) and len(calibration) == 36
     assert "model.bottleneck.weight" in tensors
-    assert sorted(p.name for p in trained.iterdir()) == ["config.json", "metrics.csv", "model.safetensors", "run.json"]
+    assert sorted(p.name for p in trained.iterdir()) == [
+        "config.json", "last.safetensors", "metrics.csv", "model.safetensors", "run.json", "training.svg"]
     metrics = rows_of((trained / "metrics.csv").read_text())
     assert len(metrics) == 30
     for row in metrics:
@@ -33,7 +34,7 @@ def test_scores_separate_malignant_rows_as_scikit_learn_confirms(run, trained, t
     scored = run("ae-score", trained, WDBC, "--exclude-rows", CONFIGS / "data" / "wdbc.train.idx", "-q")
     assert (scored.code, scored.stderr) == (0, "")
     rows = rows_of(scored.stdout)
-    assert list(rows[0]) == ["id", "score", "p_value", "label"]
+    assert list(rows[0]) == ["id", "score", "p_value", "label", "model"]
     assert len(rows) == 569 - 178
     truth = [row["label"] == "malignant" for row in rows]
     auroc = metrics.roc_auc_score(truth, [float(row["score"]) for row in rows])
