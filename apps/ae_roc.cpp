@@ -9,6 +9,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/forwarding_reporter.hpp"
 #include "base/text.hpp"
 #include "cli/app.hpp"
 #include "cli/version.hpp"
@@ -171,28 +172,20 @@ void RocOptions::check() const {
 }
 
 // Passes everything on and keeps the lines that the page and the summary repeat.
-class RecordingReporter final : public Reporter {
+class RecordingReporter final : public ForwardingReporter {
  public:
-  explicit RecordingReporter(Reporter& to) : to_(to) {}
+  using ForwardingReporter::ForwardingReporter;
   void info(std::string_view line) override {
     notes.emplace_back(line);
-    to_.info(line);
+    ForwardingReporter::info(line);
   }
-  void detail(std::string_view line) override { to_.detail(line); }
   void warning(std::string_view line) override {
     warnings.emplace_back(line);
-    to_.warning(line);
+    ForwardingReporter::warning(line);
   }
-  void progress(std::string_view unit, std::uint64_t done, std::uint64_t total, std::string_view status) override {
-    to_.progress(unit, done, total, status);
-  }
-  void progress_done() override { to_.progress_done(); }
 
   std::vector<std::string> warnings;
   std::vector<std::string> notes;
-
- private:
-  Reporter& to_;
 };
 
 // All files a run writes, opened before any work is done and published together at its end.

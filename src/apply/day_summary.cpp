@@ -1,24 +1,14 @@
 #include "apply/day_summary.hpp"
 
-#include <ctime>
 #include <nlohmann/json.hpp>
 
-#include "base/text.hpp"
+#include "base/utc.hpp"
 #include "base/version.hpp"
 
 namespace ae::apply {
 namespace {
 
 using Json = nlohmann::ordered_json;
-
-std::string utc(std::chrono::system_clock::time_point time) {
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(time);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 Json rule(const FlagOptions& flag, const std::string& roc) {
   if (!roc.empty()) return {{"option", "--roc"}, {"value", roc}};
@@ -66,8 +56,8 @@ std::string day_summary(const recipe::Checkpoint& checkpoint, const ScoreOptions
                      {"model_file", checkpoint.name()},
                      {"calibration", checkpoint.calibration().size()},
                      {"inputs", options.inputs},
-                     {"start", utc(times.start)},
-                     {"end", utc(times.end)},
+                     {"start", utc_text(times.start)},
+                     {"end", utc_text(times.end)},
                      {"seconds", std::chrono::duration<double>(times.end - times.start).count()},
                      {"aetools", version()}};
   return summary.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

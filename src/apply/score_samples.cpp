@@ -14,6 +14,7 @@
 #include "apply/sample_page.hpp"
 #include "apply/streams.hpp"
 #include "base/error.hpp"
+#include "base/forwarding_reporter.hpp"
 #include "base/text.hpp"
 #include "data/tables/schema.hpp"
 #include "score/head.hpp"
@@ -50,24 +51,17 @@ class RowFilter {
 };
 
 // Hands everything on, and remembers the first warnings for a page.
-class RememberingReporter final : public Reporter {
+class RememberingReporter final : public ForwardingReporter {
  public:
-  explicit RememberingReporter(Reporter& to) : to_(to) {}
-  void info(std::string_view line) override { to_.info(line); }
-  void detail(std::string_view line) override { to_.detail(line); }
+  using ForwardingReporter::ForwardingReporter;
   void warning(std::string_view line) override {
     constexpr std::size_t kMost = 50;
     if (warnings_.size() < kMost) warnings_.emplace_back(line);
-    to_.warning(line);
+    ForwardingReporter::warning(line);
   }
-  void progress(std::string_view unit, std::uint64_t done, std::uint64_t total, std::string_view status) override {
-    to_.progress(unit, done, total, status);
-  }
-  void progress_done() override { to_.progress_done(); }
   const std::vector<std::string>& warnings() const { return warnings_; }
 
  private:
-  Reporter& to_;
   std::vector<std::string> warnings_;
 };
 

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "base/text.hpp"
+#include "base/utc.hpp"
 
 namespace ae::cli {
 namespace {
@@ -125,12 +126,8 @@ std::string progress_text(const Progress& progress, bool with_bar) {
 // "2026-11-29T18:04:48.123Z"
 std::string utc_now() {
   const auto now = std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  const std::time_t seconds = std::chrono::system_clock::to_time_t(now);
-  std::tm parts{};
-  gmtime_r(&seconds, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-  return text + formatted(".%03dZ", static_cast<int>(now.time_since_epoch().count() % 1000));
+  std::string text = utc_text(now);
+  return text.insert(text.size() - 1, formatted(".%03d", static_cast<int>(now.time_since_epoch().count() % 1000)));
 }
 
 using Json = nlohmann::ordered_json;

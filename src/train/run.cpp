@@ -9,7 +9,6 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
-#include <ctime>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <utility>
@@ -17,6 +16,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "base/utc.hpp"
 #include "base/version.hpp"
 #include "config/document.hpp"
 #include "model/threads.hpp"
@@ -67,15 +67,6 @@ class RunFolder {
   fs::path path_;
   int descriptor_ = -1;
 };
-
-std::string utc_now() {
-  const std::time_t now = std::time(nullptr);
-  std::tm parts{};
-  gmtime_r(&now, &parts);
-  char text[32];
-  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-  return text;
-}
 
 // Refuses to touch what an earlier run left, unless asked to.
 void check_folder(const RunOptions& options) {
@@ -308,7 +299,7 @@ class Run {
         {"processes", group_->size()},
         {"versions", {{"aetools", version()}, {"git", git_hash()}, {"libtorch", TORCH_VERSION}}},
         {"started", started_},
-        {"finished", utc_now()},
+        {"finished", utc_text(std::chrono::system_clock::now())},
         {"seconds", std::chrono::duration<double>(std::chrono::steady_clock::now() - clock_).count()},
         {"training", Json::parse(training_summary(history_, data_))},
     };
@@ -342,7 +333,7 @@ class Run {
   Reporter& reporter_;
   std::unique_ptr<Group> group_;
   RunFolder folder_;
-  const std::string started_ = utc_now();
+  const std::string started_ = utc_text(std::chrono::system_clock::now());
   const std::chrono::steady_clock::time_point clock_ = std::chrono::steady_clock::now();
   recipe::Dataset data_;
   int threads_ = 0;

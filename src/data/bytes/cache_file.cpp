@@ -10,6 +10,7 @@
 #include <type_traits>
 
 #include "base/error.hpp"
+#include "base/forwarding_reporter.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
 #include "config/document.hpp"
@@ -55,26 +56,20 @@ std::array<char, 64> checksum_of(Header header, const Sums& sums) {
 }
 
 // What is said while data are read is said again when they come from the cache.
-class Recorder final : public Reporter {
+class Recorder final : public ForwardingReporter {
  public:
-  explicit Recorder(Reporter& to) : to_(to) {}
+  using ForwardingReporter::ForwardingReporter;
   void info(std::string_view line) override {
     said_.push_back({{"info", line}});
-    to_.info(line);
+    ForwardingReporter::info(line);
   }
   void warning(std::string_view line) override {
     said_.push_back({{"warning", line}});
-    to_.warning(line);
+    ForwardingReporter::warning(line);
   }
-  void detail(std::string_view line) override { to_.detail(line); }
-  void progress(std::string_view unit, std::uint64_t done, std::uint64_t total, std::string_view status) override {
-    to_.progress(unit, done, total, status);
-  }
-  void progress_done() override { to_.progress_done(); }
   const Json& said() const { return said_; }
 
  private:
-  Reporter& to_;
   Json said_ = Json::array();
 };
 
