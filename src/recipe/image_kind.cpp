@@ -6,6 +6,8 @@
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
+#include <string_view>
+#include <unordered_map>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -63,7 +65,15 @@ class ImageLoader {
     }
     reporter_.progress_done();
     if (!further_.empty()) reporter_.warning(further_text(further_));
+    if (training_ == 0 && repeated_ > 0)
+      throw InputError(options_.path.written + ": all images are identical, and none is left to train on beside the " +
+                       "one that is held out; set /training/validation_fraction to 0 to train on it");
     if (training_ == 0) throw InputError(options_.path.written + ": no readable image is left to train on");
+    if (repeated_ > 0)
+      reporter_.info(
+          std::to_string(repeated_) +
+          (repeated_ == 1 ? " image is identical to an earlier one" : " images are identical to earlier ones") +
+          "; identical images are held out together, and p-values count them once");
     if (smaller_ > 0) {
       reporter_.info(std::to_string(smaller_) + " of " + std::to_string(source_.size()) +
                      " images are smaller than a tile; what a tile has beyond them counts for nothing");
@@ -116,9 +126,19 @@ class ImageLoader {
     if (image.height < tile.height || image.width < tile.width) ++smaller_;
     hash_.update(source_.id(i) + '\0' + data::size_text(image.size()) + '\0');
     hash_.update({reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size()});
-    const bool held_out = held_out_[static_cast<std::size_t>(i)];
+    const auto [first, is_first] =
+        held_out_by_pixels_.try_emplace(pixels_key(image), held_out_[static_cast<std::size_t>(i)]);
+    const bool held_out = first->second;
+    if (!is_first) ++repeated_;
+    if (held_out && !is_first) return;
     if (!held_out) ++training_;
     taker_.take(std::move(image), decoded.original, held_out);
+  }
+
+  // Of n images two that differ are taken for identical with probability n^2 / 2^65.
+  static std::size_t pixels_key(const data::Image& image) {
+    const std::string_view pixels(reinterpret_cast<const char*>(image.bytes.data()), image.bytes.size());
+    return std::hash<std::string_view>{}(pixels) ^ Random(static_cast<std::uint64_t>(image.width)).bits();
   }
 
   // The first readable image decides what is left open: channels and, without tiles, the size.
@@ -145,6 +165,9 @@ class ImageLoader {
   data::Geometry geometry_;
   std::int64_t training_ = 0;
   std::int64_t smaller_ = 0;
+  // Whether the first image of such pixels is held out: what one copy was trained on is not new in another.
+  std::unordered_map<std::size_t, bool> held_out_by_pixels_;
+  std::int64_t repeated_ = 0;  // images that are identical to earlier ones
   std::map<std::string, std::int64_t> forms_;
   std::vector<std::string> further_;  // ids of images with more than was read
   Sha256 hash_;

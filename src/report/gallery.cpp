@@ -14,7 +14,7 @@ namespace {
 using nlohmann::json;
 
 constexpr std::size_t most_regions = 100;
-constexpr std::size_t most_text = 2000;  // characters of one fact or id
+constexpr std::size_t most_item_text = 2000;  // characters of one fact or id
 
 // The page of a gallery; `data` is what is known when the last image has been added.
 template <typename Use>
@@ -77,8 +77,8 @@ bool GalleryWriter::wants_pictures(double score) const {
 void GalleryWriter::add(const GalleryItem& item) {
   if (finished_) throw std::logic_error("gallery: an image is added behind the end");
   check(item);
-  json record = {{"id", shortened(item.id, most_text)},
-                 {"label", shortened(item.label, most_text)},
+  json record = {{"id", shortened(item.id, most_item_text)},
+                 {"label", shortened(item.label, most_item_text)},
                  {"score", item.score},
                  {"width", item.width},
                  {"height", item.height},
@@ -105,16 +105,17 @@ void GalleryWriter::add(const GalleryItem& item) {
 void GalleryWriter::finish() {
   if (finished_) throw std::logic_error("gallery: finished twice");
   finished_ = true;
-  json data = {{"items", items_}, {"pictured", pictured_}, {"rule", shortened(options_.threshold_rule, most_text)}};
+  json data = {
+      {"items", items_}, {"pictured", pictured_}, {"rule", shortened(options_.threshold_rule, most_item_text)}};
   data["threshold"] = options_.threshold ? json(*options_.threshold) : json(nullptr);
   data["panels"] = json::array();
   for (std::size_t i = 0; i < std::size(panels); ++i)
     if (kept_[i]) data["panels"].push_back(panels[i].first);
   data["normal"] = json::array();
-  for (const auto& label : options_.normal_labels) data["normal"].push_back(shortened(label, most_text));
+  for (const auto& label : options_.normal_labels) data["normal"].push_back(shortened(label, most_item_text));
   data["facts"] = json::array();
-  if (!options_.command.empty()) data["facts"].push_back({"Command", shortened(options_.command, most_text)});
-  for (const auto& [name, value] : options_.facts) data["facts"].push_back({name, shortened(value, most_text)});
+  if (!options_.command.empty()) data["facts"].push_back({"Command", shortened(options_.command, most_item_text)});
+  for (const auto& [name, value] : options_.facts) data["facts"].push_back({name, shortened(value, most_item_text)});
   if (options_.heat_scale && options_.heat_scale->colours.size() > 1)
     data["scale"] = {{"low", rounded(options_.heat_scale->low)},
                      {"high", rounded(options_.heat_scale->high)},

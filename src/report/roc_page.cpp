@@ -86,12 +86,12 @@ std::vector<Preset> presets(const Evaluation& evaluation) {
 }
 
 // JSON has no infinities and no NaN: null.
-json number(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
+json number_or_null(double value) { return std::isfinite(value) ? json(value) : json(nullptr); }
 
 json estimate(const evaluate::Estimate& value, bool with_interval) {
-  return {{"value", number(value.value)},
-          {"low", with_interval ? number(value.interval.low) : json(nullptr)},
-          {"high", with_interval ? number(value.interval.high) : json(nullptr)}};
+  return {{"value", number_or_null(value.value)},
+          {"low", with_interval ? number_or_null(value.interval.low) : json(nullptr)},
+          {"high", with_interval ? number_or_null(value.interval.high) : json(nullptr)}};
 }
 
 // Joins neighbouring bins until there are few enough.
@@ -130,7 +130,7 @@ json evaluation_json(const Evaluation& evaluation, std::size_t limit, std::size_
   json tp = json::array();
   json fp = json::array();
   for (const std::size_t i : stops) {
-    thresholds.push_back(number(evaluation.curve[i].threshold));
+    thresholds.push_back(number_or_null(evaluation.curve[i].threshold));
     tp.push_back(evaluation.curve[i].counts.tp);
     fp.push_back(evaluation.curve[i].counts.fp);
   }
@@ -223,8 +223,8 @@ json tests_json(const std::vector<evaluate::PairTest>& tests) {
     json one = estimate(test.comparison.difference, true);
     one["first"] = test.first;
     one["second"] = test.second;
-    one["p_value"] = number(test.comparison.p_value);
-    one["adjusted_p_value"] = number(test.adjusted_p_value);
+    one["p_value"] = number_or_null(test.comparison.p_value);
+    one["adjusted_p_value"] = number_or_null(test.adjusted_p_value);
     one["rows"] = test.comparison.rows;
     list.push_back(std::move(one));
   }

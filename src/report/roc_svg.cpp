@@ -8,6 +8,7 @@
 #include "report/page.hpp"
 #include "report/roc.hpp"
 #include "report/roc_text.hpp"
+#include "report/svg.hpp"
 
 namespace ae::report {
 namespace {
@@ -27,8 +28,6 @@ constexpr double plot_left = 64;
 constexpr double legend_top = top + side + 70;
 constexpr double legend_step = 62;
 constexpr double short_legend_step = 44;  // of more than two scores, whose thresholds are told by pointing at the marks
-
-std::string pixel(double value) { return rounded_text(std::round(value * 100) / 100, 6); }
 
 // An SVG path of straight lines; points that lie on the line between their neighbours are left out.
 class Path {

@@ -12,11 +12,11 @@ namespace {
 
 using nlohmann::json;
 
-constexpr std::size_t most_text = 400;  // characters of one cell
+constexpr std::size_t most_cell_text = 400;  // characters of one cell
 constexpr std::size_t most_line = 2000;
-constexpr std::size_t most_bins = 40;  // of a column's picture
+constexpr std::size_t most_column_bins = 40;  // of a column's picture
 
-std::string cell(const std::string& text) { return shortened(text, most_text); }
+std::string cell(const std::string& text) { return shortened(text, most_cell_text); }
 
 json place(const std::optional<double>& at) { return at && std::isfinite(*at) ? json(*at) : json(nullptr); }
 
@@ -42,7 +42,7 @@ json row_json(const PageRow& row) {
 
 json column_json(const PageColumn& column) {
   json shares = json::array();
-  for (std::size_t i = 0; i < std::min(column.shares.size(), most_bins); ++i)
+  for (std::size_t i = 0; i < std::min(column.shares.size(), most_column_bins); ++i)
     shares.push_back({column.shares[i].first, column.shares[i].second});
   return {{"name", cell(column.name)},
           {"p_value", column.p_value},
@@ -52,7 +52,7 @@ json column_json(const PageColumn& column) {
           {"unseen", column.unseen},
           {"drifted", column.drifted},
           {"shares", std::move(shares)},
-          {"cut", column.shares.size() > most_bins}};
+          {"cut", column.shares.size() > most_column_bins}};
 }
 
 }  // namespace

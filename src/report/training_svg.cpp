@@ -5,6 +5,7 @@
 #include "report/assets.hpp"
 #include "report/page.hpp"
 #include "report/roc_text.hpp"
+#include "report/svg.hpp"
 #include "report/training.hpp"
 
 namespace ae::report {
@@ -14,8 +15,6 @@ constexpr double kWidth = 720, kHeight = 400;
 constexpr double kLeft = 84, kTop = 44, kPlotWidth = 606, kPlotHeight = 276;
 constexpr std::size_t kStretches = 1000;
 constexpr double kLogarithmicFrom = 10;  // largest over smallest loss
-
-std::string pixel(double value) { return rounded_text(std::round(value * 100) / 100, 6); }
 
 // From values to pixels, with round numbers to show on the way.
 class Axis {

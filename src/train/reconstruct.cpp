@@ -111,7 +111,9 @@ class Reconstruct final : public Trainee {
       images = data_.good_images(config_.training.corruption, seed(),
                                  to.finished ? std::numeric_limits<std::int64_t>::max() : kImagesOnTheWay);
     }
-    const Kept trusted(*data_.training, distrusted_);
+    std::optional<Kept> without_distrusted;
+    if (!distrusted_.empty()) without_distrusted.emplace(*data_.training, distrusted_);
+    const model::Samples& trusted = without_distrusted ? *without_distrusted : *data_.training;
     const auto calibration = config_.score->calibrate(
         score::FitContext(finished, trusted, *data_.held_out, seed(), to.reporter, images ? &*images : nullptr));
     recipe::write_checkpoint(to.model,

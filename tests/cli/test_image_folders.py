@@ -191,3 +191,37 @@ def test_a_table_of_visa_tells_what_is_trained_on(run, tmp_path):
         assert outcome.code == 0, outcome.stderr
         pixels.append(json.loads((tmp_path / f"{len(pixels)}.json").read_text())["pixels"])
     assert pixels[0] == pixels[1] == pixels[2]
+
+
+def test_identical_images_are_held_out_together_and_count_once(run, tmp_path):
+    """However often each image is there, a model is calibrated on those that it has not seen, one value each."""
+    for copies in (1, 6):
+        for copy in range(copies):
+            for i in range(20):
+                write_png(tmp_path / f"set{copies}/{copy}-{i:02}.png", stripes(i))
+        (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+        done = run("ae-train", "config.json", "--data", f"set{copies}", "--out", f"model{copies}")
+        assert done.code == 0, done.stderr
+        told = "100 images are identical to earlier ones; identical images are held out together" in done.stderr
+        assert told == (copies == 6)
+        calibration = json.loads(run("ae-info", f"model{copies}", "--json").stdout)["calibration"]["scores"]
+        if copies == 1:
+            assert calibration == 8
+        # Of 20 images, some 8 are held out; 6 x 8 or images seen in training would be something else.
+        assert 1 <= calibration < 20
+        scores = run("ae-score", f"model{copies}", "set1")
+        assert len(scores_of(scores)) == 20
+
+
+def test_a_set_of_one_image_cannot_be_held_out_and_trained_on(run, tmp_path):
+    for i in range(4):
+        write_png(tmp_path / f"set/{i}.png", stripes(1))
+    for seed in range(4):  # which of the four is held out depends on it
+        config = {**CONFIG, "training": {**CONFIG["training"], "epochs": 1, "seed": seed}}
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        done = run("ae-train", "config.json", "--data", "set", "--out", f"model{seed}")
+        if done.code == 4:
+            one_error(done._replace(stderr=done.stderr.splitlines(keepends=True)[-1]), 4, "all images are identical",
+                      "validation_fraction")
+            return
+    raise AssertionError("none of the seeds holds the first image out")

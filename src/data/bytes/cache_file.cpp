@@ -21,7 +21,7 @@ namespace {
 namespace fs = std::filesystem;
 using Json = CacheFile::Json;
 
-constexpr std::array<char, 8> kMagic{'a', 'e', 'c', 'a', 'c', 'h', 'e', '\n'};
+constexpr std::array<char, 8> kCacheMagic{'a', 'e', 'c', 'a', 'c', 'h', 'e', '\n'};
 constexpr std::uint32_t kVersion = 2;
 constexpr std::uint64_t kHeaderBytes = 256;
 constexpr std::uint64_t kAlignment = 64;  // a multiple of what any array is aligned to
@@ -32,19 +32,19 @@ static_assert(std::endian::native == std::endian::little, "the sections are mapp
 using Sizes = std::array<std::uint64_t, CacheFile::kMostSections + 1>;  // of the sections and of the description
 using Sums = std::array<std::string, CacheFile::kMostSections + 1>;     // SHA-256 of each, "" of those there are not
 
-struct Header {
-  std::array<char, 8> magic = kMagic;
+struct CacheHeader {
+  std::array<char, 8> magic = kCacheMagic;
   std::uint32_t version = kVersion;
   std::uint32_t sections = 0;  // with the description
   std::array<char, 64> key{};
   Sizes sizes{};
   std::array<char, 64> checksum{};  // of the header with zeros here, and of each section's own
 };
-static_assert(sizeof(Header) <= kHeaderBytes && std::is_trivially_copyable_v<Header>);
+static_assert(sizeof(CacheHeader) <= kHeaderBytes && std::is_trivially_copyable_v<CacheHeader>);
 
 std::uint64_t aligned(std::uint64_t at) { return (at + kAlignment - 1) / kAlignment * kAlignment; }
 
-std::array<char, 64> checksum_of(Header header, const Sums& sums) {
+std::array<char, 64> checksum_of(CacheHeader header, const Sums& sums) {
   header.checksum = {};
   Sha256 hash;
   hash.update({reinterpret_cast<const char*>(&header), sizeof header});
@@ -143,7 +143,7 @@ class SectionWriter final : public CacheFile::Writer {
   }
 
   Output output_;
-  Header header_;
+  CacheHeader header_;
   std::vector<Pending> sections_;
 };
 
@@ -164,10 +164,10 @@ std::shared_ptr<const CacheFile> CacheFile::read(const fs::path& path, const std
   const auto mapped = MappedFile::open(path);
   if (!mapped) return nullptr;
   const std::string_view bytes = mapped->bytes();
-  Header header;
+  CacheHeader header;
   if (bytes.size() < kHeaderBytes) return refuse("it is cut short");
   std::memcpy(&header, bytes.data(), sizeof header);
-  if (header.magic != kMagic || header.version != kVersion) return refuse("it is not a cache of this version");
+  if (header.magic != kCacheMagic || header.version != kVersion) return refuse("it is not a cache of this version");
   if (std::string_view(header.key.data(), header.key.size()) != key || header.sections != sections + 1) {
     return refuse("it belongs to other data");
   }

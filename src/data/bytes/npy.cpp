@@ -19,7 +19,7 @@
 namespace ae::data {
 namespace {
 
-constexpr std::string_view kMagic = "\x93NUMPY";
+constexpr std::string_view kNpyMagic = "\x93NUMPY";
 constexpr std::size_t kMaxHeader = 1 << 20;  // NumPy itself writes less than 10,000 bytes for plain dtypes
 
 InputError bad_header(const std::string& name, const std::string& what) {
@@ -252,9 +252,9 @@ NpyHeader read_npy_header(ByteSource& source) {
   const std::string& name = source.name();
   std::array<char, 12> start = {};
   const std::size_t got = read_fully(source, start.data(), 10);
-  const std::string_view magic(start.data(), std::min(got, kMagic.size()));
+  const std::string_view magic(start.data(), std::min(got, kNpyMagic.size()));
   if (got == 0) throw InputError(name + ": the file is empty; expected an NPY array");
-  if (magic != kMagic) throw InputError(name + ": not an NPY file: it does not begin with \"\\x93NUMPY\"");
+  if (magic != kNpyMagic) throw InputError(name + ": not an NPY file: it does not begin with \"\\x93NUMPY\"");
   const auto byte = [&](std::size_t i) { return static_cast<std::size_t>(static_cast<unsigned char>(start[i])); };
   if (got < 10) throw bad_header(name, "the file ends inside it");
   const std::size_t version = byte(6);
@@ -321,7 +321,7 @@ std::string npy_header(NpyFloat type, std::int64_t rows, std::int64_t columns) {
   constexpr std::size_t start = 10, alignment = 64;
   while ((start + text.size() + 1) % alignment != 0) text += ' ';
   text += '\n';
-  std::string header(kMagic);
+  std::string header(kNpyMagic);
   header.append({'\1', '\0', static_cast<char>(text.size() & 0xff), static_cast<char>(text.size() >> 8)});
   return header + text;
 }

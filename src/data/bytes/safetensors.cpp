@@ -56,7 +56,7 @@ struct Entry {
   std::optional<std::vector<std::uint64_t>> offsets;  // from the end of the header
 };
 
-struct Header {
+struct TensorHeader {
   std::map<std::string, std::string> metadata;
   std::map<std::string, Entry> entries;
 };
@@ -66,7 +66,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
  public:
   explicit HeaderReader(std::string_view file_name) : file_name_(file_name) {}
 
-  Header take() && { return std::move(header_); }
+  TensorHeader take() && { return std::move(header_); }
 
   bool null() override { refuse("null"); }
   bool boolean(bool value) override { refuse(value ? "true" : "false"); }
@@ -212,7 +212,7 @@ class HeaderReader final : public nlohmann::json_sax<nlohmann::json> {
   }
 
   std::string_view file_name_;
-  Header header_;
+  TensorHeader header_;
   Place place_ = Place::document;
   bool metadata_seen_ = false;
   std::string name_;   // tensor or "__metadata__"
@@ -247,7 +247,7 @@ std::uint64_t checked_header_size(std::string_view first_bytes, std::uint64_t fi
 }
 
 // The tensors cover the buffer from its first byte to its last, each byte once.
-void check_layout(const Header& header, std::uint64_t buffer_size, std::string_view file_name) {
+void check_layout(const TensorHeader& header, std::uint64_t buffer_size, std::string_view file_name) {
   std::vector<const std::pair<const std::string, Entry>*> order;
   for (const auto& item : header.entries) {
     const auto& [name, entry] = item;
@@ -398,7 +398,7 @@ Safetensors parse_safetensors(std::string_view bytes, std::string_view name) {
   }
   HeaderReader reader(name);
   nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
-  Header header = std::move(reader).take();
+  TensorHeader header = std::move(reader).take();
   check_layout(header, buffer.size(), name);
 
   Safetensors contents;

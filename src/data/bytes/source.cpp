@@ -19,7 +19,7 @@
 namespace ae::data {
 namespace {
 
-constexpr std::size_t kBlock = 256 * 1024;
+constexpr std::size_t kSourceBlock = 256 * 1024;
 constexpr int kPollMilliseconds = 200;  // a signal that arrives just before poll() is seen after this long
 
 // An open file, closed at the end unless it is standard input.
@@ -135,7 +135,7 @@ class PrefixedSource final : public ByteSource {
 class DecompressedSource : public ByteSource {
  public:
   explicit DecompressedSource(std::unique_ptr<ByteSource> source)
-      : source_(std::move(source)), in_(kBlock), out_(kBlock) {}
+      : source_(std::move(source)), in_(kSourceBlock), out_(kSourceBlock) {}
 
   std::size_t read(char* buffer, std::size_t capacity) final {
     while (out_begin_ == out_end_ && !finished_) advance();

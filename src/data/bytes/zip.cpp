@@ -11,7 +11,7 @@
 namespace ae::data {
 namespace {
 
-constexpr std::size_t kBlock = 64 * 1024;
+constexpr std::size_t kMemberBlock = 64 * 1024;
 constexpr std::uint32_t kFull32 = 0xffffffff;  // "see the ZIP64 field"
 
 InputError damaged(const std::string& name, std::string_view what) {
@@ -86,7 +86,10 @@ void take_zip64(std::string_view extra, ZipMember& member, const std::string& na
 class MemberSource final : public ByteSource {
  public:
   MemberSource(std::shared_ptr<RandomAccess> file, const ZipMember& member)
-      : file_(std::move(file)), member_(member), name_(file_->name() + "[" + member.name + "]"), in_(kBlock, '\0') {
+      : file_(std::move(file)),
+        member_(member),
+        name_(file_->name() + "[" + member.name + "]"),
+        in_(kMemberBlock, '\0') {
     if (member.flags & 1) throw InputError(name_ + ": encrypted; expected an NPZ archive without a password");
     if (member.method != 0 && member.method != Z_DEFLATED)
       throw InputError(name_ + ": compression method " + std::to_string(member.method) +

@@ -70,7 +70,7 @@ std::string key_of(const ImageOptions& options, const ImageSource& source, const
     }
   }
   reporter.progress_done();
-  return cache_key("upright image", meaning, file_of(options.path), hold_out, content.hex());
+  return cache_key("distinct held-out image", meaning, file_of(options.path), hold_out, content.hex());
 }
 
 }  // namespace

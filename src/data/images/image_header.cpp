@@ -78,9 +78,9 @@ class TiffReader {
   std::size_t size_;
 };
 
-class Header {
+class HeaderOfImage {
  public:
-  Header(const Bytes& bytes, const std::string& name) : bytes_(bytes), name_(name) {}
+  HeaderOfImage(const Bytes& bytes, const std::string& name) : bytes_(bytes), name_(name) {}
 
   ImageHeader read() {
     if (bytes_.empty()) throw damaged_image(name_, "the file is empty");
@@ -231,6 +231,6 @@ class Header {
 
 }  // namespace
 
-ImageHeader read_image_header(const Bytes& bytes, const std::string& name) { return Header(bytes, name).read(); }
+ImageHeader read_image_header(const Bytes& bytes, const std::string& name) { return HeaderOfImage(bytes, name).read(); }
 
 }  // namespace ae::data

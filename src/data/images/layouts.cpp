@@ -17,7 +17,7 @@ namespace {
 namespace fs = std::filesystem;
 using Names = std::span<const std::string>;
 
-constexpr std::size_t kNamesInALine = 5;
+constexpr std::size_t kIdsInALine = 5;
 
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
@@ -46,7 +46,7 @@ std::vector<fs::path> classes_in(const fs::path& folder) {
 std::string names_text(const std::vector<fs::path>& folders) {
   std::vector<std::string> names;
   for (const auto& folder : folders) names.push_back(printable(name_of(folder)));
-  return join(names, ", ", kNamesInALine);
+  return join(names, ", ", kIdsInALine);
 }
 
 // Adds what lies below `folder`, with ids below `root` and the label that `label` tells of a path below `folder`.

@@ -14,7 +14,7 @@
 namespace ae::data {
 namespace {
 
-constexpr std::size_t kBlock = 256 * 1024;
+constexpr std::size_t kStackBlock = 256 * 1024;
 constexpr NpyWanted kStack{3, 4, "three or four dimensions"};
 
 // Losses, corruption and maps take pixels to lie in [0, 1]; whole numbers are brought there, floats must be.
@@ -96,7 +96,7 @@ class StackReader {
 
   // Piece by piece, so that no more memory is taken than there are bytes in the file.
   void convert(const NpyElement& type, const std::string& kind, std::uint64_t elements, NpyStack& stack) {
-    std::vector<char> piece(kBlock / 8 * type.size);
+    std::vector<char> piece(kStackBlock / 8 * type.size);
     const std::uint64_t in_piece = piece.size() / type.size;
     for (std::uint64_t done = 0; done < elements;) {
       const std::uint64_t count = std::min(in_piece, elements - done);
@@ -116,7 +116,7 @@ class StackReader {
     if (found < expected) throw too_short(elements);
     if (found > expected) throw too_long();
     if (stack.type != PixelType::f32) return;
-    std::vector<float> piece(kBlock / sizeof(float));
+    std::vector<float> piece(kStackBlock / sizeof(float));
     for (std::uint64_t done = 0; done < elements;) {
       const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), elements - done));
       stack.file->read_at(stack.offset + done * sizeof(float), reinterpret_cast<char*>(piece.data()),

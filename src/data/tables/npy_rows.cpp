@@ -14,7 +14,7 @@ namespace ae::data {
 namespace {
 
 constexpr std::uint64_t kMaxColumns = 4 << 20;
-constexpr std::size_t kBlock = 256 * 1024;
+constexpr std::size_t kNpyBlock = 256 * 1024;
 constexpr NpyWanted kTable{2, 2, "two dimensions"};
 
 // What the header means, checked.
@@ -71,7 +71,7 @@ class NpyRows final : public RowSource {
     if (array_.by_columns)
       load_whole();
     else
-      buffer_.resize(static_cast<std::size_t>(std::max<std::uint64_t>(2 * array_.row_bytes, kBlock)));
+      buffer_.resize(static_cast<std::size_t>(std::max<std::uint64_t>(2 * array_.row_bytes, kNpyBlock)));
   }
 
   const std::string& name() const override { return source_->name(); }

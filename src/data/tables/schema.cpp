@@ -26,34 +26,35 @@ constexpr std::array<config::Choice, 5> kRoles{{
     {"label", "the row's known class; passed through to the output, never an input of the model"},
 }};
 
-[[noreturn]] void malformed(const std::string& pointer, const std::string& message) {
+[[noreturn]] void malformed_schema(const std::string& pointer, const std::string& message) {
   throw InputError(pointer + ": " + message);
 }
 
 void require_keys(const Json& json, const std::string& pointer, std::span<const std::string_view> known) {
-  if (!json.is_object()) malformed(pointer, "found " + std::string(json.type_name()) + ", expected an object");
+  if (!json.is_object()) malformed_schema(pointer, "found " + std::string(json.type_name()) + ", expected an object");
   for (const auto& [key, value] : json.items()) {
-    if (std::ranges::find(known, key) == known.end()) malformed(pointer, "unknown key " + ae::quoted(key));
+    if (std::ranges::find(known, key) == known.end()) malformed_schema(pointer, "unknown key " + ae::quoted(key));
   }
 }
 
 const Json& member(const Json& json, std::string_view pointer, const char* name) {
   const auto found = json.find(name);
-  if (found == json.end()) malformed(std::string(pointer) + "/" + name, "missing key");
+  if (found == json.end()) malformed_schema(std::string(pointer) + "/" + name, "missing key");
   return *found;
 }
 
 std::string text_value(const Json& json, const std::string& pointer) {
-  if (!json.is_string()) malformed(pointer, "found " + std::string(json.type_name()) + ", expected a text");
+  if (!json.is_string()) malformed_schema(pointer, "found " + std::string(json.type_name()) + ", expected a text");
   auto text = json.get<std::string>();
-  if (!is_utf8(text)) malformed(pointer, "not valid UTF-8");
+  if (!is_utf8(text)) malformed_schema(pointer, "not valid UTF-8");
   return text;
 }
 
 const Json& array_member(const Json& json, std::string_view pointer, const char* name) {
   const Json& array = member(json, pointer, name);
   if (!array.is_array()) {
-    malformed(std::string(pointer) + "/" + name, "found " + std::string(array.type_name()) + ", expected an array");
+    malformed_schema(std::string(pointer) + "/" + name,
+                     "found " + std::string(array.type_name()) + ", expected an array");
   }
   return array;
 }
@@ -69,7 +70,7 @@ std::vector<std::string> text_array(const Json& json, const std::string& pointer
 Role role_of(const std::string& name, const std::string& pointer) {
   for (std::size_t i = 0; i < kRoles.size(); ++i)
     if (kRoles[i].name == name) return static_cast<Role>(i);
-  malformed(pointer, "unknown role " + ae::quoted(name));
+  malformed_schema(pointer, "unknown role " + ae::quoted(name));
 }
 
 Scaler scaler_of(const Json& json, const std::string& pointer) {
@@ -87,28 +88,28 @@ Column column_of(const Json& json, const std::string& pointer) {
   column.name = text_value(member(json, pointer, "name"), pointer + "/name");
   column.role = role_of(text_value(member(json, pointer, "role"), pointer + "/role"), pointer + "/role");
   if (json.contains("scaler") && column.role != Role::numeric)
-    malformed(pointer + "/scaler", "only for numeric columns");
+    malformed_schema(pointer + "/scaler", "only for numeric columns");
   if (json.contains("levels") && column.role != Role::categorical) {
-    malformed(pointer + "/levels", "only for categorical columns");
+    malformed_schema(pointer + "/levels", "only for categorical columns");
   }
   if (column.role == Role::numeric) column.scaler = scaler_of(member(json, pointer, "scaler"), pointer + "/scaler");
   if (const auto decimals = json.find("decimals"); decimals != json.end()) {
     const bool counts = decimals->is_number_integer() && *decimals >= 0 && *decimals <= kMostDecimals;
     if (!counts || column.role != Role::numeric) {
-      malformed(pointer + "/decimals",
-                "expected a whole number from 0 to " + std::to_string(kMostDecimals) + ", of a numeric column");
+      malformed_schema(pointer + "/decimals",
+                       "expected a whole number from 0 to " + std::to_string(kMostDecimals) + ", of a numeric column");
     }
     column.decimals = decimals->get<int>();
   }
   if (const auto observed = json.find("observed"); observed != json.end()) {
-    if (!observed->is_boolean()) malformed(pointer + "/observed", "expected true or false");
+    if (!observed->is_boolean()) malformed_schema(pointer + "/observed", "expected true or false");
     column.observed = observed->get<bool>();
   }
   if (column.role == Role::categorical) {
     column.levels = text_array(json, pointer, "levels");
-    if (column.levels.size() > kMostLevels) malformed(pointer + "/levels", "more levels than a code can count");
+    if (column.levels.size() > kMostLevels) malformed_schema(pointer + "/levels", "more levels than a code can count");
     if (std::ranges::adjacent_find(column.levels, std::greater_equal<>()) != column.levels.end()) {
-      malformed(pointer + "/levels", "expected distinct levels in increasing order");
+      malformed_schema(pointer + "/levels", "expected distinct levels in increasing order");
     }
   }
   return column;
@@ -119,16 +120,17 @@ NumberFormat numbers_of(const Json& json, const std::string& pointer) {
   require_keys(json, pointer, keys);
   NumberFormat numbers;
   const auto decimal = text_value(member(json, pointer, "decimal"), pointer + "/decimal");
-  if (decimal != "." && decimal != ",") malformed(pointer + "/decimal", "expected \".\" or \",\"");
+  if (decimal != "." && decimal != ",") malformed_schema(pointer + "/decimal", "expected \".\" or \",\"");
   numbers.decimal = decimal[0];
   numbers.thousands = text_value(member(json, pointer, "thousands"), pointer + "/thousands");
-  if (numbers.thousands == decimal) malformed(pointer + "/thousands", "expected another mark than the decimal one");
+  if (numbers.thousands == decimal)
+    malformed_schema(pointer + "/thousands", "expected another mark than the decimal one");
   return numbers;
 }
 
 std::string header_of(const Json& json, const std::string& pointer) {
   const auto header = text_value(json, pointer);
-  if (header != "yes" && header != "no") malformed(pointer, "expected \"yes\" or \"no\"");
+  if (header != "yes" && header != "no") malformed_schema(pointer, "expected \"yes\" or \"no\"");
   return header;
 }
 
@@ -136,12 +138,13 @@ void check_columns(const std::vector<Column>& columns) {
   std::unordered_set<std::string_view> names;
   for (std::size_t i = 0; i < columns.size(); ++i) {
     if (!names.insert(columns[i].name).second) {
-      malformed("/columns/" + std::to_string(i) + "/name", "a second column named " + ae::quoted(columns[i].name));
+      malformed_schema("/columns/" + std::to_string(i) + "/name",
+                       "a second column named " + ae::quoted(columns[i].name));
     }
   }
   for (const Role role : {Role::id, Role::label}) {
     if (std::ranges::count(columns, role, &Column::role) > 1) {
-      malformed("/columns", "more than one column with role \"" + std::string(role_name(role)) + "\"");
+      malformed_schema("/columns", "more than one column with role \"" + std::string(role_name(role)) + "\"");
     }
   }
 }
@@ -201,7 +204,7 @@ Schema Schema::from_json(const Json& json) {
     schema.columns.push_back(column_of(item, "/columns/" + std::to_string(schema.columns.size())));
   }
   check_columns(schema.columns);
-  if (schema.features().empty()) malformed("/columns", "no numeric or categorical column");
+  if (schema.features().empty()) malformed_schema("/columns", "no numeric or categorical column");
   schema.missing = text_array(json, "", "missing");
   schema.normal = text_array(json, "", "normal");
   if (json.contains("missing_in_numbers")) schema.missing_in_numbers = text_array(json, "", "missing_in_numbers");
