@@ -74,21 +74,17 @@ int run(Options& options, ae::cli::Context& context) {
   std::optional<ae::Output> marks;
   if (!options.marks.empty()) marks.emplace(ae::Output::open(options.marks, context.options.force));
   const auto checkpoint = ae::apps::open_model(options.model, context);
-  ae::recipe::BadSamples bad;
-  std::int64_t rows = 0;
+  ae::apply::ImputeTotals totals;
   if (!options.evaluate.empty()) {
-    ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
+    totals = ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
   } else {
-    const auto totals =
-        ae::apply::impute(checkpoint, options.impute, output, marks ? &*marks : nullptr, context.reporter);
+    totals = ae::apply::impute(checkpoint, options.impute, output, marks ? &*marks : nullptr, context.reporter);
     context.reporter.info(std::to_string(totals.filled) + " missing cells filled in " + std::to_string(totals.rows) +
                           " rows" + ae::apps::bad_rows_text(totals.bad));
-    bad = totals.bad;
-    rows = totals.rows;
   }
   output.commit();
   if (marks) marks->commit();
-  options.reading.complain(bad.count, rows + bad.count);
+  options.reading.complain(totals.bad.count, totals.rows + totals.bad.count);
   return 0;
 }
 

@@ -37,8 +37,7 @@ void write(ae::Output output, const std::string& text) {
   output.commit();
 }
 
-int run(Options& options, ae::cli::Context& context) {
-  const auto info = ae::report::read_model_info(options.model);
+void tell(const ae::report::ModelInfo& info, const Options& options, const ae::cli::Context& context) {
   if (!options.plot.empty()) {
     if (!info.curve) throw ae::InputError("--plot: there is no training curve to draw: " + info.no_curve);
     write(ae::Output::open(options.plot, context.options.force), ae::report::training_svg(*info.curve));
@@ -50,6 +49,16 @@ int run(Options& options, ae::cli::Context& context) {
   write(ae::Output::open("-", false),
         options.json ? ae::report::info_json(info).dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + "\n"
                      : ae::report::info_text(info));
+}
+
+int run(Options& options, ae::cli::Context& context) {
+  const auto info = ae::report::read_model_info(options.model);
+  try {
+    tell(info, options, context);
+  } catch (const nlohmann::json::exception&) {
+    throw ae::InputError(info.file +
+                         ": its metadata holds values of other types than ae-train writes; the file is damaged");
+  }
   return 0;
 }
 

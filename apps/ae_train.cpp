@@ -77,8 +77,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("-o,--out", options.folder, "Folder for the model and what else a run writes")->type_name("DIR");
   app.add_option("--set", options.set, "Override one setting, for example /training/epochs=50; repeat for several")
       ->type_name("POINTER=VALUE")
-      ->expected(1)
-      ->take_all();
+      ->allow_extra_args(false);
   app.add_option("--data", options.data, "Training data; the same as --set /data/path=PATH")->type_name("PATH");
   const auto recipes = ae::config::recipe_names(ae::recipe::recipes());
   ae::cli::add_choice(app, "--recipe", options.recipe,

@@ -24,14 +24,14 @@ class ReadingOptions {
     also(cli::add_choice(
              app, "--bad-rows", bad_rows_,
              "What becomes of rows that cannot be read (a text where a number belongs, another number of cells), which "
-             "are counted: stop ends at the first one without output, report passes them on as they are and ends with "
-             "code 4, skip leaves them out",
+             "are counted: stop ends at the first one without output, report passes them on without an answer, as far "
+             "as "
+             "their cells can be told apart, and ends with code 4, skip leaves them out",
              {"stop", "report", "skip"})
              ->capture_default_str());
     also(app.add_option("--missing", missing_,
                         "Also read cells with this text as missing, as the model's own such texts; repeat for several")
-             ->expected(1)
-             ->take_all()
+             ->allow_extra_args(false)
              ->type_name("TEXT"));
     also(app.add_flag("--allow-empty", allow_empty_, "Take an input without rows as fine: only a header is written"));
   }

@@ -27,8 +27,7 @@ class SampleScoring final : public Scoring {
                        "Columns of the input that pass through unchanged, for example time,machine; repeat for several "
                        "or join them by commas"))
         ->delimiter(',')
-        ->expected(1)
-        ->take_all()
+        ->allow_extra_args(false)
         ->type_name("COLUMN");
     reading_.declare(app, [&](CLI::Option* option) { own(option); });
   }

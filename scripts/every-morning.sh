@@ -54,7 +54,7 @@ name=$(basename "$input")
 name=${name%.gz} && name=${name%.zst} && name=${name%.*}
 base=$out/$name
 
-rm -f "$base.summary.json" "$base.page.html" # of an earlier try
+rm -f "$base.scores.csv" "$base.summary.json" "$base.page.html" # of an earlier try
 code=0
 ae-score "$model" "$input" -o "$base.scores.csv" --page "$base.page.html" --summary "$base.summary.json" \
   --alpha "$alpha" --explain 3 --reasons --bad-rows report --allow-empty --fail-on-anomaly --force "$@" \
@@ -81,7 +81,7 @@ if [[ $code != 0 || $drifted == yes ]]; then
     echo "page: $base.page.html"
   )
   if [[ $alarm ]]; then
-    bash -c "$alarm" <<< "$text"
+    bash -c "$alarm" <<< "$text" || printf 'every-morning.sh: the alarm command failed; its text was:\n%s\n' "$text" >&2
   else
     echo "$text" >&2
   fi

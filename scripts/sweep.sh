@@ -68,6 +68,10 @@ if [ -n "$seeds" ]; then pointers+=(/training/seed) values+=("${seeds//,/ }"); f
 if [ ${#folds[@]} -gt 0 ]; then pointers+=(/data/rows) values+=(''); fi
 train=("$@")
 mkdir -p "$output/runs"
+# What scores are of: the table as it is now.
+scored=''
+[ -z "$score" ] || scored=$(realpath "$score")
+[ ! -f "$score" ] || scored=$(sha256sum <"$score" | cut -d' ' -f1)
 
 # All combinations, the last setting changing fastest: a line each, values separated by tabs.
 combinations() {  # combinations INDEX BEGINNING
@@ -80,8 +84,9 @@ combinations() {  # combinations INDEX BEGINNING
     for value in "${folds[@]}"; do combinations $(($1 + 1)) "$2${2:+$'\t'}$value"; done
     return
   fi
+  set -f
   # shellcheck disable=SC2086 # blanks separate the values
-  set -f -- "$1" "$2" ${values[$1]}
+  set -- "$1" "$2" ${values[$1]}
   set +f
   for value in "${@:3}"; do combinations $(($1 + 1)) "$2${2:+$'\t'}$value"; done
 }
@@ -118,9 +123,12 @@ run_one() {  # run_one NAME COMBINATION
   done
   ae-train "${train[@]}" ${set[@]+"${set[@]}"} ${threads[@]+"${threads[@]}"} --out "$place" --resume -q || return 1
   [ -n "$score" ] || return 0
-  if [ ! -e "$place/scores.csv" ] || [ "$place/model.safetensors" -nt "$place/scores.csv" ]; then
+  local asked="$scored ${left_out[*]-}"
+  if [ ! -e "$place/scores.csv" ] || [ "$place/model.safetensors" -nt "$place/scores.csv" ] ||
+    [ "$(cat "$place/scores.of" 2>/dev/null)" != "$asked" ]; then
     ae-score "$place" "$score" ${left_out[@]+"${left_out[@]}"} ${threads[@]+"${threads[@]}"} -o "$place/scores.csv" \
       --force -q || return 1
+    printf '%s\n' "$asked" >"$place/scores.of"
   fi
   [ -n "$normal" ] || return 0
   ae-roc "$place/scores.csv" --normal "$normal" --summary "$place/summary.json" --force -q >/dev/null

@@ -234,18 +234,20 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
   return totals;
 }
 
-double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions& options,
-                       const MaskedEvaluation& evaluation, Output& output, Reporter& reporter) {
+ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions& options,
+                             const MaskedEvaluation& evaluation, Output& output, Reporter& reporter) {
   check_network(checkpoint, "ae-impute", "fill cells");
   const Imputer imputer(checkpoint, options.samples);
   const auto& elements = checkpoint.kind().domain().elements;
   std::vector<ColumnTally> tallies(elements.size());
+  ImputeTotals totals;
   const auto stream = open_stream(checkpoint, options.stream, reporter);
   stream->for_each([&](const recipe::SampleBlock& block) {
     const model::Batch masked{block.batch.values.clone(), block.batch.observed.clone()};
     float* left = masked.observed.data_ptr<float>();
     float* shown = masked.values.data_ptr<float>();
     for (std::size_t row = 0; row < block.numbers.size(); ++row) {
+      if (block.problems.empty() || block.problems[row].empty()) ++totals.rows;
       Random random(stream_key(evaluation.seed, "hidden cells", static_cast<std::uint64_t>(block.numbers[row])));
       for (std::size_t e = 0; e < elements.size(); ++e) {
         if (random.uniform() >= evaluation.rate) continue;
@@ -268,8 +270,9 @@ double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions
     }
   });
 
-  if (const auto bad = stream->bad(); bad.count > 0) {
-    reporter.warning(std::to_string(bad.count) + " rows could not be read (the first: " + bad.first +
+  totals.bad = stream->bad();
+  if (totals.bad.count > 0) {
+    reporter.warning(std::to_string(totals.bad.count) + " rows could not be read (the first: " + totals.bad.first +
                      ") and are left out of the evaluation");
   }
   std::string text = "column,kind,cells,error,baseline_error,unit\n";
@@ -308,7 +311,7 @@ double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions
   output.write(text);
   reporter.info("NRMSE " + brief(pooled) + " over " + number_text(cells) + " hidden numeric cells; column mean " +
                 brief(pooled_baseline));
-  return pooled;
+  return totals;
 }
 
 PurifyTotals purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& options, Output& output,

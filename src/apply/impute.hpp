@@ -41,9 +41,9 @@ struct MaskedEvaluation {
 // numeric columns: NRMSE = root mean square error / standard deviation of the kept cells, beside that of filling in the
 // mean of the kept cells; categorical: share of wrong levels, beside that of the most frequent kept level. The last
 // row, "all", pools the numeric cells of all columns.
-// Returns the pooled NRMSE (0 without numeric cells).
-double evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions& options,
-                       const MaskedEvaluation& evaluation, Output& output, Reporter& reporter);
+// Rows that cannot be read are left out, with a warning; the totals count rows only.
+ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions& options,
+                             const MaskedEvaluation& evaluation, Output& output, Reporter& reporter);
 
 struct PurifyOptions {
   recipe::StreamOptions stream;

@@ -195,6 +195,14 @@ def test_further_missing_texts_are_read_as_empty_cells_are(run, model, tmp_path)
     expected = run("ae-score", model, "empty.csv", "-q")
     assert run("ae-score", model, "marked.csv", "--missing", "-999", "--missing", "off", "-q") == expected
     assert run("ae-score", model, "marked.csv", "-q").stdout != expected.stdout
+    # The option takes one text, wherever it stands: what follows is an input.
+    twice = run("ae-score", model, "empty.csv", "marked.csv", "--missing", "-999", "--missing", "off", "-q")
+    assert twice.code == 0
+    for where in (["empty.csv", "--missing", "-999", "--missing", "off", "marked.csv"],
+                  ["--missing", "-999", "--missing", "off", "empty.csv", "marked.csv"]):
+        assert run("ae-score", model, *where, "-q") == twice
+    kept = run("ae-score", model, "--keep", "time", "empty.csv", "empty.csv", "-q")
+    assert kept.code == 0 and len(kept.stdout.splitlines()) == 41
 
 
 def test_no_rows_are_fine_when_that_is_said(run, model, tmp_path):
@@ -420,6 +428,9 @@ def test_programs_that_write_tables_survive_bad_rows(run, model, tmp_path, progr
     untouched = [",".join(rows[i].values()) + ("" if program == "ae-impute" else ",,") for i in (2, 9)]
     assert [line for line in lines if "warm" in line] == untouched
     assert [line for line in lines if "warm" not in line] == good
+    if program == "ae-impute":
+        judged = run(program, model, "day.csv", "--bad-rows", "report", "--evaluate", "masked", "-o", "judged.csv", "-q")
+        assert judged.code == 4 and "4 of 12 rows" in judged.stderr
 
 
 # --- every morning ---
@@ -453,6 +464,12 @@ def test_the_morning_script_alarms_only_with_a_reason(model, tmp_path, bin_folde
     code, alarm = morning("strange.csv", strange, "--", "--keep", "time")
     assert code == 3 and "strange: rows are flagged" in alarm and "days/strange.page.html" in alarm
     assert rows_of((tmp_path / "days" / "strange.scores.csv").read_text())[4]["reasons"].startswith("flow 9.99")
+
+    # An alarm that cannot be given is told, and what the day was stays.
+    command = [SOURCE / "scripts" / "every-morning.sh", "--model", model, "--in", "strange.csv", "--out", "days",
+               "--alpha", "0.0001", "--alarm", "no-such-mailer"]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 3 and "alarm command failed" in done.stderr and "strange: rows are flagged" in done.stderr
 
     code, alarm = morning("warm.csv", pump(200, 17, warmer=9.0))
     assert "drifted" in alarm

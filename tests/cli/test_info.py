@@ -19,6 +19,18 @@ def told(run, trained):
     return json.loads(done.stdout)
 
 
+@pytest.mark.parametrize("how", [[], ["--json", "--page", "info.html"]])
+def test_metadata_of_other_types_is_a_damaged_file(run, trained, tmp_path, how):
+    contents = (trained / "model.safetensors").read_bytes()
+    length = int.from_bytes(contents[:8], "little")
+    header = json.loads(contents[8 : 8 + length])
+    training = json.loads(header["__metadata__"]["training"])
+    header["__metadata__"]["training"] = json.dumps({**training, "epochs": "many", "training_rows": "some"})
+    text = json.dumps(header).encode()
+    (tmp_path / "odd.safetensors").write_bytes(len(text).to_bytes(8, "little") + text + contents[8 + length :])
+    one_error(run("ae-info", "odd.safetensors", *how), 4, "odd.safetensors", "damaged")
+
+
 def test_json_tells_what_is_in_the_file(told, trained):
     path = trained / "model.safetensors"
     metadata, tensors = read_safetensors(path)

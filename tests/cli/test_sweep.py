@@ -56,6 +56,22 @@ def test_a_grid_with_seeds_is_trained_scored_and_told_and_continued(sweep):
     assert again[0]["train_loss"] == rows[0]["train_loss"]
     assert kept.stat().st_mtime_ns == before
 
+    # Another table to score is another question.
+    lines = WDBC.read_text().splitlines(keepends=True)
+    (sweep.home / "fewer.csv").write_text("".join(lines[:400]))
+    grid[grid.index(WDBC)] = "fewer.csv"
+    code, _, told = sweep(*grid, "--seeds", "0,1", *BASE)
+    assert code == 0, told
+    assert len(rows_of(kept.read_text())) == 399
+
+
+def test_values_are_no_patterns_of_files(sweep):
+    (sweep.home / "2").write_text("")
+    code, _, told = sweep("-o", "patterns", "--vary", "/model/hidden=[2] [3]", *BASE)
+    assert code == 0, told
+    rows = rows_of((sweep.home / "patterns/results.csv").read_text())
+    assert [row["/model/hidden"] for row in rows] == ["[2]", "[3]"]
+
 
 def test_folds_are_scored_on_the_rows_that_they_leave_out(sweep):
     benign = [i for i, line in enumerate(WDBC.read_text().splitlines()[1:]) if line.endswith("benign")]

@@ -205,7 +205,6 @@ class HeaderOfImage {
   }
   // Width, height and extra samples are entries 256, 257 and 338 of the first directory (TIFF 6.0, section 8).
   void tiff() {
-    constexpr std::uint64_t kMostPages = 1u << 20;
     const TiffReader tiff(bytes_.data(), bytes_.size());
     const auto first = tiff.first_directory();
     const auto entries = number(static_cast<std::size_t>(first), 2, tiff.big_endian());
@@ -217,8 +216,13 @@ class HeaderOfImage {
     const bool eight_bits = tiff.bits(first) <= 8;
     answer_.alpha = !eight_bits && tiff.value(first, 338, 0) == 2 ? Alpha::apart : Alpha::multiplied;
     std::set<std::uint64_t> seen{first};
-    for (auto next = tiff.next_directory(first); next != 0 && seen.insert(next).second && seen.size() < kMostPages;
+    // Directories do not overlap in files that mean well; those of others must not take longer than their bytes allow.
+    std::uint64_t left = bytes_.size();
+    for (auto next = tiff.next_directory(first); next != 0 && seen.insert(next).second;
          next = tiff.next_directory(next)) {
+      const auto length = 2 + 12 * tiff.number(next, 2) + 4;
+      if (length > left) throw damaged_image(name_, "its directories lie over each other");
+      left -= length;
       const bool thumbnail = tiff.value(next, 254, 0) & 1;
       if (tiff.number(next, 2) > 0 && !thumbnail) ++answer_.further;
     }

@@ -338,6 +338,17 @@ TEST_F(Images, PagesAndFramesBehindTheFirstAreCounted) {
   std::string endless = tiff(matrix, 1);
   endless[8 + 2 + 120] = 8;  // the next directory is the first one
   EXPECT_EQ(further(endless), 0);
+  // Directories that lie over each other would take a time that has nothing to do with the file's size.
+  const auto put_number = [](std::string& file, std::size_t at, std::uint32_t value) {
+    for (std::size_t byte = 0; byte < 4; ++byte) file[at + byte] = static_cast<char>(value >> (8 * byte));
+  };
+  std::string overlapping = tiff(matrix, 1);
+  overlapping.resize(512 + 8000);
+  put_number(overlapping, 8 + 2 + 120, 512);
+  put_number(overlapping, 512, 600);  // entries; then the next directory, which begins within this one
+  put_number(overlapping, 512 + 2 + 12 * 600, 520);
+  put_number(overlapping, 520, 600);
+  EXPECT_THROW(further(overlapping), InputError);
 }
 
 TEST_F(Images, TheFormOfAFileIsTold) {
