@@ -17,7 +17,8 @@ DIRECTLY = {
     "data/images": ["data/bytes"],
     "stats": ["base"],
     "evaluate": ["data/tables", "data/images", "stats"],
-    "report": ["evaluate"],
+    "fit": ["evaluate"],
+    "report": ["fit"],
     "model": ["data/tables", "data/images", "stats"],
     "loss": ["model"],
     "score": ["loss", "evaluate"],
@@ -26,7 +27,14 @@ DIRECTLY = {
     "apply": ["recipe", "report"],
 }
 NEEDS_TORCH = {"model", "loss", "score", "recipe", "train", "apply"}
-LIBRARIES = {"torch": NEEDS_TORCH, "ATen": NEEDS_TORCH, "c10": NEEDS_TORCH, "CLI": {"cli"}, "spdlog": {"cli"}}
+LIBRARIES = {
+    "torch": NEEDS_TORCH,
+    "ATen": NEEDS_TORCH,
+    "c10": NEEDS_TORCH,
+    "CLI": {"cli"},
+    "spdlog": {"cli"},
+    "Eigen": {"fit"},
+}
 
 
 def allowed(room):
