@@ -9,13 +9,13 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
-#include "base/forwarding_reporter.hpp"
-#include "base/text.hpp"
 #include "cli/app.hpp"
 #include "cli/version.hpp"
 #include "evaluate/details.hpp"
 #include "evaluate/score_files.hpp"
 #include "evaluate/summary.hpp"
+#include "output_files.hpp"
+#include "recording_reporter.hpp"
 #include "report/roc.hpp"
 
 namespace {
@@ -171,32 +171,16 @@ void RocOptions::check() const {
     throw UsageError("standard input can be only one of the tables of scores and labels");
 }
 
-// Passes everything on and keeps the lines that the page and the summary repeat.
-class RecordingReporter final : public ForwardingReporter {
- public:
-  using ForwardingReporter::ForwardingReporter;
-  void info(std::string_view line) override {
-    notes.emplace_back(line);
-    ForwardingReporter::info(line);
-  }
-  void warning(std::string_view line) override {
-    warnings.emplace_back(line);
-    ForwardingReporter::warning(line);
-  }
-
-  std::vector<std::string> warnings;
-  std::vector<std::string> notes;
-};
-
 // All files a run writes, opened before any work is done and published together at its end.
 class Outputs {
  public:
-  Outputs(const RocOptions& options, bool overwrite) : inputs_(options.inputs()) {
-    curve = open(options.curve, "-o", overwrite);
-    summary = open(options.summary, "--summary", overwrite);
-    plot = open(options.plot, "--plot", overwrite);
-    page = open(options.report, "--report", overwrite);
-    if (!stdout_taken_) table = Output::open("-", false);
+  Outputs(const RocOptions& options, bool overwrite) {
+    apps::OutputFiles files(options.inputs(), overwrite);
+    curve = files.open(options.curve, "-o");
+    summary = files.open(options.summary, "--summary");
+    plot = files.open(options.plot, "--plot");
+    page = files.open(options.report, "--report");
+    if (!files.stdout_taken()) table = Output::open("-", false);
   }
 
   void commit() {
@@ -205,28 +189,6 @@ class Outputs {
   }
 
   std::optional<Output> curve, summary, plot, page, table;
-
- private:
-  std::optional<Output> open(const std::string& path, const std::string& option, bool overwrite) {
-    if (path.empty()) return std::nullopt;
-    for (const auto& input : inputs_) {
-      std::error_code ignored;
-      if (input != "-" && path != "-" && std::filesystem::equivalent(input, path, ignored))
-        throw UsageError(option + " " + ae::quoted(path, 200) + " is an input file; choose another name");
-    }
-    for (const auto& [other_option, other] : opened_) {
-      if (std::filesystem::path(other).lexically_normal() == std::filesystem::path(path).lexically_normal())
-        throw UsageError(ae::join(std::vector<std::string>{other_option, option}, " and ") + " both write to " +
-                         ae::quoted(path, 200) + "; choose different names");
-    }
-    opened_.emplace_back(option, path);
-    stdout_taken_ = stdout_taken_ || path == "-";
-    return Output::open(path, overwrite);
-  }
-
-  std::vector<std::string> inputs_;
-  std::vector<std::pair<std::string, std::string>> opened_;
-  bool stdout_taken_ = false;
 };
 
 evaluate::EvaluationOptions evaluation_options(const RocOptions& options, int threads) {
@@ -263,13 +225,6 @@ evaluate::DetailOptions detail_options(const RocOptions& options) {
 std::string hash_of(const std::string& input) {
   std::error_code ignored;
   return std::filesystem::is_regular_file(input, ignored) ? sha256_of_file(input) : std::string();
-}
-
-// "ae-roc 0.2.0, git: 0123abc": the first two lines of --version.
-std::string version() {
-  std::string text = cli::version_text("ae-roc", {});
-  const auto first = text.find('\n');
-  return text.substr(0, first) + ", " + text.substr(first + 1, text.find('\n', first + 1) - first - 1);
 }
 
 struct Results {
@@ -323,19 +278,20 @@ int run(const RocOptions& options, cli::Context& context) {
   evaluate::BoxRule::parse(options.box_hit);
   Outputs outputs(options, context.options.force);
 
-  RecordingReporter reporter(context.reporter);
+  apps::RecordingReporter reporter(context.reporter);
   const auto reading = reading_of(options, context.options.force);
   auto [assessment, first] = options.scores.size() == 1 ? assess_one(options, reading, how, reporter)
                                                         : assess_several(options, reading, how, reporter);
   if (outputs.summary || outputs.page) add_hashes(assessment, options.scores);
   if (outputs.curve) evaluate::write_curve_csv(*first, [&](std::string_view text) { outputs.curve->write(text); });
   if (outputs.summary)
-    outputs.summary->write(evaluate::summary_json(assessment, {version(), context.arguments, reporter.warnings}));
+    outputs.summary->write(
+        evaluate::summary_json(assessment, {cli::version_line("ae-roc"), context.arguments, reporter.warnings}));
   if (outputs.plot) outputs.plot->write(report::roc_svg(assessment));
   if (outputs.page) {
     auto facts = evaluate::detail_facts(assessment.details);
     if (!options.label_table.empty()) facts.emplace_back("Labels", options.label_table);
-    facts.emplace_back("Made by", version());
+    facts.emplace_back("Made by", cli::version_line("ae-roc"));
     auto notes = evaluate::remarks(assessment);
     notes.insert(notes.begin(), reporter.notes.begin(), reporter.notes.end());
     outputs.page->write(report::roc_page({assessment, cli::shell_command("ae-roc", context.arguments), std::move(facts),

@@ -174,7 +174,13 @@ std::string bash_completion(const Program& program, const std::vector<Argument>&
       script += bash_case(joined(argument.names, " | "), stay + bash_words(argument.beginnings));
     }
   }
-  return script + "  esac\n  if [[ $current == -* ]]; then\n" + bash_words(names) + R"(  fi
+  script += "  esac\n  if [[ $current == -* ]]; then\n" + bash_words(names);
+  // What is done is the first word.
+  for (const Argument& argument : arguments) {
+    if (argument.positional && value_of(argument) == Value::choice)
+      script += "  elif (( COMP_CWORD == 1 )); then\n" + bash_words(choices_of_type(argument.type));
+  }
+  return script + R"(  fi
 }
 complete -o bashdefault -o default -F )" +
          function + " " + std::string(program.name) + "\n";
@@ -189,7 +195,12 @@ std::string zsh_completion(const Program& program, const std::vector<Argument>& 
 std::string fish_completion(const Program& program, const std::vector<Argument>& arguments) {
   std::string script = header(program, "fish");
   for (const Argument& argument : arguments) {
-    if (!argument.positional) script += fish_argument(program, argument);
+    if (!argument.positional) {
+      script += fish_argument(program, argument);
+    } else if (value_of(argument) == Value::choice) {
+      script += "complete -c " + std::string(program.name) + " -n __fish_is_first_arg -f -a " +
+                single_quoted(joined(choices_of_type(argument.type), " ")) + "\n";
+    }
   }
   return script;
 }

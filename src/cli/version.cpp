@@ -37,4 +37,8 @@ std::string version_text(std::string_view program_name, const std::vector<std::s
   return text;
 }
 
+std::string version_line(std::string_view program_name) {
+  return std::string(program_name) + " " + version() + ", git: " + git_hash();
+}
+
 }  // namespace ae::cli

@@ -1,4 +1,4 @@
-// A score table as a stream: score, label and id of one row at a time. Internal to the room.
+// A table of scores, labels or outcomes as a stream: one row at a time, columns found by name.
 #pragma once
 
 #include <cstdint>
@@ -29,6 +29,7 @@ class ScoreReader {
   std::string_view text(std::size_t column) const;  // trimmed; "" for NaN
   [[noreturn]] void refuse_duplicate(std::size_t column) const;
 
+  const data::RowSource& rows() const { return *rows_; }
   const std::string& name() const { return rows_->name(); }
   std::string where(std::size_t column) const { return rows_->where(column); }
 

@@ -22,6 +22,9 @@ constexpr double kConstant = 1e-12;
 // Singular values below this part of the largest one are rounding.
 constexpr double kRank = 1e-10;
 
+// A missing cell is the mean of its column.
+MatrixXd filled(const MatrixXd& centred) { return centred.array().isNaN().select(0, centred); }
+
 bool has_intercept(Family family) { return family != Family::cox; }
 
 }  // namespace
@@ -31,6 +34,21 @@ Columns Columns::subset(std::span<const std::int64_t> rows) const {
   for (Index i = 0; i < result.values.rows(); ++i) result.values.row(i) = values.row(rows[static_cast<std::size_t>(i)]);
   return result;
 }
+
+Columns Columns::only(bool wanted) const {
+  Columns result;
+  std::vector<Index> kept;
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    if (controls[c] != wanted) continue;
+    kept.push_back(static_cast<Index>(c));
+    result.names.push_back(names[c]);
+    result.controls.push_back(wanted);
+  }
+  result.values = values(Eigen::all, kept);
+  return result;
+}
+
+bool Columns::has_controls() const { return std::find(controls.begin(), controls.end(), true) != controls.end(); }
 
 MatrixXd LinearModel::coefficients() const {
   MatrixXd result = standardised;
@@ -44,8 +62,18 @@ MatrixXd LinearModel::coefficients() const {
 }
 
 MatrixXd LinearModel::predictors(const MatrixXd& values) const {
-  MatrixXd result = (values.rowwise() - means.transpose()) * coefficients();
+  MatrixXd result = filled(values.rowwise() - means.transpose()) * coefficients();
   result.rowwise() += intercepts.transpose();
+  return result;
+}
+
+MatrixXd LinearModel::answers(const MatrixXd& values) const {
+  MatrixXd result = predictors(values);
+  if (family != Family::logistic) return result;
+  if (result.cols() == 1) return (1 + (-result.array()).exp()).inverse();
+  result.colwise() -= VectorXd(result.rowwise().maxCoeff());
+  result = result.array().exp();
+  result.array().colwise() /= result.rowwise().sum().array().eval();
   return result;
 }
 
@@ -63,11 +91,16 @@ Fitter::Fitter(const Columns& columns, const Outcome& outcome, Ties ties) {
 
 void Fitter::standardise(const Columns& columns) {
   const MatrixXd& x = columns.values;
-  const double rows = static_cast<double>(x.rows());
-  shape_.means = x.colwise().mean();
-  shape_.deviations = ((x.rowwise() - shape_.means.transpose()).colwise().squaredNorm() / rows).cwiseSqrt();
+  shape_.means.resize(x.cols());
+  shape_.deviations.resize(x.cols());
   for (Index c = 0; c < x.cols(); ++c) {
-    if (shape_.deviations[c] <= kConstant * x.col(c).cwiseAbs().maxCoeff()) shape_.deviations[c] = 0;
+    const auto observed = x.col(c).array().isNaN().select(0, x.col(c).array());
+    const double count = static_cast<double>(x.rows() - x.col(c).array().isNaN().count());
+    const double mean = count > 0 ? observed.sum() / count : 0;
+    const double deviation =
+        std::sqrt(x.col(c).array().isNaN().select(0, (x.col(c).array() - mean).square()).sum() / std::max(count, 1.0));
+    shape_.means[c] = mean;
+    shape_.deviations[c] = deviation > kConstant * observed.abs().maxCoeff() ? deviation : 0;
     if (shape_.deviations[c] > 0) used_.push_back(c);
   }
   const auto is_control = [&](Index c) { return bool{columns.controls[static_cast<std::size_t>(c)]}; };
@@ -76,7 +109,7 @@ void Fitter::standardise(const Columns& columns) {
   design_.resize(x.rows(), static_cast<Index>(used_.size()));
   for (Index j = 0; j < design_.cols(); ++j) {
     const Index c = used_[static_cast<std::size_t>(j)];
-    design_.col(j) = (x.col(c).array() - shape_.means[c]) / shape_.deviations[c];
+    design_.col(j) = filled((x.col(c).array() - shape_.means[c]) / shape_.deviations[c]);
   }
 }
 

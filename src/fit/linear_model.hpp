@@ -26,10 +26,12 @@ namespace ae::fit {
 struct Columns {
   std::vector<std::string> names;
   std::vector<bool> controls;  // whose coefficients are as good as not penalised: see kControlPenalty
-  Eigen::MatrixXd values;      // [rows, columns], finite
+  Eigen::MatrixXd values;      // [rows, columns]; NaN = missing, taken for the mean of the training rows
 
   Eigen::Index rows() const { return values.rows(); }
   Columns subset(std::span<const std::int64_t> rows) const;
+  Columns only(bool controls) const;  // or only the others
+  bool has_controls() const;
 };
 
 // The most that controls are penalised: so small that it changes nothing that the data determine, and large enough to
@@ -52,6 +54,9 @@ struct LinearModel {
   Eigen::MatrixXd coefficients() const;  // [columns, outputs], in units of the columns; 0 for constant columns
   // [rows, outputs]; `values`: [rows, columns] in the order of `columns`. 0 of cox is a row of average columns.
   Eigen::MatrixXd predictors(const Eigen::MatrixXd& values) const;
+  // What people want to know: of cox and ridge the same, of two classes the probability of the second, [rows, 1], of
+  // more the probability of each, [rows, classes].
+  Eigen::MatrixXd answers(const Eigen::MatrixXd& values) const;
 };
 
 // Fits models of the same rows, one penalty after the other; each fit starts at the one before.

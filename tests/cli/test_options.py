@@ -23,7 +23,14 @@ DIFFERENT_ON_PURPOSE = {
     "--truth": "ae-score shows in a page what ae-roc counts",
     "input": "some programs take images, too, or several tables, or a config",
     "--page": "each program that writes one shows something else",
-    "--plot": "ae-roc draws curves of rates, ae-info those of losses",
+    "--plot": "ae-roc draws curves of rates, ae-info those of losses, ae-probe those of survival",
+    "--labels": "ae-probe takes outcomes and controls from such a table",
+    "--id": "the ids of ae-roc's table of scores, or of ae-probe's of columns",
+    "--id-column": "ae-roc matches files by it, ae-probe also leaves it out of what is predicted from",
+    "--label-column": "ae-roc knows normal and anomalous, ae-probe any classes",
+    "--score-column": "ae-roc judges scores, ae-probe predicts from them",
+    "--missing": "ae-probe has no model whose texts it could add to",
+    "--set": "ae-probe passes them on to ae-train",
 }
 
 
@@ -67,7 +74,7 @@ def test_no_exception_outlives_its_reason(declarations):
     programs = defaultdict(set)
     for program, name, _ in options_of(declarations):
         programs[name].add(program)
-    if len(declarations) > 2:  # with LibTorch
+    if "ae-train" in declarations:  # with LibTorch
         assert all(len(programs[name]) > 1 for name in DIFFERENT_ON_PURPOSE)
 
 

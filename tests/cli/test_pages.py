@@ -76,7 +76,8 @@ def test_pages_mention_every_option(page, program, declarations):
             in_fish = f"-l {name[2:]} " if name.startswith("--") else f"-s {name[1:]} "
             assert re.search(rf"^{re.escape(name)}\b|, {re.escape(name)}\b", texts["man"], re.M), name
             if argument["positional"]:
-                assert f":{name}:_files" in texts["zsh"]
+                completed = f"({' '.join(argument['choices'])})" if argument["choices"] else "_files"
+                assert f":{name}:{completed}" in texts["zsh"]
                 continue
             assert f" {name} " in texts["bash"].replace("'", " "), name
             assert re.search(rf"[',{{]{name}[=+,'}}]", texts["zsh"]), name
@@ -255,7 +256,8 @@ def test_bash_completes_behind_an_equals_sign(bash, program, declarations):
         if argument["choices"]:
             first, *others = argument["choices"]
             begin = next(first[:n] for n in range(1, len(first) + 1) if not any(o.startswith(first[:n]) for o in others))
-            assert bash(f"{name}={begin}\t") == [f"{name}={first}"]
+            before, after = ("", first) if argument["positional"] else (f"{name}=", f"{name}={first}")
+            assert bash(f"{before}{begin}\t") == [after]
         elif argument["type"] == "DIR":
             assert bash(f"{name}=ma\t") == [f"{name}=maps/"]
         elif argument["type"] == "FILE" and not argument["positional"]:

@@ -1,0 +1,130 @@
+#include "fit/encoded_columns.hpp"
+
+#include <numeric>
+#include <unordered_map>
+
+#include "base/child_process.hpp"
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/text.hpp"
+#include "evaluate/score_reader.hpp"
+#include "fit/numbers.hpp"
+
+namespace ae::fit {
+namespace {
+
+using evaluate::ScoreReader;
+
+void write_rows(const ProbeTable& table, std::span<const std::int64_t> rows, const std::filesystem::path& path) {
+  Output output = Output::open(path, false);
+  std::string line = "id";
+  for (const auto& name : table.text_names) {
+    line += ',';
+    append_csv_field(line, name);
+  }
+  output.write(line + "\n");
+  const std::size_t width = table.text_names.size();
+  for (const auto row : rows) {
+    const auto r = static_cast<std::size_t>(row);
+    line.clear();
+    append_csv_field(line, table.ids[r]);
+    for (std::size_t c = 0; c < width; ++c) {
+      line += ',';
+      append_csv_field(line, table.texts[r * width + c]);
+    }
+    output.write(line + "\n");
+  }
+  output.commit();
+}
+
+// The numbers of all rows in one file, in the order of the ids.
+class RowsById {
+ public:
+  explicit RowsById(const std::vector<std::string>& ids) : ids_(ids) {
+    for (std::size_t i = 0; i < ids.size(); ++i) row_of_[ids[i]] = static_cast<Eigen::Index>(i);
+  }
+
+  // `only`: one column of the file; "" = all but the id.
+  void add(const std::filesystem::path& path, const std::string& only, Columns& columns) const {
+    SilentReporter silent;
+    ScoreReader reader(path, silent);
+    const std::size_t id = reader.require("id", "ids", "--id-column");
+    std::vector<std::size_t> wanted;
+    for (std::size_t c = 0; c < reader.rows().columns().size(); ++c)
+      if (c != id && (only.empty() || reader.rows().columns()[c] == only)) wanted.push_back(c);
+    const auto first = static_cast<Eigen::Index>(columns.names.size());
+    for (const auto c : wanted) {
+      columns.names.push_back(only.empty() ? reader.rows().columns()[c] : kLossColumn);
+      columns.controls.push_back(false);
+    }
+    const auto width = static_cast<Eigen::Index>(wanted.size());
+    columns.values.conservativeResize(static_cast<Eigen::Index>(ids_.size()), first + width);
+    const Numbers numbers({}, MissingCells::stop);
+    std::size_t met = 0;
+    for (; reader.next(); ++met) {
+      const auto found = row_of_.find(std::string(reader.text(id)));
+      if (found == row_of_.end() || met == ids_.size()) refuse(path);
+      for (Eigen::Index c = 0; c < width; ++c)
+        columns.values(found->second, first + c) = numbers.predictor(reader, wanted[static_cast<std::size_t>(c)]);
+    }
+    if (met != ids_.size() || width == 0) refuse(path);
+  }
+
+ private:
+  [[noreturn]] static void refuse(const std::filesystem::path& path) {
+    throw InputError(path.filename().string() +
+                     ": its rows are not those that were asked for; expected the ids of all "
+                     "rows, once each, and a column of numbers at least");
+  }
+
+  const std::vector<std::string>& ids_;
+  std::unordered_map<std::string, Eigen::Index> row_of_;
+};
+
+}  // namespace
+
+EncodedColumns::EncodedColumns(const ProbeTable& table, const EncoderOptions& options)
+    : table_(table), options_(options), train_(find_program("ae-train")), embed_(find_program("ae-embed")) {
+  if (options.loss) score_ = find_program("ae-score");
+}
+
+const Columns& EncodedColumns::columns(std::int32_t repeat, std::int32_t fold, std::span<const std::int64_t> training) {
+  current_ = encoded(training,
+                     "the encoder of fold " + std::to_string(fold + 1) + " of division " + std::to_string(repeat + 1));
+  return current_;
+}
+
+Columns EncodedColumns::transductive() const {
+  std::vector<std::int64_t> all(table_.ids.size());
+  std::iota(all.begin(), all.end(), 0);
+  return encoded(all, "the encoder of all rows");
+}
+
+Columns EncodedColumns::encoded(std::span<const std::int64_t> training, const std::string& what) const {
+  const TemporaryFolder folder("ae-probe-");
+  const auto file = [&](const char* name) { return (folder.path() / name).string(); };
+  std::vector<std::int64_t> all(table_.ids.size());
+  std::iota(all.begin(), all.end(), 0);
+  write_rows(table_, training, file("training.csv"));
+  write_rows(table_, all, file("rows.csv"));
+  std::vector<std::string> arguments{
+      options_.config.string(), "--data", file("training.csv"), "--out", file("model"), "-q", "--set",
+      "/data/id=\"id\""};
+  for (const auto& setting : options_.settings) arguments.insert(arguments.end(), {"--set", setting});
+  run_program(train_, arguments, what);
+  run_program(embed_, {file("model"), file("rows.csv"), "-o", file("codes.csv"), "-q"}, what);
+  if (options_.loss) run_program(score_, {file("model"), file("rows.csv"), "-o", file("scores.csv"), "-q"}, what);
+  Columns columns;
+  const RowsById rows(table_.ids);
+  rows.add(file("codes.csv"), "", columns);
+  if (options_.loss) rows.add(file("scores.csv"), "score", columns);
+  const Columns& controls = table_.columns;  // all of them are
+  const Eigen::Index before = columns.values.cols();
+  columns.names.insert(columns.names.end(), controls.names.begin(), controls.names.end());
+  columns.controls.resize(columns.names.size(), true);
+  columns.values.conservativeResize(Eigen::NoChange, before + controls.values.cols());
+  columns.values.rightCols(controls.values.cols()) = controls.values;
+  return columns;
+}
+
+}  // namespace ae::fit

@@ -1,0 +1,39 @@
+// Codes of an encoder that is trained again without the held-out rows of every fold.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "fit/cross_validation.hpp"
+#include "fit/table.hpp"
+
+namespace ae::fit {
+
+struct EncoderOptions {
+  std::filesystem::path config;       // of ae-train
+  std::vector<std::string> settings;  // its --set
+  bool loss = false;                  // the reconstruction loss of each row, by ae-score, as one more column
+};
+
+// Runs `ae-train CONFIG --data TRAINING`, `ae-embed MODEL ALL` and, for the loss, `ae-score MODEL ALL` on tables of the
+// id and the texts of `table` (read with keep_texts), which hold neither outcome nor controls, in a folder that is
+// removed. Errors as run_program(); InputError when the codes are not those of the rows.
+class EncodedColumns final : public ColumnsOfFold {
+ public:
+  // `table` is held by reference.
+  EncodedColumns(const ProbeTable& table, const EncoderOptions& options);
+  const Columns& columns(std::int32_t repeat, std::int32_t fold, std::span<const std::int64_t> training) override;
+  // Of an encoder that was trained on all rows.
+  Columns transductive() const;
+
+ private:
+  Columns encoded(std::span<const std::int64_t> training, const std::string& what) const;
+
+  const ProbeTable& table_;
+  EncoderOptions options_;
+  std::filesystem::path train_, embed_, score_;  // the programs
+  Columns current_;
+};
+
+}  // namespace ae::fit

@@ -1,0 +1,74 @@
+// What an evaluation or a fit found out, for machines and for people.
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "fit/cross_validation.hpp"
+#include "fit/model_file.hpp"
+#include "fit/survival_curves.hpp"
+
+namespace ae::fit {
+
+// Does one set of columns tell more than another?
+struct Increment {
+  std::string of, over;  // names of sets
+  Difference difference;
+  std::string verdict() const;  // "increment" when the interval lies above 0, else "no increment"
+};
+
+// What an encoder that has seen the held-out rows' columns gains.
+struct Leak {
+  Difference difference;  // transductive minus nested
+  double transductive = 0;
+  std::string verdict() const;  // "leak" when the interval lies above 0, else "no leak seen"
+};
+
+struct RiskGroups {
+  std::vector<SurvivalCurve> curves;  // of each group, lowest risk first; empty for one without rows
+  LogRank test;
+};
+
+struct ProbeEvaluation {
+  std::string table;
+  Outcome outcome;
+  std::vector<std::string> ids;
+  std::int64_t without_outcome = 0;
+  std::int64_t latent_columns = 0, controls = 0;
+  CrossValidationOptions options;
+  double confidence = 0.95;
+  CrossValidation result;
+  std::vector<Increment> increments;  // with controls: of both and of latent, over controls
+  std::optional<RiskGroups> groups;   // of cox, by the set `latent`
+  bool nested = false;
+  std::optional<Leak> leak;  // nested only
+  std::vector<std::string> warnings;
+
+  evaluate::Estimate estimate(const Figure& figure) const;
+};
+
+// Figures of sets, increments and groups from a cross-validation.
+void conclude(ProbeEvaluation& evaluation);
+
+// "transductive", "nested": whether the columns of held-out rows had a part in making the columns.
+std::string_view validity(const ProbeEvaluation& evaluation);
+
+std::string summary_json(const ProbeEvaluation& evaluation, const std::string& made_by,
+                         const std::vector<std::string>& command);
+std::string summary_text(const ProbeEvaluation& evaluation);
+
+// id, fold, outcome, and of each set the mean over repeats of the out-of-fold answers; the folds and risk groups are
+// those of the first repeat.
+std::string predictions_csv(const ProbeEvaluation& evaluation);
+
+// Of each set and column: the mean over all folds of the standardised coefficients, their standard deviation, and the
+// share of folds in which they have the sign of the mean.
+std::string fold_coefficients_csv(const ProbeEvaluation& evaluation, const Columns& columns);
+
+// Of one model: coefficients in the columns' units and standardised, and standard errors where there is no penalty.
+std::string coefficients_csv(const LinearModel& model);
+
+}  // namespace ae::fit

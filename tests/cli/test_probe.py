@@ -1,0 +1,251 @@
+"""ae-probe against scikit-learn, scipy and slow references, and what it refuses."""
+
+import csv
+import json
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import r2_score, roc_auc_score
+from support import CONFIGS, one_error, rows_of, write_csv
+
+PROBE = CONFIGS / "data" / "probe.csv"
+CODES = [f"z{k}" for k in range(8)]
+SURVIVAL = ["--time", "time", "--event", "event"]
+
+
+@pytest.fixture(scope="module")
+def rows():
+    with open(PROBE, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def column(rows, name):
+    return np.array([float(row[name]) for row in rows])
+
+
+def standardised(rows, names=CODES):
+    x = np.column_stack([column(rows, name) for name in names])
+    return (x - x.mean(0)) / x.std(0)
+
+
+def summary_of(run, folder, *arguments):
+    outcome = run("ae-probe", *arguments, "--summary", "s.json", "--force")
+    assert outcome.code == 0, outcome.stderr
+    return json.loads((folder / "s.json").read_text())
+
+
+def concordance(time, event, prediction, fold=None):
+    """Over all pairs, by the definition."""
+    right = pairs = 0
+    for i in range(len(time)):
+        later = (time > time[i]) | ((time == time[i]) & ~event)
+        if not event[i]:
+            continue
+        if fold is not None:
+            later &= fold == fold[i]
+        pairs += later.sum()
+        right += (prediction[i] > prediction[later]).sum() + (prediction[i] == prediction[later]).sum() / 2
+    return right / pairs
+
+
+def breslow(beta, x, time, event):
+    """The negative log partial likelihood, by the definition."""
+    eta = x @ beta
+    at_risk = time[None, :] >= time[:, None]
+    return -sum(eta[i] - np.log(np.exp(eta[at_risk[i]]).sum()) for i in np.flatnonzero(event))
+
+
+def fitted(run, folder, *arguments):
+    outcome = run("ae-probe", "fit", PROBE, "--features", "z*", *arguments, "-o", "m.json", "--force", "-q")
+    assert (outcome.code, outcome.stderr) == (0, "")
+    model = json.loads((folder / "m.json").read_text())
+    return model, np.array([c["standardised_coefficients"] for c in model["columns"]])
+
+
+def test_cox_maximises_the_penalised_partial_likelihood(run, tmp_path, rows):
+    x, time, event = standardised(rows), column(rows, "time"), column(rows, "event") == 1
+    _, found = fitted(run, tmp_path, *SURVIVAL, "--ties", "breslow", "--penalty", "0.05")
+    truth = minimize(lambda b: breslow(b, x, time, event) / len(x) + 0.05 / 2 * b @ b, np.zeros(8), tol=1e-12).x
+    assert np.abs(found[:, 0] - truth).max() < 1e-5
+
+
+@pytest.mark.parametrize("penalty", [0.02, 1])
+def test_two_classes_are_those_of_scikit_learn(run, tmp_path, rows, penalty):
+    model, found = fitted(run, tmp_path, "--label-column", "relapse", "--penalty", penalty)
+    y = np.array([row["relapse"] for row in rows])
+    truth = LogisticRegression(C=1 / (len(y) * penalty), solver="newton-cg", tol=1e-9).fit(standardised(rows), y)
+    assert model["classes"] == ["no", "yes"]
+    assert np.abs(found[:, 0] - truth.coef_[0]).max() < 1e-6
+    assert abs(model["intercepts"][0] - truth.intercept_[0]) < 1e-6
+
+
+def test_several_classes_are_those_of_scikit_learn(run, tmp_path, rows):
+    thirds = [str(min(2, int(float(row["time"]) // 15))) for row in rows]
+    write_csv(tmp_path / "t.csv", [{**{c: row[c] for c in CODES}, "third": t} for row, t in zip(rows, thirds)])
+    assert run("ae-probe", "fit", "t.csv", "--label-column", "third", "--penalty", "0.1", "-o", "m.json").code == 0
+    model = json.loads((tmp_path / "m.json").read_text())
+    found = np.array([c["standardised_coefficients"] for c in model["columns"]]).T
+    truth = LogisticRegression(C=1 / (len(thirds) * 0.1), multi_class="multinomial", solver="newton-cg", tol=1e-9)
+    truth.fit(standardised(rows), thirds)
+    assert np.abs(found - truth.coef_).max() < 1e-6
+    done = run("ae-probe", "apply", "m.json", "t.csv", "-q")
+    probabilities = truth.predict_proba(standardised(rows))
+    for row, expected, likeliest in zip(rows_of(done.stdout), probabilities, truth.predict(standardised(rows))):
+        assert row["prediction"] == likeliest
+        assert abs(float(row["probability_1"]) - expected[1]) < 1e-6
+
+
+def test_ridge_is_that_of_scikit_learn(run, tmp_path, rows):
+    model, found = fitted(run, tmp_path, "--target", "response", "--penalty", "0.3")
+    y = column(rows, "response")
+    truth = Ridge(alpha=0.3 * len(y)).fit(standardised(rows), y)
+    assert np.abs(found[:, 0] - truth.coef_).max() < 1e-9
+    done = run("ae-probe", "apply", "m.json", PROBE, "-q")
+    predicted = column(rows_of(done.stdout), "prediction")
+    assert np.abs(predicted - truth.predict(standardised(rows))).max() < 1e-9
+    assert [row["id"] for row in rows_of(done.stdout)] == [row["id"] for row in rows]
+
+
+def test_a_fitted_cox_model_tells_survival_at_a_time(run, tmp_path, rows):
+    model, coefficients = fitted(run, tmp_path, *SURVIVAL, "--penalty", "0", "--ties", "breslow")
+    time, event, eta = column(rows, "time"), column(rows, "event") == 1, standardised(rows) @ coefficients[:, 0]
+    hazard = sum(1 / np.exp(eta[time >= t]).sum() for t in time[event] if t <= 20)  # Breslow 1974
+    predicted = rows_of(run("ae-probe", "apply", "m.json", PROBE, "--horizon", "20", "-q").stdout)
+    assert np.abs(column(predicted, "prediction") - eta).max() < 1e-6
+    assert np.abs(column(predicted, "survival") - np.exp(-hazard * np.exp(eta))).max() < 1e-6
+    assert {row["risk_group"] for row in predicted} == {"1", "2", "3"}
+    counts = [sum(row["risk_group"] == g for row in predicted) for g in "123"]
+    assert max(counts) - min(counts) <= 1
+
+
+def test_held_out_figures_are_those_of_the_predictions(run, tmp_path, rows):
+    once = ["--features", "z*", "--repeats", "1", "-o", "p.csv"]
+    told = summary_of(run, tmp_path, "evaluate", PROBE, *once, *SURVIVAL)
+    predicted = rows_of((tmp_path / "p.csv").read_text())
+    time, event = column(predicted, "time"), column(predicted, "event") == 1
+    prediction, fold = column(predicted, "prediction"), column(predicted, "fold")
+    assert abs(told["c_index"] - concordance(time, event, prediction, fold)) < 1e-12
+    assert abs(told["sets"]["latent"]["c_index_pooled"] - concordance(time, event, prediction)) < 1e-12
+    low, high = told["c_index_interval"]
+    assert 0.5 < low < told["c_index"] < high < 1
+    told = summary_of(run, tmp_path, "evaluate", PROBE, *once, "--label-column", "relapse")
+    predicted = rows_of((tmp_path / "p.csv").read_text())
+    truth = np.array([row["label"] == "yes" for row in predicted])
+    fold, prediction = column(predicted, "fold"), column(predicted, "prediction")
+    pairs = right = 0
+    for f in range(5):
+        here = fold == f
+        pairs += truth[here].sum() * (~truth[here]).sum()
+        right += truth[here].sum() * (~truth[here]).sum() * roc_auc_score(truth[here], prediction[here])
+    assert abs(told["auc"] - right / pairs) < 1e-12
+    told = summary_of(run, tmp_path, "evaluate", PROBE, *once, "--target", "response")
+    predicted = rows_of((tmp_path / "p.csv").read_text())
+    assert abs(told["r2"] - r2_score(column(predicted, "target"), column(predicted, "prediction"))) < 1e-12
+
+
+def test_codes_that_tell_more_than_age_are_an_increment_and_noise_is_none(run, tmp_path):
+    arguments = ["evaluate", PROBE, *SURVIVAL, "--controls", "age", "--repeats", "2"]
+    told = summary_of(run, tmp_path, *arguments, "--features", "z*")
+    assert told["increment"] == "increment" and told["increments"][0]["c_index_interval"][0] > 0
+    told = summary_of(run, tmp_path, *arguments, "--features", "z4", "--features", "z5")
+    assert told["increment"] == "no increment"
+    assert told["validity"] == "transductive"
+
+
+def test_outcomes_may_stand_in_another_table(run, tmp_path, rows):
+    write_csv(tmp_path / "codes.csv", [{"id": r["id"], **{c: r[c] for c in CODES}} for r in rows])
+    write_csv(tmp_path / "clinic.csv", [{"case": r["id"], "time": r["time"], "event": r["event"], "age": r["age"]}
+                                        for r in reversed(rows)][:-5])
+    arguments = ["codes.csv", "--labels", "clinic.csv", "--id", "case", *SURVIVAL, "--penalty", "0.1"]
+    outcome = run("ae-probe", "fit", *arguments, "-o", "m.json")
+    assert outcome.code == 0 and "5 rows without an outcome are left out" in outcome.stderr
+    write_csv(tmp_path / "beside.csv", [{k: r[k] for k in ["id", *CODES, "time", "event"]} for r in rows[5:]])
+    assert run("ae-probe", "fit", "beside.csv", *SURVIVAL, "--penalty", "0.1", "-o", "n.json").code == 0
+    first, second = (json.loads((tmp_path / name).read_text()) for name in ("m.json", "n.json"))
+    assert first["columns"] == second["columns"]
+
+
+def test_the_reconstruction_loss_is_one_more_column(run, tmp_path, rows):
+    write_csv(tmp_path / "scores.csv", [{"id": r["id"], "score": i * 0.5} for i, r in enumerate(rows)])
+    model, _ = fitted(run, tmp_path, "--target", "response", "--scores", "scores.csv", "--penalty", "1")
+    assert [c["name"] for c in model["columns"]] == [*CODES, "reconstruction_loss"]
+    assert abs(model["columns"][-1]["mean"] - 0.5 * 299 / 2) < 1e-9
+
+
+def test_missing_cells_are_refused_or_the_mean_of_the_training_rows(run, tmp_path, rows):
+    some = [{c: r[c] for c in [*CODES, "response"]} for r in rows]
+    some[3]["z1"] = "NA"
+    write_csv(tmp_path / "t.csv", some)
+    arguments = ["t.csv", "--target", "response", "--penalty", "0.5", "-o", "m.json"]
+    one_error(run("ae-probe", "fit", *arguments), 4, "t.csv:5:", '"z1"', "--missing-cells mean")
+    assert run("ae-probe", "fit", *arguments, "--missing-cells", "mean", "-q").code == 0
+    model = json.loads((tmp_path / "m.json").read_text())
+    observed = np.array([float(r["z1"]) for i, r in enumerate(rows) if i != 3])
+    assert abs(model["columns"][1]["mean"] - observed.mean()) < 1e-12
+    assert abs(model["columns"][1]["standard_deviation"] - observed.std()) < 1e-12
+
+
+@pytest.mark.parametrize(
+    "arguments, code, words",
+    [
+        (["fit", PROBE], 2, ["--time", "--label-column", "--target"]),
+        (["fit", PROBE, "--time", "time"], 2, ["--event"]),
+        (["fit", PROBE, "--target", "response", "--label-column", "relapse"], 2, ["different models"]),
+        (["fit", PROBE, "--target", "response"], 4, ["probe.csv:2:", "relapse", "--ignore"]),
+        (["fit", PROBE, "--features", "z*", "--target", "respnse"], 4, ["response"]),
+        (["fit", PROBE, "--features", "z*", "--time", "time", "--event", "age"], 4, ["probe.csv:2:", "censored"]),
+        (["fit", PROBE, "--features", "q*", "--target", "response"], 4, ["q*"]),
+        (["fit", PROBE, "--features", "z*", "--label-column", "relapse", "--positive", "maybe"], 2, ["maybe", "yes"]),
+        (["evaluate", PROBE, "--features", "z*", *SURVIVAL, "--folds", "200"], 2, ["--folds 200", "186 events"]),
+        (["apply", PROBE, PROBE], 4, ["JSON"]),
+        (["apply", PROBE], 2, ["model"]),
+        (["fit", PROBE, PROBE, "--target", "response"], 2, ["one table"]),
+        (["evaluate", PROBE, "--features", "z*", "--target", "response", "--plot", "a.svg"], 2, ["--plot"]),
+    ],
+)
+def test_what_is_wrong_is_one_line(run, arguments, code, words):
+    one_error(run("ae-probe", *arguments), code, *words)
+
+
+def test_damaged_models_are_refused(run, tmp_path):
+    fitted(run, tmp_path, *SURVIVAL)
+    whole = json.loads((tmp_path / "m.json").read_text())
+    for change in [
+        {"columns": []},
+        {"columns": whole["columns"] + whole["columns"][:1]},
+        {"family": "probit"},
+        {"baseline": {"time": [1], "cumulative_hazard": []}},
+        {"intercepts": [0, 0]},
+        {"version": 99},
+    ]:
+        (tmp_path / "bad.json").write_text(json.dumps({**whole, **change}))
+        one_error(run("ae-probe", "apply", "bad.json", PROBE), 4, "bad.json: /")
+    (tmp_path / "cut.json").write_text(json.dumps(whole)[:500])
+    one_error(run("ae-probe", "apply", "cut.json", PROBE), 4, "cut.json", "JSON")
+
+
+def test_picture_and_page_hold_together(run, tmp_path):
+    outcome = run("ae-probe", "evaluate", PROBE, "--features", "z*", *SURVIVAL, "--controls", "age", "--repeats", "1",
+                  "--plot", "km.svg", "--page", "p.html", "--coefficients", "c.csv")
+    assert outcome.code == 0, outcome.stderr
+    assert "both - controls" in outcome.stdout
+    picture = ElementTree.parse(tmp_path / "km.svg").getroot()
+    paths = picture.iter("{http://www.w3.org/2000/svg}path")
+    curves = [path for path in paths if path.get("class", "").startswith("curve group")]
+    assert len(curves) == 6  # three in the plot, three keys beside the numbers at risk
+    page = (tmp_path / "p.html").read_text()
+    assert "Kaplan-Meier" in page and "http://" not in page.replace("http://www.w3.org", "")
+    spread = rows_of((tmp_path / "c.csv").read_text())
+    strongest = next(row for row in spread if (row["set"], row["column"]) == ("both", "z0"))
+    assert float(strongest["same_sign"]) == 1 and float(strongest["standardised"]) > 0.2
+
+
+def test_the_same_seed_gives_the_same_bytes(run, tmp_path):
+    arguments = ["evaluate", PROBE, "--features", "z*", "--label-column", "relapse", "--repeats", "1"]
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        assert run("ae-probe", *arguments, "--seed", seed, "-o", f"{name}.csv", "-q").code == 0
+    a, b, c = ((tmp_path / f"{name}.csv").read_bytes() for name in "abc")
+    assert a == b != c
