@@ -2,6 +2,10 @@
 
 import csv
 import json
+import os
+import shutil
+import signal
+import subprocess
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
@@ -9,7 +13,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import r2_score, roc_auc_score
-from support import CONFIGS, one_error, rows_of, write_csv
+from support import CONFIGS, one_error, rows_of, wait_for, write_csv
 
 PROBE = CONFIGS / "data" / "probe.csv"
 CODES = [f"z{k}" for k in range(8)]
@@ -249,3 +253,112 @@ def test_the_same_seed_gives_the_same_bytes(run, tmp_path):
         assert run("ae-probe", *arguments, "--seed", seed, "-o", f"{name}.csv", "-q").code == 0
     a, b, c = ((tmp_path / f"{name}.csv").read_bytes() for name in "abc")
     assert a == b != c
+
+
+FAKE_TRAIN = """#!/usr/bin/python3
+import json, pathlib, sys
+arguments = sys.argv[1:]
+given = dict(zip(arguments[1::2], arguments[2::2]))
+folder = pathlib.Path(given["--out"])
+folder.mkdir()
+table = pathlib.Path(given["--data"]).read_text().splitlines()
+with open(sys.argv[0] + ".log", "a") as log:
+    log.write(json.dumps({"arguments": arguments, "table": table}) + "\\n")
+(folder / "seen").write_text("\\n".join(line.split(",")[0] for line in table[1:]))
+"""
+# The code of a row that the encoder was trained on is what stands in the table's column `answer`, of another one nothing.
+FAKE_EMBED = """#!/usr/bin/python3
+import csv, pathlib, sys
+seen = set((pathlib.Path(sys.argv[1]) / "seen").read_text().splitlines())
+rows = list(csv.DictReader(open(sys.argv[2])))
+with open(sys.argv[sys.argv.index("-o") + 1], "w") as out:
+    out.write("id,z0\\n")
+    for row in reversed(rows):
+        noise = int(row["id"][1:]) * 7919 % 101 / 101
+        out.write(f"{row['id']},{float(row['answer']) + noise / 2 if row['id'] in seen else noise * 1.5}\\n")
+"""
+
+
+@pytest.fixture
+def run_nested(bin_folder, tmp_path):
+    """ae-probe with programs beside it that stand for ae-train and ae-embed."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    shutil.copy(bin_folder / "ae-probe", programs)
+
+    def write(name, text):
+        (programs / name).write_text(text)
+        (programs / name).chmod(0o755)
+
+    write("ae-train", FAKE_TRAIN)
+    write("ae-embed", FAKE_EMBED)
+
+    def start(*arguments):
+        environment = {**os.environ, "TMPDIR": str(tmp_path / "scratch")}
+        (tmp_path / "scratch").mkdir(exist_ok=True)
+        command = [programs / "ae-probe", "evaluate", "t.csv", "--label-column", "relapse", "--nested", "config.json",
+                   "--repeats", "1", *arguments]
+        return subprocess.Popen(command, cwd=tmp_path, env=environment, text=True, stderr=subprocess.PIPE,
+                                stdout=subprocess.PIPE)
+
+    start.write = write
+    start.log = lambda: [json.loads(line) for line in (programs / "ae-train.log").read_text().splitlines()]
+    return start
+
+
+@pytest.fixture
+def nested_table(tmp_path, rows):
+    write_csv(tmp_path / "t.csv", [{"id": r["id"], "answer": int(r["relapse"] == "yes"), "relapse": r["relapse"],
+                                    "age": r["age"]} for r in rows])
+    return tmp_path / "t.csv"
+
+
+def test_a_nested_encoder_sees_neither_held_out_rows_nor_outcomes_and_a_leak_is_told(run_nested, nested_table, tmp_path):
+    process = run_nested("--summary", "s.json", "-o", "p.csv", "--controls", "age", "--set", "/training/epochs=3")
+    said, complaints = process.communicate(timeout=120)
+    assert process.returncode == 0, complaints
+    told = json.loads((tmp_path / "s.json").read_text())
+    assert told["validity"] == "nested" and "transductive - nested" in said
+    assert told["leak"]["transductive"] > 0.95 and abs(told["auc"] - 0.5) < 0.1
+    assert told["leak"]["verdict"] == "leak" and told["leak"]["auc_interval"][0] > 0.3
+    every, *folds = run_nested.log()
+    assert len(every["table"]) == 301 and len(folds) == 5
+    fold_of = {row["id"]: row["fold"] for row in rows_of((tmp_path / "p.csv").read_text())}
+    for fold, call in enumerate(folds):
+        assert call["table"][0] == "id,answer"  # neither outcome nor control
+        assert call["arguments"][0] == "config.json" and "/training/epochs=3" in call["arguments"]
+        trained_on = {line.split(",")[0] for line in call["table"][1:]}
+        assert trained_on == {name for name, of in fold_of.items() if of != str(fold)}
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_what_an_encoder_complains_about_is_told_with_its_exit_code(run_nested, nested_table, tmp_path):
+    run_nested.write("ae-train", "#!/bin/sh\necho 'ae-train: error: config.json: /model: unknown key' >&2\nexit 2\n")
+    process = run_nested("--summary", "s.json")
+    said, complaints = process.communicate(timeout=60)
+    assert (process.returncode, said) == (2, "") and complaints.count("\n") == 1
+    assert "encoder of all rows" in complaints and "config.json: /model: unknown key" in complaints
+    run_nested.write("ae-train", "#!/bin/sh\nkill -9 $$\n")
+    process = run_nested()
+    assert "signal 9" in process.communicate(timeout=60)[1] and process.returncode == 1
+    assert list((tmp_path / "scratch").iterdir()) == [] and not (tmp_path / "s.json").exists()
+
+
+def test_a_signal_ends_the_encoder_too_and_leaves_nothing(run_nested, nested_table, tmp_path):
+    run_nested.write("ae-train", "#!/bin/sh\necho $$ > \"$0.pid\"\nexec sleep 100\n")
+    process = run_nested()
+    pid_file = tmp_path / "programs" / "ae-train.pid"
+    wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid_file.read_text()), 0)
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_codes_of_other_rows_are_refused(run_nested, nested_table):
+    run_nested.write("ae-embed", "#!/bin/sh\nprintf 'id,z0\\np001,1\\n' > \"$4\"\n")
+    process = run_nested()
+    complaints = process.communicate(timeout=60)[1]
+    assert process.returncode == 4 and complaints.count("\n") == 1 and "codes.csv" in complaints
