@@ -33,7 +33,9 @@ const cli::Program kProgram{
       "probe.html",
       "held-out C-index with its interval, and whether the codes add to age; as table and page"},
      {"ae-probe fit configs/data/probe.csv --features 'z*' --label-column relapse -o probe.json",
-      "a logistic model as a file, which ae-probe apply reads"}}};
+      "a logistic model as a file, which ae-probe apply reads"}},
+    {{"PATH", "where --nested looks for ae-train, ae-embed and ae-score if they are not beside ae-probe"},
+     {"TMPDIR", "where the tables, models and codes of --nested are kept while it runs; /tmp if not set"}}};
 
 struct Options {
   std::string action;

@@ -107,10 +107,10 @@ void append_outcome(std::string& out, const Outcome& outcome, std::size_t row) {
 }
 
 std::vector<std::string> answer_names(const Outcome& outcome, const std::string& set) {
-  const std::string name = set == "latent" ? "prediction" : "prediction_" + set;
-  if (outcome.class_names.size() <= 2) return {name};
+  const std::string of_set = set == "latent" ? "" : "_" + set;
+  if (outcome.class_names.size() <= 2) return {"prediction" + of_set};
   std::vector<std::string> names;
-  for (const auto& of_class : outcome.class_names) names.push_back(name + "_" + of_class);
+  for (const auto& of_class : outcome.class_names) names.push_back("probability" + of_set + "_" + of_class);
   return names;
 }
 

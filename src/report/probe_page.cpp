@@ -42,8 +42,9 @@ std::string facts(const ProbePage& page) {
                                                                           " without an outcome, left out"
                                                                     : std::string()));
   if (e.outcome.family == fit::Family::cox) add("Events", std::to_string(e.outcome.scarcest()));
-  add("Columns", std::to_string(e.latent_columns) +
-                     (e.controls > 0 ? ", and " + std::to_string(e.controls) + " controls" : std::string()));
+  add("Columns", std::to_string(e.latent_columns) + (e.controls > 0 ? ", and " + std::to_string(e.controls) +
+                                                                          (e.controls == 1 ? " control" : " controls")
+                                                                    : std::string()));
   add("Folds", std::to_string(e.options.folds) + ", " + std::to_string(e.options.repeats) + " times");
   add("Validity", e.nested ? "nested: the encoder was trained again in every fold, without its held-out rows"
                            : "transductive: the columns are those of the table; codes of a model that was trained on "

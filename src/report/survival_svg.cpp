@@ -122,7 +122,7 @@ class Drawing {
     std::string out = text("axis", kLeft, kTableTop - 14, "at risk");
     for (std::size_t g = 0; g < groups_.curves.size(); ++g) {
       const double at = kTableTop + kTableStep * static_cast<double>(g) + 4;
-      out += line("curve " + class_of(g), 24, at - 4, 56, at - 4) + text("end", 74, at, std::to_string(g + 1));
+      out += line("curve " + class_of(g), 12, at - 4, 40, at - 4) + text("end", 54, at, std::to_string(g + 1));
       for (const double tick : ticks())
         out += text("middle", x(tick), at, std::to_string(at_risk(groups_.curves[g], tick)));
     }
