@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "loss/codes.hpp"
 #include "model/threads.hpp"
 
 namespace ae::loss {
@@ -46,10 +47,13 @@ namespace {
 constexpr std::int64_t kMostPieceImages = 256;
 constexpr std::int64_t kPiecePixels = 1 << 17;
 
-std::int64_t piece_samples(const model::Network& network, const model::Batch& batch) {
-  if (network.answers_samples_apart()) return std::max<std::int64_t>(1, batch.samples());
+std::int64_t piece_samples(const model::Batch& batch) {
   if (batch.values.dim() == 2) return model::piece_rows(batch.values.size(1));
   return std::clamp<std::int64_t>(kPiecePixels / (batch.values.size(2) * batch.values.size(3)), 1, kMostPieceImages);
+}
+
+std::int64_t piece_samples(const model::Network& network, const model::Batch& batch) {
+  return network.answers_samples_apart() ? std::max<std::int64_t>(1, batch.samples()) : piece_samples(batch);
 }
 
 at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {
@@ -120,6 +124,27 @@ at::Tensor Autoencoder::expected(const model::Batch& batch) const {
     expected[piece] = loss_.expected(output.prediction).narrow(0, 0, samples);
   });
   return torch::cat(expected);
+}
+
+at::Tensor codes(const Autoencoder& autoencoder, const model::Batch& batch) {
+  auto& network = autoencoder.network();
+  network.set_training(false);
+  const std::int64_t height = piece_samples(batch), members = autoencoder.members();
+  std::vector<at::Tensor> codes(pieces_of(batch, height));
+  const auto one = [&](std::int64_t begin, std::int64_t end) {
+    const torch::NoGradGuard no_grad;
+    const auto piece = padded_piece(batch, begin, end - begin, height);
+    const auto latent = network.encode(piece.repeated(members)).latent.flatten(1);
+    const auto own = latent.unflatten(0, {members, height}).transpose(0, 1).flatten(1);
+    codes[static_cast<std::size_t>(begin / height)] = own.narrow(0, 0, end - begin).contiguous();
+  };
+  if (codes.size() > 1) {
+    model::share_out(batch.samples(), height, one);
+  } else {  // products by several threads may differ in the last bit from those by one
+    const model::SerialLibraries serial;
+    one(0, batch.samples());
+  }
+  return torch::cat(codes).to(torch::kFloat32);
 }
 
 }  // namespace ae::loss

@@ -17,7 +17,7 @@ constexpr std::array<config::Entry<Family>, 7> kFamilies{{
      make_unet},
     {"conv_variational", "Convolutional autoencoder with a normally distributed code; needs a kl term.",
      make_conv_variational},
-    {"none", "No network: for score heads that ask none. ae-impute and ae-purify need one.", make_none},
+    {"none", "No network: for score heads that ask none. ae-impute, ae-purify and ae-embed need one.", make_none},
 }};
 
 }  // namespace

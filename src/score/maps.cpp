@@ -20,6 +20,7 @@
 #include "base/text.hpp"
 #include "evaluate/roc.hpp"
 #include "score/pace.hpp"
+#include "score/tiles.hpp"
 #include "stats/value_histogram.hpp"
 
 namespace ae::score {
@@ -103,24 +104,6 @@ void add_ssim(const cv::Mat& x, const cv::Mat& y, const cv::Mat& window, const c
   }
 }
 
-// Copies the tile whose first pixel is (y, x); beyond the image the nearest pixel is repeated and not observed.
-void cut_tile(const at::Tensor& image, const data::Placement& at, data::Size size, const at::Tensor& values,
-              const at::Tensor& observed) {
-  const auto height = std::min(size.height, image.size(1) - at.y);
-  const auto width = std::min(size.width, image.size(2) - at.x);
-  auto part = image.narrow(1, at.y, height).narrow(2, at.x, width);
-  if (height == size.height && width == size.width) {
-    values.copy_(part);
-    observed.fill_(1);
-    return;
-  }
-  const auto rows = torch::arange(size.height).clamp_max(height - 1);
-  const auto columns = torch::arange(size.width).clamp_max(width - 1);
-  values.copy_(part.index_select(1, rows).index_select(2, columns));
-  observed.zero_();
-  observed.narrow(1, 0, height).narrow(2, 0, width).fill_(1);
-}
-
 data::NamedArray array_of(const at::Tensor& plane) {
   const auto dense = plane.to(torch::kFloat32).contiguous();
   return data::NamedArray::of(data::Dtype::f32, dense.sizes().vec(), dense.data_ptr<float>(),
@@ -157,6 +140,23 @@ at::Tensor plane_of(const Arrays& arrays, const std::string& name) {
 }
 
 }  // namespace
+
+void cut_tile(const at::Tensor& image, const data::Placement& at, data::Size size, const at::Tensor& values,
+              const at::Tensor& observed) {
+  const auto height = std::min(size.height, image.size(1) - at.y);
+  const auto width = std::min(size.width, image.size(2) - at.x);
+  auto part = image.narrow(1, at.y, height).narrow(2, at.x, width);
+  if (height == size.height && width == size.width) {
+    values.copy_(part);
+    observed.fill_(1);
+    return;
+  }
+  const auto rows = torch::arange(size.height).clamp_max(height - 1);
+  const auto columns = torch::arange(size.width).clamp_max(width - 1);
+  values.copy_(part.index_select(1, rows).index_select(2, columns));
+  observed.zero_();
+  observed.narrow(1, 0, height).narrow(2, 0, width).fill_(1);
+}
 
 at::Tensor to_tensor(const data::ImageView& image) {
   const auto values = data::to_floats(image);

@@ -6,5 +6,6 @@
 namespace ae::train {
 
 extern const config::Entry<recipe::ObjectiveOptions> kReconstruction;
+extern const config::Entry<recipe::ObjectiveOptions> kPrincipalComponents;
 
 }  // namespace ae::train

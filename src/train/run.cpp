@@ -312,12 +312,15 @@ class Run {
     }
     write_file(folder_.manifest(), manifest.dump(2) + "\n");
     if (fs::exists(folder_.state())) fs::rename(folder_.state(), folder_.last_state());
-    tell_end();
+    tell_end(trainee);
   }
 
-  void tell_end() const {
+  void tell_end(const Trainee& trainee) const {
     const auto best = best_epoch(history_);
-    if (best < 0) return reporter_.info(folder_.model().string() + ": fitted, no network trained");
+    if (best < 0) {
+      return reporter_.info(folder_.model().string() + (trainee.parameter_count() == 0 ? ": fitted, no network trained"
+                                                                                       : ": computed, without epochs"));
+    }
     const EpochRecord& record = history_[static_cast<std::size_t>(best)];
     reporter_.info(folder_.model().string() + ": weights of epoch " + std::to_string(best + 1) + " of " +
                    std::to_string(history_.size()) + ", training loss " + number_text(record.training.front()) +

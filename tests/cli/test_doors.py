@@ -1,6 +1,7 @@
 """A kind of data and an objective of the tests' own (tests/toy) come in by one registry line each: the same programs,
 linked with them, train, resume, score and write."""
 
+import json
 import os
 import random
 import subprocess
@@ -83,6 +84,22 @@ def test_impute_writes_words_back(toy, config, tmp_path):
     first, second = filled.stdout.splitlines()
     assert first[:6] == "aabbcc" and first[7] == "d" and first[6] != "."
     assert second[:2] + second[4:] == "mmnnoo" and "." not in second
+
+
+def test_embed_writes_the_codes_of_words(toy, config, tmp_path):
+    pca = json.loads(config.read_text())
+    pca["objective"] = {"type": "principal_components"}
+    pca["loss"] = {"terms": [{"type": "mse"}]}
+    assert toy("ae-train", write_config(config, pca), "--out", "model", "-q") == (0, "", "")
+    codes = toy("ae-embed", "model", "words.txt", "-q")
+    rows = rows_of(codes.stdout)
+    assert (codes.code, len(rows), list(rows[0])) == (0, 600, ["id", *(f"z{i}" for i in range(LENGTH // 2))])
+    linear = toy("ae-embed", "model", "words.txt", "--linear", "-o", "z.csv", "-q")
+    assert linear == (0, "", "")
+    check = json.loads((tmp_path / "pca_check.json").read_text())
+    assert check["excess_error"] < 1e-6 and check["explained_variance"] > 1 - 1e-9  # equal pairs: half the letters tell all
+    refused = toy("ae-embed", "model", "words.txt", "--keep", "x", "-q")
+    assert refused.code == 2 and "--keep" in refused.stderr
 
 
 def test_killed_and_resumed_it_ends_with_the_same_bytes(toy, toy_folder, config, tmp_path):

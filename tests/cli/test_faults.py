@@ -63,7 +63,7 @@ BAD_TABLES = {
 @pytest.mark.parametrize(
     "program, kind",
     [("ae-score", kind) for kind in BAD_TABLES]
-    + [(program, kind) for program in ("ae-impute", "ae-purify")
+    + [(program, kind) for program in ("ae-impute", "ae-purify", "ae-embed")
        for kind in ("a short row", "too large", "no cell is known")],
 )
 def test_bad_tables_are_exit_4_in_one_line_and_leave_nothing(run, trained_once, tmp_path, program, kind):
@@ -335,7 +335,7 @@ def limited(command, file_bytes, **options):
 
 def test_a_write_that_fails_in_the_middle_leaves_nothing(bin_folder, trained, tmp_path):
     (tmp_path / "old.csv").write_text("old")
-    for program in ("ae-score", "ae-impute", "ae-purify"):
+    for program in ("ae-score", "ae-impute", "ae-purify", "ae-embed"):
         for name, force in (("new.csv", []), ("old.csv", ["--force"])):
             done = limited([bin_folder / program, trained, WDBC, "-o", name, *force], 10_000, cwd=tmp_path)
             assert done.returncode == 1 and done.stdout == b""
@@ -373,7 +373,7 @@ def small_disk(tmp_path):
 def test_a_full_disk_is_told_and_left_clean(run, trained, small_disk):
     filler = small_disk / "filler"
     filler.write_bytes(b"x" * 248_000)
-    for program in ("ae-score", "ae-impute", "ae-purify"):
+    for program in ("ae-score", "ae-impute", "ae-purify", "ae-embed"):
         one_error(run(program, trained, WDBC, "-o", small_disk / "out.csv"), 1, "out.csv", "No space left on device")
     one_error(run("ae-train", CONFIG, "--out", small_disk / "run", *FAST), 1, "No space left on device")
     assert sorted(p.name for p in small_disk.iterdir()) == ["filler", "run"]
@@ -384,7 +384,8 @@ def test_a_full_disk_is_told_and_left_clean(run, trained, small_disk):
 
 
 @pytest.mark.parametrize(
-    "program, more", [("ae-score", []), ("ae-impute", []), ("ae-purify", []), ("ae-score", ["--fdr", "0.1"])])
+    "program, more", [("ae-score", []), ("ae-impute", []), ("ae-purify", []), ("ae-embed", []),
+                      ("ae-score", ["--fdr", "0.1"])])
 def test_pipes_and_devices(bin_folder, trained, program, more):
     command = [bin_folder / program, trained, WDBC, "-q", *more]
     words = " ".join(f"'{word}'" for word in command)
@@ -416,7 +417,7 @@ def feed_then_kill(command, folder, lines, kill_after):
             pass
 
 
-@pytest.mark.parametrize("program", ["ae-score", "ae-impute", "ae-purify"])
+@pytest.mark.parametrize("program", ["ae-score", "ae-impute", "ae-purify", "ae-embed"])
 def test_kill_9_leaves_no_partial_output(bin_folder, trained, tmp_path, program):
     lines = WDBC.read_text().splitlines()
     (tmp_path / "old.csv").write_text("old")
@@ -458,7 +459,7 @@ ssize_t read(int fd, void* buffer, size_t size) {
 """
 
 
-@pytest.mark.parametrize("program", ["ae-score", "ae-impute"])
+@pytest.mark.parametrize("program", ["ae-score", "ae-impute", "ae-embed"])
 def test_a_read_error_in_the_middle_is_exit_4_without_output(bin_folder, trained, tmp_path, program):
     compiler = shutil.which("cc")
     if compiler is None:

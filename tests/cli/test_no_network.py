@@ -43,7 +43,7 @@ def test_resuming_a_complete_run_does_nothing(run, model):
     assert (model / "model.safetensors").read_bytes() == before
 
 
-@pytest.mark.parametrize("program", ["ae-impute", "ae-purify"])
+@pytest.mark.parametrize("program", ["ae-impute", "ae-purify", "ae-embed"])
 def test_what_needs_a_network_says_so_in_one_line(run, model, program):
     one_error(run(program, "model", WDBC, "-o", "out.csv", "-q"), 2, "holds no network", program, "/model/type=dense")
 

@@ -18,6 +18,7 @@ DIFFERENT_ON_PURPOSE = {
     "--seed": "what is drawn at random differs",
     "--maps": "ae-score writes what ae-roc reads",
     "--regions": "ae-score writes what ae-roc reads",
+    "--unreadable": "ae-score also speaks of alarms, ae-embed of sizes",
     "--page": "ae-score shows what was scored, ae-info what is in the model",
     "--summary": "each program sums up what it did",
     "--truth": "ae-score shows in a page what ae-roc counts",

@@ -7,7 +7,7 @@
 namespace ae::recipe {
 
 std::span<const config::Entry<ObjectiveOptions>> objectives() {
-  static const std::array kObjectives{train::kReconstruction, toy::kSignObjective};
+  static const std::array kObjectives{train::kReconstruction, train::kPrincipalComponents, toy::kSignObjective};
   return kObjectives;
 }
 

@@ -1,0 +1,139 @@
+// ae-embed: what is the essence?
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apply/embed.hpp"
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "model_program.hpp"
+#include "reading.hpp"
+
+namespace {
+
+const ae::cli::Program kProgram{
+    "ae-embed",
+    "Writes the latent code of every row or image: id, z0, z1, ... as CSV, or the codes alone as an NPY array. Nothing "
+    "is decoded.",
+    {{"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv", "the code of every row"},
+     {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.npy", "the same for NumPy: float32, a row for each"},
+     {"ae-train configs/linear-pca.json --data configs/data/wdbc.csv --set /data/label=diagnosis --out runs/pca && "
+      "ae-embed runs/pca configs/data/wdbc.csv --linear -o principal.csv --check pca_check.json",
+      "principal components, and a check of them against a decomposition in double precision"}},
+    {{"TMPDIR", "Folder for the rows that --linear keeps until all are read (default /tmp)"}}};
+
+struct Options {
+  std::string model;
+  std::string output = "-";
+  bool linear = false;
+  std::string check;
+  std::string label;
+  std::vector<std::string> keep;
+  std::string unreadable = "report";
+  ae::apps::ReadingOptions reading;
+  ae::apply::EmbedOptions embed;
+};
+
+void declare(CLI::App& app, Options& options) {
+  ae::apps::add_model(app, options.model);
+  app.add_option("input", options.embed.stream.inputs,
+                 "Tables (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec roots, "
+                 "patterns, .txt lists, files, IDX, NPY")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("-o,--output", options.output,
+                 "Where the codes go, by the name's extension: .csv, or .npy (default: standard output, as CSV)")
+      ->type_name("FILE");
+  auto* linear =
+      app.add_flag("--linear", options.linear,
+                   "Of a linear network: codes in the canonical basis of its decoder for these rows (orthonormal axes, "
+                   "ordered by variance, signs fixed), and a check against principal components");
+  app.add_option("--check", options.check,
+                 "Where the check of --linear goes, as JSON (default: pca_check.json beside the output)")
+      ->needs(linear)
+      ->type_name("FILE");
+  app.add_option("--label", options.label, "Column of the input that passes through as label, whatever the model knows")
+      ->type_name("COLUMN");
+  app.add_option("--keep", options.keep,
+                 "Columns of the input that pass through unchanged, for example time,machine; repeat for several or "
+                 "join them by commas")
+      ->delimiter(',')
+      ->expected(1)
+      ->take_all()
+      ->type_name("COLUMN");
+  options.reading.declare(app, [](CLI::Option*) {});
+  ae::cli::add_choice(app, "--unreadable", options.unreadable,
+                      "What becomes of images that cannot be read, or have another size than those of training, which "
+                      "are always named: report leaves them out and ends with code 4, ignore leaves them out, stop "
+                      "ends at the first one without output",
+                      {"report", "ignore", "stop"})
+      ->capture_default_str()
+      ->group("Images");
+}
+
+// UsageError for options of another kind of data.
+void check_kind(const Options& options, const ae::recipe::Checkpoint& checkpoint) {
+  const auto& stream = options.embed.stream;
+  const bool images = checkpoint.kind().domain().gridded();
+  const char* wrong = nullptr;
+  if (images && (stream.reading.any() || stream.allow_empty)) {
+    wrong = "--keep, --label, --missing, --bad-rows and --allow-empty are for tables";
+  }
+  if (!images && options.unreadable != "report") wrong = "--unreadable is for images";
+  if (wrong == nullptr) return;
+  throw ae::UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) + "; " +
+                       wrong);
+}
+
+// Where the check goes.
+std::filesystem::path check_path(const Options& options) {
+  if (!options.check.empty()) return options.check;
+  const auto folder =
+      options.output == "-" ? std::filesystem::path() : std::filesystem::path(options.output).parent_path();
+  return folder / "pca_check.json";
+}
+
+int run(Options& options, ae::cli::Context& context) {
+  auto& embed = options.embed;
+  embed.stream.threads = context.options.threads;
+  embed.stream.reading = options.reading.reading();
+  embed.stream.reading.label = options.label;
+  embed.stream.reading.keep = options.keep;
+  embed.stream.allow_empty = options.reading.allow_empty();
+  embed.unreadable = options.unreadable == "stop"     ? ae::apply::Unreadable::stop
+                     : options.unreadable == "ignore" ? ae::apply::Unreadable::ignore
+                                                      : ae::apply::Unreadable::report;
+  const auto& format = ae::apply::code_format(options.output);
+  auto output = ae::Output::open(options.output, context.options.force);
+  std::optional<ae::Output> check;
+  if (options.linear) check.emplace(ae::Output::open(check_path(options), context.options.force));
+  const auto file = format.make(output);
+  const auto checkpoint = ae::apps::open_model(options.model, context);
+  check_kind(options, checkpoint);
+  ae::apply::EmbedTotals totals;
+  if (check) {
+    std::string report;
+    totals = ae::apply::embed_linear(checkpoint, embed, *file, report, context.reporter);
+    check->write(report);
+  } else {
+    totals = ae::apply::embed(checkpoint, embed, *file, context.reporter);
+  }
+  output.commit();
+  if (check) check->commit();
+  context.reporter.info(std::to_string(totals.samples) + " codes" + ae::apps::bad_rows_text(totals.bad));
+  if (checkpoint.kind().domain().gridded()) {
+    if (totals.bad.count > 0 && embed.unreadable == ae::apply::Unreadable::report) {
+      throw ae::InputError(std::to_string(totals.bad.count) +
+                           " images have no code and are left out; --unreadable ignore accepts that");
+    }
+  } else {
+    options.reading.complain(totals.bad.count, totals.samples + totals.bad.count);
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return ae::apps::run_program<Options>(kProgram, declare, run, argc, argv); }
