@@ -245,6 +245,7 @@ Results assess_one(const RocOptions& options, const evaluate::ScoreReading& read
   auto evaluation = evaluate::evaluate(*results.first, how, rows.name, reporter);
   evaluation.model = rows.model;
   evaluation.unlabeled = rows.unlabeled;
+  evaluation.unscored = rows.unscored;
   results.assessment.details = evaluate::details(rows, *results.first, evaluation.chosen.threshold, details, reporter);
   results.assessment.evaluations.push_back(std::move(evaluation));
   return results;
@@ -262,6 +263,7 @@ Results assess_several(const RocOptions& options, const evaluate::ScoreReading& 
         results.assessment.evaluations.emplace_back(evaluate::evaluate(scores, how, rows.names[i], reporter));
     evaluation.model = rows.models[i];
     evaluation.unlabeled = rows.unlabeled;
+    evaluation.unscored = rows.unscored;
     if (i == 0) results.first.emplace(std::move(scores));
   }
   return results;

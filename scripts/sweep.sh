@@ -8,6 +8,7 @@
 #   --seeds K,...          values of /training/seed
 #   --folds FILE,...       files of row numbers (/data/rows): each trains on its rows and is scored on all others
 #   --score FILE           score this table, or these images, with every model; DIR/runs/NAME/scores.csv
+#   --label COLUMN         the column of FILE with the labels, where the models do not know it
 #   --normal LABEL         the label of FILE that means normal: adds AUROC and AUPRC to the table
 #   -j, --jobs N           runs at the same time (default: 1)
 #   --threads N            threads of each program (default: its own choice; 1 is best with several jobs)
@@ -23,7 +24,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/benchmark.bash"
 
-output='' score='' normal='' jobs=1 threads=() bin='' seeds='' folds=() pointers=() values=()
+output='' score='' label=() normal='' jobs=1 threads=() bin='' seeds='' folds=() pointers=() values=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help)
@@ -45,6 +46,7 @@ while [ $# -gt 0 ]; do
     --seeds) seeds=$2 ;;
     --folds) IFS=, read -ra folds <<<"$2" ;;
     --score) score=$2 ;;
+    --label) label=(--label "$2") ;;
     --normal) normal=$2 ;;
     -j | --jobs) jobs=$2 ;;
     --threads) threads=(--threads "$2") ;;
@@ -123,11 +125,11 @@ run_one() {  # run_one NAME COMBINATION
   done
   ae-train "${train[@]}" ${set[@]+"${set[@]}"} ${threads[@]+"${threads[@]}"} --out "$place" --resume -q || return 1
   [ -n "$score" ] || return 0
-  local asked="$scored ${left_out[*]-}"
+  local asked="$scored ${label[*]-} ${left_out[*]-}"
   if [ ! -e "$place/scores.csv" ] || [ "$place/model.safetensors" -nt "$place/scores.csv" ] ||
     [ "$(cat "$place/scores.of" 2>/dev/null)" != "$asked" ]; then
-    ae-score "$place" "$score" ${left_out[@]+"${left_out[@]}"} ${threads[@]+"${threads[@]}"} -o "$place/scores.csv" \
-      --force -q || return 1
+    ae-score "$place" "$score" ${label[@]+"${label[@]}"} ${left_out[@]+"${left_out[@]}"} ${threads[@]+"${threads[@]}"} \
+      -o "$place/scores.csv" --force -q || return 1
     printf '%s\n' "$asked" >"$place/scores.of"
   fi
   [ -n "$normal" ] || return 0

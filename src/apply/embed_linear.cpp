@@ -134,7 +134,8 @@ double excess(double error, double optimum, double total) {
   return scale > 0 ? (error - optimum) / scale : 0;
 }
 
-// The error of the network's own reconstructions, as model::error_of() counts.
+// The error of the network's own reconstructions, as model::error_of() counts. By its weights in float64: the rounding
+// of its float32 answers would be some 1e-8 of an error that is small beside the values.
 double network_error(const loss::Autoencoder& pair, const model::Samples& samples) {
   constexpr std::int64_t kSamples = 4096;
   double sum = 0, seen = 0;
@@ -142,7 +143,7 @@ double network_error(const loss::Autoencoder& pair, const model::Samples& sample
     throw_if_stopped("checking");
     const auto batch = samples.range(begin, std::min(begin + kSamples, samples.size()));
     const auto observed = batch.observed.to(torch::kFloat64);
-    const auto residual = (batch.values.to(torch::kFloat64) - pair.expected(batch).to(torch::kFloat64)) * observed;
+    const auto residual = (batch.values.to(torch::kFloat64) - loss::linear_answer(pair, batch)) * observed;
     const auto count = observed.sum(1);
     sum += (residual.square().sum(1) / count.clamp_min(1)).sum().item<double>();
     seen += (count > 0).sum().item<double>();

@@ -10,7 +10,8 @@
 namespace ae::apply {
 namespace {
 
-constexpr double kNineOfTen = 1.645;  // standard deviations of a normal distribution, on both sides
+constexpr double kLeastPercent = 0.05;  // less is told as 0.0
+constexpr double kNineOfTen = 1.645;    // standard deviations of a normal distribution, on both sides
 
 std::string percent_text(double percent) {
   char text[32];
@@ -50,13 +51,13 @@ report::RowReason Reasons::about(const Answered& answered, std::int64_t sample, 
   report::RowReason reason;
   reason.column = elements_[e].name;
   if (observed) reason.observed = stream_.observed_text(sample, e);
-  reason.expected = stream_.value_text(e, expected, recipe::Digits::of_column);
+  reason.expected = stream_.value_text(e, expected, recipe::Digits::whole_too);
   reason.percent = positive > 0 ? 100 * std::max(share, 0.0) / positive : 0;
   if (elements_[e].categorical()) return reason;
   if (profile_.known() && profile_.columns[e].residual) {
     const auto& [low, high] = *profile_.columns[e].residual;
-    reason.usual_low = stream_.value_text(e, expected + low, recipe::Digits::of_column);
-    reason.usual_high = stream_.value_text(e, expected + high, recipe::Digits::of_column);
+    reason.usual_low = stream_.value_text(e, expected + low, recipe::Digits::whole_too);
+    reason.usual_high = stream_.value_text(e, expected + high, recipe::Digits::whole_too);
   }
   if (observed) place(reason, e, answered.block.batch.values.data_ptr<float>()[at], expected);
   return reason;
@@ -86,10 +87,15 @@ std::string Reasons::in_words(const Answered& answered, std::int64_t sample,
   std::string words;
   for (const auto element : elements) {
     const auto reason = about(answered, sample, element, positive);
-    if (!(reason.percent > 0)) break;
+    if (!(reason.percent >= kLeastPercent)) break;
     words.append(words.empty() ? "" : "; ").append(reason.column).append(" ");
-    words.append(reason.observed.empty() ? "missing" : reason.observed).append(" where ").append(reason.expected);
-    words += " was expected";
+    words.append(reason.observed.empty() ? "missing" : reason.observed);
+    // The likeliest level may still be less likely than usual.
+    if (elements_[static_cast<std::size_t>(element)].categorical() && reason.observed == reason.expected) {
+      words += ", which is less sure here than elsewhere";
+    } else {
+      words.append(" where ").append(reason.expected).append(" was expected");
+    }
     if (!reason.usual_low.empty()) words += " (usually " + reason.usual_low + " to " + reason.usual_high + ")";
     words += ": " + percent_text(reason.percent) + " %";
   }

@@ -77,6 +77,7 @@ struct Evaluation {
   std::int64_t anomalies = 0;
   std::int64_t normals = 0;
   std::int64_t unlabeled = 0;  // rows left out because they have no label
+  std::int64_t unscored = 0;   // because they have a label and no score
   double confidence = 0.95;
   Estimate auroc;  // DeLong, clipped to [0, 1]
   Estimate auprc;  // average precision; stratified bootstrap percentiles

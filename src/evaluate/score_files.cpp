@@ -37,25 +37,12 @@ class RowLabels {
                     values_->file());
   }
 
-  // The label of the current row, which counts from here on.
-  std::optional<std::uint32_t> next() {
-    const std::string_view text = scores_.text(column_);
-    if (!from_table_) {
-      const auto label = values_->number(text);
-      values_->count(label);
-      return label;
-    }
-    const auto found = text.empty() ? by_id_.end() : by_id_.find(std::string(text));
-    if (found == by_id_.end()) {
-      ++unmatched_rows_;
-      if (unmatched_example_.empty()) unmatched_example_ = text;
-      return std::nullopt;
-    }
-    if (found->second.met) scores_.refuse_duplicate(column_);
-    found->second.met = true;
-    ++met_;
-    values_->count(found->second.label);
-    return found->second.label;
+  // The label of the current row, which counts from here on when it is scored; else there is none for it.
+  std::optional<std::uint32_t> next(bool scored) {
+    const auto label = label_of_row();
+    if (scored) values_->count(label);
+    if (!scored && label) ++unscored_;
+    return scored ? label : std::nullopt;
   }
 
   ResolvedLabels resolve(Reporter& reporter) {
@@ -75,12 +62,28 @@ class RowLabels {
 
   const LabelValues& values() const { return *values_; }
   std::int64_t unlabeled() const { return values_->unlabeled() + unmatched_rows_; }
+  std::int64_t unscored() const { return unscored_; }
 
  private:
   struct Entry {
     std::optional<std::uint32_t> label;
     bool met = false;
   };
+
+  std::optional<std::uint32_t> label_of_row() {
+    const std::string_view text = scores_.text(column_);
+    if (!from_table_) return values_->number(text);
+    const auto found = text.empty() ? by_id_.end() : by_id_.find(std::string(text));
+    if (found == by_id_.end()) {
+      ++unmatched_rows_;
+      if (unmatched_example_.empty()) unmatched_example_ = text;
+      return std::nullopt;
+    }
+    if (found->second.met) scores_.refuse_duplicate(column_);
+    found->second.met = true;
+    ++met_;
+    return found->second.label;
+  }
 
   void read_table(const ScoreReading& how, Reporter& reporter) {
     ScoreReader table(how.label_table, reporter);
@@ -112,9 +115,22 @@ class RowLabels {
   std::int64_t table_rows_ = 0;
   std::int64_t met_ = 0;
   std::int64_t unmatched_rows_ = 0;
+  std::int64_t unscored_ = 0;
   std::string table_example_;
   std::string unmatched_example_;
 };
+
+// An empty cell is a row that could not be scored; "nan" is a score that is none.
+bool has_score(const ScoreReader& reader, std::size_t column) { return !reader.text(column).empty(); }
+
+// What cannot be scored may be what is strange, so that this is more than a note.
+void warn_of_unscored(std::int64_t rows, const std::string& file, Reporter& reporter) {
+  if (rows > 0)
+    reporter.warning(
+        file + ": " +
+        count_text(rows, "labelled row has no score and is left out", "labelled rows have no score and are left out") +
+        "; the figures do not know of " + (rows == 1 ? "it" : "them"));
+}
 
 ModelColumn model_column(const ScoreReader& reader, const ScoreReading& how) {
   return {
@@ -173,7 +189,7 @@ LabeledRows read_labeled_scores(const std::filesystem::path& path, const ScoreRe
   std::unordered_set<std::string> ids;
   while (reader.next()) {
     model.look();
-    const auto value = labels.next();
+    const auto value = labels.next(has_score(reader, score));
     if (!value) continue;
     if (*value >= scores_of_value.size()) scores_of_value.resize(*value + 1);
     scores_of_value[*value].push_back(reader.score(score));
@@ -185,6 +201,8 @@ LabeledRows read_labeled_scores(const std::filesystem::path& path, const ScoreRe
   const auto resolved = labels.resolve(reporter);
   divide(result, resolved, labels.values(), std::move(scores_of_value));
   result.unlabeled = labels.unlabeled();
+  result.unscored = labels.unscored();
+  warn_of_unscored(result.unscored, result.name, reporter);
   result.model = model.finish(reporter);
   return result;
 }
@@ -208,9 +226,10 @@ class Matching {
       const auto [row, added] =
           row_of_.try_emplace(std::string(reader.text(id)), static_cast<std::uint32_t>(labels_.size()));
       if (!added) reader.refuse_duplicate(id);
-      labels_.push_back(labels.next());
+      labels_.push_back(labels.next(has_score(reader, score)));
       scores.push_back(labels_.back() ? reader.score(score) : none);
     }
+    result_.unscored = labels.unscored();
     labels_of_table_ = !how_.label_table.empty();
     const auto resolved = labels.resolve(reporter_);
     classes_ = resolved.classes;
@@ -243,7 +262,12 @@ class Matching {
       met[row] = true;
       if (!labels_[row]) continue;
       if (label) check_label(reader, *label, *labels_[row], key, labels);
-      scores[row] = reader.score(score);
+      if (has_score(reader, score)) {
+        scores[row] = reader.score(score);
+      } else {
+        labels_[row].reset();
+        ++result_.unscored;
+      }
     }
     if (!unknown.empty()) refuse_unmatched(reader.name(), result_.names.front(), std::move(unknown));
     std::vector<std::string> missing;
@@ -254,6 +278,7 @@ class Matching {
   }
 
   MatchedRows finish() {
+    warn_of_unscored(result_.unscored, join(result_.names, ", "), reporter_);
     for (const auto& scores : scores_) {
       auto& anomalies = result_.anomalies.emplace_back();
       auto& normals = result_.normals.emplace_back();

@@ -46,6 +46,7 @@ struct LabeledRows {
   std::vector<double> anomalies;
   std::vector<double> normals;
   std::int64_t unlabeled = 0;       // rows without a label, left out
+  std::int64_t unscored = 0;        // rows with a label and without a score, left out
   std::vector<LabelKind> labels;    // in order of appearance
   std::vector<IdentifiedRow> rows;  // only when asked for
 };
@@ -56,9 +57,11 @@ struct RowsToKeep {
   std::string group_column;  // "" = no group
 };
 
-// InputError, with the place, for: a column that is not there (with the nearest name), a labelled row without a finite
-// score, label values whose meaning is not known (all of them are listed), a class without rows, rows of several
+// InputError, with the place, for: a column that is not there (with the nearest name), a score that is no finite
+// number, label values whose meaning is not known (all of them are listed), a class without rows, rows of several
 // models.
+//
+// Rows with a label and an empty score, as ae-score writes for what it cannot read, are left out with a warning.
 //
 // With a table of labels, its ids and those of the scores are compared as texts without blanks around them; an empty
 // one matches nothing. Rows without a label there are left out, and ids there without a row are counted, each in a
@@ -73,6 +76,7 @@ struct MatchedRows {
   std::vector<std::vector<double>> anomalies;
   std::vector<std::vector<double>> normals;
   std::int64_t unlabeled = 0;
+  std::int64_t unscored = 0;  // in any of the files
 };
 
 // Rows are matched by the id column, in any order; labels come from the first file or the table of labels, and a label

@@ -59,8 +59,7 @@ void ScoreReader::refuse_duplicate(std::size_t column) const {
 void ScoreReader::refuse_score(std::size_t column, std::string_view text, std::optional<double> number) const {
   const std::string place = rows_->where(column) + ": score ";
   const std::string expected =
-      "; every labelled row needs a finite number (leave such rows out, as ae-score --bad-rows skip does, or empty the "
-      "label)";
+      "; a labelled row needs a finite number, or none at all: then it is left out and counted";
   if ((number && std::isnan(*number)) || (!number && text.empty())) throw InputError(place + "is missing" + expected);
   if (number)
     throw InputError(place + (text.empty() ? number_text(*number) : ae::quoted(text)) + " is too large" + expected);

@@ -122,6 +122,7 @@ Json evaluation_json(const Evaluation& e) {
   result["anomalies"] = e.anomalies;
   result["normals"] = e.normals;
   result["unlabeled"] = e.unlabeled;
+  result["unscored"] = e.unscored;
   result["confidence"] = e.confidence;
   result["auroc"] = {{"value", e.auroc.value},
                      {"standard_error", number_json(e.auroc.standard_error)},

@@ -100,6 +100,7 @@ std::string threshold_text(const Evaluation& e) {
 std::string rows_text(const Evaluation& e) {
   std::string text = plural(e.rows, "row", "rows") + ", " + plural(e.anomalies, "anomaly", "anomalies") + ", " +
                      std::to_string(e.normals) + " normal";
+  if (e.unscored > 0) text += ", " + std::to_string(e.unscored) + " without score left out";
   if (e.unlabeled > 0) text += ", " + std::to_string(e.unlabeled) + " without label left out";
   return text;
 }

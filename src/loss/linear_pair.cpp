@@ -21,6 +21,11 @@ Maps maps_of(const Autoencoder& autoencoder) {
   return {plan->stem, plan->layers.front().affine, plan->layers.back().affine};
 }
 
+// Of the decoder, elements x components.
+at::Tensor decoder_weight(const model::AffinePlan& decoder) {
+  return (decoder.tied ? decoder.weight.t() : decoder.weight).to(torch::kFloat64);
+}
+
 }  // namespace
 
 std::string not_linear(const Autoencoder& autoencoder, const TermList& terms) {
@@ -47,9 +52,18 @@ std::string not_linear(const Autoencoder& autoencoder, const TermList& terms) {
 model::Basis decoder_basis(const Autoencoder& autoencoder) {
   const torch::NoGradGuard no_grad;
   const auto decoder = maps_of(autoencoder).decoder;
-  const auto weight = (decoder.tied ? decoder.weight.t() : decoder.weight).to(torch::kFloat64);
   // Left singular vectors: of a decoder with dependent columns, too, as many as it has columns.
-  return {decoder.bias.to(torch::kFloat64), std::get<0>(torch::linalg_svd(weight, false))};
+  return {decoder.bias.to(torch::kFloat64), std::get<0>(torch::linalg_svd(decoder_weight(decoder), false))};
+}
+
+at::Tensor linear_answer(const Autoencoder& autoencoder, const model::Batch& batch) {
+  const torch::NoGradGuard no_grad;
+  const auto maps = maps_of(autoencoder);
+  const auto shown = (batch.values * batch.observed).to(torch::kFloat64);
+  const auto inputs = shown.index_select(1, torch::tensor(maps.stem.numeric, torch::kInt64));
+  const auto codes =
+      torch::addmm(maps.encoder.bias.to(torch::kFloat64), inputs, maps.encoder.weight.to(torch::kFloat64).t());
+  return torch::addmm(maps.decoder.bias.to(torch::kFloat64), codes, decoder_weight(maps.decoder).t());
 }
 
 void project_on(const Autoencoder& autoencoder, const model::Basis& basis) {

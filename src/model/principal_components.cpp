@@ -21,13 +21,13 @@ constexpr double kRidge = 1e-10;
 constexpr double kTolerance = 1e-10;
 constexpr std::int64_t kMostRounds = 10000;
 
-struct Block {
+struct MaskedBlock {
   at::Tensor values;    // [samples, elements] float64
   at::Tensor observed;  // the same shape
   at::Tensor weights;   // [samples]: 1 / number of observed elements, 0 of none
 };
 
-Block block_of(const Batch& batch) {
+MaskedBlock block_of(const Batch& batch) {
   const auto observed = batch.observed.to(torch::kFloat64);
   const auto count = observed.sum(1);
   return {batch.values.to(torch::kFloat64), observed,
@@ -61,7 +61,7 @@ at::Tensor solve(const at::Tensor& matrices, const at::Tensor& right) {
 // [n, k, k]: the outer product of each row with itself.
 at::Tensor squares(const at::Tensor& rows) { return rows.unsqueeze(2) * rows.unsqueeze(1); }
 
-at::Tensor codes_of(const Basis& basis, const Block& block) {
+at::Tensor codes_of(const Basis& basis, const MaskedBlock& block) {
   const auto right = ((block.values - basis.center) * block.observed).mm(basis.axes);
   // Where a sample is whole, the normal equations are the identity.
   const auto holes = (block.observed.amin(1) == 0).nonzero().squeeze(1);
@@ -73,7 +73,7 @@ at::Tensor codes_of(const Basis& basis, const Block& block) {
 }
 
 // Sum over the block's samples of their errors.
-double error_of(const Basis& basis, const Block& block, const at::Tensor& codes) {
+double error_of(const Basis& basis, const MaskedBlock& block, const at::Tensor& codes) {
   const auto residual = (block.values - basis.center - codes.mm(basis.axes.t())) * block.observed;
   return (residual.square().sum(1) * block.weights).sum().item<double>();
 }
@@ -91,7 +91,7 @@ Means means_of(const Samples& samples) {
   const std::int64_t elements = elements_of(samples);
   auto sums = zeros({elements}), counts = zeros({elements});
   Means means;
-  for_each_block(samples, elements, [&](const Block& block, std::int64_t) {
+  for_each_block(samples, elements, [&](const MaskedBlock& block, std::int64_t) {
     sums += (block.values * block.observed).sum(0);
     counts += block.observed.sum(0);
     means.seen += (block.weights > 0).sum().item<double>();
@@ -105,7 +105,7 @@ Means means_of(const Samples& samples) {
 at::Tensor weighted_center(const Samples& samples) {
   const std::int64_t elements = elements_of(samples);
   auto sums = zeros({elements}), weights = zeros({elements});
-  for_each_block(samples, elements, [&](const Block& block, std::int64_t) {
+  for_each_block(samples, elements, [&](const MaskedBlock& block, std::int64_t) {
     const auto weight = block.observed * block.weights.unsqueeze(1);
     sums += (block.values * weight).sum(0);
     weights += weight.sum(0);
@@ -113,7 +113,9 @@ at::Tensor weighted_center(const Samples& samples) {
   return torch::where(weights > 0, sums / weights.clamp_min(1e-300), torch::zeros_like(sums));
 }
 
-at::Tensor centred(const Block& block, const at::Tensor& center) { return (block.values - center) * block.observed; }
+at::Tensor centred(const MaskedBlock& block, const at::Tensor& center) {
+  return (block.values - center) * block.observed;
+}
 
 // The nearest matrix with orthonormal columns: those that are orthonormal stay, those that are 0 are made up.
 at::Tensor orthonormal(const at::Tensor& matrix) {
@@ -128,7 +130,7 @@ at::Tensor leading_columns(const at::Tensor& vectors, std::int64_t count) {  // 
 at::Tensor axes_of_covariance(const Samples& samples, const at::Tensor& center, std::int64_t count) {
   const std::int64_t elements = center.size(0);
   auto covariance = zeros({elements, elements});
-  for_each_block(samples, elements, [&](const Block& block, std::int64_t) {
+  for_each_block(samples, elements, [&](const MaskedBlock& block, std::int64_t) {
     const auto rows = centred(block, center);
     covariance.addmm_(rows.t(), rows);
   });
@@ -139,9 +141,9 @@ at::Tensor axes_of_covariance(const Samples& samples, const at::Tensor& center, 
 at::Tensor axes_of_products(const Samples& samples, const at::Tensor& center, std::int64_t count) {
   const std::int64_t rows = samples.size(), elements = center.size(0);
   auto products = zeros({rows, rows});
-  for_each_block(samples, elements, [&](const Block& one, std::int64_t begin) {
+  for_each_block(samples, elements, [&](const MaskedBlock& one, std::int64_t begin) {
     const auto left = centred(one, center);
-    for_each_block(samples, elements, [&](const Block& other, std::int64_t start) {
+    for_each_block(samples, elements, [&](const MaskedBlock& other, std::int64_t start) {
       const auto right = centred(other, center);
       products.narrow(0, begin, left.size(0)).narrow(1, start, right.size(0)).copy_(left.mm(right.t()));
     });
@@ -151,7 +153,7 @@ at::Tensor axes_of_products(const Samples& samples, const at::Tensor& center, st
   const auto left = leading_columns(vectors, some);
   const auto lengths = values.narrow(0, rows - some, some).flip(0).clamp_min(0).sqrt();
   auto axes = zeros({elements, count});
-  for_each_block(samples, elements, [&](const Block& block, std::int64_t begin) {
+  for_each_block(samples, elements, [&](const MaskedBlock& block, std::int64_t begin) {
     axes.narrow(1, 0, some).addmm_(centred(block, center).t(), left.narrow(0, begin, block.values.size(0)));
   });
   const auto real = lengths > 1e-10 * lengths.max().clamp_min(1e-300);
@@ -171,7 +173,7 @@ double improve(const Samples& samples, Basis& basis) {
   const std::int64_t elements = basis.center.size(0), width = basis.count() + 1;
   auto matrices = zeros({elements, width * width}), right = zeros({elements, width});
   double error = 0, seen = 0;
-  for_each_block(samples, width_of(samples, basis.count()), [&](const Block& block, std::int64_t) {
+  for_each_block(samples, width_of(samples, basis.count()), [&](const MaskedBlock& block, std::int64_t) {
     const auto codes = codes_of(basis, block);
     error += error_of(basis, block, codes);
     seen += (block.weights > 0).sum().item<double>();
@@ -220,7 +222,7 @@ at::Tensor nearest_codes(const Basis& basis, const Batch& batch) { return codes_
 
 double error_of(const Samples& samples, const Basis& basis) {
   double sum = 0, seen = 0;
-  for_each_block(samples, width_of(samples, basis.count()), [&](const Block& block, std::int64_t) {
+  for_each_block(samples, width_of(samples, basis.count()), [&](const MaskedBlock& block, std::int64_t) {
     sum += error_of(basis, block, codes_of(basis, block));
     seen += (block.weights > 0).sum().item<double>();
   });
@@ -230,7 +232,7 @@ double error_of(const Samples& samples, const Basis& basis) {
 double total_error(const Samples& samples) {
   const auto center = weighted_center(samples);
   double sum = 0, seen = 0;
-  for_each_block(samples, center.size(0), [&](const Block& block, std::int64_t) {
+  for_each_block(samples, center.size(0), [&](const MaskedBlock& block, std::int64_t) {
     sum += (centred(block, center).square().sum(1) * block.weights).sum().item<double>();
     seen += (block.weights > 0).sum().item<double>();
   });
@@ -242,7 +244,7 @@ Spread canonical(const Samples& samples, const Basis& basis) {
   auto sum = zeros({count}), products = zeros({count, count});
   double seen = 0;
   const auto visit = [&](const auto& add) {
-    for_each_block(samples, width, [&](const Block& block, std::int64_t) {
+    for_each_block(samples, width, [&](const MaskedBlock& block, std::int64_t) {
       const auto rows = (block.weights > 0).nonzero().squeeze(1);
       add(codes_of(basis, block).index_select(0, rows));
     });

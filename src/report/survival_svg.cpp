@@ -6,14 +6,13 @@
 #include "report/page.hpp"
 #include "report/probe.hpp"
 #include "report/roc_text.hpp"
+#include "report/svg.hpp"
 
 namespace ae::report {
 namespace {
 
 constexpr double kWidth = 720, kLeft = 84, kTop = 44, kPlotWidth = 606, kPlotHeight = 276;
 constexpr double kTableTop = kTop + kPlotHeight + 72, kTableStep = 20;
-
-std::string pixel(double value) { return rounded_text(std::round(value * 100) / 100, 6); }
 
 std::string text(std::string_view classes, double x, double y, std::string_view content) {
   return joined("<text class=\"", classes, "\" x=\"", pixel(x), "\" y=\"", pixel(y), "\">", markup_escaped(content),

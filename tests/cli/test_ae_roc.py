@@ -391,6 +391,25 @@ def test_score_that_points_the_other_way_is_told_not_flipped(run, tmp_path):
     assert "AUROC     0.0000" in outcome.stdout and "AUROC is below 0.5" in outcome.stdout
 
 
+def test_rows_that_could_not_be_scored_are_left_out_of_all_files(run, tmp_path):
+    first = [f"r{i},{'' if i == 3 else i * 7 % 20},{i % 2}" for i in range(20)]
+    second = [f"r{i},{'' if i == 8 else i * 3 % 20},{i % 2}" for i in range(20)]
+    (tmp_path / "a.csv").write_text("id,score,label\n" + "\n".join(first) + "\n")
+    (tmp_path / "b.csv").write_text("id,score,label\n" + "\n".join(second) + "\n")
+    one = run("ae-roc", "a.csv", "--summary", "one.json", "--bootstrap", "0")
+    assert one.code == 0 and "1 labelled row has no score and is left out" in one.stderr
+    told = json.loads((tmp_path / "one.json").read_text())
+    assert (told["rows"], told["unscored"], told["unlabeled"]) == (19, 1, 0)
+    both = run("ae-roc", "a.csv", "b.csv", "--summary", "both.json", "--bootstrap", "0")
+    assert both.code == 0 and "2 labelled rows have no score" in both.stderr
+    kept = [i for i in range(20) if i not in (3, 8)]
+    for name, lines in (("a", first), ("b", second)):
+        (tmp_path / f"{name}2.csv").write_text("id,score,label\n" + "\n".join(lines[i] for i in kept) + "\n")
+    assert run("ae-roc", "a2.csv", "b2.csv", "--summary", "kept.json", "--bootstrap", "0").code == 0
+    told, expected = (json.loads((tmp_path / f"{name}.json").read_text()) for name in ("both", "kept"))
+    assert [e["auroc"] for e in told["evaluations"]] == [e["auroc"] for e in expected["evaluations"]]
+
+
 BAD_INPUTS = {
     "empty": (b"", ["the file is empty"]),
     "header only": (b"id,score,label\n", []),
@@ -398,7 +417,6 @@ BAD_INPUTS = {
     "duplicate column": (b"id,score,score,label\na,1,2,0\n", ['"score"']),
     "no score column": (b"id,scores,label\na,1,0\nb,2,1\n", ['no column "score"', 'did you mean "scores"?']),
     "no label column": (b"id,score\na,1\nb,2\n", ['no column "label"', "--label-column"]),
-    "missing score": (b"id,score,label\na,1,0\nb,,1\n", ["bad.csv:3:3: score is missing"]),
     "nan score": (b"id,score,label\na,nan,0\nb,1,1\n", ["bad.csv:2:3: score is missing"]),
     "text score": (b"id,score,label\na,1,0\nb,x,1\n", ['bad.csv:3:3: score "x" is not a number']),
     "huge score": (b"id,score,label\na,1e400,0\nb,1,1\n", ["bad.csv:2:3:", "too large"]),

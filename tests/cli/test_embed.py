@@ -248,7 +248,7 @@ def test_a_linear_network_is_principal_component_analysis(run, tmp_path, rows, c
     assert (check["compared_with"], check["judged"], check["missing_cells"]) == ("svd", "network", 0)
     for name in ("excess_error", "network_excess_error", "decoder_excess_error"):
         assert -1e-7 <= check[name] <= 1e-6, name
-    assert check["excess_error"] == pytest.approx(error / best - 1, abs=1e-7)  # float32 reconstructions
+    assert check["excess_error"] == pytest.approx(error / best - 1, abs=1e-9)
     assert check["largest_angle_degrees"] <= 0.1 and max(check["angles_degrees"]) == check["largest_angle_degrees"]
     total = ((values - values.mean(0)) ** 2).sum()
     assert check["explained_variance"] == pytest.approx(1 - error / total, abs=1e-9)

@@ -65,6 +65,18 @@ def test_a_grid_with_seeds_is_trained_scored_and_told_and_continued(sweep):
     assert len(rows_of(kept.read_text())) == 399
 
 
+def test_labels_may_be_of_a_column_that_the_models_do_not_know(sweep):
+    lines = WDBC.read_text().splitlines()
+    column = lines[0].split(",").index("diagnosis")
+    plain = [",".join(cell for i, cell in enumerate(line.split(",")) if i != column) for line in lines]
+    (sweep.home / "plain.csv").write_text("\n".join(plain) + "\n")
+    code, _, told = sweep("-o", "labels", "--vary", "/model/latent=2", "--score", WDBC, "--label", "diagnosis", "--normal",
+                          "benign", *BASE, "--data", "plain.csv", "--set", '/data/label=""', "--set", "/data/normal=[]",
+                          "--set", '/data/rows=""')
+    assert code == 0, told
+    assert 0.5 < float(rows_of((sweep.home / "labels/results.csv").read_text())[0]["auroc"]) < 1
+
+
 def test_values_are_no_patterns_of_files(sweep):
     (sweep.home / "2").write_text("")
     code, _, told = sweep("-o", "patterns", "--vary", "/model/hidden=[2] [3]", *BASE)

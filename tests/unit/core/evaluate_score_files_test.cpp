@@ -213,8 +213,16 @@ TEST_F(ScoreFiles, RowsWithoutALabelAreLeftOutWithOneWarning) {
   EXPECT_THAT(reporter_.warnings[0], HasSubstr("2 rows without a label are left out"));
 }
 
+TEST_F(ScoreFiles, RowsThatCouldNotBeScoredAreLeftOutWithOneWarning) {
+  const LabeledRows rows = read("id,score,label\na,1,0\nb,,1\nc,2,1\nd, ,\n");
+  EXPECT_EQ(rows.unscored, 1);  // without label and score it is a row without a label
+  EXPECT_EQ(rows.normals, (std::vector<double>{1}));
+  EXPECT_EQ(rows.anomalies, (std::vector<double>{2}));
+  ASSERT_FALSE(reporter_.warnings.empty());
+  EXPECT_THAT(reporter_.warnings.back(), HasSubstr("1 labelled row has no score and is left out"));
+}
+
 TEST_F(ScoreFiles, ALabelledRowNeedsAFiniteScore) {
-  EXPECT_THAT(error_of("id,score,label\na,1,0\nb,,1\n"), HasSubstr("s.csv:3:3: score is missing"));
   EXPECT_THAT(error_of("score,label\n1,0\nNaN,1\n"), HasSubstr("s.csv:3:1: score is missing"));
   EXPECT_THAT(error_of("score,label\n1,0\nhigh,1\n"), HasSubstr(R"(s.csv:3:1: score "high" is not a number)"));
   EXPECT_THAT(error_of("score,label\n1,0\n1e400,1\n"), HasSubstr("is too large"));
