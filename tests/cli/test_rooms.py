@@ -6,7 +6,7 @@ from pathlib import Path
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 # A room, and the rooms that it may include besides itself and whatever those may. Kinds of data do not know each other,
-# and neither do training and applying.
+# but that counts also come as tables, and neither do training and applying.
 DIRECTLY = {
     "base": [],
     "config": ["base"],
@@ -15,6 +15,7 @@ DIRECTLY = {
     "data/bytes": ["data"],
     "data/tables": ["data/bytes"],
     "data/images": ["data/bytes"],
+    "data/counts": ["data/tables"],
     "stats": ["base"],
     "evaluate": ["data/tables", "data/images", "stats"],
     "fit": ["evaluate"],

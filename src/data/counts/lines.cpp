@@ -1,0 +1,49 @@
+#include "data/counts/lines.hpp"
+
+#include <cstring>
+
+#include "base/error.hpp"
+
+namespace ae::data {
+
+namespace {
+constexpr std::size_t kMostBytes = 1 << 20, kAtFirst = 1 << 16;
+}
+
+Lines::Lines(std::unique_ptr<ByteSource> source) : source_(std::move(source)), buffer_(kAtFirst, '\0') {}
+
+bool Lines::next(std::string_view& line) {
+  std::size_t searched = begin_;
+  for (;;) {
+    const void* found = std::memchr(buffer_.data() + searched, '\n', end_ - searched);
+    std::size_t line_end = end_, next_begin = end_;
+    if (found != nullptr) {
+      line_end = static_cast<std::size_t>(static_cast<const char*>(found) - buffer_.data());
+      next_begin = line_end + 1;
+    } else {
+      if (begin_ > 0) {
+        std::memmove(buffer_.data(), buffer_.data() + begin_, end_ - begin_);
+        end_ -= begin_;
+        begin_ = 0;
+      }
+      searched = end_;
+      if (end_ == kMostBytes) {
+        throw InputError(source_->name() + ":" + std::to_string(number_ + 1) +
+                         ": the line is longer than 1 MiB; is this a text file?");
+      }
+      if (end_ == buffer_.size()) buffer_.resize(2 * end_);
+      const std::size_t count = source_->read(buffer_.data() + end_, buffer_.size() - end_);
+      end_ += count;
+      if (count > 0) continue;
+      if (end_ == 0) return false;
+      line_end = next_begin = end_;  // the last line lacks its end
+    }
+    line = std::string_view(buffer_).substr(begin_, line_end - begin_);
+    if (line.ends_with('\r')) line.remove_suffix(1);
+    begin_ = next_begin;
+    ++number_;
+    return true;
+  }
+}
+
+}  // namespace ae::data

@@ -1,0 +1,66 @@
+// The formats that matrices of counts come in. Each is one CountReader; those that need no further library are here.
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/reporter.hpp"
+#include "data/bytes/source.hpp"
+#include "data/counts/source.hpp"
+
+namespace ae::data {
+
+// What a file does not tell of itself.
+struct CountFormat {
+  std::string orientation = "auto";              // "cells_by_genes", "genes_by_cells", or as the format has it
+  std::string layer;                             // of AnnData; "" = X, "raw" = raw/X
+  std::string gene_names = "symbol";             // or "id", where a file has both
+  std::string feature_type = "Gene Expression";  // of 10x features; "" = all
+  std::string genome;                            // the group of a 10x .h5 file of version 2; "" = the only one
+};
+
+struct CountReader {
+  std::string_view name;
+  std::string_view help;
+  // Whether `path`, a folder or a file with this beginning (decompressed, "" of a folder), is in this format.
+  bool (*reads)(const std::filesystem::path& path, std::string_view head);
+  std::unique_ptr<CountSource> (*open)(const std::filesystem::path& path, const CountFormat& format,
+                                       Reporter& reporter);
+};
+extern const CountReader kMatrixMarketFolder;  // 10x, versions 2 and 3
+extern const CountReader kMatrixMarketFile;
+extern const CountReader kCountTable;  // CSV, TSV
+
+// By the first of `readers` that reads `path`. InputError, from here and from CountSource::read(), for all that can be
+// wrong with the file; UsageError for what `format` asks of it in vain.
+std::unique_ptr<CountSource> open_counts(const std::filesystem::path& path, std::span<const CountReader* const> readers,
+                                         const CountFormat& format, Reporter& reporter);
+
+// Features of a 10x file: of which kind of names which are wanted.
+struct Features {
+  std::vector<std::string> ids, symbols, types;  // types may be empty
+};
+// The place of each feature among those of the wanted type, -1: it is not. Told in one line when some are not.
+// UsageError when all are not.
+std::vector<std::int32_t> wanted_features(const std::string& file, const Features& features, const CountFormat& format,
+                                          Reporter& reporter);
+// Their names.
+std::vector<std::string> wanted_names(Features features, const std::vector<std::int32_t>& places,
+                                      const CountFormat& format);
+
+// A matrix that was read as a whole.
+class CountsInMemory final : public CountSource {
+ public:
+  CountsInMemory(std::string name, CellCounts counts, std::vector<std::string> cell_names,
+                 std::vector<std::string> genes, Reporter& reporter);
+
+ private:
+  void append(std::int64_t begin, std::int64_t end, CellCounts& counts) override;
+  CellCounts counts_;
+};
+
+}  // namespace ae::data
