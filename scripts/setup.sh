@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the packages of Debian 12 or 13 that aetools is built from. Needs root (or sudo).
 #   scripts/setup.sh              what the programs need
-#   scripts/setup.sh --tests      also what the tests compare with (scikit-learn, jsonschema, Chromium, mpirun, parallel)
+#   scripts/setup.sh --tests      also what the tests compare with (scikit-learn, h5py, jsonschema, Chromium ...)
 #   scripts/setup.sh --coverage   also gcovr
 #   scripts/setup.sh --fuzz       also Clang with its sanitizers
 #   scripts/setup.sh --tidy       also clang-tidy
@@ -9,9 +9,9 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git libtorch-dev libgloo-dev libopenblas-dev libcli11-dev nlohmann-json3-dev
-  libeigen3-dev libspdlog-dev libopencv-dev zlib1g-dev libpng-dev libzstd-dev libssl-dev)
+  libeigen3-dev libspdlog-dev libopencv-dev libhdf5-dev zlib1g-dev libpng-dev libzstd-dev libssl-dev)
 test_packages=(libgtest-dev libgmock-dev python3 python3-pytest python3-numpy python3-scipy python3-sklearn
-  python3-jsonschema chromium openmpi-bin parallel iproute2)
+  python3-h5py python3-jsonschema chromium openmpi-bin parallel iproute2)
 
 for argument in "$@"; do
   case "$argument" in

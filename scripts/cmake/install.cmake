@@ -1,10 +1,13 @@
 # What `cmake --install` and CPack place where, in two components:
 #   programs      the ae-* programs with man pages, shell completions and documents
-#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core cli images torch)
+#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core cli hdf5 images torch)
 include(CMakePackageConfigHelpers)
 set(aetools_package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/aetools")
 
 set(aetools_components core cli)
+if(AETOOLS_WITH_HDF5)
+  list(APPEND aetools_components hdf5)
+endif()
 if(AETOOLS_WITH_IMAGES)
   list(APPEND aetools_components images)
 endif()
@@ -72,5 +75,5 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
 # The packages behind the targets that aetoolsConfig.cmake looks for.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "nlohmann-json3-dev, libeigen3-dev, zlib1g-dev, libpng-dev, libzstd-dev, libssl-dev, libcli11-dev, libspdlog-dev, pkg-config")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libtorch-dev, libgloo-dev, libopencv-dev, libopenblas-dev")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libtorch-dev, libgloo-dev, libopencv-dev, libhdf5-dev, libopenblas-dev")
 include(CPack)

@@ -109,3 +109,13 @@ def test_the_table_of_settings_names_every_field_of_the_schema(run):
 
     missing = set(properties(schema)) - names - {"$schema", "extends"}  # for editors, and for what a config builds on
     assert not missing, missing
+
+
+@pytest.mark.parametrize("name", WITHOUT_LIBTORCH)
+def test_small_programs_link_no_large_library(bin_folder, name):
+    """Also not by way of another one."""
+    if shutil.which("ldd") is None:
+        pytest.skip("needs ldd")
+    linked = subprocess.run(["ldd", bin_folder / name], capture_output=True, text=True, check=True).stdout
+    assert "libz.so" in linked
+    assert not re.search("hdf5|torch|opencv", linked)

@@ -16,6 +16,7 @@ DIRECTLY = {
     "data/tables": ["data/bytes"],
     "data/images": ["data/bytes"],
     "data/counts": ["data/tables"],
+    "data/hdf5": ["data/counts"],
     "stats": ["base"],
     "evaluate": ["data/tables", "data/images", "stats"],
     "fit": ["evaluate"],
@@ -35,6 +36,7 @@ LIBRARIES = {
     "CLI": {"cli"},
     "spdlog": {"cli"},
     "Eigen": {"fit"},
+    "hdf5.h": {"data/hdf5"},
 }
 
 
