@@ -10,6 +10,7 @@ namespace ae::recipe {
 
 extern const config::Entry<KindOptions> kTableKind;
 extern const config::Entry<KindOptions> kImageKind;
+extern const config::Entry<KindOptions> kCountsKind;
 
 // KindOptions around the data room's own options.
 template <typename Options>

@@ -1,47 +1,14 @@
-"""Simulated counts, and files of them written by other programs or from the formats' descriptions alone."""
+"""Files of counts, written by other programs or from the formats' descriptions alone."""
 
-import gzip
+import importlib.util
 
 import numpy as np
+from support import SOURCE
 
-
-def simulated(cells, genes, seed, types=2, markers=0.1, depth=1.0):
-    """(counts [cells, genes], type of each cell): negative binomial counts of dispersion 0.5 around a mean that is the
-    product of a gene's level (log-normal), a cell's depth (log-normal, sigma 0.3) and, of a tenth of the genes, the
-    type's factor (log-normal, sigma 1.5)."""
-    random = np.random.default_rng(seed)
-    of_type = random.integers(types, size=cells)
-    level = np.exp(random.normal(-1, 1, genes)) * depth
-    factor = np.where(random.random((types, genes)) < markers, np.exp(random.normal(0, 1.5, (types, genes))), 1)
-    mean = np.exp(random.normal(0, 0.3, cells))[:, None] * level * factor[of_type]
-    return random.poisson(random.gamma(2, mean / 2)), of_type
-
-
-def names(count, prefix):
-    return [f"{prefix}{i:04}" for i in range(count)]
-
-
-def write_folder(folder, counts, version=3, symbols=None, compressed=True):
-    """A 10x folder: matrix.mtx genes x cells with its names."""
-    folder.mkdir()
-    cells, genes = counts.shape
-    symbols = symbols or names(genes, "GENE")
-    gene, cell = np.nonzero(counts.T)
-    lines = ["%%MatrixMarket matrix coordinate integer general", "%", f"{genes} {cells} {len(gene)}"]
-    lines += [f"{g + 1} {c + 1} {counts[c, g]}" for c, g in sorted(zip(cell, gene))]
-    type_of = "\tGene Expression" if version == 3 else ""
-    files = {
-        "matrix.mtx": lines,
-        "features.tsv" if version == 3 else "genes.tsv": [f"ENSG{i:011}\t{s}{type_of}" for i, s in enumerate(symbols)],
-        "barcodes.tsv": names(cells, "CELL"),
-    }
-    for name, content in files.items():
-        text = "".join(line + "\n" for line in content).encode()
-        if compressed:
-            (folder / f"{name}.gz").write_bytes(gzip.compress(text))
-        else:
-            (folder / name).write_bytes(text)
-    return folder
+_spec = importlib.util.spec_from_file_location("simulate_counts", SOURCE / "scripts/simulate-counts.py")
+_script = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(_script)
+names, simulated, write_folder = _script.names, _script.simulated, _script.write_folder
 
 
 def _string_array(h5py, group, name, texts):

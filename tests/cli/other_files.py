@@ -20,7 +20,7 @@ def other_files(folder):
                   ["mmCIF structure file", "NPY"]),
         "salt.cif": (b"data_NaCl\n_symmetry_space_group_name_H-M   'P 1'\n_cell_length_a   5.64\n",
                      ["a CIF structure file", "NPY"]),
-        "x.h5ad": (b"\x89HDF\r\n\x1a\n" + bytes(500), ["HDF5", ".h5ad", "CSV"]),
+        "x.h5ad": (b"\x89HDF\r\n\x1a\n" + bytes(500), ["HDF5", ".h5ad", "counts"]),
         "x.parquet": (b"PAR1\x15\x04" + bytes(500) + b"PAR1", ["Parquet", "to_csv"]),
         "x.safetensors": (struct.pack("<Q", 2) + b"{}", ["safetensors", "numpy.save"]),
         "x.rds": (gzip.compress(b"X\n\0\0\0\3\0\4\2\1"), ["R data file", "write.csv"]),

@@ -24,7 +24,7 @@ DIRECTLY = {
     "model": ["data/tables", "data/images", "stats"],
     "loss": ["model"],
     "score": ["loss", "evaluate"],
-    "recipe": ["score"],
+    "recipe": ["score", "data/hdf5"],
     "train": ["recipe", "report"],
     "apply": ["recipe", "report"],
 }

@@ -173,7 +173,7 @@ constexpr Signature kSignatures[] = {
     {{"a GIF image", "", kAsPng}, "GIF89a", is_binary},
     {{"a WebP image", "", kAsPng}, "RIFF", is_webp},
     {{"an IDX file, as MNIST has", "images", "give it a name that ends in .idx"}, "\0\0"sv, is_idx},
-    {{"an HDF5 file (.h5, .h5ad)", "", "write its matrix as CSV (in AnnData: to_df().to_csv()) or with numpy.save"},
+    {{"an HDF5 file (.h5, .h5ad)", "counts", "write its matrix as CSV or with numpy.save"},
      "\x89HDF\r\n\x1a\n"},
     {{"a Parquet file", "", "convert it with pandas: read_parquet() and to_csv()"}, "PAR1", is_binary},
     {{"an Arrow file", "", "convert it with pandas: read_feather() and to_csv()"}, "ARROW1\0\0"sv},

@@ -40,6 +40,9 @@ extern const CountReader kCountTable;  // CSV, TSV
 std::unique_ptr<CountSource> open_counts(const std::filesystem::path& path, std::span<const CountReader* const> readers,
                                          const CountFormat& format, Reporter& reporter);
 
+// The files that such a folder or file is made of, for hashes of them.
+std::vector<std::filesystem::path> files_of_counts(const std::filesystem::path& path);
+
 // Features of a 10x file: of which kind of names which are wanted.
 struct Features {
   std::vector<std::string> ids, symbols, types;  // types may be empty

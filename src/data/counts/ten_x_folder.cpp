@@ -18,6 +18,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::array<std::string_view, 3> kCompressions{"", ".gz", ".zst"};
+constexpr std::array<std::string_view, 2> kFeatures{"features.tsv", "genes.tsv"};
+constexpr std::array<std::string_view, 1> kBarcodes{"barcodes.tsv"};
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -133,8 +135,6 @@ std::unique_ptr<CountSource> with_names(MatrixMarket& matrix, Features features,
 }
 
 std::unique_ptr<CountSource> open_matrix(const fs::path& path, const CountFormat& format, Reporter& reporter) {
-  constexpr std::array<std::string_view, 2> kFeatures{"features.tsv", "genes.tsv"};
-  constexpr std::array<std::string_view, 1> kBarcodes{"barcodes.tsv"};
   const auto features = beside(path, kFeatures), barcodes = beside(path, kBarcodes);
   MatrixMarket matrix(ByteSource::open(path));
   if (features && barcodes) {
@@ -168,6 +168,14 @@ bool is_folder(const fs::path& path, std::string_view) {
 }
 
 }  // namespace
+
+std::vector<fs::path> files_of_counts(const fs::path& path) {
+  std::vector<fs::path> files{is_folder(path, "") ? matrix_of(path) : path};
+  if (!is_matrix_name(files.front().filename().string(), ".mtx")) return files;
+  for (const auto& file : {beside(files.front(), kFeatures), beside(files.front(), kBarcodes)})
+    if (file) files.push_back(*file);
+  return files;
+}
 
 const CountReader kMatrixMarketFolder{
     "10x folder", "matrix.mtx with features.tsv or genes.tsv and barcodes.tsv, also compressed.", is_folder,

@@ -1,0 +1,240 @@
+"""Counts as a kind of data: what the network is shown, which genes, which cells, and what stays the same."""
+
+import csv
+import gzip
+import io
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from count_matrices import names, simulated, write_folder, write_h5ad
+from support import needs_torch, one_error, read_safetensors, write_config
+
+h5py = pytest.importorskip("h5py")
+pytestmark = needs_torch
+
+CONFIG = {
+    "data": {"type": "counts", "path": "cells.h5ad", "genes": 40},
+    "model": {"type": "dense", "hidden": [16], "latent": 3},
+    "training": {"epochs": 5, "batch_size": 32, "seed": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def cells():
+    counts, of_type = simulated(150, 120, 1)
+    counts[:, 11] = 0
+    return counts, [f"type{t}" for t in of_type]
+
+
+@pytest.fixture
+def made(cells, tmp_path):
+    write_h5ad(tmp_path / "cells.h5ad", cells[0], label=cells[1], compression="gzip")
+    write_config(tmp_path / "config.json", CONFIG)
+    return tmp_path
+
+
+def train(run, *arguments, out="m", config="config.json"):
+    told = run("ae-train", config, "--out", out, *arguments)
+    assert told.code == 0, told.stderr
+    return told.stderr
+
+
+def schema_of(folder):
+    metadata, _ = read_safetensors(folder / "model.safetensors")
+    return json.loads(metadata["counts"])
+
+
+def scores(run, model, *inputs):
+    told = run("ae-score", model, *inputs, "-q")
+    assert told.code == 0, told.stderr
+    return list(csv.DictReader(io.StringIO(told.stdout)))
+
+
+def residual_variances(counts):
+    """Of Pearson residuals, theta 100, as a dense formula."""
+    mean = np.outer(counts.sum(1), counts.sum(0)) / counts.sum()
+    with np.errstate(invalid="ignore"):
+        residuals = np.nan_to_num((counts - mean) / np.sqrt(mean + mean**2 / 100))
+    bound = np.sqrt(len(counts))
+    return residuals.clip(-bound, bound).var(0)
+
+
+def test_the_genes_that_vary_most_are_chosen_and_cells_scaled_by_their_median(run, made, cells):
+    train(run, "--set", "/training/validation_fraction=0")
+    schema = schema_of(made / "m")
+    assert schema["genes"] == names(120, "GENE")
+    assert schema["selected"] == sorted(np.argsort(-residual_variances(cells[0]), kind="stable")[:40].tolist())
+    assert schema["median_total"] == np.median(cells[0].sum(1))
+
+
+def test_observed_values_are_those_of_the_formula(run, made, cells):
+    """Count / (total / median total), of all genes that the network sees."""
+    train(run, "--set", "/training/validation_fraction=0", "--set", "/data/genes=5")
+    told = run("ae-score", "m", "cells.h5ad", "--explain", "5", "-q")
+    total = cells[0].sum(1, keepdims=True)
+    expected = cells[0] / (total / np.median(total))
+    for row, values in zip(csv.DictReader(io.StringIO(told.stdout)), expected):
+        found = {row[f"top{k}_column"]: float(row[f"top{k}_observed"]) for k in range(1, 6)}
+        assert len(found) == 5
+        for gene, value in found.items():
+            assert value == pytest.approx(values[int(gene.removeprefix("GENE"))], rel=1e-5), gene
+
+
+@pytest.mark.parametrize("form", ["folder", "v2", "table", "csc"])
+def test_every_format_gives_the_same_scores(run, made, cells, form):
+    train(run)
+    expected = scores(run, "m", "cells.h5ad")
+    assert [row["id"] for row in expected] == names(150, "CELL")
+    other = made / form
+    options = []
+    if form == "folder":
+        write_folder(other, cells[0])
+    elif form == "v2":
+        write_folder(other, cells[0], version=2, compressed=False)
+    elif form == "csc":
+        write_h5ad(other, cells[0], encoding="csc_matrix")
+    else:
+        other = made / "cells.csv.gz"
+        lines = [",".join(["", *names(120, "GENE")])]
+        lines += [",".join([name, *map(str, row)]) for name, row in zip(names(150, "CELL"), cells[0])]
+        other.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
+        options = ["--set", "/data/orientation=cells_by_genes"]
+    if not options:  # as new data of the same model
+        same = scores(run, "m", other)
+        assert [(row["id"], row["score"]) for row in same] == [(row["id"], row["score"]) for row in expected]
+    train(run, "--data", other, *options, out="n")  # and as training data: the same weights
+    assert [row["score"] for row in scores(run, "n", other)] == [row["score"] for row in expected]
+
+
+def test_order_and_further_genes_of_a_new_file_change_nothing(run, made, cells):
+    train(run)
+    expected = [row["score"] for row in scores(run, "m", "cells.h5ad")]
+    order = np.random.default_rng(1).permutation(120)
+    more = np.random.default_rng(2).poisson(3, (150, 9))
+    write_h5ad(made / "other.h5ad", np.hstack([cells[0][:, order], more]),
+               gene_names=[names(120, "GENE")[i] for i in order] + names(9, "OTHER"))
+    assert [row["score"] for row in scores(run, "m", "other.h5ad")] == expected
+
+
+def test_genes_that_a_new_file_lacks_are_told_and_too_many_refused(run, made, cells):
+    train(run)
+    selected = schema_of(made / "m")["selected"]
+    for lacking, code in ((selected[:3], 0), (selected[:25], 4)):
+        keep = [i for i in range(120) if i not in lacking]
+        write_h5ad(made / "less.h5ad", cells[0][:, keep], gene_names=[names(120, "GENE")[i] for i in keep])
+        told = run("ae-score", "m", "less.h5ad", "-o", f"{code}.csv")
+        assert told.code == code, told.stderr
+        assert f"lacks {len(lacking)} of the 40 genes" in told.stderr and f"GENE{lacking[0]:04}" in told.stderr
+
+
+def test_labels_choose_cells_and_pass_through(run, made, cells):
+    told = train(run, "--set", "/data/label=type", "--set", "/data/normal=type0")
+    normal = cells[1].count("type0")
+    found = [int(word) for word in told.replace(",", "").split() if word.isdigit()]
+    assert sum(found[:2]) == normal
+    assert [row["label"] for row in scores(run, "m", "cells.h5ad")] == cells[1]
+    one_error(run("ae-train", "config.json", "--out", "n", "--set", "/data/label=typ", "-q"), 2, "type", "typ")
+    one_error(run("ae-train", "config.json", "--out", "n", "--set", "/data/label=type", "--set", "/data/normal=x", "-q"),
+              2, "/data/normal", "type0", "type1")
+
+
+def test_rows_choose_cells(run, made, cells):
+    (made / "chosen.idx").write_text("".join(f"{i}\n" for i in range(0, 150, 2)))
+    train(run, "--set", "/data/rows=chosen.idx", "--set", "/training/validation_fraction=0")
+    assert schema_of(made / "m")["median_total"] == np.median(cells[0][::2].sum(1))
+
+
+def test_a_cache_changes_no_byte(run, made):
+    train(run)
+    for out in ("n", "o"):  # made, and read
+        train(run, "--set", "/data/cache=kept", out=out)
+        _, expected = read_safetensors(made / "m/model.safetensors")
+        assert read_safetensors(made / out / "model.safetensors")[1] == expected
+        tensors = [(made / folder / "model.safetensors").read_bytes()[-4000:] for folder in ("m", out)]
+        assert tensors[0] == tensors[1]
+    assert len(list((made / "kept").glob("*.aecache"))) == 1
+
+
+def test_all_genes_and_plain_counts_can_be_asked_for(run, made, cells):
+    train(run, "--set", "/data/genes=0", "--set", "/data/log1p=false", "--set", "/data/size_factors=false")
+    schema = schema_of(made / "m")
+    assert schema["selected"] == list(range(120)) and 11 in schema["constant"]
+    told = run("ae-score", "m", "cells.h5ad", "--explain", "1", "-q")
+    rows = list(csv.DictReader(io.StringIO(told.stdout)))
+    for row, counts in zip(rows, cells[0]):
+        assert float(row["top1_observed"]) == counts[names(120, "GENE").index(row["top1_column"])]
+
+
+def test_other_cells_score_higher(run, made, cells):
+    """Cells of a third type, of whose markers the network has seen nothing."""
+    counts, of_type = simulated(400, 120, 5, types=3, markers=0.3)
+    label = ["other" if t == 2 else "known" for t in of_type]
+    write_h5ad(made / "three.h5ad", counts, label=label)
+    train(run, "--data", "three.h5ad", "--set", "/data/label=type", "--set", "/data/normal=known", "--set",
+          "/training/epochs=60", "--set", "/data/genes=100")
+    found = scores(run, "m", "three.h5ad")
+    score, other = np.array([float(row["score"]) for row in found]), np.array(label) == "other"
+    auroc = (score[other][:, None] > score[~other]).mean()
+    assert auroc > 0.8, auroc
+
+
+def test_a_damaged_model_is_told_of_in_one_line(run, made):
+    from support import join_safetensors, split_safetensors
+
+    train(run)
+    path = made / "m/model.safetensors"
+    header, tensors = split_safetensors(path.read_bytes())
+    schema = json.loads(header["__metadata__"]["counts"])
+    for damage in ({"selected": [5, 4]}, {"median_total": -1}, {"genes": []}):
+        header["__metadata__"]["counts"] = json.dumps({**schema, **damage})
+        header["__metadata__"].pop("sha256", None)
+        path.write_bytes(join_safetensors(header, tensors))
+        one_error(run("ae-score", "m", "cells.h5ad"), 4, "counts", next(iter(damage)))
+
+
+def test_what_is_no_count_ends_the_run_in_one_line(run, made, cells):
+    write_h5ad(made / "scaled.h5ad", cells[0] - 1.0)
+    one_error(run("ae-train", "config.json", "--data", "scaled.h5ad", "--out", "m", "-q"), 4, "holds -1", "/data/layer")
+    one_error(run("ae-train", "config.json", "--data", "none.h5ad", "--out", "m", "-q"), 4, "none.h5ad")
+    shutil.copy(made / "cells.h5ad", made / "cells.csv")  # by its content, whatever it is called
+    train(run, "--data", "cells.csv")
+    (made / "bad.csv").write_text("id,GENE0000\nx,y\n")
+    one_error(run("ae-score", "m", "bad.csv", "-q"), 2, "/data/orientation")
+
+
+@pytest.mark.skipif(not os.environ.get("AETOOLS_LARGE"), reason="takes minutes and 1 GiB: set AETOOLS_LARGE=1")
+def test_memory_of_fifty_thousand_cells(bin_folder, tmp_path):
+    """50,000 cells x 20,000 genes of which 5 % are not 0: at most 1.5 GiB, in training and in scoring."""
+    import resource
+    import subprocess
+
+    cells, genes, each = 50_000, 20_000, 1000
+    random = np.random.default_rng(1)
+    with h5py.File(tmp_path / "large.h5ad", "w") as root:
+        small = write_h5ad(tmp_path / "small.h5ad", np.ones((1, 1)), names(1, "C"), names(1, "G"))
+        with h5py.File(small) as other:
+            for frame, count, prefix in (("obs", cells, "C"), ("var", genes, "G")):
+                other.copy(frame, root)
+                del root[frame]["_index"]
+                root[frame].create_dataset("_index", data=np.array([f"{prefix}{i}" for i in range(count)], dtype="S"))
+        group = root.create_group("X")
+        group.attrs.update({"encoding-type": "csr_matrix", "shape": (cells, genes)})
+        group.create_dataset("indptr", data=np.arange(cells + 1) * each)
+        data = group.create_dataset("data", (cells * each,), "f4", chunks=(100_000,))
+        indices = group.create_dataset("indices", (cells * each,), "i4", chunks=(100_000,))
+        for begin in range(0, cells, 1000):
+            part = np.cumsum(random.integers(1, 38, (1000, each)), axis=1)  # ascending, by 19 on average
+            part = np.minimum(part, np.arange(genes - each, genes))
+            indices[begin * each : (begin + 1000) * each] = part.ravel()
+            data[begin * each : (begin + 1000) * each] = random.geometric(0.6, part.size)
+    write_config(tmp_path / "config.json", {**CONFIG, "data": {"type": "counts", "path": "large.h5ad"},
+                                            "training": {"epochs": 2, "seed": 0}})
+    for command in (["ae-train", "config.json", "--out", "m"], ["ae-score", "m", "large.h5ad", "-o", "scores.csv"]):
+        done = subprocess.run([bin_folder / command[0], *command[1:]], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # GiB
+        print(command[0], f"{used:.2f} GiB")
+        assert used <= 1.5, command
