@@ -36,7 +36,7 @@ std::vector<ColumnDrift> ColumnWatch::finish() const {
     column.column = elements_[e].name;
     column.p_value = monitor.p_value();
     column.distance = monitor.distance();
-    column.observed = monitor.observed() + monitor.unseen();
+    column.observed = monitor.observed();
     column.missing = monitor.rows() - column.observed;
     column.unseen = monitor.unseen();
     column.missing_in_training =

@@ -42,6 +42,36 @@ double share(std::int64_t part, std::int64_t whole) {
   return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
 }
 
+// How often a cell, or several together, occurred in two samples.
+struct Counts {
+  std::int64_t in_a = 0, in_b = 0;
+
+  Counts& operator+=(const Counts& other) {
+    in_a += other.in_a;
+    in_b += other.in_b;
+    return *this;
+  }
+  double sum() const { return static_cast<double>(in_a) + static_cast<double>(in_b); }
+  // In the smaller sample, if both are of one distribution. `all`: of all cells.
+  double fewest_expected(const Counts& all) const {
+    return sum() * (static_cast<double>(std::min(all.in_a, all.in_b)) / all.sum());
+  }
+};
+
+// Pearson's test of the cells, which make up `all`. 1 with fewer than two.
+double chi_squared_of(const std::vector<Counts>& cells, const Counts& all) {
+  if (cells.size() < 2 || all.in_a == 0 || all.in_b == 0) return 1;
+  double statistic = 0;
+  for (const Counts& cell : cells) {
+    const double expected_a = cell.sum() * static_cast<double>(all.in_a) / all.sum();
+    const double expected_b = cell.sum() * static_cast<double>(all.in_b) / all.sum();
+    const double off_a = static_cast<double>(cell.in_a) - expected_a,
+                 off_b = static_cast<double>(cell.in_b) - expected_b;
+    statistic += off_a * off_a / expected_a + off_b * off_b / expected_b;
+  }
+  return chi_squared_tail(statistic, static_cast<double>(cells.size()) - 1);
+}
+
 }  // namespace
 
 ColumnProfile ColumnProfile::of_numbers(std::vector<double> values, std::int64_t rows) {
@@ -85,12 +115,8 @@ void ShiftMonitor::add(double value) {
   ++rows_;
   if (!profile_.levels.empty()) {
     const auto code = std::llround(value);
-    if (code < 0 || code >= std::ssize(count_)) {
-      ++unseen_;
-      return;
-    }
     ++observed_;
-    ++count_[static_cast<std::size_t>(code)];
+    ++(code < 0 || code >= std::ssize(count_) ? unseen_ : count_[static_cast<std::size_t>(code)]);
     return;
   }
   ++observed_;
@@ -105,7 +131,7 @@ double ShiftMonitor::distance() const {
   if (!profile_.levels.empty()) {
     for (std::size_t i = 0; i < count_.size(); ++i)
       distance += std::abs(share(count_[i], observed_) - share(profile_.levels[i], profile_.observed)) / 2;
-    return distance;
+    return distance + share(unseen_, observed_) / 2;
   }
   std::int64_t seen = 0;
   for (std::size_t k = 0; k < profile_.knots.size(); ++k) {
@@ -119,14 +145,26 @@ double ShiftMonitor::distance() const {
 
 double ShiftMonitor::p_value_of_values() const {
   if (observed_ == 0 || profile_.observed == 0) return 1;
-  if (!profile_.levels.empty()) return chi_squared_homogeneity(profile_.levels, count_);
+  if (!profile_.levels.empty()) return p_value_of_levels();
   return kolmogorov_smirnov_p_value(distance(), static_cast<double>(observed_), static_cast<double>(profile_.observed));
+}
+
+double ShiftMonitor::p_value_of_levels() const {
+  const double cells = chi_squared_homogeneity(profile_.levels, count_, unseen_);
+  if (unseen_ == 0) return cells;
+  // Levels that come once and those that come twice tell how many more there are, and how far off that may be: the
+  // share of rows with a level not seen yet is near f1 / n, with a variance of (f1 + 2 f2) / n^2 (Good 1953; Esty
+  // 1983).
+  std::int64_t rare = 0;
+  for (const auto count : profile_.levels) rare += count <= 2 ? count : 0;
+  const bool more = share(unseen_, observed_) > share(rare, profile_.observed);
+  const double unseen = more ? two_shares_p_value(unseen_, observed_, rare, profile_.observed) : 1;
+  return std::min(1.0, 2 * std::min(cells, unseen));
 }
 
 double ShiftMonitor::p_value() const {
   if (rows_ == 0 || !profile_.known()) return 1;
-  const double missing =
-      two_shares_p_value(rows_ - observed_ - unseen_, rows_, profile_.rows - profile_.observed, profile_.rows);
+  const double missing = two_shares_p_value(rows_ - observed_, rows_, profile_.rows - profile_.observed, profile_.rows);
   return std::min(1.0, 2 * std::min(missing, p_value_of_values()));
 }
 
@@ -154,32 +192,28 @@ double chi_squared_tail(double x, double degrees) {
   return std::clamp(tail, 0.0, 1.0);
 }
 
-double chi_squared_homogeneity(std::span<const std::int64_t> a, std::span<const std::int64_t> b) {
-  const auto sum = [](std::span<const std::int64_t> counts) {
-    return static_cast<double>(std::accumulate(counts.begin(), counts.end(), std::int64_t{0}));
-  };
-  const double all_a = sum(a), all_b = sum(b), all = all_a + all_b;
-  if (all_a == 0 || all_b == 0) return 1;
-  const double smaller = std::min(all_a, all_b) / all;
-  double statistic = 0, rare_a = 0, rare_b = 0;
-  int cells = 0;
-  const auto add = [&](double in_a, double in_b) {
-    const double expected_a = (in_a + in_b) * all_a / all, expected_b = (in_a + in_b) * all_b / all;
-    statistic +=
-        (in_a - expected_a) * (in_a - expected_a) / expected_a + (in_b - expected_b) * (in_b - expected_b) / expected_b;
-    ++cells;
-  };
+double chi_squared_homogeneity(std::span<const std::int64_t> a, std::span<const std::int64_t> b,
+                               std::int64_t only_in_b) {
+  Counts all{0, only_in_b}, rare{0, only_in_b};
+  for (std::size_t i = 0; i < a.size(); ++i) all += {a[i], b[i]};
+  if (all.in_a == 0 || all.in_b == 0) return 1;
+  const auto is_rare = [&](const Counts& cell) { return cell.fewest_expected(all) < kFewestExpected; };
+  std::vector<Counts> cells;
   for (std::size_t i = 0; i < a.size(); ++i) {
-    const auto in_a = static_cast<double>(a[i]), in_b = static_cast<double>(b[i]);
-    if ((in_a + in_b) * smaller >= kFewestExpected) {
-      add(in_a, in_b);
-    } else {
-      rare_a += in_a;
-      rare_b += in_b;
-    }
+    const Counts cell{a[i], b[i]};
+    is_rare(cell) ? rare += cell : cells.emplace_back(cell);
   }
-  if (rare_a + rare_b > 0) add(rare_a, rare_b);
-  return cells < 2 ? 1 : chi_squared_tail(statistic, cells - 1);
+  if (rare.sum() == 0) return chi_squared_of(cells, all);
+  if (!is_rare(rare)) {
+    cells.push_back(rare);
+    return chi_squared_of(cells, all);
+  }
+  // Too few for the chi-squared distribution even together: an exact test of how many they are, beside that of the
+  // others.
+  const double of_rare = two_shares_p_value(rare.in_a, all.in_a, rare.in_b, all.in_b);
+  if (cells.size() < 2) return of_rare;
+  const Counts others{all.in_a - rare.in_a, all.in_b - rare.in_b};
+  return std::min(1.0, 2 * std::min(of_rare, chi_squared_of(cells, others)));
 }
 
 double two_shares_p_value(std::int64_t x, std::int64_t n, std::int64_t y, std::int64_t m) {

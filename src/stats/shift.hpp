@@ -40,20 +40,23 @@ class ShiftMonitor {
   void add_missing() { ++rows_; }
 
   std::int64_t rows() const { return rows_; }
-  std::int64_t observed() const { return observed_; }
-  std::int64_t unseen() const { return unseen_; }  // levels that training did not have
-  // Of numbers the largest difference of the cumulative shares (Kolmogorov-Smirnov) at the knots; of categories half
-  // the sum of all differences of shares. Unseen levels are not counted.
+  std::int64_t observed() const { return observed_; }  // unseen levels included
+  std::int64_t unseen() const { return unseen_; }      // levels that training did not have
+  // 0 to 1. Of numbers the largest difference of the cumulative shares (Kolmogorov-Smirnov) at the knots; of categories
+  // half the sum of all differences of shares, unseen levels being one category.
   double distance() const;
-  // Twice the smaller of two tests, against the training rows: of the values (Kolmogorov-Smirnov; chi-squared of the
-  // levels), and of how many are missing. 1 when nothing can be told.
+  // Twice the smaller of two tests, against the training rows: of the values (Kolmogorov-Smirnov; of levels
+  // chi_squared_homogeneity(), and with unseen ones twice the smaller of that and of an exact test of how many these
+  // are: against the training rows whose level came at most twice, which bound what new rows may bring), and of how
+  // many are missing. 1 when nothing can be told.
   double p_value() const;
   // Shares of the observed values per bin, in training and here: of numbers below, at and between the knots'
-  // twentieths; of categories per level.
+  // twentieths; of categories per level, unseen ones left out.
   std::vector<std::pair<double, double>> shares() const;
 
  private:
   double p_value_of_values() const;
+  double p_value_of_levels() const;
 
   const ColumnProfile& profile_;
   std::vector<std::int64_t> count_;  // numbers: [2 i] between knots i - 1 and i, [2 i + 1] equal to knot i; else levels
@@ -63,8 +66,11 @@ class ShiftMonitor {
 // P(X > x) of the chi-squared distribution.
 double chi_squared_tail(double x, double degrees);
 // Whether two samples of counts over the same cells come from one distribution. Cells of which fewer than five are
-// expected in one of the samples are taken together. 1 with fewer than two cells left.
-double chi_squared_homogeneity(std::span<const std::int64_t> a, std::span<const std::int64_t> b);
+// expected in one of the samples are taken together, with those that only b has (`only_in_b` counts). Where even
+// together fewer than five are expected: twice the smaller of the p-value of the other cells and of an exact test of
+// how many these are. 1 with fewer than two cells left.
+double chi_squared_homogeneity(std::span<const std::int64_t> a, std::span<const std::int64_t> b,
+                               std::int64_t only_in_b = 0);
 // Whether x of n and y of m come from one probability: the exact conditional (hypergeometric) test, twice the smaller
 // tail.
 double two_shares_p_value(std::int64_t x, std::int64_t n, std::int64_t y, std::int64_t m);
