@@ -28,14 +28,6 @@ constexpr std::size_t kMaxRecordBytes = std::size_t{64} << 20;
 constexpr std::size_t kBinaryProbe = 1024;
 constexpr std::string_view kUnnamed = "index";
 
-bool is_blank(char c) { return c == ' ' || c == '\t'; }
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
-
 std::string count_text(std::uint64_t count, std::string_view one, std::string_view many) {
   return std::to_string(count) + " " + std::string(count == 1 ? one : many);
 }
@@ -76,19 +68,64 @@ class DelimiterProbe {
   std::size_t at_;
 };
 
-// The cells of a line that has none with line ends, quotes and all.
-std::vector<std::string_view> rough_cells(std::string_view line, char delimiter) {
-  std::vector<std::string_view> cells;
+// A number needs no more to be read; a quote inside a quoted cell stays doubled.
+std::string_view without_quotes(std::string_view cell) {
+  return cell.size() > 1 && cell.front() == '"' && cell.back() == '"' ? cell.substr(1, cell.size() - 2) : cell;
+}
+
+// Whether a text is neither a number nor what stands for a missing one.
+bool is_word(std::string_view text) {
+  static const TableOptions defaults;
+  static const CellReader reader(defaults.missing, defaults.missing_in_numbers);
+  return reader.read(text).kind == CellKind::text;
+}
+
+using RoughCells = std::vector<std::string_view>;
+
+// The cells of a line that has none with line ends.
+RoughCells rough_cells(std::string_view line, char delimiter) {
+  RoughCells cells;
   bool in_quotes = false;
   std::size_t begin = 0;
   for (std::size_t i = 0; i < line.size(); ++i) {
     if (line[i] == '"') in_quotes = !in_quotes;
     if (line[i] != delimiter || in_quotes) continue;
-    cells.push_back(trimmed(line.substr(begin, i - begin)));
+    cells.push_back(without_quotes(trimmed(line.substr(begin, i - begin))));
     begin = i + 1;
   }
-  cells.push_back(trimmed(line.substr(begin)));
+  cells.push_back(without_quotes(trimmed(line.substr(begin))));
   return cells;
+}
+
+bool are_among(const std::vector<std::string>& names, const RoughCells& cells) {
+  const auto is_there = [&](const std::string& name) {
+    return std::ranges::find(cells, name) != cells.end() || (name == kUnnamed && cells[0].empty());
+  };
+  return !names.empty() && std::ranges::all_of(names, is_there);
+}
+
+// What the last comment above a table can be.
+enum class LastComment { comment, header, unclear };
+
+// `first` and `below`: the first two lines that are no comments, `below` empty when there is none. `names`: those that
+// a model knows.
+LastComment kind_of(const RoughCells& comment, const RoughCells& first, const RoughCells& below,
+                    const std::vector<std::string>& names) {
+  const auto is_number = [](std::string_view cell) { return parse_number(cell).has_value(); };
+  if (comment.size() != first.size()) return LastComment::comment;
+  if (std::ranges::any_of(first, is_number)) return LastComment::header;
+  if (comment.size() == 1) return LastComment::comment;  // as any line of prose
+  if (are_among(names, comment)) return LastComment::header;
+  if (are_among(names, first)) return LastComment::comment;
+  // Names stand above numbers, are not left out (but the first), and are no values of their column.
+  if (std::ranges::any_of(first.begin() + 1, first.end(), &std::string_view::empty)) return LastComment::header;
+  if (below.size() != first.size()) return LastComment::unclear;
+  LastComment kind = LastComment::unclear;
+  for (std::size_t i = 0; i < first.size(); ++i) {
+    if (is_number(below[i]) && (is_word(first[i]) || first[i].empty())) return LastComment::comment;
+    if (is_number(below[i]) || (first[i] == below[i] && !first[i].empty())) kind = LastComment::header;
+  }
+  return kind;
 }
 
 bool named_as_tabs(std::string name) {
@@ -174,8 +211,7 @@ class CsvRows final : public RowSource {
     const std::string_view cell = raw(column);
     if (cell.empty()) return cell;
     if (cell.front() == '"') return unquoted(column, cell);
-    if (is_blank(cell.front()) || is_blank(cell.back())) return trimmed(cell);
-    return cell;
+    return trimmed(cell);
   }
 
   bool has_numbers() const override { return false; }
@@ -184,10 +220,7 @@ class CsvRows final : public RowSource {
   std::string_view raw(std::size_t column) const override {
     if (in_empty_row_) [[unlikely]]
       return {};
-    const std::size_t cell = first_ + column;
-    std::string_view text = cell_bytes(cell);
-    if (cell == last_ && text.ends_with('\r')) text.remove_suffix(1);
-    return text;
+    return cell_bytes(first_ + column, last_);
   }
 
   std::string where(std::size_t column) const override {
@@ -225,8 +258,11 @@ class CsvRows final : public RowSource {
   }
   const char* bytes() const { return buffer_.get(); }
   std::size_t cells() const { return last_ - first_ + 1; }
-  std::string_view cell_bytes(std::size_t cell) const {
-    return {bytes() + index_.begin(cell), index_.end(cell) - index_.begin(cell)};
+  // `last`: of the cell's record.
+  std::string_view cell_bytes(std::size_t cell, std::size_t last) const {
+    std::string_view text(bytes() + index_.begin(cell), index_.end(cell) - index_.begin(cell));
+    if (cell == last && text.ends_with('\r')) text.remove_suffix(1);
+    return text;
   }
 
   bool is_blank_record() const { return is_blank_record(first_, last_); }
@@ -279,7 +315,7 @@ class CsvRows final : public RowSource {
       scanned_ = 3;
     }
     skip_separator_line();
-    skip_comments(format.header);
+    skip_comments(format);
     if (layout_.delimiter == '\0') layout_.delimiter = detect_delimiter(format);
     index_.set_delimiter(layout_.delimiter);
     index_.scan(bytes(), scanned_, filled_, ended_);
@@ -339,7 +375,7 @@ class CsvRows final : public RowSource {
     begin_at(line->next, 1);
   }
 
-  void skip_comments(const std::string& header) {
+  void skip_comments(const TableFormat& format) {
     constexpr Offset kMostBytes = 1 << 20;
     if (first_byte() != '#') return;
     Line last;
@@ -351,22 +387,35 @@ class CsvRows final : public RowSource {
       ++count;
     }
     if (!line) return;  // a column whose cells begin like that
-    const bool header_is_last = header != "no" && may_be_header_of(text_of(last), text_of(*line));
+    const bool header_is_last = format.header != "no" && is_header_above(last, *line, count, format);
     if (header_is_last && --count == 0) return;
     begin_at(header_is_last ? last.begin : line->begin, count);
     notes_.push_back(name() + ": skipped " + count_text(static_cast<std::uint64_t>(count), "comment", "comments") +
                      " above the table");
   }
 
-  bool may_be_header_of(std::string_view comment, std::string_view row) const {
+  // Whether the comment, the last of `count`, is the header of the table that begins at `first`.
+  bool is_header_above(const Line& comment, const Line& first, std::int64_t count, const TableFormat& format) {
     DelimiterProbe probe(std::string(kCandidates), 0);
-    probe.look(row.data(), row.size());
+    probe.look(text_of(first).data(), text_of(first).size());
     const char delimiter = layout_.delimiter != '\0' ? layout_.delimiter
                            : probe.found().empty()   ? ','
                                                      : probe.found()[0];
-    const auto cells = rough_cells(row, delimiter);
-    const auto is_number = [](std::string_view cell) { return parse_number(cell).has_value(); };
-    return rough_cells(comment, delimiter).size() == cells.size() && std::ranges::any_of(cells, is_number);
+    const auto cells_of = [&](const Line& line) { return rough_cells(text_of(line), delimiter); };
+    const auto kind = [&](const RoughCells& below) {
+      return kind_of(cells_of(comment), cells_of(first), below, format.names);
+    };
+    LastComment found = kind({});
+    if (found == LastComment::unclear) {
+      const auto below = line_at(first.next);  // looked at only when needed: it may be long in coming
+      if (below) found = kind(cells_of(*below));
+    }
+    if (found == LastComment::unclear)
+      throw InputError(name() + ":" + std::to_string(next_line_ + count - 1) + ": found " +
+                       ae::quoted(text_of(comment)) +
+                       ", which could be the header or a comment; remove the # if these are the column names, or else "
+                       "the line");
+    return found == LastComment::header;
   }
 
   char detect_delimiter(const TableFormat& format) {
@@ -477,18 +526,13 @@ class CsvRows final : public RowSource {
            filled_ - index_.begin(index_.open_cell()) <= kMaxRecordBytes)
       read_more(true);
     if (next_record_ == index_.records() || index_.last_cell(next_record_) - last_ != cells()) return false;
+    const std::size_t last_below = last_ + cells();
     for (std::size_t i = 0; i < cells(); ++i) {
       const bool unnamed = i == 0 && text(i).empty() && cells() > 1;
-      if ((unnamed || is_word(text(i))) && parse_number(trimmed(cell_bytes(last_ + 1 + i)))) return true;
+      if ((unnamed || is_word(text(i))) && parse_number(without_quotes(trimmed(cell_bytes(last_ + 1 + i, last_below)))))
+        return true;
     }
     return false;
-  }
-
-  // Whether a text is neither a number nor what stands for a missing one.
-  static bool is_word(std::string_view text) {
-    static const TableOptions defaults;
-    static const CellReader reader(defaults.missing, defaults.missing_in_numbers);
-    return reader.read(text).kind == CellKind::text;
   }
 
   void read_names() {

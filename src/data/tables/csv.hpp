@@ -11,9 +11,11 @@
 // - Rows of nothing but delimiters at the end of a file with several columns are skipped; anywhere else they are rows
 // of
 //   empty cells, so that rows keep their numbers.
-// - Above the table may stand Excel's "sep=;", which names the delimiter, and lines that begin with '#'; but the last
-// of
-//   these is the header when it has as many cells as the line below and that one holds a number.
+// - Above the table may stand Excel's "sep=;", which names the delimiter, and lines that begin with '#'. The last of
+//   these is the header when it has as many cells as the first line below and that one holds a number. With several
+//   cells and no number there: when it holds all of TableFormat::names, or when the first line cannot be a header (it
+//   has an empty cell but the first, a value again in the next line, or what means a missing one above a number). It is
+//   a comment when the first line holds all these names or has a word above a number; refused when nothing tells.
 // - A first line in which no cell is a number is a header. One with numbers is, when they count up from 0 (pandas), or
 //   when they count up at all and another cell stands above a number; it is refused when it could be either, and a row
 //   else. With TableFormat::names it is a header exactly when it holds them all, or no number.

@@ -284,6 +284,31 @@ TEST(CsvRows, CommentsAboveTheTableAreSkipped) {
   EXPECT_EQ(all_rows("#aa\n#bb\n"), (Records{{"#bb"}})) << "colours, say";
 }
 
+TEST(CsvRows, ALastCommentAboveWordsIsTheHeaderAsTheTableTells) {
+  const auto columns = [](const std::string& text, const TableFormat& format = {}) {
+    return open_text(text, format)->columns();
+  };
+  const Cells names = {"#id", "color", "shape"};
+  EXPECT_EQ(columns("# by me\n#id,color,shape\ns1,blue,ci\ns2,blue,sq\n"), names) << "no name is a value as well";
+  EXPECT_EQ(columns("#id,color,shape\r\ns1,blue,\r\ns2,red,sq\r\n"), names) << "each column has a name";
+  EXPECT_EQ(columns("#id,color,shape\ns1,blue,NA\ns2,red,5\n"), names);
+  EXPECT_EQ(columns("#id,color,shape\n\"1\",blue,ci\n\"2\",red,sq\n"), names);
+  EXPECT_THAT(columns("# by me, on Monday\nname,size\nAnn,5\n"), ElementsAre("name", "size"));
+  EXPECT_THAT(columns("# by me, on Monday\nname,size\nAnn,\"5\"\n"), ElementsAre("name", "size"));
+  EXPECT_THAT(columns("# by me\nname\nAnn\nBob\n"), ElementsAre("name"));
+  const std::string unclear = "# by me\n#id,color,shape\ns1,blue,ci\ns2,red,sq\n";
+  EXPECT_THAT(error_of(unclear),
+              AllOf(StartsWith("table.csv:2: found \"#id,color,shape\", which could be the header or a comment"),
+                    HasSubstr("remove the # if these are the column names, or else the line")));
+  EXPECT_THAT(error_of("#id,color\ns1,blue\n"), StartsWith("table.csv:1: found \"#id,color\""));
+  EXPECT_EQ(all_rows("#id,color\ns1,blue\n", with_header("no")), (Records{{"s1", "blue"}}));
+  TableFormat format;
+  format.names = {"color", "#id"};
+  EXPECT_EQ(columns(unclear, format), names);
+  format.names = {"blue", "s1"};
+  EXPECT_THAT(columns(unclear, format), ElementsAre("s1", "blue", "ci"));
+}
+
 TEST(CsvRows, TitlesAboveTheTableAreRefusedWithTheirLine) {
   EXPECT_THAT(error_of("Report of May\na;b\n1;2\n"),
               AllOf(StartsWith("table.csv:1: found \"Report of May\" above a line with \";\""), HasSubstr("title")));
@@ -303,6 +328,14 @@ TEST(CsvRows, NumbersThatCountUpAreAHeader) {
   EXPECT_TRUE(open_text(",0,1\n0,5.1,3.5\n")->layout().unnamed_first);
   EXPECT_THAT(open_text("label,0,1\n1,5.1,3.5\n")->columns(), ElementsAre("label", "0", "1"));
   EXPECT_THAT(open_text("code,2015,2016\n7,1,2\n")->columns(), ElementsAre("code", "2015", "2016"));
+}
+
+TEST(CsvRows, LineEndsAndQuotesDoNotHideTheNumbersBelowNames) {
+  for (const char* below : {"1,2,3\n", "1,2,3\r\n", "1,2,\"3\"\n", "1,2,\"3\"\r\n", "1,2, 3 \r\n"})
+    EXPECT_THAT(open_text(std::string("5,6,target\n") + below)->columns(), ElementsAre("5", "6", "target")) << below;
+  EXPECT_THAT(open_text("5,6,\"target\"\r\n1,2,3\r\n")->columns(), ElementsAre("5", "6", "target"));
+  for (const char* below : {"1,2\n", "1,2\r\n", "1,\"2\"\n"})
+    EXPECT_THAT(error_of(std::string("10.5,target\n") + below), HasSubstr("could be column names or a row")) << below;
 }
 
 TEST(CsvRows, NumbersThatMayBeNamesAreRefused) {
