@@ -8,7 +8,7 @@
 namespace ae::evaluate {
 namespace {
 
-constexpr std::uint64_t kMostPixels = std::uint64_t{1} << 28;
+constexpr std::uint64_t kMostMaskPixels = std::uint64_t{1} << 28;
 
 class BmpMask {
  public:
@@ -54,7 +54,7 @@ class BmpMask {
     height_ = static_cast<std::uint64_t>(std::abs(std::int64_t{height}));
     upwards_ = height > 0;
     bits_ = number(old ? 24 : 28, 2);
-    if (width_ == 0 || height_ == 0 || width_ > kMostPixels || width_ * height_ > kMostPixels) {
+    if (width_ == 0 || height_ == 0 || width_ > kMostMaskPixels || width_ * height_ > kMostMaskPixels) {
       fail("its header claims " + std::to_string(width_) + "x" + std::to_string(height_) + " pixels");
     }
     constexpr std::uint32_t kPlain = 0, kBitFields = 3;

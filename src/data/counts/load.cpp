@@ -202,7 +202,7 @@ class Loader {
 
 // --- the cache -------------------------------------------------------------------------------------------------------
 
-enum Section { begins, genes, values, training, held_out, numbers, section_count };
+enum Section { begins, genes, values, training, held_out, cell_numbers, section_count };
 
 CacheFile::Json write_sections(const Loaded& loaded, CacheFile::Writer& to) {
   const auto add = [&](Section section, const auto& items) {
@@ -214,7 +214,7 @@ CacheFile::Json write_sections(const Loaded& loaded, CacheFile::Writer& to) {
   add(values, loaded.counts->counts);
   add(training, loaded.prepared.training);
   add(held_out, loaded.prepared.held_out);
-  add(numbers, loaded.prepared.numbers);
+  add(cell_numbers, loaded.prepared.numbers);
   CacheFile::Json json;
   json["schema"] = loaded.prepared.schema.to_json();
   json["data_sha256"] = loaded.prepared.data_sha256;
@@ -242,7 +242,7 @@ PreparedCounts read_sections(std::shared_ptr<const CacheFile> file) {
   if (cells < 0 || prepared.cells.begins[cells] != entries) file->throw_unfit();
   prepared.training = copied(*file, training);
   prepared.held_out = copied(*file, held_out);
-  prepared.numbers = copied(*file, numbers);
+  prepared.numbers = copied(*file, cell_numbers);
   prepared.owner = std::move(file);
   return prepared;
 }

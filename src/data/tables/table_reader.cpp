@@ -14,7 +14,7 @@ namespace ae::data {
 
 namespace {
 
-constexpr std::int64_t kRowsBetweenChecks = 4096;
+constexpr std::int64_t kRowsBetweenLooks = 4096;
 constexpr std::size_t kNamedExtraColumns = 5;
 constexpr std::size_t kNamedMissingColumns = 8;
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
@@ -320,7 +320,7 @@ std::int64_t TableReader::skip(std::int64_t max_rows) {
   };
   std::int64_t rows = 0;
   while (rows < max_rows && there_is_another()) {
-    if (++rows % kRowsBetweenChecks == 0) throw_if_stopped("reading the table");
+    if (++rows % kRowsBetweenLooks == 0) throw_if_stopped("reading the table");
   }
   state_->rows += rows;
   return rows;
@@ -334,7 +334,7 @@ bool TableReader::next(std::int64_t max_rows, Block& block, bool keep_raw) {
   while (state.rows - begin < max_rows) {
     if (block.rows > 0 && !state.source->ready()) break;
     if (!state.take_row(block, keep_raw)) break;
-    if (state.rows % kRowsBetweenChecks == 0) throw_if_stopped("reading the table");
+    if (state.rows % kRowsBetweenLooks == 0) throw_if_stopped("reading the table");
   }
   if (!block.problems.empty()) block.problems.resize(static_cast<std::size_t>(block.rows));
   return state.rows > begin;
