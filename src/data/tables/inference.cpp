@@ -200,18 +200,20 @@ void ColumnCollector::remember_first(const Look& look, const RowSource& source) 
 template <typename Digest>
 void ColumnCollector::watch(const Look& look, std::int32_t label, Digest&& digest) {
   if (look.kind == CellKind::missing || look.kind == CellKind::unclear) return;
-  const auto& point = look.number.point;
-  const auto& comma = look.number.comma;
-  const auto value = point ? point : comma;
-  if (different_.watches() && !(value && *value == std::floor(*value))) different_.give_up();
-  const bool for_label = label >= 0 && tie_.watches_digests();
+  const std::optional<double> values[] = {look.number.point, look.number.comma};
+  for (std::size_t mark = 0; mark < 2; ++mark)
+    readings_[mark].whole = readings_[mark].whole && values[mark] && *values[mark] == std::floor(*values[mark]);
+  if (different_.watches() && !readings_[0].whole && !readings_[1].whole) different_.give_up();
+  const bool for_label = label >= 0 && readings_[0].tie.watches_digests();  // both of them, or neither
   const std::uint64_t told = different_.watches() || for_label ? digest() : 0;
-  if (label >= 0) tie_.add(label, told, value);
-  if (traits_.declared) return;
-  different_.add(told);
-  if (value) times_.add(*value);
-  if (point) orders_[0].add(*point);
-  if (comma) orders_[1].add(*comma);
+  if (!traits_.declared) different_.add(told);
+  for (std::size_t mark = 0; mark < 2; ++mark) {
+    Reading& reading = readings_[mark];
+    if (label >= 0) reading.tie.add(label, told, values[mark]);
+    if (traits_.declared || !values[mark]) continue;
+    reading.times.add(*values[mark]);
+    reading.order.add(*values[mark]);
+  }
 }
 
 // `text`: "" of a file of numbers, which tells only whether they are whole.
@@ -221,8 +223,8 @@ void ColumnCollector::watch_decimals(const NumberLook& number, std::string_view 
     const bool whole = std::floor(*value) == *value;
     most = std::max(most, !text.empty() ? decimals_of(text, mark) : whole ? 0 : kMostDecimals + 1);
   };
-  watch(decimals_[0], number.point, '.');
-  watch(decimals_[1], number.comma, ',');
+  watch(readings_[0].decimals, number.point, '.');
+  watch(readings_[1].decimals, number.comma, ',');
 }
 
 void ColumnCollector::count(const Look& look, std::string_view text, std::int64_t cells) {
@@ -395,14 +397,16 @@ std::string ColumnCollector::unsuitable() {
 }
 
 std::string ColumnCollector::unsuitable_numbers() {
-  const Order& order = orders_[format_->decimal == ',' ? 1 : 0];
-  if (traits_.unnamed && observed_ > 1 && (!order.told(observed_).empty() || different_.holds()))
+  const Reading& decided = reading();
+  const Order& order = decided.order;
+  const auto all_different = [&] { return decided.whole && different_.holds(); };
+  if (traits_.unnamed && observed_ > 1 && (!order.told(observed_).empty() || all_different()))
     return "has no name and numbers the rows";
   if (known() <= kRowsThatShow) return {};
   if (const auto way = order.told(kRowsThatShow + 1); !way.empty())
     return "only " + std::string(way) + ", like a counter or a time";
-  if (different_.holds()) return "holds a whole number that differs in every row, like an id";
-  if (times_.holds() && order.changes() > 0) return "holds times or dates as numbers";
+  if (all_different()) return "holds a whole number that differs in every row, like an id";
+  if (decided.times.holds() && order.changes() > 0) return "holds times or dates as numbers";
   return {};
 }
 
@@ -421,8 +425,8 @@ std::string ColumnCollector::unsuitable_texts() const {
 }
 
 std::string ColumnCollector::gives_away(const std::vector<bool>& normal) const {
-  if (tie_.one_to_one()) return "each of its values goes with one label";
-  if (numeric() && tie_.parts(normal)) return "a threshold on it parts the labels";
+  if (readings_[0].tie.one_to_one()) return "each of its values goes with one label";
+  if (numeric() && reading().tie.parts(normal)) return "a threshold on it parts the labels";
   return {};
 }
 
@@ -470,7 +474,7 @@ Column ColumnCollector::fit(const std::string& scaling, const std::vector<bool>&
       if (fits[row] && !std::isnan(value)) observed.push_back(value);
     });
     column.observed = !observed.empty();
-    const int decimals = decimals_[format_ && format_->decimal == ',' ? 1 : 0];
+    const int decimals = reading().decimals;
     if (column.observed && decimals <= kMostDecimals) column.decimals = decimals;
     column.scaler = Scaler::fit(scaling, std::move(observed));
     return column;

@@ -93,6 +93,14 @@ class ColumnCollector {
     Look look;
     std::int64_t cells = 0;  // of the whole file
   };
+  // What the column's numbers tell with one of the decimal marks. Which one is right is known after the last row only.
+  struct Reading {
+    int decimals = 0;   // the most that a number has; above kMostDecimals: unknown
+    bool whole = true;  // every cell is a whole number
+    Order order;
+    TimeNumbers times;
+    LabelTie tie;
+  };
   struct Decorated {
     Decoration decoration;  // without the unit, which is part of a text
     std::string unit;
@@ -117,6 +125,7 @@ class ColumnCollector {
   bool declared(Role role) const { return traits_.declared == role; }
   std::int64_t known() const { return observed_ - unclear_; }  // cells that say something
   std::int64_t numbers() const;                                // as format_ reads them
+  const Reading& reading() const { return readings_[format_ && format_->decimal == ',' ? 1 : 0]; }
   std::string begin() const;
   std::string look_of(std::string_view text) const;
   std::optional<std::string> not_numeric() const;
@@ -145,17 +154,14 @@ class ColumnCollector {
   std::int64_t unclear_ = 0;
   NumberEvidence numbers_;
   std::optional<NumberFormat> format_;
-  int decimals_[2] = {0, 0};  // the most that a number has, read with a point, a comma; above kMostDecimals: unknown
   std::vector<Decorated> decorated_;
   std::vector<std::string> unclear_texts_;
   std::int64_t different_numbers_ = 0;  // texts that are one, while cells were kept as codes
   Place first_text_;
   Place first_infinite_;
   Place first_not_utf8_;
-  Order orders_[2];  // read with a point, a comma
+  Reading readings_[2];  // with a point, a comma
   AllDifferent different_;
-  TimeNumbers times_;
-  LabelTie tie_;
 };
 
 }  // namespace ae::data

@@ -267,6 +267,31 @@ TEST_F(LoadTable, ACommaThatComesLateIsReadAsTheFileSays) {
     ASSERT_EQ(plain.training.values[i], static_cast<float>(number(i)) + (i < 900 ? 0.0f : 0.5f)) << i;
 }
 
+// Written with points and with commas: the same columns, and the same to be told, though "100,891" may be a whole
+// number and "7,250" one that lies far above "60,5", until another column tells the mark.
+TEST_F(LoadTable, WhatIsUnfitIsJudgedByTheMarkThatTheFileHas) {
+  options.label = "y";
+  Rows rows;
+  for (std::size_t i = 0; i < 80; ++i) {
+    const bool anomaly = i % 8 == 0;
+    const auto different = std::to_string(100 + i * 1009 % 900);
+    const auto above = std::to_string(i * 11 % 17 + (anomaly ? 50 : 0)) + (i % 3 == 0 ? ".250" : ".5");
+    rows.push_back({different + ".891", above, "0." + std::to_string(50 + i % 7), anomaly ? "bad" : "good"});
+  }
+  const auto told = [&] {
+    reporter.warnings.clear();
+    std::vector<Role> found;
+    for (const auto& one : load({"reading", "above", "x", "y"}, rows).schema.columns) found.push_back(one.role);
+    EXPECT_THAT(found, ElementsAre(Role::numeric, Role::numeric, Role::numeric, Role::label));
+    return reporter.warnings;
+  };
+  const auto with_points = told();
+  EXPECT_THAT(with_points, ElementsAre(HasSubstr("\"above\" (a threshold on it parts the labels)")));
+  for (auto& row : rows)
+    for (auto& cell : row) std::ranges::replace(cell, '.', ',');
+  EXPECT_EQ(told(), with_points);
+}
+
 TEST_F(LoadTable, ThousandsMarksAreReadAndKept) {
   options.scaling = "none";
   const auto table = load({"x", "y"}, {{"1,234", "0.5"}, {"12,345,678", "7"}, {"999", "0.25"}});
