@@ -330,18 +330,25 @@ class Prototypes final : public SampleHead {
   }
 
   // Cells have seen the rows they are made of. Training rows are therefore answered by cells fitted to four fifths of
-  // the rows, to none identical to theirs; what is kept of that is each row's score.
+  // the rows, to none identical to theirs; what is kept of that is each row's score. Where all are identical there is
+  // nothing to fit such cells to, and training rows say nothing about new ones.
   void fit(const FitContext& context) override {
     settings.local = judge == "local";
     const std::int64_t n = context.training.size();
     out_of_fold_.assign(static_cast<std::size_t>(n), 0.0);
     const Repeats& repeats = *context.training_repeats;
     const auto distinct = repeats.distinct(n);
+    one_kind_ = distinct < 2;
+    if (one_kind_) {
+      context.reporter.warning(
+          "all training rows are identical: the score head \"prototypes\" can leave none out, and p-values are "
+          "calibrated with held-out rows alone; check the columns that are learned from");
+    }
     const auto order = permutation(n, Random(stream_key(context.seed, "prototype folds")));
     const auto folds = std::min(kFolds, distinct);
     const auto fold_of_row = folds_of(order, repeats, folds);
     Pace pace(context.reporter, "folds", folds + 1, "fitting the score head");
-    for (std::int64_t fold = 0; fold < folds && distinct > 1; ++fold) {
+    for (std::int64_t fold = 0; fold < folds && !one_kind_; ++fold) {
       std::vector<std::int64_t> learned, judged;
       for (const auto row : order) {
         (fold_of_row[static_cast<std::size_t>(row)] == fold ? judged : learned).push_back(row);
@@ -362,7 +369,7 @@ class Prototypes final : public SampleHead {
 
   Answer answer(const loss::Autoencoder&, const model::Batch& batch, std::int64_t first_training) const override {
     auto answer = cells_->answer(batch);
-    if (first_training < 0) return answer;
+    if (first_training < 0 || one_kind_) return answer;
     auto totals = answer.shares.sum(1);
     for (std::int64_t i = 0; i < batch.samples(); ++i) {
       const auto row = static_cast<std::size_t>(first_training + i);
@@ -378,7 +385,7 @@ class Prototypes final : public SampleHead {
   }
 
   bool asks_network() const override { return false; }
-  bool leaves_out() const override { return true; }
+  bool leaves_out() const override { return !one_kind_; }
   Arrays state() const override { return cells_->state(); }
   void restore(const Arrays& arrays, const loss::Autoencoder& autoencoder) override {
     settings.local = judge == "local";
@@ -407,6 +414,7 @@ class Prototypes final : public SampleHead {
 
   std::unique_ptr<Cells> cells_;
   std::vector<double> out_of_fold_;  // score of each training row; only after fit()
+  bool one_kind_ = false;            // all training rows are identical, so that no cell has not seen them
 };
 
 }  // namespace

@@ -11,6 +11,7 @@
 #include "score/head.hpp"
 #include "score/neighbours.hpp"
 #include "score/residuals.hpp"
+#include "support/recording_reporter.hpp"
 
 namespace ae::score {
 namespace {
@@ -562,6 +563,22 @@ TEST(Prototypes, PutIdenticalRowsIntoOneFold) {
   };
   // A row whose copy was learned from would lie in the middle of its cell.
   EXPECT_GT(calibrated(distinct.repeat({2, 1})), 0.8 * calibrated(distinct));
+}
+
+TEST(Prototypes, CalibrateWithHeldOutRowsAloneWhereAllTrainingRowsAreIdentical) {
+  const Pair pair(kNumbers);
+  const auto held_out = torch::tensor({{0.5f, -1.0f, 2.0f}, {0.1f, 0.0f, 0.0f}});
+  const model::TableSamples rows(model::Batch{held_out, torch::ones_like(held_out)});
+  for (const std::int64_t count : {1, 40}) {
+    test::RecordingReporter reporter;
+    const auto same = torch::full({count, 3}, 0.25f);
+    const model::TableSamples training(model::Batch{same, torch::ones_like(same)});
+    const auto head = head_of("prototypes", "{}");
+    const auto scores = head->calibrate(FitContext{*pair.autoencoder, training, rows, 0, reporter});
+    EXPECT_EQ(scores, scores_of(*pair.autoencoder, *head->for_samples(), rows)) << count;
+    ASSERT_EQ(reporter.warnings.size(), 1u);
+    EXPECT_EQ(reporter.warnings[0].find("all training rows are identical"), 0u) << reporter.warnings[0];
+  }
 }
 
 TEST_F(NeighboursHead, KeepsNoMoreRowsThanAsked) {
