@@ -60,8 +60,7 @@ void declare(CLI::App& app, Options& options) {
                  "Columns of the input that pass through unchanged, for example time,machine; repeat for several or "
                  "join them by commas")
       ->delimiter(',')
-      ->expected(1)
-      ->take_all()
+      ->allow_extra_args(false)
       ->type_name("COLUMN");
   options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(app, "--unreadable", options.unreadable,

@@ -89,7 +89,7 @@ void declare_outcome(CLI::App& app, Options& o) {
 
 void declare_columns(CLI::App& app, Options& o) {
   const auto list = [&](const char* name, std::vector<std::string>& target, const char* help, const char* type) {
-    app.add_option(name, target, help)->expected(1)->take_all()->type_name(type)->group("Columns");
+    app.add_option(name, target, help)->allow_extra_args(false)->type_name(type)->group("Columns");
   };
   app.add_option("--id-column", o.id, "Column with the ids; if not given \"id\", or row numbers if there is none")
       ->type_name("COLUMN")

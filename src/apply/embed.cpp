@@ -9,7 +9,6 @@
 #include "apply/streams.hpp"
 #include "base/error.hpp"
 #include "loss/codes.hpp"
-#include "recipe/image_kind.hpp"
 
 namespace ae::apply {
 namespace {
@@ -67,7 +66,7 @@ std::vector<std::string> code_names(std::int64_t members, std::int64_t numbers) 
 EmbedTotals embed(const recipe::Checkpoint& checkpoint, const EmbedOptions& options, CodeFile& file,
                   Reporter& reporter) {
   check_network(checkpoint, "ae-embed", "encode samples");
-  const bool images = checkpoint.kind().as<recipe::ImageKind>() != nullptr;
+  const bool images = checkpoint.kind().domain().gridded();
   return images ? embed_images(checkpoint, options, file, reporter)
                 : embed_samples(checkpoint, options, file, reporter);
 }

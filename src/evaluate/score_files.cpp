@@ -39,10 +39,18 @@ class RowLabels {
 
   // The label of the current row, which counts from here on when it is scored; else there is none for it.
   std::optional<std::uint32_t> next(bool scored) {
-    const auto label = label_of_row();
-    if (scored) values_->count(label);
-    if (!scored && label) ++unscored_;
-    return scored ? label : std::nullopt;
+    const std::string_view text = scores_.text(column_);
+    if (!from_table_) return counted(values_->number(text), scored);
+    const auto found = text.empty() ? by_id_.end() : by_id_.find(std::string(text));
+    if (found == by_id_.end()) {
+      ++unmatched_rows_;
+      if (unmatched_example_.empty()) unmatched_example_ = text;
+      return std::nullopt;
+    }
+    if (found->second.met) scores_.refuse_duplicate(column_);
+    found->second.met = true;
+    ++met_;
+    return counted(found->second.label, scored);
   }
 
   ResolvedLabels resolve(Reporter& reporter) {
@@ -70,19 +78,13 @@ class RowLabels {
     bool met = false;
   };
 
-  std::optional<std::uint32_t> label_of_row() {
-    const std::string_view text = scores_.text(column_);
-    if (!from_table_) return values_->number(text);
-    const auto found = text.empty() ? by_id_.end() : by_id_.find(std::string(text));
-    if (found == by_id_.end()) {
-      ++unmatched_rows_;
-      if (unmatched_example_.empty()) unmatched_example_ = text;
+  std::optional<std::uint32_t> counted(std::optional<std::uint32_t> label, bool scored) {
+    if (label && !scored) {
+      ++unscored_;
       return std::nullopt;
     }
-    if (found->second.met) scores_.refuse_duplicate(column_);
-    found->second.met = true;
-    ++met_;
-    return found->second.label;
+    values_->count(label);
+    return label;
   }
 
   void read_table(const ScoreReading& how, Reporter& reporter) {
