@@ -158,8 +158,7 @@ void declare_nested(CLI::App& app, Options& o) {
       ->type_name("CONFIG.json")
       ->group("Encoder");
   app.add_option("--set", o.settings, "Passed on to the ae-train of --nested; repeat for several")
-      ->expected(1)
-      ->take_all()
+      ->allow_extra_args(false)
       ->type_name("POINTER=VALUE")
       ->group("Encoder");
   app.add_flag("--loss", o.loss, "The reconstruction loss of each row, by ae-score, is one more column of --nested")

@@ -188,6 +188,30 @@ void LabelValues::say_spellings(const ResolvedLabels& labels, Reporter& reporter
                 " as normal");
 }
 
+// Where only one of the two options is given: what it does not name, which may be a misspelling.
+void LabelValues::say_unnamed(const ResolvedLabels& labels, Reporter& reporter) const {
+  const bool normal_named = !meaning_.normal.empty();
+  if (normal_named == !meaning_.anomaly.empty()) return;
+  const auto& named = normal_named ? meaning_.normal : meaning_.anomaly;
+  const std::string option = normal_named ? "--normal" : "--anomaly", rest = normal_named ? "anomaly" : "normal";
+  std::vector<std::string> others, alike;
+  for (std::size_t i = 0; i < values_.size(); ++i) {
+    if (rows_[i] == 0 || labels.same_as[i] != i || contains_value(named, values_[i])) continue;
+    if ((labels.classes[i] == LabelClass::normal) == normal_named) continue;
+    others.push_back(values_[i]);
+    const auto same = [&](const std::string& one) { return lower_case(one) == lower_case(values_[i]); };
+    if (std::any_of(named.begin(), named.end(), same)) alike.push_back(values_[i]);
+  }
+  if (others.size() > 1 || !alike.empty())
+    reporter.info(file_ + ": labels " + quoted_list(others) + " are read as " + rest + ", as " + option +
+                  " does not name them");
+  if (!alike.empty())
+    reporter.warning(file_ + ": " + (alike.size() == 1 ? "label " : "labels ") + quoted_list(alike) +
+                     (alike.size() == 1 ? " is" : " are") + " read as " + rest + ", but " + option +
+                     " names the same word in another case; name " + (alike.size() == 1 ? "it" : "them") + " with " +
+                     option + " as well, or with " + (normal_named ? "--anomaly" : "--normal"));
+}
+
 ResolvedLabels LabelValues::resolve(Reporter& reporter) const {
   ResolvedLabels result;
   const bool booleans =
@@ -202,7 +226,7 @@ ResolvedLabels LabelValues::resolve(Reporter& reporter) const {
           (same_value(values_[i], values_[j]) || (booleans && same_boolean(values_[i], values_[j]))))
         result.same_as[i] = static_cast<std::uint32_t>(j);
   }
-  if (booleans) say_spellings(result, reporter);
+  booleans ? say_spellings(result, reporter) : say_unnamed(result, reporter);
   return result;
 }
 

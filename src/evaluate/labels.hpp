@@ -49,7 +49,8 @@ class LabelValues {
   void count(std::optional<std::uint32_t> number) { ++(number ? rows_[*number] : missing_rows_); }
 
   // When all rows were seen. InputError for labels that need to be explained, and when a class has no row. Says in a
-  // line which spellings are one label.
+  // line which spellings are one label, and what labels were taken for that the meaning does not name; warns of one
+  // that it names in another case.
   ResolvedLabels resolve(Reporter& reporter) const;
   std::int64_t unlabeled() const { return missing_rows_; }
   // `rows_of`: their table.
@@ -64,6 +65,7 @@ class LabelValues {
   std::vector<LabelClass> classes(bool booleans) const;
   void check_both_classes(const std::vector<LabelClass>& classes) const;
   void say_spellings(const ResolvedLabels& labels, Reporter& reporter) const;
+  void say_unnamed(const ResolvedLabels& labels, Reporter& reporter) const;
 
   std::string file_;
   std::string column_;

@@ -36,6 +36,7 @@ bool ScoreReader::next() {
   }
   if (rows_->next()) return true;
   for (const auto& note : rows_->notes()) reporter_.info(note);
+  for (const auto& doubt : rows_->doubts()) reporter_.warning(doubt);
   return false;
 }
 

@@ -256,6 +256,17 @@ def test_spellings_of_booleans_are_one_class(run, tmp_path):
     error(run("ae-roc", "-", stdin="score,label\n1,True\n2,False\n3,maybe\n"), 4, '"True", "False", "maybe"', "--normal")
 
 
+def test_labels_that_no_option_names_are_told(run, tmp_path):
+    (tmp_path / "s.csv").write_text("score,label\n0.1,normal\n0.2,normal\n0.3,Normal\n0.9,crack\n0.8,dent\n")
+    outcome = run("ae-roc", "s.csv", "--normal", "normal", "--bootstrap", "0")
+    assert outcome.code == 0
+    assert 'labels "Normal", "crack", "dent" are read as anomaly, as --normal does not name them\n' in outcome.stderr
+    (warning,) = [line for line in outcome.stderr.splitlines() if "another case" in line]
+    assert 'label "Normal" is read as anomaly' in warning
+    both = run("ae-roc", "s.csv", "--normal", "normal", "--normal", "Normal", "--bootstrap", "0")
+    assert both.code == 0 and "another case" not in both.stderr and 'labels "crack", "dent"' in both.stderr
+
+
 def test_precision_is_undefined_where_nothing_is_flagged(run, tmp_path):
     (tmp_path / "s.csv").write_text("score,label\n3,0\n2,1\n1,0\n0,1\n")
     outcome = run("ae-roc", "s.csv", "--choose", "fpr=0", "-o", "roc.csv", "--summary", "s.json", "--plot", "p.svg",
@@ -436,6 +447,13 @@ def test_bad_input_is_one_line_and_exit_4(run, tmp_path, name):
     (tmp_path / "bad.csv").write_bytes(content)
     error(run("ae-roc", "bad.csv", "-o", "out.csv", "--summary", "out.json"), 4, *parts)
     assert not (tmp_path / "out.csv").exists() and not (tmp_path / "out.json").exists()
+
+
+@pytest.mark.parametrize("text, what", [('[{"score": 1, "label": 0}]\n', "a JSON file"),
+                                        ("<html><table><tr><td>1</td></tr></table></html>\n", "an HTML page")])
+def test_files_of_another_kind_are_named(run, tmp_path, text, what):
+    (tmp_path / "s.csv").write_text(text)
+    error(run("ae-roc", "s.csv"), 4, f"found {what}, expected a table", "to_csv()")
 
 
 def test_missing_and_unreadable_inputs_are_exit_4(run, tmp_path):

@@ -122,9 +122,35 @@ def test_thousands_marks_are_read_and_ambiguous_ones_refused(run, tmp_path):
     fine(train(run, tmp_path, "unclear.csv", {"decimal": "."}))
 
 
+def test_a_point_among_semicolons_that_nothing_explains_is_refused(run, tmp_path):
+    chance = random.Random(4)
+    rows = [{"n": str(chance.randrange(10, 90)), "amount": f"{chance.uniform(1, 900):.3f}"} for _ in range(120)]
+    rows[:] = [row for row in rows if not row["amount"].startswith("0")]
+    (tmp_path / "g.csv").write_text(table_of(rows, ";"))
+    one_error(train(run, tmp_path, "g.csv"), 4, 'column "amount"', "/data/decimal", "/data/thousands")
+    thousands = fine(train(run, tmp_path, "g.csv", {"thousands": "."}))
+    assert 'the thousands mark "."' in thousands.stderr
+    fine(train(run, tmp_path, "g.csv", {"decimal": "."}))
+    whole = [dict(row, amount=row["amount"].replace(".", "")) for row in rows]
+    (tmp_path / "whole.csv").write_text(table_of(whole, ";"))
+    fine(train(run, tmp_path, "whole.csv", {"columns": {"*": "numeric"}}))
+    one_error(run("ae-score", "of whole.csv", "g.csv"), 4, "g.csv:2:4", "a thousands mark or a decimal point")
+
+
+def test_the_advice_about_a_missing_text_can_be_followed(run, tmp_path):
+    rows = plain_rows(200)
+    for row in rows[3:9]:
+        row["y"] = "TBD"
+    write_csv(tmp_path / "t.csv", rows)
+    one_error(train(run, tmp_path, "t.csv"), 4, "--set '/data/also_missing=[\"TBD\"]'")
+    fine(run("ae-train", "t.csv.json", "--out", "of t.csv", "--force", "--set", '/data/also_missing=["TBD"]'))
+    assert "TBD" in schema_of(tmp_path, "t.csv")["missing"] and "" in schema_of(tmp_path, "t.csv")["missing"]
+
+
 @pytest.mark.parametrize(
     "cell, looks",
-    [("{}%", "a percentage"), ("$ {}", "an amount of money"), ("{} kg", "a number with a unit"), ("<{}", "a bound")],
+    [("{}%", "a percentage"), ("$ {}", "an amount of money"), ("{} kg", "a number with a unit"), ("<{}", "a bound"),
+     ("\u2212{}", "a number with a typographic minus"), ("'{}", "a number within quotes")],
 )
 def test_decorated_numbers_are_refused(run, tmp_path, cell, looks):
     write_csv(tmp_path / "t.csv", [dict(row, y=cell.format(row["x"].lstrip("-"))) for row in plain_rows(80)])

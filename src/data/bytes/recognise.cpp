@@ -128,6 +128,45 @@ bool is_mmcif(std::string_view head) {
 
 bool is_cif(std::string_view head) { return is_cif_tag(first_cif_tag(head)); }
 
+std::string_view without_space(std::string_view text) {
+  const auto begin = text.find_first_not_of(" \t\r\n");
+  return begin == std::string_view::npos ? std::string_view() : text.substr(begin);
+}
+
+std::string_view without_byte_order_mark(std::string_view head) {
+  return head.starts_with("\xef\xbb\xbf") ? head.substr(3) : head;
+}
+
+// An object, or an array of objects, arrays or texts: RFC 8259. An array of numbers begins as a cell may: "[1,2]".
+bool is_json(std::string_view head) {
+  const std::string_view text = without_space(without_byte_order_mark(head));
+  if (text.empty() || (text[0] != '{' && text[0] != '[')) return false;
+  const std::string_view inner = without_space(text.substr(1));
+  if (inner.empty()) return false;
+  if (text[0] == '[') return inner[0] == '{' || inner[0] == '[' || inner[0] == '"';
+  const auto end = inner.find('"', 1);
+  return inner[0] == '"' && end != std::string_view::npos && without_space(inner.substr(end + 1)).starts_with(':');
+}
+
+bool begins_with_tag(std::string_view head, std::span<const std::string_view> tags) {
+  const std::string_view text = without_space(without_byte_order_mark(head));
+  return std::ranges::any_of(tags, [&](std::string_view tag) {
+    const auto same = [](char a, char b) { return std::tolower(static_cast<unsigned char>(a)) == b; };
+    return text.size() > tag.size() && std::ranges::equal(text.substr(0, tag.size()), tag, same) &&
+           std::string_view(" \t\r\n>").find(text[tag.size()]) != std::string_view::npos;
+  });
+}
+
+bool is_html(std::string_view head) {
+  constexpr std::array kTags{"<!doctype"sv, "<html"sv, "<head"sv, "<body"sv, "<table"sv};
+  return begins_with_tag(head, kTags);
+}
+
+bool is_xml(std::string_view head) {
+  constexpr std::array kTags{"<?xml"sv};
+  return begins_with_tag(head, kTags);
+}
+
 std::size_t count_outside_quotes(std::string_view line, char delimiter) {
   bool quoted = false;
   std::size_t count = 0;
@@ -192,6 +231,9 @@ constexpr Signature kSignatures[] = {
     {{"a PDB structure file", "", kCoordinates}, "", is_pdb},
     {{"an mmCIF structure file", "", kCoordinates}, "", is_mmcif},
     {{"a CIF structure file", "", kCoordinates}, "", is_cif},
+    {{"a JSON file", "", "convert it with pandas: read_json() and to_csv()"}, "", is_json},
+    {{"an HTML page", "", "export the table as CSV, or convert it with pandas: read_html() and to_csv()"}, "", is_html},
+    {{"an XML file", "", "export the table as CSV, or convert it with pandas: read_xml() and to_csv()"}, "", is_xml},
     {{"a text table", "table", "give it a name that ends in .csv"}, "", is_text_table},
 };
 

@@ -41,6 +41,7 @@ class CellReader {
   Cell read(const RowSource& source, std::size_t column) const {
     return source.has_numbers() ? read(source.number(column)) : read(source.text(column));
   }
+  // Blanks that break no line are trimmed as well: they pad numbers, and are never part of one at its ends.
   // Numbers come first because they are most cells: the list of texts is searched only for what could be one of them.
   Cell read(std::string_view text) const {
     text = trimmed(text);
@@ -49,6 +50,7 @@ class CellReader {
       return {CellKind::number, *value};
     if (is_missing(text)) return {};
     if (is_unclear(text)) return {CellKind::unclear, 0};
+    if (const auto inner = without_padding(text); inner.size() != text.size()) return read(inner);
     return value ? Cell{CellKind::number, *value} : Cell{CellKind::text, 0};
   }
   Cell read(double value) const {

@@ -4,6 +4,8 @@
 #include <cctype>
 #include <cmath>
 #include <cstring>
+#include <functional>
+#include <limits>
 #include <optional>
 #include <stdexcept>
 #include <unordered_map>
@@ -248,6 +250,7 @@ class CsvRows final : public RowSource {
   std::uint64_t position() const override { return source_->position(); }
   std::uint64_t size() const override { return source_->size(); }
   const Layout& layout() const override { return layout_; }
+  std::vector<std::string> doubts() const override { return doubts_; }
 
  private:
   using Buffer = std::unique_ptr<char[]>;
@@ -419,12 +422,14 @@ class CsvRows final : public RowSource {
   }
 
   char detect_delimiter(const TableFormat& format) {
+    if (first_byte() == ';') refuse_semicolon_comment();
     const char former =
         format.former_delimiter.empty() ? '\0' : chosen_delimiter({.delimiter = format.former_delimiter});
     const DelimiterProbe probe = probe_record(text_begin_, std::string(kCandidates) + former);
     if (former != '\0' && probe.found(former)) return former;
     if (probe.found().empty()) {
       refuse_title(probe.seen());
+      if (format.names.empty()) refuse_bars();
       return ',';
     }
     if (probe.found().size() == 1) return probe.found()[0];
@@ -460,6 +465,34 @@ class CsvRows final : public RowSource {
                      " above a line with " + delimiter_text(probe.found()[0]) +
                      "; remove titles above the table or begin them with #, or, if these are cells of a single column, "
                      "set /data/delimiter to a character that they do not hold");
+  }
+
+  // The line below `line`, whole; nullopt when there is none.
+  std::optional<Line> line_below(const Line& line) { return line.next == line.end ? std::nullopt : line_at(line.next); }
+
+  // "; made by a logger" above a table that has another delimiter, as INI files begin comments.
+  void refuse_semicolon_comment() {
+    const auto comment = line_at(text_begin_);
+    const auto below = comment ? line_below(*comment) : std::nullopt;
+    if (!below) return;
+    DelimiterProbe probe(std::string(kCandidates), 0);
+    probe.look(text_of(*below).data(), text_of(*below).size());
+    if (probe.found().empty() || probe.found(';')) return;
+    throw InputError(name() + ":" + std::to_string(next_line_) + ": found " + ae::quoted(text_of(*comment)) +
+                     " above a line with " + delimiter_text(probe.found()[0]) +
+                     "; remove comments above the table or begin them with #");
+  }
+
+  // Lines of cells between bars, which are no delimiter unless someone says so.
+  void refuse_bars() {
+    const auto first = line_at(text_begin_);
+    const auto below = first ? line_below(*first) : std::nullopt;
+    if (!below) return;
+    const auto bars = std::ranges::count(text_of(*first), '|');
+    if (bars == 0 || bars != std::ranges::count(text_of(*below), '|')) return;
+    throw InputError(name() + ":" + std::to_string(next_line_) + ": found " + ae::quoted(text_of(*first)) +
+                     ", cells between \"|\", expected a comma, a tab or a semicolon between cells; set "
+                     "/data/delimiter, as by --set '/data/delimiter=\"|\"'");
   }
 
   void read_first_record(const TableFormat& format) {
@@ -500,6 +533,70 @@ class CsvRows final : public RowSource {
     return std::ranges::all_of(names, [&](const std::string& one) { return here.contains(one); });
   }
 
+  InputError header_or_row() const {
+    return InputError(name() + ":" + std::to_string(line_) + ": the first line, " + ae::quoted(text(0)) + ", " +
+                      (cells() > 1 ? ae::quoted(text(1)) + ", ...," : "") +
+                      " could be column names or a row; set /data/header to \"yes\" or \"no\"");
+  }
+
+  // Reads until `count` records behind the first line are there, or `most` bytes of text, or the end: what is told must
+  // not depend on how much came at once. Returns how many are there within these bytes.
+  std::size_t look_ahead(std::size_t count, Offset most) {
+    while (index_.records() - next_record_ < count && !ended_ && index_.fault() == Index::Fault::none &&
+           filled_ - index_.begin(first_) < most)
+      read_more(true);
+    std::size_t within = 0;
+    while (within < count && next_record_ + within < index_.records() &&
+           index_.end(index_.last_cell(next_record_ + within)) - index_.begin(first_) <= most)
+      ++within;
+    return within;
+  }
+
+  struct Range {
+    double least = std::numeric_limits<double>::infinity();
+    double most = -std::numeric_limits<double>::infinity();
+    void add(double value) {
+      least = std::min(least, value);
+      most = std::max(most, value);
+    }
+    bool empty() const { return least > most; }
+    bool holds(double value) const { return value >= least && value <= most; }
+  };
+
+  // Of each column's numbers in the `count` records behind the first line. `rows`: how many of them are as wide.
+  std::vector<Range> ranges_below(std::size_t count, std::size_t& rows) const {
+    std::vector<Range> ranges(cells());
+    std::size_t begin = last_ + 1;
+    rows = 0;
+    for (std::size_t r = next_record_; r < next_record_ + count; ++r) {
+      const std::size_t last = index_.last_cell(r);
+      const bool fits = last - begin + 1 == cells();
+      rows += fits ? 1 : 0;
+      for (std::size_t i = 0; fits && i < cells(); ++i) {
+        std::string_view cell(bytes() + index_.begin(begin + i), index_.end(begin + i) - index_.begin(begin + i));
+        if (cell.ends_with('\r')) cell.remove_suffix(1);
+        if (const auto value = parse_number(ae::trimmed(cell))) ranges[i].add(*value);
+      }
+      begin = last + 1;
+    }
+    return ranges;
+  }
+
+  // Whether the first line's numbers rise from cell to cell and none of them lies among those below it: wavelengths
+  // above spectra, or else a row of a table that grows.
+  bool may_be_axis(const std::vector<double>& numbers) {
+    constexpr std::size_t kFewestColumns = 3, kFewestRows = 3, kRows = 64;
+    constexpr Offset kMostBytes = 1 << 20;
+    if (numbers.size() != cells() || cells() < kFewestColumns) return false;
+    if (std::ranges::adjacent_find(numbers, std::greater_equal<>()) != numbers.end()) return false;
+    std::size_t rows = 0;
+    const auto ranges = ranges_below(look_ahead(kRows, kMostBytes), rows);
+    if (rows < kFewestRows) return false;
+    for (std::size_t i = 0; i < numbers.size(); ++i)
+      if (ranges[i].empty() || ranges[i].holds(numbers[i])) return false;
+    return true;
+  }
+
   // `numbers`: those among the first line's cells.
   bool is_header_with(const std::vector<double>& numbers) {
     const Counting counting(numbers);
@@ -510,13 +607,11 @@ class CsvRows final : public RowSource {
       return true;
     }
     const bool may_count = counting.holds && (counting.count > 2 || (counting.count == 2 && counting.first == 0));
-    if (names_numbers || may_count || (counting.years() && counting.count > 1)) {
-      throw InputError(name() + ":" + std::to_string(line_) + ": the first line, " + ae::quoted(text(0)) + ", " +
-                       (cells() > 1 ? ae::quoted(text(1)) + ", ...," : "") +
-                       " could be column names or a row; set /data/header to \"yes\" or \"no\"");
-    }
-    notes_.push_back(name() +
-                     ": took the first line for a row, because it holds numbers; columns are named f0, f1, ...");
+    const bool may_be_names = names_numbers || may_count || (counting.years() && counting.count > 1);
+    if (may_be_names || may_be_axis(numbers)) throw header_or_row();
+    doubts_.push_back(name() +
+                      ": took the first line for a row, because it holds numbers; columns are named f0, f1, ...; if it "
+                      "names the columns set /data/header to \"yes\", else to \"no\"");
     return false;
   }
 
@@ -799,7 +894,7 @@ class CsvRows final : public RowSource {
   std::int64_t empty_rows_ = 0;     // rows of delimiters only before it
   bool in_empty_row_ = false;       // the current row is one of them
   std::int64_t rows_left_out_ = 0;  // such rows at the end
-  std::vector<std::string> notes_;
+  std::vector<std::string> notes_, doubts_;
   mutable std::unordered_map<std::size_t, std::string> unquoted_;
 };
 

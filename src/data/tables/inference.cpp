@@ -6,6 +6,8 @@
 #include <limits>
 #include <utility>
 
+#include <nlohmann/json.hpp>
+
 #include "base/error.hpp"
 #include "base/text.hpp"
 
@@ -89,8 +91,30 @@ class RoleDeclarations {
 // Digits behind the decimal mark; above kMostDecimals for numbers with an exponent.
 int decimals_of(std::string_view text, char decimal) {
   if (text.find_first_of("eExXnN") != std::string_view::npos) return kMostDecimals + 1;
+  text = without_padding(text);
   const auto mark = text.rfind(decimal);
   return mark == std::string_view::npos ? 0 : static_cast<int>(std::min<std::size_t>(text.size() - mark - 1, 100));
+}
+
+// Whether a text names a line that sums up those above it: "Total:".
+bool is_summary(std::string_view text) {
+  static constexpr std::string_view kNames[] = {"total",      "totals", "sum",     "subtotal", "grand total",
+                                                "average",    "mean",   "count",   "summe",    "gesamt",
+                                                "mittelwert", "somme",  "moyenne", "suma",     "promedio"};
+  std::string lower;
+  for (const char c : text) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  while (lower.ends_with(':') || lower.ends_with(' ')) lower.pop_back();
+  return std::ranges::find(kNames, lower) != std::end(kNames);
+}
+
+// `texts` and `text` as a JSON array, between the single quotes of a shell.
+std::string shell_json(std::vector<std::string> texts, const std::string& text) {
+  texts.push_back(text);
+  std::string quoted;
+  const auto strict = nlohmann::json::error_handler_t::replace;  // what is not UTF-8 is told apart before
+  for (const char c : nlohmann::json(texts).dump(-1, ' ', false, strict))
+    quoted += c == '\'' ? "'\\''" : std::string(1, c);
+  return quoted;
 }
 
 }  // namespace
@@ -145,11 +169,17 @@ void ColumnCollector::add_code(const RowSource& source, bool selected, std::int3
 std::int32_t ColumnCollector::code_of(std::string_view text, const RowSource& source) {
   const auto known = codes_by_text_.find(text);
   if (known != codes_by_text_.end()) return known->second;
+  const Look seen = look(text);
+  if (seen.kind == CellKind::missing) {  // but for its padding
+    codes_by_text_.emplace(text, -1);
+    return -1;
+  }
   const auto code = static_cast<std::int32_t>(texts_.size());
-  texts_.push_back({std::string(text), look(text), 0});
+  texts_.push_back({std::string(text), seen, 0});
   codes_by_text_.emplace(texts_.back().text, code);
   remember_first(texts_.back().look, source);
-  if (first_not_utf8_.empty() && !is_utf8(text)) first_not_utf8_ = {source.where(traits_.index), std::string(text)};
+  if (first_not_utf8_.empty() && !is_utf8(text))
+    first_not_utf8_ = {source.where(traits_.index), std::string(text), source.row()};
   return code;
 }
 
@@ -157,6 +187,7 @@ std::int32_t ColumnCollector::code_of(std::string_view text, const RowSource& so
 ColumnCollector::Look ColumnCollector::look(std::string_view text) const {
   Look look;
   const Cell cell = reader_->read(text);
+  text = without_padding(text);
   look.kind = cell.kind;
   if (cell.kind == CellKind::number && !numbers_.only_point().empty()) {
     look.number = {cell.value, {}, {}, {}, true, true};
@@ -189,7 +220,7 @@ void ColumnCollector::add_number(const RowSource& source, bool selected, std::in
 
 void ColumnCollector::remember_first(const Look& look, const RowSource& source) {
   const auto here = [&] {
-    return Place{source.where(traits_.index), std::string(trimmed(source.text(traits_.index)))};
+    return Place{source.where(traits_.index), std::string(trimmed(source.text(traits_.index))), source.row()};
   };
   if (look.kind == CellKind::text && first_text_.empty()) first_text_ = here();
   if (look.kind != CellKind::number || !first_infinite_.empty()) return;
@@ -244,17 +275,17 @@ void ColumnCollector::count(const Look& look, std::string_view text, std::int64_
 void ColumnCollector::count_decoration(std::string_view text, std::int64_t cells) {
   constexpr std::size_t kKinds = 32;  // more units than that are none
   if (traits_.declared) return;
+  text = without_padding(text);
   auto found = decoration_of(text);
   // As a number it would have been taken, had the options not said otherwise.
   if (const char decimal = choice_->point ? '.' : ','; read_number(text, '.') || read_number(text, ','))
-    found = Decoration{looks_like(text, {decimal, ""}), {}, false};
+    found = Decoration{looks_like(text, {decimal, ""})};
   if (!found) return;
   const auto same = [&](const Decorated& one) { return one.decoration.what == found->what && one.unit == found->unit; };
   auto known = std::ranges::find_if(decorated_, same);
   if (known == decorated_.end()) {
     if (decorated_.size() == kKinds) return;
-    known =
-        decorated_.insert(known, {{found->what, {}, found->is_time}, std::string(found->unit), std::string(text), 0});
+    known = decorated_.insert(known, {{found->what, {}, found->kind}, std::string(found->unit), std::string(text), 0});
   }
   known->cells += cells;
 }
@@ -342,16 +373,39 @@ std::string ColumnCollector::look_of(std::string_view text) const {
   return look.empty() ? "" : ", which looks like " + std::string(look);
 }
 
+// What is to be done about the first text among numbers: "correct the cell", as a part of a sentence.
+std::string ColumnCollector::advice() const {
+  const std::string& text = first_text_.text;
+  if (text == traits_.name) return "remove the line if it is a second header";
+  if (is_summary(text)) return "remove the line if it sums up those above it";
+  if (const auto look = looks_like(text, format_.value_or(NumberFormat{choice_->point ? '.' : ',', ""}));
+      look == kThousandsMark) {
+    return "set /data/thousands to the mark between its digits";
+  } else if (look == "a decimal point" || look == "a decimal comma") {
+    return "set /data/decimal to its mark";
+  } else if (!look.empty()) {
+    return "write a plain number or leave the cell empty";
+  }
+  if (first_text_.row == 0 && known() - numbers() == 1)
+    return "remove the line if it holds units, else correct the cell";
+  return nothing_observed(text);
+}
+
+std::string ColumnCollector::nothing_observed(const std::string& text) const {
+  return "if it means that nothing was observed, --set '/data/also_missing=" + shell_json(traits_.also_missing, text) +
+         "'";
+}
+
 std::optional<std::string> ColumnCollector::not_numeric() const {
   if (!first_text_.empty()) {
     return begin() + ": found " + ae::quoted(first_text_.text) + look_of(first_text_.text) +
-           ", expected a number, which its role in /data/columns asks for; correct the cell, add the text to "
-           "/data/missing or change the role";
+           ", expected a number, which its role in /data/columns asks for; correct the cell or change the role; or " +
+           advice();
   }
   if (!first_infinite_.empty()) {
     return first_infinite_.where + ": column " + ae::quoted(traits_.name) + ": found " +
-           ae::quoted(first_infinite_.text) +
-           ", expected a finite number; correct the cell, or add the text to /data/missing";
+           ae::quoted(first_infinite_.text) + ", expected a finite number; correct the cell; or " +
+           nothing_observed(first_infinite_.text);
   }
   // Its cells were kept with a point before it turned out that the file has commas.
   if (format_ && format_->decimal == ',' && choice_->point && pointed_)
@@ -369,26 +423,56 @@ std::optional<std::string> ColumnCollector::mixed() const {
   const bool many = !as_codes_ || different_numbers_ > kFewNumbers;
   if (first_text_.empty() || !(share > kMostlyNumbers || (share > 0.5 && many))) return std::nullopt;
   return begin() + ": found " + ae::quoted(first_text_.text) + look_of(first_text_.text) + ", but " +
-         std::to_string(numbers()) + " of its " + std::to_string(known()) +
-         " observed cells are numbers; add the text to /data/missing, or set the column's role in /data/columns";
+         std::to_string(numbers()) + " of its " + std::to_string(known()) + " observed cells are numbers; " + advice() +
+         "; or set the column's role in /data/columns";
 }
 
 std::optional<std::string> ColumnCollector::decorated() const {
-  constexpr std::size_t kFewLevels = 10;  // "250 ml" and "500 ml" may be levels
   for (const Decorated& one : decorated_) {
-    const bool levels = !one.unit.empty() && as_codes_ && texts_.size() <= kFewLevels;
-    if (one.decoration.is_time || levels || 2 * one.cells < known()) continue;
+    if (!shows_numbers(one)) continue;
     const bool setting = read_number(one.text, '.') || read_number(one.text, ',');
     const bool comma = one.text.find(',') != std::string::npos;
     return begin() + ": " + ae::quoted(one.text) + " in " + share_text(one.cells, known()) +
            " of the cells looks like " + std::string(one.decoration.what) + "; " +
-           (setting ? std::string("set ") + (one.decoration.what == "a number with a thousands mark"
+           (setting ? std::string("set ") + (one.decoration.what == kThousandsMark
                                                  ? "/data/thousands to the mark between its digits"
                                                  : std::string("/data/decimal to ") + (comma ? "\",\"" : "\".\""))
                     : "write plain numbers, or in /data/columns give it the role \"ignore\", or \"categorical\" if "
                       "these are categories");
   }
   return std::nullopt;
+}
+
+// Whether the column is one of numbers that all look like `one`.
+bool ColumnCollector::shows_numbers(const Decorated& one) const {
+  constexpr std::size_t kFewLevels = 10;     // "250 ml" and "500 ml" may be levels
+  constexpr std::int64_t kCellsOfLevel = 5;  // and so may texts that come as often as this
+  constexpr double kDurations = 0.1;         // of the cells, which no clock shows; the others may be either
+  const auto few = as_codes_ && texts_.size() <= kFewLevels;
+  const auto nearly_all = [&](std::int64_t cells) {
+    return static_cast<double>(cells) >= kMostlyNumbers * static_cast<double>(known());
+  };
+  const bool are_levels = few || (as_codes_ && kCellsOfLevel * static_cast<std::int64_t>(texts_.size()) <= known());
+  switch (one.decoration.kind) {
+    case DecorationKind::time:
+      return false;
+    case DecorationKind::measure:
+      return (one.unit.empty() || !few) && 2 * one.cells >= known();
+    case DecorationKind::notation:
+      return nearly_all(one.cells + numbers());
+    case DecorationKind::of_few:
+      return !are_levels && nearly_all(one.cells + numbers());
+    case DecorationKind::duration:
+      return !are_levels && static_cast<double>(one.cells) >= kDurations * static_cast<double>(known()) &&
+             nearly_all(one.cells + times());
+  }
+  return false;
+}
+
+std::int64_t ColumnCollector::times() const {
+  std::int64_t cells = 0;
+  for (const Decorated& one : decorated_) cells += one.decoration.kind == DecorationKind::time ? one.cells : 0;
+  return cells;
 }
 
 std::string ColumnCollector::unsuitable() {
@@ -411,9 +495,7 @@ std::string ColumnCollector::unsuitable_numbers() {
 }
 
 std::string ColumnCollector::unsuitable_texts() const {
-  std::int64_t times = 0;
-  for (const Decorated& one : decorated_) times += one.decoration.is_time ? one.cells : 0;
-  const bool of_time = static_cast<double>(times) > kMostlyNumbers * static_cast<double>(observed_);
+  const bool of_time = static_cast<double>(times()) > kMostlyNumbers * static_cast<double>(observed_);
   if (of_time && observed_ > kRowsThatShow) return "holds dates or times";
   if (!as_codes_) return "holds text with more than " + std::to_string(max_texts_) + " different values";
   const auto texts = static_cast<std::int64_t>(texts_.size());

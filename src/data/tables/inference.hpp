@@ -37,7 +37,8 @@ class ColumnCollector {
     std::size_t index = 0;         // in the source
     std::optional<Role> declared;  // numeric, categorical or nullopt (infer)
     std::int64_t max_levels = 0;
-    bool unnamed = false;  // the file has no name for it
+    bool unnamed = false;                        // the file has no name for it
+    std::vector<std::string> also_missing = {};  // as options.also_missing has them
   };
   // `reader`: of plain numbers.
   ColumnCollector(Traits traits, const CellReader& reader, const NumberChoice& choice, CellRoom room = {});
@@ -81,6 +82,7 @@ class ColumnCollector {
   struct Place {
     std::string where;
     std::string text;
+    std::int64_t row = 0;
     bool empty() const { return where.empty(); }
   };
   // What a text says, whatever the column turns out to be.
@@ -128,9 +130,13 @@ class ColumnCollector {
   const Reading& reading() const { return readings_[format_ && format_->decimal == ',' ? 1 : 0]; }
   std::string begin() const;
   std::string look_of(std::string_view text) const;
+  std::string advice() const;
+  std::string nothing_observed(const std::string& text) const;
   std::optional<std::string> not_numeric() const;
   std::optional<std::string> mixed() const;
   std::optional<std::string> decorated() const;
+  bool shows_numbers(const Decorated& one) const;
+  std::int64_t times() const;  // cells that look like a date or a time of day
   std::string unsuitable_numbers();
   std::string unsuitable_texts() const;
 

@@ -22,9 +22,18 @@ namespace {
 
 constexpr std::int64_t kRowsBetweenChecks = 4096;
 constexpr std::size_t kNamedColumns = 12;
+constexpr std::size_t kNamedBytes = 300;
 
 std::string count_text(std::int64_t count, std::string_view one, std::string_view many) {
   return std::to_string(count) + " " + std::string(count == 1 ? one : many);
+}
+
+// How many of `items` a line of some kNamedBytes names.
+std::size_t fitting(const std::vector<std::string>& items) {
+  std::size_t count = 0;
+  for (std::size_t bytes = 0; count < items.size() && (count == 0 || bytes + items[count].size() <= kNamedBytes);)
+    bytes += items[count++].size() + 2;
+  return count;
 }
 
 // Numbers the labels in order of appearance, as long as they are few enough for LabelTie.
@@ -68,8 +77,8 @@ class TableLoader {
         taker_(taker),
         keeps_names_(scratch == nullptr),
         room_(scratch == nullptr ? CellRoom{} : CellRoom::on_disk(*scratch, source.columns().size())),
-        cells_(options.missing, options.missing_in_numbers),
-        choice_(options),
+        cells_(options.all_missing(), options.missing_in_numbers),
+        choice_(options, source.layout().delimiter),
         roles_(declared_roles(options, source)),
         label_(find(Role::label)),
         id_(find(Role::id)),
@@ -79,8 +88,9 @@ class TableLoader {
     for (std::size_t i = 0; i < roles_.size(); ++i) {
       if (roles_[i] && *roles_[i] != Role::numeric && *roles_[i] != Role::categorical) continue;
       const bool unnamed = i == 0 && source.layout().unnamed_first;
-      collectors_.emplace_back(ColumnCollector::Traits{source.columns()[i], i, roles_[i], options.max_levels, unnamed},
-                               cells_, choice_, room_);
+      collectors_.emplace_back(
+          ColumnCollector::Traits{source.columns()[i], i, roles_[i], options.max_levels, unnamed, options.also_missing},
+          cells_, choice_, room_);
     }
     if (collectors_.empty()) {
       throw UsageError("/data/columns: leaves " + source.name() +
@@ -250,7 +260,7 @@ class TableLoader {
 
   void fit() {
     Schema& schema = schema_;
-    schema.missing = options_.missing;
+    schema.missing = options_.all_missing();
     schema.missing_in_numbers = options_.missing_in_numbers;
     schema.normal = options_.normal;
     schema.delimiter = options_.delimiter;
@@ -305,6 +315,7 @@ class TableLoader {
   void tell() const {
     tell_selection();
     for (const auto& note : source_.notes()) reporter_.info(note);
+    for (const auto& doubt : source_.doubts()) reporter_.warning(doubt);
     tell_inferred();
     tell_doubtful();
   }
@@ -338,7 +349,10 @@ class TableLoader {
     const auto list = [&](std::string_view what, const std::vector<std::string>& items) {
       if (!items.empty()) reporter_.info(source_.name() + ": " + std::string(what) + join(items, ", ", kNamedColumns));
     };
-    list("categorical columns: ", categorical);
+    if (!categorical.empty()) {
+      reporter_.info(source_.name() + ": categorical columns: " + join(categorical, ", ", fitting(categorical)));
+      tell_all("all categorical columns: ", categorical);
+    }
     list("taken for missing among numbers: ", missing);
     const NumberFormat& numbers = schema_.numbers;
     if (!numbers.plain()) {
@@ -349,10 +363,17 @@ class TableLoader {
       reporter_.info(source_.name() + ": left out " + count_text(empty_rows_, "row", "rows") + " without any cell");
   }
 
+  // All of a list of which a line before has left out some.
+  void tell_all(std::string_view what, const std::vector<std::string>& items) const {
+    if (fitting(items) < items.size())
+      reporter_.info(source_.name() + ": " + std::string(what) + join(items, ", ", items.size()));
+  }
+
   void tell_doubtful() const {
     if (!set_aside_.empty()) {
-      reporter_.warning(source_.name() + ": set aside, not learned from: " + join(set_aside_, ", ", kNamedColumns) +
-                        insist());
+      reporter_.warning(source_.name() +
+                        ": set aside, not learned from: " + join(set_aside_, ", ", fitting(set_aside_)) + insist());
+      tell_all("all that were set aside: ", set_aside_);
     }
     std::vector<std::string> giving_away;
     for (const auto& collector : collectors_) {

@@ -53,10 +53,14 @@ class Decision {
   char decimal() const {
     if (!choice_.comma) return '.';
     if (!choice_.point) return ',';
-    const auto all_plain = [](const ColumnEvidence& column) { return column.evidence->plain(); };
-    if (std::ranges::all_of(columns_, all_plain)) return '.';
-    const ColumnEvidence* const comma = first(&NumberEvidence::only_comma);
     const ColumnEvidence* const point = first(&NumberEvidence::only_point);
+    const auto all_plain = [](const ColumnEvidence& column) { return column.evidence->plain(); };
+    if (std::ranges::all_of(columns_, all_plain)) {
+      const ColumnEvidence* const either = first(&NumberEvidence::either_point);
+      if (choice_.semicolons && either && !point && !has_point_exponent()) throw point_could_be_either(*either);
+      return '.';
+    }
+    const ColumnEvidence* const comma = first(&NumberEvidence::only_comma);
     if (comma && point) throw both(*comma, *point);
     if (comma) return ',';
     const ColumnEvidence* const either = first(&NumberEvidence::either);
@@ -81,6 +85,11 @@ class Decision {
                                [](const ColumnEvidence& column) { return column.evidence->shows_point_groups(); });
   }
 
+  bool has_point_exponent() const {
+    return std::ranges::any_of(columns_,
+                               [](const ColumnEvidence& column) { return column.evidence->shows_point_exponent(); });
+  }
+
   std::string begin(const ColumnEvidence& column) const {
     return file_ + ": column " + ae::quoted(*column.name) + ": ";
   }
@@ -99,6 +108,14 @@ class Decision {
     return InputError(begin(column) + ae::quoted(seen.text) + " in " + share_text(seen.cells, column.observed) +
                       " of the cells could have a decimal comma or a thousands mark, and no other number of the table "
                       "tells; set /data/decimal to \",\" or \".\"");
+  }
+
+  InputError point_could_be_either(const ColumnEvidence& column) const {
+    const auto& seen = column.evidence->either_point();
+    return InputError(begin(column) + ae::quoted(seen.text) + " in " + share_text(seen.cells, column.observed) +
+                      " of the cells could have a decimal point or, as in many files with \";\" between cells, a "
+                      "thousands mark, and no other number of the table tells; set /data/decimal to \".\" or "
+                      "/data/thousands to \".\"");
   }
 
   // It may be a thousands mark, or the column is written in another way.
@@ -123,9 +140,10 @@ class Decision {
 
 }  // namespace
 
-NumberChoice::NumberChoice(const TableOptions& options)
+NumberChoice::NumberChoice(const TableOptions& options, char delimiter)
     : point(options.decimal != "," && options.thousands != "."),
-      comma(options.decimal != "." && options.thousands != ",") {
+      comma(options.decimal != "." && options.thousands != ","),
+      semicolons(delimiter == ';') {
   if (options.thousands == "none")
     thousands = "";
   else if (options.thousands != "auto")
@@ -169,6 +187,10 @@ void NumberEvidence::add(std::string_view text, const NumberLook& look, std::int
     remember(only_comma_, text, cells);
   else if (*look.point != *look.comma && text.find(',') != std::string_view::npos)
     remember(either_, text, cells);
+  else if (*look.point != *look.comma && text.find_first_of("eE") != std::string_view::npos)
+    shows_point_exponent_ = true;
+  else if (*look.point != *look.comma)
+    remember(either_point_, text, cells);
   if (!look.point && look.comma_thousands == ".") shows_point_groups_ = true;
   remember(point_marks_, look.point_thousands, text);
   remember(comma_marks_, look.comma_thousands, text);

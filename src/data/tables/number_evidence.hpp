@@ -16,10 +16,13 @@ struct TableOptions;
 
 // What the options leave open.
 struct NumberChoice {
-  explicit NumberChoice(const TableOptions& options);
+  // `delimiter`: of the table, when it is a text.
+  explicit NumberChoice(const TableOptions& options, char delimiter = ',');
   bool point = true;  // whether the decimal mark may be a point, a comma
   bool comma = true;
   std::optional<std::string> thousands;  // "" = none
+  // Whether the file was written where the decimal mark is a comma as like as not: a point may then part groups.
+  bool semicolons = false;
 };
 
 // A text as a number with either decimal mark.
@@ -53,7 +56,10 @@ class NumberEvidence {
   std::int64_t numbers(char decimal) const { return decimal == '.' ? point_ : comma_; }
   const Sample& only_point() const { return only_point_; }
   const Sample& only_comma() const { return only_comma_; }
-  const Sample& either() const { return either_; }  // "1,234": numbers with both, but not the same
+  const Sample& either() const { return either_; }              // "1,234": numbers with both, but not the same
+  const Sample& either_point() const { return either_point_; }  // "1.234"
+  // Whether a cell has a point and an exponent, "1.234e5", which no number with groups has.
+  bool shows_point_exponent() const { return shows_point_exponent_; }
   // Whether a cell can be read only with a point between its groups: "1.234,5".
   bool shows_point_groups() const { return shows_point_groups_; }
   const std::vector<Mark>& thousands(char decimal) const { return decimal == '.' ? point_marks_ : comma_marks_; }
@@ -61,10 +67,11 @@ class NumberEvidence {
 
  private:
   std::int64_t numbers_ = 0, point_ = 0, comma_ = 0;
-  Sample only_point_, only_comma_, either_;
+  Sample only_point_, only_comma_, either_, either_point_;
   std::vector<Mark> point_marks_, comma_marks_;
   bool plain_ = true;
   bool shows_point_groups_ = false;
+  bool shows_point_exponent_ = false;
 };
 
 struct ColumnEvidence {

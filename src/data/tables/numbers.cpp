@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
 #include <span>
 #include <string>
 
@@ -62,6 +63,14 @@ std::optional<ReadNumber> read_grouped(std::string_view text, char decimal, std:
 
 bool is_number_somehow(std::string_view text) { return read_number(text, '.') || read_number(text, ','); }
 
+// Digits, signs and marks alone: neither "nan" nor "1e5".
+bool is_digit_or_mark(std::string_view text) {
+  return std::ranges::all_of(text, [](char c) {
+    return is_digit(c) || std::string_view(".,-+ '").find(c) != std::string_view::npos ||
+           static_cast<unsigned char>(c) >= 0x80;
+  });
+}
+
 // What is left of `text` without `mark` at either end; nullopt when it is at none.
 std::optional<std::string_view> without(std::string_view text, std::string_view mark) {
   std::string_view sign;
@@ -89,6 +98,147 @@ bool is_bound(std::string_view text) {
   return std::ranges::any_of(kBounds, [&](std::string_view mark) {
     return text.starts_with(mark) && is_number_somehow(trimmed(text.substr(mark.size())));
   });
+}
+
+struct Marks {
+  std::string_view open, close;
+};
+constexpr Marks kQuotes[] = {{"=\"", "\""},
+                             {"'", "'"},
+                             {"\"", "\""},
+                             {"\u201c", "\u201d"},
+                             {"\u201d", "\u201d"},
+                             {"\u201e", "\u201c"},
+                             {"\u201e", "\u201d"},
+                             {"\u2018", "\u2019"},
+                             {"\u2019", "\u2019"},
+                             {"\u201a", "\u2018"},
+                             {"\u00ab", "\u00bb"},
+                             {"\u00bb", "\u00ab"},
+                             {"'", ""},
+                             {"`", ""},
+                             {"\u2019", ""}};
+constexpr Marks kBrackets[] = {{"[", "]"}, {"{", "}"}};
+
+bool is_number_within(std::string_view text, std::span<const Marks> pairs) {
+  return std::ranges::any_of(pairs, [&](const Marks& pair) {
+    if (text.size() <= pair.open.size() + pair.close.size()) return false;
+    if (!text.starts_with(pair.open) || !text.ends_with(pair.close)) return false;
+    text.remove_prefix(pair.open.size());
+    text.remove_suffix(pair.close.size());
+    return is_number_somehow(trimmed(text));
+  });
+}
+
+bool is_within_quotes(std::string_view text) { return is_number_within(text, kQuotes); }
+bool is_within_brackets(std::string_view text) { return is_number_within(text, kBrackets); }
+
+bool has_typographic_minus(std::string_view text) {
+  constexpr std::string_view kSigns[] = {"\u2212", "\u2013", "\u2012", "\ufe63", "\uff0d"};
+  return std::ranges::any_of(kSigns, [&](std::string_view sign) {
+    return text.starts_with(sign) && is_digit_or_mark(trimmed(text.substr(sign.size()))) &&
+           is_number_somehow(trimmed(text.substr(sign.size())));
+  });
+}
+
+bool has_minus_behind(std::string_view text) {
+  return text.ends_with('-') && !text.starts_with('-') && !text.starts_with('+') && is_digit_or_mark(text) &&
+         is_number_somehow(trimmed(text.substr(0, text.size() - 1)));
+}
+
+// "5.1D+01", whose D stands for the exponent of a number in double precision.
+bool has_fortran_exponent(std::string_view text) {
+  const auto mark = text.find_first_of("dD");
+  if (mark == std::string_view::npos || mark + 1 == text.size()) return false;
+  if (!is_digit(text[mark + 1]) && (mark + 2 == text.size() || (text[mark + 1] != '+' && text[mark + 1] != '-')))
+    return false;
+  std::string usual(text);
+  usual[mark] = 'e';
+  return text.find_first_of(".,") < mark && is_number_somehow(usual);
+}
+
+bool is_hexadecimal(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  if (!text.starts_with("0x") && !text.starts_with("0X")) return false;
+  text.remove_prefix(2);
+  return !text.empty() &&
+         std::ranges::all_of(text, [](char c) { return std::isxdigit(static_cast<unsigned char>(c)) != 0; });
+}
+
+// "12,34,567": groups of two digits above the thousands.
+bool has_indian_groups(std::string_view text) {
+  if (text.starts_with('-') || text.starts_with('+')) text.remove_prefix(1);
+  std::size_t at = digits_at(text, 0), twos = 0;
+  if (at < 1 || at > 2) return false;
+  for (; text.substr(at).starts_with(',') && digits_at(text, at + 1) == 2; at += 3) ++twos;
+  if (twos == 0 || !group_at(text, at, ",")) return false;
+  at += 4;
+  return at == text.size() || (text[at] == '.' && at + 1 + digits_at(text, at + 1) == text.size());
+}
+
+struct Pair {
+  double first = 0, second = 0;
+};
+
+// Two numbers with `between` them, neither with a sign or a 0 in front, as parts of an id have.
+std::optional<Pair> pair_of(std::string_view text, std::string_view between) {
+  const auto at = text.find(between, 1);
+  if (at == std::string_view::npos) return std::nullopt;
+  const auto part = [](std::string_view digits) -> std::optional<double> {
+    const bool padded = digits.size() > 1 && digits[0] == '0' && is_digit(digits[1]);
+    if (digits.empty() || !is_digit(digits[0]) || padded || !is_digit_or_mark(digits)) return std::nullopt;
+    for (const char decimal : {'.', ','})
+      if (const auto number = read_number(digits, decimal)) return number->value;
+    return std::nullopt;
+  };
+  const auto first = part(trimmed(text.substr(0, at))), second = part(trimmed(text.substr(at + between.size())));
+  return first && second ? std::optional(Pair{*first, *second}) : std::nullopt;
+}
+
+bool is_fraction(std::string_view text) { return pair_of(text, "/").has_value(); }
+
+bool is_range(std::string_view text) {
+  constexpr std::string_view kBetween[] = {"-", "\u2013", "\u2014", "..", " to "};
+  return std::ranges::any_of(kBetween, [&](std::string_view between) {
+    const auto ends = pair_of(text, between);
+    return ends && ends->first < ends->second;
+  });
+}
+
+// "51:30", "51:30.5", "100:15:00".
+bool is_duration(std::string_view text) {
+  std::size_t at = digits_at(text, 0);
+  if (at < 1 || at > 4 || !text.substr(at).starts_with(':')) return false;
+  for (; text.substr(at).starts_with(':'); at += 3)
+    if (digits_at(text, at + 1) != 2 || text[at + 1] > '5') return false;
+  return at == text.size() || (text[at] == '.' && at + 1 + digits_at(text, at + 1) == text.size());
+}
+
+// Digits of Arabic, Persian, Devanagari, Bengali, Thai or full width, with the marks of a number.
+bool has_other_digits(std::string_view text) {
+  // The others follow in the last byte.
+  static constexpr std::string_view kZeros[] = {"\u0660", "\u06f0", "\u0966", "\u09e6", "\u0e50", "\uff10"};
+  constexpr std::string_view kMarks[] = {".", ",", "-", "+", " ", "\u066b", "\u066c", "\u2212", "\u00a0"};
+  const auto digit_length = [](std::string_view rest) -> std::size_t {
+    for (const std::string_view zero : kZeros) {
+      if (rest.size() < zero.size() || !rest.starts_with(zero.substr(0, zero.size() - 1))) continue;
+      const int value = static_cast<unsigned char>(rest[zero.size() - 1]) - static_cast<unsigned char>(zero.back());
+      if (value >= 0 && value <= 9) return zero.size();
+    }
+    return 0;
+  };
+  bool any = false;
+  while (!text.empty()) {
+    std::size_t length = digit_length(text);
+    any = any || length > 0;
+    if (length == 0) {
+      const auto* mark = std::ranges::find_if(kMarks, [&](std::string_view one) { return text.starts_with(one); });
+      length = mark != std::end(kMarks) ? mark->size() : is_digit(text[0]) ? 1 : 0;
+    }
+    if (length == 0) return false;
+    text.remove_prefix(length);
+  }
+  return any;
 }
 
 bool is_in_parentheses(std::string_view text) {
@@ -166,7 +316,48 @@ const char* behind_weekday(const char* text) {
   return rest;
 }
 
+// --- the registry of notations; before them go the decorations above ------------------------------------------------
+
+struct Notation {
+  bool (*holds)(std::string_view text);
+  Decoration decoration;
+};
+
+constexpr Notation kNotations[] = {
+    {has_typographic_minus, {"a number with a typographic minus", {}, DecorationKind::notation}},
+    {has_minus_behind, {"a number with its minus behind it", {}, DecorationKind::notation}},
+    {has_fortran_exponent, {"a number with a Fortran exponent", {}, DecorationKind::notation}},
+    {is_within_quotes, {"a number within quotes", {}, DecorationKind::notation}},
+    {has_indian_groups, {"a number in Indian grouping", {}, DecorationKind::notation}},
+    {has_other_digits, {"a number in other than ASCII digits", {}, DecorationKind::notation}},
+    {is_hexadecimal, {"a hexadecimal number", {}, DecorationKind::of_few}},
+    {is_within_brackets, {"a number in brackets", {}, DecorationKind::of_few}},
+    {is_fraction, {"a fraction", {}, DecorationKind::of_few}},
+    {is_range, {"a range of numbers", {}, DecorationKind::of_few}},
+    {is_duration, {"a duration", {}, DecorationKind::duration}},
+};
+
+constexpr std::string_view kPadding[] = {"\u00a0", "\u2007", "\u202f"};
+
 }  // namespace
+
+std::string_view without_padding(std::string_view text) {
+  for (bool found = true; found;) {
+    found = false;
+    text = trimmed(text);
+    for (const std::string_view blank : kPadding) {
+      if (text.starts_with(blank)) {
+        text.remove_prefix(blank.size());
+        found = true;
+      }
+      if (text.ends_with(blank)) {
+        text.remove_suffix(blank.size());
+        found = true;
+      }
+    }
+  }
+  return text;
+}
 
 std::optional<double> number_of(std::string_view text, const NumberFormat& format) {
   if (format.plain()) return ae::parse_number(text);
@@ -191,23 +382,30 @@ std::optional<ReadNumber> read_number(std::string_view text, char decimal) {
 
 std::optional<Decoration> decoration_of(std::string_view text) {
   constexpr std::size_t kLongest = 48;
-  const auto has_digit = [&] { return text.find_first_of("0123456789") != std::string_view::npos; };
-  if (text.empty() || text.size() > kLongest || !has_digit()) return std::nullopt;
-  if (is_number_with(text, kPercent)) return Decoration{"a percentage", {}, false};
-  if (is_number_with(text, kMoney)) return Decoration{"an amount of money", {}, false};
-  if (is_bound(text)) return Decoration{"a bound, not a value", {}, false};
-  if (is_in_parentheses(text)) return Decoration{"a number in parentheses", {}, false};
+  if (text.empty() || text.size() > kLongest) return std::nullopt;
+  const auto found = std::ranges::find_if(kNotations, [&](const Notation& one) { return one.holds(text); });
+  const bool has_digit = text.find_first_of("0123456789") != std::string_view::npos;
+  if (!has_digit) return found == std::end(kNotations) ? std::nullopt : std::optional(found->decoration);
+  if (is_number_with(text, kPercent)) return Decoration{"a percentage"};
+  if (is_number_with(text, kMoney)) return Decoration{"an amount of money"};
+  if (is_bound(text)) return Decoration{"a bound, not a value"};
+  if (is_in_parentheses(text)) return Decoration{"a number in parentheses"};
   const std::string whole(text);
-  if (is_date(behind_weekday(whole.c_str()))) return Decoration{"a date", {}, true};
-  if (is_time_of_day(whole.c_str())) return Decoration{"a time", {}, true};
-  if (const auto unit = unit_of(text); !unit.empty()) return Decoration{"a number with a unit", unit, false};
+  if (is_date(behind_weekday(whole.c_str()))) return Decoration{"a date", {}, DecorationKind::time};
+  if (is_time_of_day(whole.c_str())) return Decoration{"a time", {}, DecorationKind::time};
+  if (found != std::end(kNotations)) return found->decoration;
+  if (const auto unit = unit_of(text); !unit.empty()) return Decoration{"a number with a unit", unit};
   return std::nullopt;
 }
 
 std::string_view looks_like(std::string_view text, const NumberFormat& format) {
-  if (read_number(text, '.')) return format.decimal == ',' ? "a decimal point" : "a number with a thousands mark";
-  if (const auto number = read_number(text, ','))
-    return format.decimal == ',' ? "a number with a thousands mark" : "a decimal comma";
+  const char other = format.decimal == ',' ? '.' : ',';
+  const auto own = read_number(text, format.decimal);
+  const auto number = own ? own : read_number(text, other);
+  if (number && !std::isfinite(number->value))
+    return text.find_first_of("123456789") == std::string_view::npos ? std::string_view{} : kTooLarge;
+  if (own) return kThousandsMark;
+  if (number) return other == '.' ? "a decimal point" : "a decimal comma";
   const auto decoration = decoration_of(text);
   return decoration ? decoration->what : std::string_view{};
 }

@@ -7,6 +7,10 @@
 
 namespace ae::data {
 
+// Without the blanks that do not break a line (U+00A0, U+2007, U+202F), with which numbers are padded, and the others
+// around them.
+std::string_view without_padding(std::string_view text);
+
 struct NumberFormat {
   char decimal = '.';
   std::string thousands;  // what stands between groups of three digits, one character in UTF-8; "" = nothing
@@ -27,14 +31,25 @@ struct ReadNumber {
 // (also U+2019).
 std::optional<ReadNumber> read_number(std::string_view text, char decimal);
 
+// What to make of a column of such texts.
+enum class DecorationKind {
+  measure,   // a number that half of the cells may leave undecorated, or a category: "5 %", "250 ml"
+  notation,  // a number in another way of writing: "5.1D+01"
+  of_few,    // the same, or the name of a category when there are few of them: "18-25"
+  time,      // a date or a time of day
+  duration,  // "51:30": may be a time of day when there are few minutes
+};
+
 // A text that people read as a number, or as a point in time, and parse_number() does not.
 struct Decoration {
-  std::string_view what;  // "a percentage", "a date", ...; static
-  std::string_view unit;  // part of the text: "kg"
-  bool is_time = false;   // a date or a time of day
+  std::string_view what;       // "a percentage", "a date", ...; static
+  std::string_view unit = {};  // part of the text: "kg"
+  DecorationKind kind = DecorationKind::measure;
 };
 std::optional<Decoration> decoration_of(std::string_view trimmed_text);
 
+inline constexpr std::string_view kThousandsMark = "a number with a thousands mark";
+inline constexpr std::string_view kTooLarge = "a number too large for double precision";
 // "a decimal comma", "a percentage", ... of a text that is no number of `format`; "" when it looks like none.
 std::string_view looks_like(std::string_view trimmed_text, const NumberFormat& format);
 

@@ -68,6 +68,8 @@ class RowSource {
   virtual const Layout& layout() const = 0;
   // What was found out about how the rows so far are written and is not plain to see, one line each.
   virtual std::vector<std::string> notes() const { return {}; }
+  // What was decided about the table and may be wrong, one line each, for warnings.
+  virtual std::vector<std::string> doubts() const { return {}; }
 };
 
 // Opens `path` ("-" = standard input). InputError, from here or from next(), for everything that can be wrong with the

@@ -80,6 +80,7 @@ struct TableOptions : DataOptions {
       "",         "NA",   "N/A",  "NaN",      "nan",     "NULL",    "null",  "?",      "n/a",     "<NA>",
       "NAN",      "-NaN", "-nan", "NaT",      "Null",    "(null)",  "\\N",   "1.#IND", "-1.#IND", "1.#QNAN",
       "-1.#QNAN", "#N/A", "#NA",  "#N/A N/A", "#DIV/0!", "#VALUE!", "#REF!", "#NAME?", "#NUM!",   "#NULL!"};
+  std::vector<std::string> also_missing;  // further ones, so that the list above need not be repeated
   // What can also be the name of a category.
   std::vector<std::string> missing_in_numbers = {"None", "none", "NONE", "na", "Na", "nil",     "N.A.",    "n.a.",
                                                  "-",    "--",   "---",  ".",  "..", "missing", "Missing", "MISSING"};
@@ -91,6 +92,7 @@ struct TableOptions : DataOptions {
   void fields(config::Fields& f) override;
   void check(std::vector<config::Problem>& problems) const override;
   TableFormat table_format() const;
+  std::vector<std::string> all_missing() const;  // missing and also_missing
 };
 
 // Rows in network units. `values` are float32, row-major [rows, elements]: scaled numbers, or level codes; cells

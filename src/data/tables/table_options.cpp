@@ -75,6 +75,7 @@ void TableOptions::fields(config::Fields& f) {
   f.choice_map("columns", columns, roles(),
                "Roles by column name, with * and ? as wildcards; later entries win, other columns are inferred.");
   f.texts("missing", missing, "Cell texts that mean \"not observed\", compared after trimming blanks.");
+  f.texts("also_missing", also_missing, "Further such texts, besides those of /data/missing.");
   f.texts("missing_in_numbers", missing_in_numbers,
           "Cell texts that mean the same in columns whose other cells are numbers, and are levels in others.");
   f.choice("decimal", decimal, kDecimals, "The decimal mark of a text table's numbers.");
@@ -109,6 +110,7 @@ void TableOptions::check(std::vector<config::Problem>& problems) const {
     }
   }
   check_trimmed("/missing", missing, problems);
+  check_trimmed("/also_missing", also_missing, problems);
   check_trimmed("/missing_in_numbers", missing_in_numbers, problems);
   if (thousands != "auto" && thousands != "none" && !is_mark(thousands)) {
     problems.push_back(
@@ -118,6 +120,12 @@ void TableOptions::check(std::vector<config::Problem>& problems) const {
   }
   if (decimal != "auto" && thousands == decimal)
     problems.push_back({"/thousands", "found " + ae::quoted(thousands) + ", which is the decimal mark already"});
+}
+
+std::vector<std::string> TableOptions::all_missing() const {
+  std::vector<std::string> all = missing;
+  all.insert(all.end(), also_missing.begin(), also_missing.end());
+  return all;
 }
 
 TableFormat TableOptions::table_format() const {

@@ -53,6 +53,7 @@ struct TableReader::State {
   std::size_t label = kNone;
   std::vector<std::size_t> kept;  // file columns
   bool has_numbers = source->has_numbers();
+  bool points_unclear = false;
   std::int64_t rows = 0;  // gone through
   std::int64_t bad = 0;   // of them
   std::string first_bad;
@@ -62,6 +63,7 @@ struct TableReader::State {
         bad_rows(reading.bad_rows),
         cells(all_missing(schema, reading), schema.missing_in_numbers, schema.numbers),
         elements(source->columns().size(), -1) {
+    points_unclear = knows_no_point(schema);
     const auto places = places_of(source->columns());
     std::vector<bool> known(source->columns().size());
     std::vector<std::string> missing;
@@ -248,7 +250,8 @@ struct TableReader::State {
     const std::size_t at = feature.file_column;
     const Cell cell = has_numbers ? cells.read(source->number(at)) : cells.read(source->text(at));
     if (cell.kind == CellKind::missing || cell.kind == CellKind::unclear) return std::nullopt;
-    if (cell.kind == CellKind::text || !std::isfinite(cell.value)) throw_not_a_number(feature);
+    if (cell.kind == CellKind::text || !std::isfinite(cell.value) || has_unclear_point(feature, cell.value))
+      throw_not_a_number(feature);
     const double scaled = feature.column.scaler.scale(cell.value);
     if (scaled != 0 && feature.column.scaler.constant()) ++feature.surprises;
     return static_cast<float>(scaled);
@@ -258,6 +261,7 @@ struct TableReader::State {
     if (has_numbers && cells.read(*source, feature.file_column).kind == CellKind::missing) return std::nullopt;
     const auto known = feature.codes.find(trimmed(source->text(feature.file_column)));
     if (known == feature.codes.end()) {
+      if (!has_numbers && cells.is_missing(without_padding(source->text(feature.file_column)))) return std::nullopt;
       ++feature.surprises;
       return static_cast<float>(feature.column.unseen_code());
     }
@@ -265,17 +269,42 @@ struct TableReader::State {
     return static_cast<float>(known->second);
   }
 
+  // Whether training saw whole numbers without marks alone, so that it cannot tell what "2.000" means in a table where
+  // a point parts groups as like as not.
+  bool knows_no_point(const Schema& schema) const {
+    const auto whole = [](const Column& column) { return column.role != Role::numeric || column.decimals == 0; };
+    return !has_numbers && source->layout().delimiter == ';' && schema.numbers.plain() &&
+           std::ranges::all_of(schema.columns, whole);
+  }
+
+  // `value`: of its cell, as it would be read.
+  bool has_unclear_point(const Feature& feature, double value) const {
+    if (!points_unclear) return false;
+    const auto text = without_padding(source->text(feature.file_column));
+    if (text.find('.') == std::string_view::npos || text.find_first_of("eE") != std::string_view::npos) return false;
+    const auto grouped = read_number(text, ',');
+    return grouped && grouped->value != value;
+  }
+
   // `, which looks like a decimal comma, where the model was trained on decimal points`; "" when it looks like nothing.
   std::string look_of(const Feature& feature) const {
     if (has_numbers) return "";
-    const auto text = trimmed(source->text(feature.file_column));
+    const auto text = without_padding(source->text(feature.file_column));
+    if (const auto value = number_of(text, cells.numbers()); value && std::isfinite(*value))
+      return ", which could have a thousands mark or a decimal point, where the model was trained on whole numbers "
+             "without either";
     const auto look = looks_like(text, cells.numbers());
     if (look.empty()) return "";
-    const bool number = read_number(text, '.') || read_number(text, ',');
-    return ", which looks like " + std::string(look) +
-           (number ? ", where the model was trained on numbers with a decimal " +
-                         std::string(cells.numbers().decimal == ',' ? "comma" : "point")
-                   : "");
+    std::string line = ", which looks like " + std::string(look);
+    const std::string decimal = cells.numbers().decimal == ',' ? "comma" : "point";
+    if (look == kThousandsMark) {
+      const std::string& mark = cells.numbers().thousands;
+      line += ", where the model was trained with " +
+              (mark.empty() ? std::string("none") : "the thousands mark " + ae::quoted(mark)) + " (/data/thousands)";
+    } else if (look == "a decimal point" || look == "a decimal comma") {
+      line += ", where the model was trained on numbers with a decimal " + decimal;
+    }
+    return line;
   }
 
   [[noreturn]] void throw_not_a_number(const Feature& feature) const {
@@ -357,6 +386,7 @@ bool TableReader::has_label() const { return state_->label != kNone; }
 void TableReader::report(Reporter& reporter) const {
   const std::string& name = state_->source->name();
   for (const auto& note : state_->source->notes()) reporter.info(note);
+  for (const auto& doubt : state_->source->doubts()) reporter.warning(doubt);
   if (const auto changed = state_->surprised(Role::numeric); !changed.empty()) {
     reporter.warning(name + ": columns that never changed in training have other values here: " + changed);
   }

@@ -320,6 +320,33 @@ TEST(CsvRows, TitlesAboveTheTableAreRefusedWithTheirLine) {
   EXPECT_THAT(open_text("text\n\"a, b\"\n")->columns(), ElementsAre("text"));
 }
 
+TEST(CsvRows, BarsAndSemicolonCommentsAreNamed) {
+  EXPECT_THAT(error_of("temp|press\n1|2\n"), AllOf(StartsWith("table.csv:1: found \"temp|press\", cells between \"|\""),
+                                                   HasSubstr("--set '/data/delimiter=\"|\"'")));
+  EXPECT_THAT(open_text("a|b\nc\n")->columns(), ElementsAre("a|b"));
+  EXPECT_THAT(
+      error_of("; by me\na,b\n1,2\n"),
+      AllOf(StartsWith("table.csv:1: found \"; by me\" above a line with \",\""), HasSubstr("begin them with #")));
+  EXPECT_THAT(open_text(";b\nx;1\n")->columns(), ElementsAre("index", "b"));
+}
+
+TEST(CsvRows, NumbersThatRiseAboveOthersAreAHeaderOrARow) {
+  const std::string spectra = "0.517,0.598,0.482\n0.622,0.645,0.435\n0.357,0.519,0.47\n";
+  EXPECT_THAT(error_of("400.5,401.0,401.5\n" + spectra),
+              AllOf(StartsWith("table.csv:1: the first line, \"400.5\""), HasSubstr("/data/header")));
+  EXPECT_EQ(all_rows("400.5,401.0,401.5\n" + spectra, with_header("no")).size(), 4u);
+  // One lies among its column, they do not rise, or there is too little below.
+  for (const auto& text : {"400.5,401.0,401.5\n" + spectra + "1,450,1\n0,400,0\n", "401.5,401.0,400.5\n" + spectra,
+                           std::string("400.5,401.0,401.5\n0.5,0.6,0.4\n")}) {
+    const auto rows = open_text(text);
+    EXPECT_FALSE(rows->layout().header) << text;
+    EXPECT_THAT(rows->doubts(), ElementsAre(HasSubstr("took the first line for a row"))) << text;
+    ASSERT_TRUE(rows->next());
+    EXPECT_EQ(rows->row(), 0);
+    EXPECT_EQ(rows->text(1), "401.0");
+  }
+}
+
 TEST(CsvRows, NumbersThatCountUpAreAHeader) {
   const auto rows = open_text("0,1,2\n5.1,3.5,1.4\n");
   EXPECT_THAT(rows->columns(), ElementsAre("0", "1", "2"));

@@ -69,10 +69,10 @@ TEST_F(LoadTable, ColumnsOfNumbersAreNumericAndColumnsOfWordsCategorical) {
 TEST_F(LoadTable, MostlyNumbersAreRefusedWithTheFirstOtherCell) {
   Rows rows = column(20, [](std::size_t i) { return std::to_string(i); });
   rows[6] = {"unknown"};
-  EXPECT_EQ(
-      error<InputError>({"age"}, rows),
-      "t.csv:8:1: column \"age\": found \"unknown\", but 19 of its 20 observed cells are numbers; add the text to "
-      "/data/missing, or set the column's role in /data/columns");
+  EXPECT_EQ(error<InputError>({"age"}, rows),
+            "t.csv:8:1: column \"age\": found \"unknown\", but 19 of its 20 observed cells are numbers; if it "
+            "means that nothing was observed, --set '/data/also_missing=[\"unknown\"]'; or set the column's role in "
+            "/data/columns");
   options.missing.push_back("unknown");
   EXPECT_EQ(load({"age"}, rows).schema.columns[0].role, Role::numeric);
   options = {};
@@ -319,11 +319,133 @@ TEST_F(LoadTable, DecoratedNumbersAreRefusedWithWhatWasSeen) {
             "\",\"");
 }
 
+TEST_F(LoadTable, NumbersInOtherNotationsAreRefusedWithWhatTheyLookLike) {
+  const auto numbers = [](const std::string& before, const std::string& behind) {
+    return column(200, [=](std::size_t i) { return before + std::to_string(i * 37 % 101) + behind; });
+  };
+  const auto looks = [&](const Rows& rows, const char* kind) {
+    EXPECT_THAT(error<InputError>({"x"}, rows), testing::AllOf(testing::StartsWith("t.csv:2:1: column \"x\": "),
+                                                               HasSubstr(std::string("looks like ") + kind)));
+  };
+  looks(numbers("\u2212", ".5"), "a number with a typographic minus");
+  looks(numbers("", "-"), "a number with its minus behind it");
+  looks(numbers("", ".5D+01"), "a number with a Fortran exponent");
+  looks(numbers("'", ""), "a number within quotes");
+  looks(numbers("=\"", "\""), "a number within quotes");
+  looks(column(200, [](std::size_t i) { return "1,23," + std::to_string(100 + i) + ".5"; }),
+        "a number in Indian grouping");
+  looks(numbers("\u0665", "\u0662"), "a number in other than ASCII digits");
+  looks(numbers("0x", "f"), "a hexadecimal number");
+  looks(numbers("[", "]"), "a number in brackets");
+  looks(numbers("", "/100"), "a fraction");
+  looks(numbers("", "-200"), "a range of numbers");
+  // As in a column of which half is positive.
+  EXPECT_THAT(error<InputError>({"x"}, column(200,
+                                              [](std::size_t i) {
+                                                return (i % 2 == 0 ? "\u2212" : "") + std::to_string(i * 37 % 101) +
+                                                       ".5";
+                                              })),
+              HasSubstr("looks like a number with a typographic minus"));
+}
+
+TEST_F(LoadTable, NamesThatLookLikeOtherNotationsStayCategories) {
+  const std::vector<std::function<std::string(std::size_t)>> names = {
+      [](std::size_t i) { return std::to_string(5 * (i % 18)) + "-" + std::to_string(5 * (i % 18) + 4); },  // ages
+      [](std::size_t i) { return "1/" + std::to_string(i % 9 + 1); },
+      [](std::size_t i) { return "[" + std::to_string(i % 4) + "]"; },
+      [](std::size_t i) { return "A-" + std::to_string(i % 12); },
+      [](std::size_t i) { return i % 3 == 0 ? "'quoted'" : "0x33"; },
+  };
+  for (const auto& name : names) {
+    Rows rows = column(300, name);
+    for (std::size_t i = 0; i < rows.size(); ++i) rows[i].push_back(std::to_string(i % 7));
+    EXPECT_EQ(load({"x", "y"}, rows).schema.columns[0].role, Role::categorical) << rows[1][0];
+  }
+}
+
+TEST_F(LoadTable, MinutesAreToldFromTimesOfDay) {
+  const auto of = [](int hours, std::size_t i) {
+    const auto two = [](std::size_t n) { return (n < 10 ? "0" : "") + std::to_string(n); };
+    return two(i * 7 % static_cast<std::size_t>(hours)) + ":" + two(i * 13 % 60);
+  };
+  EXPECT_THAT(error<InputError>({"x"}, column(200, [&](std::size_t i) { return of(60, i); })),
+              HasSubstr("looks like a duration"));
+  EXPECT_THAT(error<InputError>({"x"}, column(200, [&](std::size_t i) { return i == 9 ? "24:00" : of(24, i); })),
+              HasSubstr("holds dates or times"));
+}
+
+TEST_F(LoadTable, BlanksThatBreakNoLinePadNumbers) {
+  options.scaling = "none";
+  const auto table =
+      load({"x", "c"}, {{"\u00a018.5", "a"}, {"7\u202f", "b"}, {"\u2007 -2 \u00a0", "\u00a0"}, {"\u00a0", "a"}});
+  ASSERT_EQ(table.schema.columns[0].role, Role::numeric);
+  EXPECT_EQ(table.schema.columns[0].decimals, 1);
+  EXPECT_THAT(table.training.values, ElementsAre(18.5f, 0, 7, 1, -2, 0, 0, 0));
+  EXPECT_THAT(table.training.observed, ElementsAre(1, 1, 1, 1, 1, 0, 0, 1));
+  MemoryRows rows({"x", "c"}, {{"\u00a05", "\u00a0"}});
+  TableReader reader(std::make_unique<MemoryRows>(rows), table.schema, reporter);
+  Block scored;
+  ASSERT_TRUE(reader.next(100, scored));
+  EXPECT_THAT(scored.values, ElementsAre(5, 0));
+  EXPECT_THAT(scored.observed, ElementsAre(1, 0)) << "scoring reads as training did";
+}
+
+TEST_F(LoadTable, AnAdviceFitsTheTextAmongNumbers) {
+  const auto with = [&](std::size_t row, const std::string& text) {
+    Rows rows = column(20, [](std::size_t i) { return std::to_string(i * 7 % 20); });
+    rows[row] = {text};
+    return error<InputError>({"age"}, rows);
+  };
+  EXPECT_THAT(with(5, "age"), HasSubstr("; remove the line if it is a second header; or set the column's role"));
+  EXPECT_THAT(with(19, "Total:"), HasSubstr("; remove the line if it sums up those above it; "));
+  EXPECT_THAT(with(0, "yr"), HasSubstr("; remove the line if it holds units, else correct the cell; or set"));
+  for (const char* decorated : {"<40", "68.0%"})
+    EXPECT_THAT(with(5, decorated),
+                testing::AllOf(HasSubstr("write a plain number"), testing::Not(HasSubstr("missing"))));
+  options.also_missing = {"n.d."};
+  EXPECT_THAT(with(5, "it's"), HasSubstr("--set '/data/also_missing=[\"n.d.\",\"it'\\''s\"]'"));
+  options.also_missing.push_back("TBD");
+  Rows rows = column(20, [](std::size_t i) { return std::to_string(i * 7 % 20); });
+  rows[5] = {"TBD"};
+  const auto table = load({"age"}, rows);
+  EXPECT_EQ(table.training.observed[5], 0);
+  EXPECT_EQ(table.schema.missing.back(), "TBD") << "scoring knows it";
+  EXPECT_EQ(table.schema.missing.size(), options.missing.size() + 2);
+}
+
+TEST_F(LoadTable, AllColumnsOfALongListAreNamed) {
+  Texts names;
+  Rows rows(60);
+  for (std::size_t c = 0; c < 40; ++c) {
+    names.push_back("category number " + std::to_string(c));
+    for (std::size_t r = 0; r < rows.size(); ++r) rows[r].push_back(r % 2 == 0 ? "a" : "b");
+  }
+  for (std::size_t c = 0; c < 40; ++c) {
+    names.push_back("counter number " + std::to_string(c));
+    for (std::size_t r = 0; r < rows.size(); ++r) rows[r].push_back(std::to_string(r));
+  }
+  load(names, rows);
+  const auto& infos = reporter.infos;
+  const auto begins = [&](const std::string& what) {
+    const auto found = std::ranges::find_if(infos, [&](const auto& line) { return line.starts_with(what); });
+    return found == infos.end() ? std::string() : *found;
+  };
+  EXPECT_LT(begins("t.csv: categorical columns: ").size(), 400u);
+  EXPECT_THAT(begins("t.csv: categorical columns: "), testing::EndsWith(" more"));
+  ASSERT_EQ(reporter.warnings.size(), 1u);
+  EXPECT_LT(reporter.warnings[0].size(), 600u);
+  for (std::size_t c = 0; c < 40; ++c) {
+    EXPECT_THAT(begins("t.csv: all categorical columns: "), HasSubstr(ae::quoted(names[c]) + " (2 levels)"));
+    EXPECT_THAT(begins("t.csv: all that were set aside: "), HasSubstr(ae::quoted(names[40 + c]) + " (only rises"));
+  }
+}
+
 TEST_F(LoadTable, MostlyNumbersWithOtherTextsAreRefusedAsSoonAsTheyAreMany) {
   const auto cell = [](std::size_t i) { return i % 7 == 3 ? std::string("lost") : std::to_string(i % 40); };
   EXPECT_EQ(error<InputError>({"x"}, column(200, cell)),
-            "t.csv:5:1: column \"x\": found \"lost\", but 171 of its 200 observed cells are numbers; add the text to "
-            "/data/missing, or set the column's role in /data/columns");
+            "t.csv:5:1: column \"x\": found \"lost\", but 171 of its 200 observed cells are numbers; if it "
+            "means that nothing was observed, --set '/data/also_missing=[\"lost\"]'; or set the column's role in "
+            "/data/columns");
 }
 
 TEST_F(LoadTable, TokensThatMayBeLevelsAreMissingInColumnsOfNumbersOnly) {
@@ -357,8 +479,8 @@ TEST_F(LoadTable, InferredCategoriesAreNamedWithTheirNumberOfLevels) {
 
 TEST_F(LoadTable, NumbersMustBeFinite) {
   EXPECT_EQ(error<InputError>({"x"}, {{"1"}, {"1e400"}, {"inf"}}),
-            "t.csv:3:1: column \"x\": found \"1e400\", expected a finite number; correct the cell, or add the text to "
-            "/data/missing");
+            "t.csv:3:1: column \"x\": found \"1e400\", expected a finite number; correct the cell; or if it means "
+            "that nothing was observed, --set '/data/also_missing=[\"1e400\"]'");
   options.missing = {};
   EXPECT_THAT(error<InputError>({"x"}, {{"1"}, {"nan"}}), HasSubstr("t.csv:3:1: column \"x\": found \"nan\""));
   options.columns = {{"x", "numeric"}};
@@ -369,7 +491,8 @@ TEST_F(LoadTable, ADeclaredNumericColumnRefusesWords) {
   options.columns = {{"x", "numeric"}};
   EXPECT_EQ(error<InputError>({"x"}, {{"1"}, {"two"}}),
             "t.csv:3:1: column \"x\": found \"two\", expected a number, which its role in /data/columns asks for; "
-            "correct the cell, add the text to /data/missing or change the role");
+            "correct the cell or change the role; or if it means that nothing was observed, --set "
+            "'/data/also_missing=[\"two\"]'");
 }
 
 TEST_F(LoadTable, ADeclaredCategoricalColumnKeepsNumbersAsLevels) {

@@ -59,9 +59,59 @@ TEST(DecorationOf, NamesWhatPeopleReadAsANumberOrATime) {
         "Jan 31, 2024", "Mon, 05 Jan 2024 10:00:00 +0000", "2024-01", "20240131T101500", "10/Oct/2000:13:55:36 -0700"})
     EXPECT_EQ(what(text), "a date") << text;
   for (const char* text : {"10:30", "10:30:15.5", "9:05 PM"}) EXPECT_EQ(what(text), "a time") << text;
-  for (const char* text : {"", "red", "5", "A12", "18-25", "1.2.3.4", "x 5 y", "12 kg and more words", "99999-99",
-                           "2024-13-01", "%", "$", "<", "N/A"})
+  for (const char* text : {"", "red", "5", "A12", "A-12", "12-A", "1.2.3.4", "x 5 y", "12 kg and more words",
+                           "99999-99", "2024-13-01", "%", "$", "<", "N/A"})
     EXPECT_EQ(what(text), "") << text;
+}
+
+TEST(DecorationOf, NamesNumbersInOtherNotations) {
+  const auto what = [](const char* text) {
+    const auto found = decoration_of(text);
+    return found ? std::string(found->what) : std::string();
+  };
+  const std::vector<std::pair<const char*, std::vector<const char*>>> kinds = {
+      {"a number with a typographic minus", {"\u221251.9", "\u2212 7", "\u20131,5"}},
+      {"a number with its minus behind it", {"51.9-", "1.234,5-", "7 -"}},
+      {"a number with a Fortran exponent", {"5.1D+01", "-5.189D-01", "0.5d3"}},
+      {"a number within quotes",
+       {"'51.9", "=\"51.9\"", "\u201c51.9\u201d", "\u201e51,9\u201c", "'7'", "\u00ab5\u00bb"}},
+      {"a number in Indian grouping", {"12,34,567", "1,23,456.5", "-72,23,850"}},
+      {"a number in other than ASCII digits", {"\u0665\u0662", "\u06f5\u066b\u06f2", "\uff15.\uff12", "\u0967\u0968"}},
+      {"a hexadecimal number", {"0x33", "-0XfF"}},
+      {"a number in brackets", {"[51.9]", "{7}"}},
+      {"a fraction", {"26/100", "1 / 3"}},
+      {"a range of numbers", {"25-30", "18\u201325", "1.5 - 2.5", "3 to 7"}},
+      {"a duration", {"51:51", "75:03.5", "100:15:00"}},
+  };
+  for (const auto& [kind, texts] : kinds)
+    for (const char* text : texts) EXPECT_EQ(what(text), kind) << text;
+  for (const char* text :
+       {"\u2212", "-",     "D+01",  "'",   "''",    "'a'",     "1,2,345",  "12,34",       "[]",    "[a]",
+        "a/b",    "1/2/x", "1-2-3", "-5-", "51:61", "\u0665a", "10.0.0.1", "555-12-3456", "30-25", "12-034"})
+    EXPECT_EQ(what(text), "") << text;
+  for (const char* text : {"4/16/2024", "2024-04", "16-04-2024"}) EXPECT_EQ(what(text), "a date") << text;
+  EXPECT_EQ(what("10:30"), "a time");
+}
+
+TEST(WithoutPadding, TakesOffAllBlanksAroundANumber) {
+  EXPECT_EQ(without_padding("\u00a018 \u202f\t"), "18");
+  EXPECT_EQ(without_padding("\u2007\u2007 5"), "5");
+  EXPECT_EQ(without_padding("1\u00a0234"), "1\u00a0234");
+  EXPECT_EQ(without_padding("\u00a0"), "");
+  EXPECT_EQ(without_padding("\u00e9"), "\u00e9") << "its last byte is not a blank's";
+}
+
+TEST(LooksLike, TellsAThousandsMarkFromADecimalMarkAndNumbersTooLarge) {
+  const NumberFormat point{'.', ""}, comma{',', ""};
+  EXPECT_EQ(looks_like("2.000", comma), "a number with a thousands mark");
+  EXPECT_EQ(looks_like("2 000", comma), "a number with a thousands mark");
+  EXPECT_EQ(looks_like("2 000", point), "a number with a thousands mark");
+  EXPECT_EQ(looks_like("2.5", comma), "a decimal point");
+  EXPECT_EQ(looks_like("2,5", point), "a decimal comma");
+  for (const char* text : {"1e999", "-1e999"}) {
+    EXPECT_EQ(looks_like(text, point), "a number too large for double precision");
+    EXPECT_EQ(looks_like(text, comma), "a number too large for double precision");
+  }
 }
 
 // --- what a file tells
@@ -75,7 +125,7 @@ struct Told {
 class NumberFormats : public testing::Test {
  protected:
   NumberFormat format(const std::vector<Told>& columns) {
-    const NumberChoice choice(options);
+    const NumberChoice choice(options, delimiter);
     std::vector<NumberEvidence> evidence(columns.size());
     std::vector<ColumnEvidence> told;
     for (std::size_t i = 0; i < columns.size(); ++i) {
@@ -88,6 +138,7 @@ class NumberFormats : public testing::Test {
     return test::error_of<InputError>([&] { format(columns); });
   }
   TableOptions options;
+  char delimiter = ',';
 };
 
 TEST_F(NumberFormats, PlainNumbersArePlain) {
@@ -126,6 +177,25 @@ TEST_F(NumberFormats, AreRefusedWhenNothingOrTooMuchIsTold) {
       error({{"x", {"1 234"}}, {"y", {"1'234"}}}),
       "t.csv: column \"y\": \"1 234\" and \"1'234\" have different thousands marks; write all numbers alike, or set "
       "/data/thousands to the one that is right");
+}
+
+TEST_F(NumberFormats, ThreeDigitsBehindAPointTellNothingAmongSemicolons) {
+  delimiter = ';';
+  EXPECT_EQ(error({{"n", {"30", "17"}}, {"x", {"389.404", "-12.500", "7"}}}),
+            "t.csv: column \"x\": \"389.404\" in 67 % of the cells could have a decimal point or, as in many files "
+            "with \";\" between cells, a thousands mark, and no other number of the table tells; set /data/decimal to "
+            "\".\" or /data/thousands to \".\"");
+  for (const char* telling : {"1.5", "0.123", "1234.567", "1.2345", "1.234e+05", ".125"})
+    EXPECT_TRUE(format({{"x", {"389.404"}}, {"y", {telling}}}).plain()) << telling;
+  EXPECT_EQ(format({{"x", {"389.404"}}, {"y", {"1.234,5"}}}), (NumberFormat{',', "."}));
+  EXPECT_TRUE(format({{"x", {"389", "12"}}}).plain());
+  options.decimal = ".";
+  EXPECT_TRUE(format({{"x", {"389.404"}}}).plain());
+  options.decimal = "auto";
+  options.thousands = ".";
+  EXPECT_EQ(format({{"x", {"389.404"}}}), (NumberFormat{',', "."}));
+  options.thousands = "none";
+  EXPECT_TRUE(format({{"x", {"389.404"}}}).plain());
 }
 
 TEST_F(NumberFormats, SettingsDecide) {

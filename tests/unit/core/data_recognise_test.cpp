@@ -174,5 +174,17 @@ TEST(Recognise, TheHeadWaitsForNoSlowWriter) {
   EXPECT_EQ(read_head(short_one), "ab");
 }
 
+TEST(Recognise, TextOfOtherKindsThatIsNoTable) {
+  for (const char* text : {"{\"a\": 1}", "[{\"a\":1},{\"a\":2}]\n", "\xef\xbb\xbf\n [\n  [1, 2]]", "[\"a\", \"b\"]",
+                           "{\"a\":1}\n{\"a\":2}\n"})
+    EXPECT_EQ(what(text), "a JSON file") << text;
+  for (const char* text :
+       {"<html><table><tr><td>1</td></tr></table></html>", "<!DOCTYPE html>\n<p>", "\n<TABLE border=1>"})
+    EXPECT_EQ(what(text), "an HTML page") << text;
+  EXPECT_EQ(what("<?xml version=\"1.0\"?>\n<rows/>"), "an XML file");
+  for (const char* text : {"[1],[2]\n3,4\n", "{a},{b}\n1,2\n", "<5,<6\n1,2\n", "<tables>,b\n1,2\n", "{\"a\",\"b\"}\n"})
+    EXPECT_THAT(what(text), testing::AnyOf("anything", "a text table")) << text;
+}
+
 }  // namespace
 }  // namespace ae::data

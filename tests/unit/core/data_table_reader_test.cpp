@@ -313,5 +313,52 @@ TEST_F(ReadingBadRows, ColumnsThatCannotPassThroughAreNamed) {
   EXPECT_THAT(error({.missing = {}, .label = "", .keep = {"id"}}), ElementsAre(HasSubstr("\"name\"")));
 }
 
+// A schema of one column that saw whole numbers.
+Schema whole_numbers() {
+  Schema schema;
+  Column column;
+  column.name = "x";
+  column.scaler = Scaler::fit("none", {1, 2, 3});
+  column.decimals = 0;
+  schema.columns = {column};
+  return schema;
+}
+
+std::string error_of(const Schema& schema, const std::string& cell, char delimiter) {
+  auto rows =
+      std::make_unique<MemoryRows>(std::vector<std::string>{"x"}, std::vector<std::vector<std::string>>{{cell}});
+  rows->layout_.delimiter = delimiter;
+  test::RecordingReporter reporter;
+  TableReader reader(std::move(rows), schema, reporter);
+  Block block;
+  return test::error_of<BadRow>([&] { reader.next(1, block); });
+}
+
+TEST(TableReader, APointAmongSemicolonsIsUnclearToAModelOfWholeNumbers) {
+  Schema schema = whole_numbers();
+  EXPECT_THAT(error_of(schema, "2.000", ';'),
+              HasSubstr("found \"2.000\", which could have a thousands mark or a decimal "
+                        "point, where the model was trained on whole numbers"));
+  for (const char* fine : {"2", "2.5", "0.125", "2.000e3", "2.0000"})
+    EXPECT_EQ(error_of(schema, fine, ';'), "no error") << fine;
+  EXPECT_EQ(error_of(schema, "2.000", ','), "no error");
+  schema.columns[0].decimals = 2;
+  EXPECT_EQ(error_of(schema, "2.000", ';'), "no error") << "training told";
+}
+
+TEST(TableReader, SaysWhatANumberLooksLikeThatIsWrittenOtherwise) {
+  Schema schema = whole_numbers();
+  EXPECT_THAT(error_of(schema, "1e999", ','),
+              HasSubstr("looks like a number too large for double precision, expected"));
+  EXPECT_THAT(error_of(schema, "2 000", ','),
+              HasSubstr("looks like a number with a thousands mark, where the model was "
+                        "trained with none (/data/thousands)"));
+  EXPECT_THAT(error_of(schema, "2,5", ','),
+              HasSubstr("looks like a decimal comma, where the model was trained on numbers "
+                        "with a decimal point"));
+  schema.numbers = {',', "."};
+  EXPECT_THAT(error_of(schema, "2 000", ';'), HasSubstr("trained with the thousands mark \".\" (/data/thousands)"));
+}
+
 }  // namespace
 }  // namespace ae::data

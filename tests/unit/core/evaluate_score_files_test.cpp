@@ -287,5 +287,26 @@ TEST_F(ScoreFiles, PairsWithDifferentRowsAreRefusedByName) {
   EXPECT_THAT(error_of_pair("score,label\n1,0\n2,1\n", first), HasSubstr(R"(no column "id")"));
 }
 
+TEST_F(ScoreFiles, LabelsThatAnOptionDoesNotNameAreTold) {
+  read("score,label\n1,normal\n2,Normal\n3,crack\n", {{"normal"}, {}});
+  ASSERT_EQ(reporter_.infos.size(), 1u);
+  EXPECT_THAT(reporter_.infos[0], HasSubstr("labels \"Normal\", \"crack\" are read as anomaly, as --normal does not"));
+  ASSERT_EQ(reporter_.warnings.size(), 1u);
+  EXPECT_THAT(reporter_.warnings[0],
+              HasSubstr("label \"Normal\" is read as anomaly, but --normal names the same word in "
+                        "another case; name it with --normal as well, or with --anomaly"));
+
+  reporter_ = {};
+  read("score,label\n1,ok\n2,dent\n3,crack\n", {{}, {"crack"}});
+  EXPECT_TRUE(reporter_.infos.size() == 1 && reporter_.warnings.empty());
+  EXPECT_THAT(reporter_.infos[0], HasSubstr("labels \"ok\", \"dent\" are read as normal, as --anomaly does not"));
+
+  reporter_ = {};
+  read("score,label\n1,ok\n2,crack\n3,crack\n", {{"ok"}, {}});
+  read("score,label\n1,ok\n2,OK\n3,crack\n", {{"ok", "OK"}, {}});
+  read("score,label\n1,ok\n2,dent\n3,crack\n", {{"ok"}, {"crack", "dent"}});
+  EXPECT_TRUE(reporter_.infos.empty() && reporter_.warnings.empty()) << "nothing to say";
+}
+
 }  // namespace
 }  // namespace ae::evaluate
