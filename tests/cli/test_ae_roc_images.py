@@ -130,7 +130,7 @@ MAP_KINDS = {
     "negative": lambda random, mask: -1e20 * random.random(mask.shape) ** 2 * (1 - 0.5 * mask),
 }
 
-PIXELS = ("--normal", "good", "--maps", "maps", "--truth", "truth", "--summary", "s.json", "--force")
+PIXELS = ("--normal", "good", "--maps", "maps", "--truth", "truth", "--summary", "s.json", "--force", "-q")
 
 
 def summary(run, tmp_path, *args, warnings=""):
@@ -285,7 +285,7 @@ def error(outcome, code, *parts):
 
 def test_without_any_mask_only_image_figures(run, tmp_path):
     Inspection(tmp_path)
-    command = ["ae-roc", "scores.csv", "--normal", "good", "--maps", "maps", "--truth", "nowhere", "--summary", "s.json"]
+    command = ["ae-roc", "scores.csv", "--normal", "good", "--maps", "maps", "--truth", "nowhere", "--summary", "s.json", "-q"]
     error(run(*command), 4, "nowhere")
     (tmp_path / "nowhere").mkdir()
     outcome = run(*command)
@@ -410,14 +410,14 @@ def test_bad_maps_and_masks_are_one_line_and_exit_4(run, tmp_path, kind, parts):
 
 def test_bad_groups(run, tmp_path):
     inspection = Inspection(tmp_path)
-    group = ("--normal", "good", "--manifest", "manifest.csv", "--group-by")
+    group = ("-q", "--normal", "good", "--manifest", "manifest.csv", "--group-by")
     error(run("ae-roc", "scores.csv", *group, "bord"), 4, 'no column "bord"', 'did you mean "board"?')
     text = (tmp_path / "manifest.csv").read_text()
     (tmp_path / "manifest.csv").write_text(text.replace("test/copper/001.png", "other.png"))
     error(run("ae-roc", "scores.csv", *group, "board"), 4, "no row for 1 image of scores.csv", "test/copper/001.png")
     (tmp_path / "manifest.csv").write_text(text.replace("file,", "name,"))
     error(run("ae-roc", "scores.csv", *group, "board"), 4, "--id-column")
-    error(run("ae-roc", "scores.csv", "--normal", "good", "--group-by", "board"), 4, 'no column "board"', "--manifest")
+    error(run("ae-roc", "scores.csv", "-q", "--normal", "good", "--group-by", "board"), 4, 'no column "board"', "--manifest")
     (tmp_path / "manifest.csv").write_text(text + "test/copper/001.png,copper,other\n")
     error(run("ae-roc", "scores.csv", *group, "board"), 4, "occurs a second time")
     inspection.rows.append(inspection.rows[0])
@@ -484,7 +484,7 @@ RULES = {
 @pytest.mark.parametrize("rule", RULES)
 def test_boxes_equal_a_plain_double_loop(run, tmp_path, rule):
     images, match = box_case(tmp_path), RULES[rule]
-    args = ("--normal", "good", "--regions", "regions.csv", "--box-hit", rule, "--summary", "s.json", "--force")
+    args = ("--normal", "good", "--regions", "regions.csv", "--box-hit", rule, "--summary", "s.json", "--force", "-q")
     found = summary(run, tmp_path, "--boxes", "boxes", *args)["boxes"]
     hit = [(box, any(match(box, r) for r in regions)) for _, _, boxes, regions in images for box in boxes]
     assert (found["boxes"], found["hit"]) == (len(hit), sum(h for _, h in hit))
