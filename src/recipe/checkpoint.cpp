@@ -79,7 +79,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   std::error_code ignored;
   const auto file_path = std::filesystem::is_directory(path, ignored) ? path / "model.safetensors" : path;
   const std::string name = checkpoint.name_ = file_path.string();
-  const auto file = data::read_safetensors(file_path);
+  auto file = data::read_safetensors(file_path);
   checkpoint.digest_ = sha256_of_file(file_path).substr(0, kDigestDigits);
   const auto in_file = [&](auto&& function) { return as_input_error(name, function); };
   const auto format = file.metadata.find("format");
@@ -107,6 +107,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   const model::Domain& domain = checkpoint.kind_->domain();
   if (const auto profile = file.metadata.find("profile"); profile != file.metadata.end()) {
     in_file([&] { checkpoint.profile_ = Profile::from_json(profile->second, domain.elements); });
+    file.metadata.erase(profile);  // of many columns it is the largest text
   }
   const auto weights = data::arrays_under(file.arrays, "model.");
   in_file([&] {

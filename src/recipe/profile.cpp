@@ -92,6 +92,7 @@ std::vector<T> numbers(const Json& json, const char* name) {
   const auto found = json.find(name);
   if (found == json.end()) return {};
   std::vector<T> values;
+  values.reserve(found->size());
   for (const auto& item : *found) {
     if (!item.is_number() || !std::isfinite(item.get<double>())) throw InputError("not a finite number");
     values.push_back(item.get<T>());
@@ -144,14 +145,24 @@ Profile Profile::from_json(const std::string& text, const std::vector<model::Ele
   const auto malformed = [](const std::string& why) {
     return InputError("metadata \"profile\": " + why + "; the file is damaged");
   };
-  const auto json = Json::parse(text, nullptr, false);
-  if (!json.is_array()) throw malformed("is not a JSON array");
-  if (!json.empty() && json.size() != elements.size()) throw malformed("describes another number of columns");
+  // A column at a time: the objects of all would take many times their text.
   Profile profile;
+  bool is_array = false;
+  const auto take = [&](int depth, Json::parse_event_t event, Json& parsed) {
+    if (depth == 0 && event == Json::parse_event_t::array_start) is_array = true;
+    if (depth != 1 || event != Json::parse_event_t::object_end) return true;
+    if (profile.columns.size() == elements.size()) throw InputError("describes another number of columns");
+    profile.columns.push_back(column_of(parsed, elements[profile.columns.size()]));
+    return false;
+  };
   try {
-    for (const auto& item : json) profile.columns.push_back(column_of(item, elements[profile.columns.size()]));
+    const auto rest = Json::parse(text, take);
+    if (!is_array) throw InputError("is not a JSON array");
+    if (!rest.empty()) throw InputError("does not hold what it should");
+    if (!profile.columns.empty() && profile.columns.size() != elements.size())
+      throw InputError("describes another number of columns");
   } catch (const nlohmann::json::exception&) {
-    throw malformed("does not hold what it should");
+    throw malformed(is_array ? "does not hold what it should" : "is not a JSON array");
   } catch (const InputError& error) {
     throw malformed(error.lines().front());
   }
