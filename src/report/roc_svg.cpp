@@ -96,16 +96,6 @@ std::string curve_path(const Panel& panel, const Evaluation& evaluation, std::si
   return path.finished();
 }
 
-std::string text(std::string_view classes, double x, double y, std::string_view content) {
-  return joined("<text class=\"", classes, "\" x=\"", pixel(x), "\" y=\"", pixel(y), "\">", markup_escaped(content),
-                "</text>\n");
-}
-
-std::string line(std::string_view classes, double x1, double y1, double x2, double y2) {
-  return joined("<path class=\"", classes, "\" d=\"M", pixel(x1), " ", pixel(y1), "L", pixel(x2), " ", pixel(y2),
-                "\"/>\n");
-}
-
 // What a viewer shows when it is pointed at.
 std::string tooltip(std::string_view content) { return joined("<title>", markup_escaped(content), "</title>"); }
 
@@ -216,16 +206,8 @@ std::string roc_svg(const evaluate::Assessment& assessment) {
   for (const auto& e : evaluations) {
     description += joined(shortened(e.name, 80), ": ", area_text(roc, e), ", ", area_text(pr, e), ". ");
   }
-  const std::string size = joined("width=\"", pixel(width), "\" height=\"", pixel(height), "\"");
-  return joined("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",              //
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" ", size,          //
-                " viewBox=\"0 0 ", pixel(width), " ", pixel(height),         //
-                "\" role=\"img\" aria-labelledby=\"title description\">\n",  //
-                "<title id=\"title\">ROC and precision-recall curves</title>\n", "<desc id=\"description\">",
-                markup_escaped(description), "</desc>\n",      //
-                "<style>", assets::roc_svg_css, "</style>\n",  //
-                "<rect class=\"ground\" ", size, "/>\n",       //
-                drawn(roc, evaluations), drawn(pr, evaluations), "</svg>\n");
+  return svg_document(width, height, "ROC and precision-recall curves", description, assets::roc_svg_css,
+                      drawn(roc, evaluations) + drawn(pr, evaluations));
 }
 
 }  // namespace ae::report

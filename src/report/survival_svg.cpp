@@ -14,22 +14,13 @@ namespace {
 constexpr double kWidth = 720, kLeft = 84, kTop = 44, kPlotWidth = 606, kPlotHeight = 276;
 constexpr double kTableTop = kTop + kPlotHeight + 72, kTableStep = 20;
 
-std::string text(std::string_view classes, double x, double y, std::string_view content) {
-  return joined("<text class=\"", classes, "\" x=\"", pixel(x), "\" y=\"", pixel(y), "\">", markup_escaped(content),
-                "</text>\n");
-}
-
-std::string line(std::string_view classes, double x1, double y1, double x2, double y2) {
-  return joined("<path class=\"", classes, "\" d=\"M", pixel(x1), " ", pixel(y1), "L", pixel(x2), " ", pixel(y2),
-                "\"/>\n");
-}
-
 class Drawing {
  public:
   explicit Drawing(const fit::ProbeEvaluation& evaluation) : evaluation_(evaluation), groups_(*evaluation.groups) {
     for (const auto& curve : groups_.curves)
       if (!curve.times.empty()) last_ = std::max(last_, curve.times.back());
-    step_ = round_step(last_);
+    constexpr double kAbout = 6;  // ticks
+    if (last_ > 0) step_ = round_step(last_ / kAbout);
   }
 
   double height() const { return kTableTop + kTableStep * static_cast<double>(groups_.curves.size()) + 30; }
@@ -42,12 +33,6 @@ class Drawing {
   }
 
  private:
-  static double round_step(double last) {
-    if (!(last > 0)) return 1;
-    const double rough = last / 6;
-    const double power = std::pow(10, std::floor(std::log10(rough)));
-    return power * (rough / power <= 1.5 ? 1 : rough / power <= 3.5 ? 2 : rough / power <= 7.5 ? 5 : 10);
-  }
   double x(double time) const { return last_ > 0 ? kLeft + kPlotWidth * time / last_ : kLeft; }
   static double y(double survival) { return kTop + kPlotHeight * (1 - survival); }
   static std::string class_of(std::size_t group) { return "group-" + std::to_string(group % 5); }
@@ -147,16 +132,11 @@ class Drawing {
 std::string survival_svg(const fit::ProbeEvaluation& evaluation) {
   if (!evaluation.groups) return {};
   const Drawing drawing(evaluation);
-  const std::string size = joined("width=\"", pixel(kWidth), "\" height=\"", pixel(drawing.height()), "\"");
-  return joined("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",      //
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" ", size,  //
-                " viewBox=\"0 0 ", pixel(kWidth), " ", pixel(drawing.height()),
-                "\" role=\"img\" aria-labelledby=\"title description\">\n",  //
-                "<title id=\"title\">Kaplan-Meier curves</title>\n",
-                "<desc id=\"description\">Survival of groups of rows by predicted risk, log-rank p = ",
-                rounded_text(evaluation.groups->test.p_value, 3), ".</desc>\n",  //
-                "<style>", assets::survival_svg_css, "</style>\n",               //
-                "<rect class=\"ground\" ", size, "/>\n", drawing.drawn(), "</svg>\n");
+  const std::string description =
+      "Survival of groups of rows by predicted risk, log-rank p = " + rounded_text(evaluation.groups->test.p_value, 3) +
+      ".";
+  return svg_document(kWidth, drawing.height(), "Kaplan-Meier curves", description, assets::survival_svg_css,
+                      drawing.drawn());
 }
 
 }  // namespace ae::report

@@ -37,9 +37,7 @@ class Axis {
       high += around;
     }
     constexpr double kAbout = 5;  // ticks
-    const double rough = (high - low) / kAbout;
-    const double power = std::pow(10, std::floor(std::log10(rough)));
-    const double step = power * (rough / power <= 1.5 ? 1 : rough / power <= 3.5 ? 2 : rough / power <= 7.5 ? 5 : 10);
+    const double step = round_step((high - low) / kAbout);
     low_ = std::floor(low / step) * step;
     high_ = std::ceil(high / step) * step;
     for (int i = 0; low_ + i * step <= high_ + step / 2; ++i) {
@@ -118,15 +116,6 @@ class Drawing {
   }
   double y(double loss) const { return kTop + kPlotHeight * (1 - losses_.place(loss)); }
 
-  static std::string text(std::string_view classes, double x, double y, std::string_view content) {
-    return joined("<text class=\"", classes, "\" x=\"", pixel(x), "\" y=\"", pixel(y), "\">", markup_escaped(content),
-                  "</text>\n");
-  }
-  static std::string line(std::string_view classes, double x1, double y1, double x2, double y2) {
-    return joined("<path class=\"", classes, "\" d=\"M", pixel(x1), " ", pixel(y1), "L", pixel(x2), " ", pixel(y2),
-                  "\"/>\n");
-  }
-
   std::string grid() const {
     std::string out;
     for (const double tick : losses_.ticks()) {
@@ -204,15 +193,8 @@ std::string described(const TrainingCurve& curve) {
 
 std::string training_svg(const TrainingCurve& curve) {
   if (curve.training.empty()) return {};
-  const std::string size = joined("width=\"", pixel(kWidth), "\" height=\"", pixel(kHeight), "\"");
-  return joined("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n",              //
-                "<svg xmlns=\"http://www.w3.org/2000/svg\" ", size,          //
-                " viewBox=\"0 0 ", pixel(kWidth), " ", pixel(kHeight),       //
-                "\" role=\"img\" aria-labelledby=\"title description\">\n",  //
-                "<title id=\"title\">Training curve</title>\n",              //
-                "<desc id=\"description\">", described(curve), "</desc>\n",  //
-                "<style>", assets::training_svg_css, "</style>\n",           //
-                "<rect class=\"ground\" ", size, "/>\n", Drawing(curve).drawn(), "</svg>\n");
+  return svg_document(kWidth, kHeight, "Training curve", described(curve), assets::training_svg_css,
+                      Drawing(curve).drawn());
 }
 
 }  // namespace ae::report
