@@ -8,6 +8,8 @@
 #include <cstring>
 #include <limits>
 
+#include "base/utf8.hpp"
+
 namespace ae {
 namespace {
 
@@ -18,29 +20,6 @@ char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + '
 bool equals_ignoring_case(std::string_view text, std::string_view lower_case) {
   return text.size() == lower_case.size() &&
          std::equal(text.begin(), text.end(), lower_case.begin(), [](char a, char b) { return lower(a) == b; });
-}
-
-struct Utf8 {
-  std::size_t length = 0;  // 0: the bytes are not valid UTF-8
-  char32_t code_point = 0;
-};
-
-// The character at the front of `text` by the Unicode standard's table 3-7 (no overlong forms, no surrogates).
-Utf8 first_character(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned lead = byte(0);
-  if (lead < 0x80) return {1, lead};
-  const std::size_t length = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
-  if (lead < 0xc2 || lead > 0xf4 || text.size() < length) return {};
-  char32_t code_point = lead & (0x7fu >> length);
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(i) & 0xc0u) != 0x80u) return {};
-    code_point = (code_point << 6) | (byte(i) & 0x3fu);
-  }
-  constexpr std::array<char32_t, 5> smallest = {0, 0, 0x80, 0x800, 0x10000};
-  const bool surrogate = code_point >= 0xd800 && code_point <= 0xdfff;
-  if (code_point < smallest[length] || code_point > 0x10ffff || surrogate) return {};
-  return {length, code_point};
 }
 
 // Characters that move the cursor, break the line or reorder what a reader sees.
@@ -59,7 +38,7 @@ void append_escaped_bytes(std::string& out, std::string_view bytes) {
   }
 }
 
-void append_printable(std::string& out, std::string_view bytes, const Utf8& character) {
+void append_printable(std::string& out, std::string_view bytes, const Utf8Character& character) {
   if (bytes == "\n") {
     out += "\\n";
   } else if (bytes == "\r") {
@@ -270,7 +249,7 @@ std::string quoted(std::string_view text, std::size_t limit) {
   std::string out = "\"";
   std::size_t i = 0;
   while (i < text.size()) {
-    const Utf8 character = first_character(text.substr(i));
+    const Utf8Character character = first_character(text.substr(i));
     const std::size_t length = std::max<std::size_t>(character.length, 1);
     if (i + length > limit) break;
     if (text[i] == '"' || text[i] == '\\') out += '\\';
@@ -284,7 +263,7 @@ std::string quoted(std::string_view text, std::size_t limit) {
 std::string printable(std::string_view text) {
   std::string out;
   while (!text.empty()) {
-    const Utf8 character = first_character(text);
+    const Utf8Character character = first_character(text);
     const std::size_t length = std::max<std::size_t>(character.length, 1);
     append_printable(out, text.substr(0, length), character);
     text.remove_prefix(length);

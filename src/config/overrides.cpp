@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "base/utf8.hpp"
 #include "config/declaration.hpp"
 #include "config/places.hpp"
 #include "config/writer.hpp"

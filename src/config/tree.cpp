@@ -426,16 +426,6 @@ std::string compact_json(const Node& node) {
   return out;
 }
 
-bool is_utf8(std::string_view text) {
-  try {
-    std::string ignored;
-    ignored = Json(text).dump();
-    return true;
-  } catch (const Json::type_error&) {
-    return false;
-  }
-}
-
 std::string pointer_to(std::string_view parent, std::string_view key) {
   std::string pointer(parent);
   pointer += '/';

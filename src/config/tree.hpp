@@ -59,8 +59,6 @@ Parsed parse_json(std::string_view text, int origin = 0);
 std::string print_json(const Node& node);
 std::string compact_json(const Node& node);
 
-bool is_utf8(std::string_view text);
-
 // RFC 6901 tokens.
 std::string pointer_to(std::string_view parent, std::string_view key);
 std::optional<std::vector<std::string>> pointer_tokens(std::string_view pointer);  // nullopt when malformed

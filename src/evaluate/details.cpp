@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/count_text.hpp"
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
@@ -30,10 +31,6 @@ std::string quoted_names(const std::vector<std::string>& names) {
   std::vector<std::string> shown;
   for (const auto& name : names) shown.push_back(ae::quoted(name, 100));
   return join(shown, ", ", kNamesInAMessage);
-}
-
-std::string count_text(std::size_t count, std::string_view one, std::string_view many) {
-  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
 }
 
 // The rows of the scores, and which part each belongs to.

@@ -8,6 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "base/count_text.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "evaluate/score_reader.hpp"
@@ -15,10 +16,6 @@
 namespace ae::evaluate {
 
 namespace {
-
-std::string count_text(std::int64_t count, std::string_view one, std::string_view many) {
-  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
-}
 
 // The labels of the rows of one score table: from a column of its own, or from another table by id.
 class RowLabels {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/files.hpp"
+#include "base/utf8.hpp"
 #include "report/assets.hpp"
 
 namespace ae::report {
@@ -14,31 +15,11 @@ namespace {
 
 constexpr std::string_view replacement_character = "\xEF\xBF\xBD";
 
-// Bytes of the well-formed UTF-8 sequence `text` begins with, 0 when it begins with none (Unicode 15, table 3-7).
-std::size_t sequence_length(std::string_view text) {
-  const auto byte = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0u; };
-  const auto continues = [&](std::size_t i) { return (byte(i) & 0xC0u) == 0x80u; };
-  const unsigned first = byte(0);
-  if (first < 0x80) return 1;
-  if (first >= 0xC2 && first <= 0xDF) return continues(1) ? 2 : 0;
-  if (first >= 0xE0 && first <= 0xEF) {
-    const bool overlong = first == 0xE0 && byte(1) < 0xA0;
-    const bool surrogate = first == 0xED && byte(1) > 0x9F;
-    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
-  }
-  if (first >= 0xF0 && first <= 0xF4) {
-    const bool overlong = first == 0xF0 && byte(1) < 0x90;
-    const bool beyond = first == 0xF4 && byte(1) > 0x8F;
-    return continues(1) && continues(2) && continues(3) && !overlong && !beyond ? 4 : 0;
-  }
-  return 0;
-}
-
 // The characters of `text`; an invalid byte counts as one U+FFFD.
 std::vector<std::string_view> characters(std::string_view text) {
   std::vector<std::string_view> result;
   while (!text.empty()) {
-    const std::size_t length = sequence_length(text);
+    const std::size_t length = first_character(text).length;
     result.push_back(length ? text.substr(0, length) : replacement_character);
     text.remove_prefix(std::max<std::size_t>(length, 1));
   }

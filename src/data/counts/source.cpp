@@ -8,7 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "config/tree.hpp"
+#include "base/utf8.hpp"
 
 namespace ae::data {
 namespace {
@@ -26,7 +26,7 @@ Renamed repeated(const std::vector<std::string>& names) {
 
 void check_text(const std::string& file, const std::vector<std::string>& names, const char* what) {
   for (const auto& name : names) {
-    if (config::is_utf8(name)) continue;
+    if (is_utf8(name)) continue;
     throw InputError(file + ": a " + what + " is named " + ae::quoted(name) +
                      ", which is not UTF-8; convert the file, for example with: iconv -f latin1 -t utf-8");
   }

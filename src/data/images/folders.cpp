@@ -96,7 +96,6 @@ constexpr std::string_view kDefective[]{
     "scratches", "crack",   "cracks",    "cracked",   "dent",     "hole",   "contamination"};
 constexpr std::string_view kNot[]{"no", "not", "non", "without"};
 constexpr std::string_view kFree[]{"free"};
-constexpr std::string_view kMasks[]{"groundtruth", "gt", "mask", "masks"};
 
 }  // namespace
 
@@ -187,7 +186,7 @@ FolderMeaning meaning_of_folder(std::string_view name) {
   const Words words = words_of(name);
   std::string joined;
   for (const auto& word : words) joined += word;
-  if (std::find(std::begin(kMasks), std::end(kMasks), joined) != std::end(kMasks)) return FolderMeaning::masks;
+  if (std::ranges::find(kMaskFolders, joined) != std::end(kMaskFolders)) return FolderMeaning::masks;
   const bool negated = any_of(words, kNot);
   if (any_of(words, kDefective)) {
     return negated || any_of(words, kFree) ? FolderMeaning::good : FolderMeaning::defective;

@@ -39,6 +39,9 @@ bool has_images_right_below(const std::filesystem::path& folder);
 // The first of these names (lower case) that is a folder below, in whatever case it is written; else an empty path.
 std::filesystem::path child(const std::filesystem::path& folder, std::span<const std::string_view> names);
 
+// Names of folders of masks, in lower case; those that come first are asked for first.
+inline constexpr std::string_view kMaskFolders[]{"ground_truth", "groundtruth", "gt", "masks", "mask"};
+
 enum class FolderMeaning { unknown, good, defective, masks };
 // What a folder of images holds, by common names of one: "good", "ok_front", "no_defect"; "ko", "def_front",
 // "anomaly"; "ground_truth".

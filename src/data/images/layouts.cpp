@@ -73,11 +73,10 @@ struct Split {
   explicit Split(const fs::path& root) {
     static constexpr std::string_view kTrain[]{"train", "training"};
     static constexpr std::string_view kTest[]{"test_public", "test", "testing"};
-    static constexpr std::string_view kMasks[]{"ground_truth", "groundtruth", "gt", "masks", "mask"};
     train = child(root, kTrain);
     test = child(root, kTest);
-    if (!test.empty()) masks = child(test, kMasks);
-    if (masks.empty()) masks = child(root, kMasks);
+    if (!test.empty()) masks = child(test, kMaskFolders);
+    if (masks.empty()) masks = child(root, kMaskFolders);
   }
   bool has(std::string_view training_class) const { return !train.empty() && is_folder(train / training_class); }
   bool tests(std::string_view test_class) const { return !test.empty() && is_folder(test / test_class); }
@@ -360,8 +359,7 @@ ImageListing list_classes(const fs::path& root, Purpose purpose, Names normal) {
     listing.notes.lines.push_back("of its folders " + names_text(classes) + ", trained on " + names_text(chosen));
     return listing;
   }
-  static constexpr std::string_view kMasks[]{"ground_truth", "groundtruth", "gt", "masks", "mask"};
-  if (const auto folder = child(root, kMasks); !folder.empty()) {
+  if (const auto folder = child(root, kMaskFolders); !folder.empty()) {
     const MaskFolder masks(folder);
     for (auto& file : listing.files) {
       const std::string names[]{without_extension(file.id)};

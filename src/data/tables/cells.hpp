@@ -16,8 +16,6 @@
 
 namespace ae::data {
 
-bool is_utf8(std::string_view text);  // what JSON, and so a schema, can hold
-
 enum class CellKind {
   missing,
   number,

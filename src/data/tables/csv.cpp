@@ -11,6 +11,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "base/count_text.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "data/tables/cells.hpp"
@@ -29,10 +30,6 @@ constexpr std::size_t kChunk = 256 * 1024;  // bytes asked for at once: fits the
 constexpr std::size_t kMaxRecordBytes = std::size_t{64} << 20;
 constexpr std::size_t kBinaryProbe = 1024;
 constexpr std::string_view kUnnamed = "index";
-
-std::string count_text(std::uint64_t count, std::string_view one, std::string_view many) {
-  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
-}
 
 constexpr std::string_view kCandidates = ",\t;";
 

@@ -4,6 +4,7 @@
 #include <system_error>
 #include <utility>
 
+#include "base/count_text.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/random.hpp"
@@ -11,6 +12,7 @@
 #include "base/reporter.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
+#include "base/utf8.hpp"
 #include "data/tables/inference.hpp"
 #include "data/tables/row_selection.hpp"
 #include "data/tables/schema.hpp"
@@ -23,10 +25,6 @@ namespace {
 constexpr std::int64_t kRowsBetweenChecks = 4096;
 constexpr std::size_t kNamedColumns = 12;
 constexpr std::size_t kNamedBytes = 300;
-
-std::string count_text(std::int64_t count, std::string_view one, std::string_view many) {
-  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
-}
 
 // How many of `items` a line of some kNamedBytes names.
 std::size_t fitting(const std::vector<std::string>& items) {

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "base/text.hpp"
+#include "base/utf8.hpp"
 #include "data/tables/cells.hpp"
 #include "data/tables/schema.hpp"
 
