@@ -113,11 +113,9 @@ std::string axes(const Panel& panel) {
     out += text("middle", panel.x(value), top + side + 19, rounded_text(value, 2));
     out += text("end", panel.left - 8, panel.y(value) + 4.5, rounded_text(value, 2));
   }
-  out += joined("<path class=\"frame\" d=\"M", pixel(panel.left), " ", pixel(top), "v", pixel(side), "h", pixel(side),
-                "\"/>\n");
+  out += frame(panel.left, top, side, side);
   out += text("axis middle", panel.left + side / 2, top + side + 42, panel.x_label);
-  out += joined("<text class=\"axis middle\" transform=\"translate(", pixel(panel.left - 42), " ",
-                pixel(top + side / 2), ") rotate(-90)\">", markup_escaped(panel.y_label), "</text>\n");
+  out += upward_label(panel.left - 42, top + side / 2, panel.y_label);
   return out;
 }
 

@@ -54,11 +54,9 @@ class Drawing {
       out += line("grid", x(tick), kTop, x(tick), bottom);
       out += text("middle", x(tick), bottom + 19, rounded_text(tick, 6));
     }
-    out += joined("<path class=\"frame\" d=\"M", pixel(kLeft), " ", pixel(kTop), "v", pixel(kPlotHeight), "h",
-                  pixel(kPlotWidth), "\"/>\n");
-    out += text("axis middle", kLeft + kPlotWidth / 2, bottom + 40, "time");
-    return out + joined("<text class=\"axis middle\" transform=\"translate(24 ", pixel(kTop + kPlotHeight / 2),
-                        ") rotate(-90)\">share without event</text>\n");
+    return out + frame(kLeft, kTop, kPlotWidth, kPlotHeight) +
+           text("axis middle", kLeft + kPlotWidth / 2, bottom + 40, "time") +
+           upward_label(24, kTop + kPlotHeight / 2, "share without event");
   }
 
   // Between the curves of the interval's ends, there and back.

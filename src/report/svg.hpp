@@ -23,6 +23,18 @@ inline std::string line(std::string_view classes, double x1, double y1, double x
                 "\"/>\n");
 }
 
+// A plot's left and lower axis.
+inline std::string frame(double left, double top, double width, double height) {
+  return joined("<path class=\"frame\" d=\"M", pixel(left), " ", pixel(top), "v", pixel(height), "h", pixel(width),
+                "\"/>\n");
+}
+
+// What is drawn from below to above, written upwards around its middle.
+inline std::string upward_label(double x, double y, std::string_view content) {
+  return joined("<text class=\"axis middle\" transform=\"translate(", pixel(x), " ", pixel(y), ") rotate(-90)\">",
+                markup_escaped(content), "</text>\n");
+}
+
 // The step nearest to `rough`, above 0, that people count by: 1, 2 or 5 times a power of ten.
 inline double round_step(double rough) {
   const double power = std::pow(10, std::floor(std::log10(rough)));

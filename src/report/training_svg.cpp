@@ -127,11 +127,9 @@ class Drawing {
       out += line("grid", x(tick), kTop, x(tick), bottom);
       out += text("middle", x(tick), bottom + 19, rounded_text(tick, 7));
     }
-    out += joined("<path class=\"frame\" d=\"M", pixel(kLeft), " ", pixel(kTop), "v", pixel(kPlotHeight), "h",
-                  pixel(kPlotWidth), "\"/>\n");
-    out += text("axis middle", kLeft + kPlotWidth / 2, bottom + 42, "epoch");
-    return out + joined("<text class=\"axis middle\" transform=\"translate(20 ", pixel(kTop + kPlotHeight / 2),
-                        ") rotate(-90)\">loss", logarithmic_ ? " (logarithmic)" : "", "</text>\n");
+    return out + frame(kLeft, kTop, kPlotWidth, kPlotHeight) +
+           text("axis middle", kLeft + kPlotWidth / 2, bottom + 42, "epoch") +
+           upward_label(20, kTop + kPlotHeight / 2, logarithmic_ ? "loss (logarithmic)" : "loss");
   }
 
   std::vector<double> epoch_ticks() const {
