@@ -226,15 +226,12 @@ void refuse(const Options& o, const std::vector<std::pair<const char*, bool>>& g
     if (is) throw UsageError(std::string(option) + " is not for " + o.action);
 }
 
-// Options that go in pairs, that belong to another action, and standard input, which can be read once.
+// Options that go in pairs, or that belong to another action.
 void check(const Options& o) {
   const std::size_t expected = o.action == "apply" ? 2 : 1;
   if (o.files.size() != expected)
     throw UsageError(o.action + ": found " + std::to_string(o.files.size()) + " files; expected " +
                      (expected == 2 ? "a model and a table" : "one table"));
-  const auto inputs = o.inputs();
-  if (std::count(inputs.begin(), inputs.end(), "-") > 1)
-    throw UsageError("standard input can be only one of the files");
   if (!o.label_id.empty() && o.label_table.empty()) throw UsageError("--id needs --labels as well");
   if (o.penalty && o.one_standard_error)
     throw UsageError("--one-standard-error chooses a penalty, and --penalty gives one; leave out either");
@@ -257,22 +254,19 @@ void check(const Options& o) {
     throw UsageError("--plot draws the curves of --time and --event; leave it out");
 }
 
-// All files a run writes, opened before any work is done and published together at its end.
+// All files a run writes; null where there is none.
 struct Outputs {
-  Outputs(const Options& o, bool overwrite) {
-    apps::OutputFiles files(o.inputs(), overwrite);
-    main = files.open(o.output, "-o");
-    summary = files.open(o.summary, "--summary");
-    coefficients = files.open(o.coefficients, "--coefficients");
-    plot = files.open(o.plot, "--plot");
-    page = files.open(o.page, "--page");
-    if (!files.stdout_taken()) text = Output::open("-", false);
-  }
-  void commit() {
-    for (auto* output : {&main, &summary, &coefficients, &plot, &page, &text})
-      if (*output) (*output)->commit();
-  }
-  std::optional<Output> main, summary, coefficients, plot, page, text;
+  Outputs(const Options& o, bool overwrite)
+      : files(o.inputs(), overwrite),
+        main(files.open(o.output, "-o")),
+        summary(files.open(o.summary, "--summary")),
+        coefficients(files.open(o.coefficients, "--coefficients")),
+        plot(files.open(o.plot, "--plot")),
+        page(files.open(o.page, "--page")),
+        text(files.for_people()) {}
+
+  apps::OutputFiles files;
+  Output *main, *summary, *coefficients, *plot, *page, *text;
 };
 
 fit::Ties ties_of(const Options& o) { return o.ties == "efron" ? fit::Ties::efron : fit::Ties::breslow; }
@@ -288,19 +282,19 @@ int run_fit(const Options& o, cli::Context& context) {
   if (outputs.coefficients) outputs.coefficients->write(fit::coefficients_csv(fitted.model.model));
   if (outputs.summary) outputs.summary->write(fit::fit_summary_json(table, fitted, o.confidence));
   if (outputs.text) outputs.text->write(fit::fit_summary_text(table, fitted, o.confidence));
-  outputs.commit();
+  outputs.files.commit();
   return 0;
 }
 
 int run_apply(const Options& o, cli::Context& context) {
   apps::OutputFiles files(o.inputs(), context.options.force);
-  Output output = *files.open(o.output.empty() ? "-" : o.output, "-o");
+  Output& output = *files.open(o.output.empty() ? "-" : o.output, "-o");
   const auto model = fit::read_model(o.files[0]);
   const auto missing_cells = o.missing_cells == "mean" ? fit::MissingCells::mean : fit::MissingCells::stop;
   const auto rows = fit::apply_model(
       model, {o.files[1], o.id, o.missing, missing_cells, o.horizon},
       [&](std::string_view text) { output.write(text); }, context.reporter);
-  output.commit();
+  files.commit();
   context.reporter.info(std::to_string(rows) + " rows");
   return 0;
 }
@@ -357,7 +351,7 @@ int run_evaluate(const Options& o, cli::Context& context) {
   if (outputs.page)
     outputs.page->write(report::probe_page({e, cli::shell_command(kProgram.name, context.arguments), made_by}));
   if (outputs.text) outputs.text->write(fit::summary_text(e));
-  outputs.commit();
+  outputs.files.commit();
   return 0;
 }
 

@@ -47,7 +47,7 @@ struct RocOptions {
   std::string report;
 
   std::vector<std::string> inputs() const;
-  // Options that go in pairs, and standard input, which can be read once.
+  // Options that go in pairs.
   void check() const;
 };
 
@@ -166,29 +166,20 @@ void RocOptions::check() const {
   need(label_id, "--id", label_table, "--labels");
   if (scores.size() > 1 && !(maps + boxes + group_by).empty())
     throw UsageError("--maps, --boxes and --group-by are for one table of scores; compare several without them");
-  const auto all = inputs();
-  if (std::count(all.begin(), all.end(), "-") > 1)
-    throw UsageError("standard input can be only one of the tables of scores and labels");
 }
 
-// All files a run writes, opened before any work is done and published together at its end.
-class Outputs {
- public:
-  Outputs(const RocOptions& options, bool overwrite) {
-    apps::OutputFiles files(options.inputs(), overwrite);
-    curve = files.open(options.curve, "-o");
-    summary = files.open(options.summary, "--summary");
-    plot = files.open(options.plot, "--plot");
-    page = files.open(options.report, "--report");
-    if (!files.stdout_taken()) table = Output::open("-", false);
-  }
+// All files a run writes; null where there is none.
+struct Outputs {
+  Outputs(const RocOptions& options, bool overwrite)
+      : files(options.inputs(), overwrite),
+        curve(files.open(options.curve, "-o")),
+        summary(files.open(options.summary, "--summary")),
+        plot(files.open(options.plot, "--plot")),
+        page(files.open(options.report, "--report")),
+        table(files.for_people()) {}
 
-  void commit() {
-    for (auto* output : {&curve, &summary, &plot, &page, &table})
-      if (*output) (*output)->commit();
-  }
-
-  std::optional<Output> curve, summary, plot, page, table;
+  apps::OutputFiles files;
+  Output *curve, *summary, *plot, *page, *table;
 };
 
 evaluate::EvaluationOptions evaluation_options(const RocOptions& options, int threads) {
@@ -300,7 +291,7 @@ int run(const RocOptions& options, cli::Context& context) {
                                           reporter.warnings, std::move(notes)}));
   }
   if (outputs.table) outputs.table->write(evaluate::summary_table(assessment));
-  outputs.commit();
+  outputs.files.commit();
   return 0;
 }
 

@@ -1,8 +1,9 @@
-// The files that one run writes beside each other.
+// The files that one run reads and writes beside each other.
 #pragma once
 
+#include <algorithm>
 #include <filesystem>
-#include <optional>
+#include <list>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,14 +14,18 @@
 
 namespace ae::apps {
 
-// Opens them before any work is done. UsageError for one that is an input of the run, or that another option writes.
+// Opened before any work is done, and published together at its end. UsageError for an output that is an input of the
+// run, or that another option writes, and when standard input, which can be read once, is to be several inputs.
 class OutputFiles {
  public:
-  OutputFiles(std::vector<std::string> inputs, bool overwrite) : inputs_(std::move(inputs)), overwrite_(overwrite) {}
+  OutputFiles(std::vector<std::string> inputs, bool overwrite) : inputs_(std::move(inputs)), overwrite_(overwrite) {
+    if (std::count(inputs_.begin(), inputs_.end(), "-") > 1)
+      throw UsageError("standard input can be only one of the files to read; give the others by name");
+  }
 
-  // Nothing when the option was not given.
-  std::optional<Output> open(const std::string& path, const std::string& option) {
-    if (path.empty()) return std::nullopt;
+  // Null when the option was not given.
+  Output* open(const std::string& path, const std::string& option) {
+    if (path.empty()) return nullptr;
     for (const auto& input : inputs_) {
       std::error_code ignored;
       if (input != "-" && path != "-" && std::filesystem::equivalent(input, path, ignored))
@@ -32,16 +37,24 @@ class OutputFiles {
                          ae::quoted(path, 200) + "; choose different names");
     }
     opened_.emplace_back(option, path);
-    stdout_taken_ = stdout_taken_ || path == "-";
-    return Output::open(path, overwrite_);
+    return &outputs_.emplace_back(Output::open(path, overwrite_));
   }
-  bool stdout_taken() const { return stdout_taken_; }
+  // Standard output, for what people read; null when one of the options already writes there.
+  Output* for_people() {
+    for (const auto& [option, path] : opened_)
+      if (path == "-") return nullptr;
+    return &outputs_.emplace_back(Output::open("-", false));
+  }
+
+  void commit() {
+    for (auto& output : outputs_) output.commit();
+  }
 
  private:
   std::vector<std::string> inputs_;
   bool overwrite_;
   std::vector<std::pair<std::string, std::string>> opened_;
-  bool stdout_taken_ = false;
+  std::list<Output> outputs_;  // which stay where they are
 };
 
 }  // namespace ae::apps
