@@ -4,9 +4,6 @@
 
 #include <CLI/CLI.hpp>
 #include <string>
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
 
 #include "cli/app.hpp"
 #include "model/threads.hpp"
@@ -42,9 +39,6 @@ inline void add_model(CLI::App& app, std::string& path) {
 // The model, ready to be applied with the threads that --threads or its size ask for.
 inline recipe::Checkpoint open_model(const std::string& path, const cli::Context& context, int processes = 1) {
   auto checkpoint = recipe::Checkpoint::open(path);
-#ifdef __GLIBC__
-  malloc_trim(0);  // the texts that describe many columns are large, and would stay with the process
-#endif
   checkpoint.use_threads(context.options.threads, processes);
   return checkpoint;
 }

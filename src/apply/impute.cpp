@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "apply/passing.hpp"
 #include "apply/streams.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
@@ -142,16 +143,14 @@ class Rewriting {
 
   // Calls visit(block, sample) for every sample that could be read; the others are named, the first ones, and copied.
   template <typename Visit>
-  static void for_each_read(const recipe::SampleBlock& block, recipe::SampleCopy& copy, Reporter& reporter,
-                            std::int64_t& unread, Visit&& visit) {
-    constexpr std::int64_t kNamed = 10;
+  static void for_each_read(const recipe::SampleBlock& block, recipe::SampleCopy& copy, UnreadSamples& unread,
+                            Visit&& visit) {
     for (std::int64_t i = 0; i < block.batch.samples(); ++i) {
-      const auto at = static_cast<std::size_t>(i);
-      if (block.problems.empty() || block.problems[at].empty()) {
+      if (!Passing::unread(block, i)) {
         visit(i);
         continue;
       }
-      if (++unread <= kNamed) reporter.warning(block.problems[at]);
+      unread.tell(block.problems[static_cast<std::size_t>(i)]);
       copy.add_unread(i);
     }
   }
@@ -198,14 +197,14 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
   const Imputer imputer(checkpoint, options.samples);
   Unfillable unfillable(checkpoint.kind().domain().elements);
   ImputeTotals totals;
-  std::int64_t unread = 0;
+  UnreadSamples unread(reporter);
   std::string marked = "id,column,value\n";
   rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
     const auto expected = imputer.expected(block.batch, block.numbers);
     const std::int64_t elements = expected.size(1);
     const double* values = expected.data_ptr<double>();
     const float* seen = block.batch.observed.data_ptr<float>();
-    Rewriting::for_each_read(block, rewriting.copy(), reporter, unread, [&](std::int64_t i) {
+    Rewriting::for_each_read(block, rewriting.copy(), unread, [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(i);
       rewriting.copy().add(i, [&](std::size_t e) -> std::optional<double> {
         const auto cell = at * static_cast<std::size_t>(elements) + e;
@@ -214,7 +213,7 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
         if (!observed) {
           ++totals.filled;
           if (marks != nullptr) {
-            append_csv_field(marked, block.ids.empty() ? std::to_string(block.numbers[at]) : block.ids[at]);
+            append_csv_field(marked, Passing::id_of(block, i));
             append_csv_field(marked += ',', checkpoint.kind().domain().elements[e].name);
             append_csv_field(marked += ',', rewriting.stream().value_text(e, values[cell], digits));
             marked += '\n';
@@ -247,7 +246,7 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
     float* left = masked.observed.data_ptr<float>();
     float* shown = masked.values.data_ptr<float>();
     for (std::size_t row = 0; row < block.numbers.size(); ++row) {
-      if (block.problems.empty() || block.problems[row].empty()) ++totals.rows;
+      if (!Passing::unread(block, static_cast<std::int64_t>(row))) ++totals.rows;
       Random random(stream_key(evaluation.seed, "hidden cells", static_cast<std::uint64_t>(block.numbers[row])));
       for (std::size_t e = 0; e < elements.size(); ++e) {
         if (random.uniform() >= evaluation.rate) continue;
@@ -319,7 +318,7 @@ PurifyTotals purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& o
   const Rewriting rewriting(checkpoint, options.stream, output, {"loss_before", "loss_after"}, recipe::Digits::all,
                             "ae-purify", "project rows", reporter);
   PurifyTotals totals;
-  std::int64_t unread = 0;
+  UnreadSamples unread(reporter);
   const auto& elements = checkpoint.kind().domain().elements;
   const auto& pair = checkpoint.autoencoder();
   const auto& head = sample_head(checkpoint);
@@ -332,7 +331,7 @@ PurifyTotals purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& o
     const auto after = score::score(pair, head, {projected.values * batch.observed, batch.observed});
     const auto written = projected.values.to(torch::kFloat64).contiguous();
     const double* values = written.data_ptr<double>();
-    Rewriting::for_each_read(block, rewriting.copy(), reporter, unread, [&](std::int64_t i) {
+    Rewriting::for_each_read(block, rewriting.copy(), unread, [&](std::int64_t i) {
       const auto row = static_cast<std::size_t>(i);
       const auto projection = [&](std::size_t e) {
         return elements[e].observed ? std::optional(values[row * elements.size() + e]) : std::nullopt;

@@ -22,7 +22,7 @@ std::string percent_text(double percent) {
 }  // namespace
 
 Reasons::Reasons(const recipe::Checkpoint& checkpoint, const recipe::SampleStream& stream)
-    : stream_(stream), elements_(checkpoint.kind().domain().elements), profile_(checkpoint.profile()) {}
+    : stream_(stream), elements_(checkpoint.kind().domain().elements), checkpoint_(checkpoint) {}
 
 const std::vector<std::int64_t>& Reasons::largest(const Answered& answered, std::int64_t sample, std::size_t count) {
   const double* shares = answered.scored.shares.data_ptr<double>() + cell(sample, 0);
@@ -54,8 +54,9 @@ report::RowReason Reasons::about(const Answered& answered, std::int64_t sample, 
   reason.expected = stream_.value_text(e, expected, recipe::Digits::whole_too);
   reason.percent = positive > 0 ? 100 * std::max(share, 0.0) / positive : 0;
   if (elements_[e].categorical()) return reason;
-  if (profile_.known() && profile_.columns[e].residual) {
-    const auto& [low, high] = *profile_.columns[e].residual;
+  const auto& profile = checkpoint_.profile();
+  if (profile.known() && profile.columns[e].residual) {
+    const auto& [low, high] = *profile.columns[e].residual;
     reason.usual_low = stream_.value_text(e, expected + low, recipe::Digits::whole_too);
     reason.usual_high = stream_.value_text(e, expected + high, recipe::Digits::whole_too);
   }
@@ -66,8 +67,9 @@ report::RowReason Reasons::about(const Answered& answered, std::int64_t sample, 
 // On an axis in network units, as wide again as the training values on both sides together.
 void Reasons::place(report::RowReason& reason, std::size_t element, double value, double expected) const {
   double smallest = -2 * kNineOfTen, largest = -smallest, low = -kNineOfTen, high = kNineOfTen;
-  if (profile_.known() && !profile_.columns[element].knots.empty()) {
-    const auto& column = profile_.columns[element];
+  const auto& profile = checkpoint_.profile();
+  if (profile.known() && !profile.columns[element].knots.empty()) {
+    const auto& column = profile.columns[element];
     smallest = column.knots.front();
     largest = column.knots.back();
     low = column.quantile(0.05);

@@ -39,7 +39,7 @@ class Reasons {
 
   const recipe::SampleStream& stream_;
   const std::vector<model::Element>& elements_;
-  const recipe::Profile& profile_;
+  const recipe::Checkpoint& checkpoint_;  // whose profile is read only if it is needed
   std::vector<std::int64_t> order_;
 };
 

@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "apply/column_drift.hpp"
+#include "apply/passing.hpp"
 #include "apply/reasons.hpp"
 #include "apply/sample_page.hpp"
 #include "apply/streams.hpp"
@@ -85,6 +86,7 @@ class SampleScorer {
     check_names();
     if (!options.page.empty()) page_.emplace(checkpoint, options, kept_);
     if (page_ || options.summarised || options.flag.watch_drift) watch_.emplace(checkpoint);
+    if (details.reasons) checkpoint.profile();  // a file that is damaged there is told of before any answer
   }
 
   FlagTotals run() {
@@ -198,10 +200,11 @@ class SampleScorer {
       if (!block.labels.empty()) sample.label = block.labels[at];
       own_.clear();
       for (std::size_t k = 0; k < kept_.size(); ++k) own_.text(block.kept[at * kept_.size() + k]);
-      if (!block.problems.empty() && !block.problems[at].empty()) {
+      if (Passing::unread(block, i)) {
         own_.nothing_left();
         sample.rest = own_.written();
-        leave_out(sample, block.problems[at]);
+        unread_.tell(block.problems[at]);
+        flagging_.add_bad(sample);
         continue;
       }
       if (!std::isfinite(sample.score)) {
@@ -215,13 +218,6 @@ class SampleScorer {
       if (page_) page_->add(*reasons_, answered, i, id, p_value);
     }
     flagging_.flush();  // a block ends where the input makes us wait: answer what is there
-  }
-
-  void leave_out(const ScoredSample& sample, const std::string& problem) {
-    constexpr std::int64_t kNamed = 10;
-    if (++unreadable_ <= kNamed) reporter_.warning(problem);
-    if (unreadable_ == kNamed + 1) reporter_.warning("more rows cannot be read; they are counted at the end");
-    flagging_.add_bad(sample);
   }
 
   void explain(const Answered& answered, std::int64_t sample) {
@@ -248,6 +244,7 @@ class SampleScorer {
   const ScoreOptions& options_;
   const SampleOptions& details_;
   RememberingReporter reporter_;
+  UnreadSamples unread_{reporter_};
   RowFilter filter_;
   const score::SampleHead& head_;
   const std::vector<model::Element>& elements_;
@@ -261,7 +258,6 @@ class SampleScorer {
   std::unique_ptr<recipe::SampleStream> stream_;
   std::optional<Reasons> reasons_;
   std::int64_t read_ = 0;
-  std::int64_t unreadable_ = 0;
   bool begun_ = false;
 };
 

@@ -3,7 +3,6 @@
 #include <torch/version.h>
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
@@ -11,6 +10,7 @@
 #include "base/text.hpp"
 #include "base/version.hpp"
 #include "config/document.hpp"
+#include "evaluate/model_file.hpp"
 #include "model/threads.hpp"
 #include "recipe/makers.hpp"
 
@@ -19,37 +19,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kFormat = "aetools autoencoder";
-constexpr const char* kVersion = "1";
 constexpr std::size_t kDigestDigits = 8;
-
-std::vector<double> parse_calibration(const data::Safetensors& file) {
-  const auto json = Json::parse(entry(file.metadata, "calibration"), nullptr, false);
-  if (json.is_discarded()) throw InputError("metadata \"calibration\" is not JSON; the file is damaged");
-  std::vector<double> scores;
-  const auto bad = [&] {
-    return InputError("metadata \"calibration\" is not a sorted array of finite numbers; the file is damaged");
-  };
-  if (!json.is_array()) throw bad();
-  for (const auto& item : json) {
-    if (!item.is_number() || !std::isfinite(item.get<double>())) throw bad();
-    scores.push_back(item.get<double>());
-  }
-  if (!std::is_sorted(scores.begin(), scores.end())) throw bad();
-  return scores;
-}
-
-// Errors of parts that users write are usage errors; inside a checkpoint they mean a damaged file.
-template <typename Function>
-auto as_input_error(const std::string& name, Function&& function) {
-  try {
-    return function();
-  } catch (const Error& error) {
-    std::vector<std::string> lines;
-    for (const auto& line : error.lines()) lines.push_back(line.starts_with(name) ? line : name + ": " + line);
-    throw InputError(std::move(lines));
-  }
-}
 
 // A network is only built when the file really holds as many numbers as it would allocate.
 void check_size(const Config& config, const model::Interface& interface, const Arrays& weights,
@@ -66,38 +36,20 @@ void check_size(const Config& config, const model::Interface& interface, const A
 
 }  // namespace
 
-const std::string& entry(const Metadata& metadata, const std::string& key) {
-  const auto found = metadata.find(key);
-  if (found == metadata.end()) {
-    throw InputError("metadata " + ae::quoted(key) + " is missing; expected a model written by ae-train");
-  }
-  return found->second;
-}
-
-Checkpoint Checkpoint::open(const std::filesystem::path& path) {
+Checkpoint Checkpoint::open(const std::filesystem::path& model) {
   Checkpoint checkpoint;
-  std::error_code ignored;
-  const auto file_path = std::filesystem::is_directory(path, ignored) ? path / "model.safetensors" : path;
-  const std::string name = checkpoint.name_ = file_path.string();
-  auto file = data::read_safetensors(file_path);
-  checkpoint.digest_ = sha256_of_file(file_path).substr(0, kDigestDigits);
-  const auto in_file = [&](auto&& function) { return as_input_error(name, function); };
-  const auto format = file.metadata.find("format");
-  if (format == file.metadata.end() || format->second != kFormat) {
-    throw InputError(name + ": not an aetools model (metadata \"format\" is " +
-                     (format == file.metadata.end() ? "missing" : ae::quoted(format->second)) + ", expected " +
-                     ae::quoted(kFormat) + "); use the model.safetensors that ae-train wrote");
-  }
-  if (const auto& version = in_file([&] { return entry(file.metadata, "version"); }); version != kVersion) {
-    throw InputError(name + ": model format version " + ae::quoted(version) + "; this program reads version " +
-                     kVersion + ": use the aetools version that wrote it, or train again");
-  }
+  const auto path = evaluate::model_file(model);
+  const std::string name = checkpoint.name_ = path.string();
+  auto file = evaluate::read_model(path);
+  checkpoint.sha256_ = sha256_of_file(path);
+  checkpoint.digest_ = checkpoint.sha256_.substr(0, kDigestDigits);
+  const auto in_file = [&](auto&& function) { return evaluate::in_model(name, function); };
   checkpoint.config_ = std::make_unique<Config>();
   Config& config = *checkpoint.config_;
   in_file([&] {
     config::read_text(config, entry(file.metadata, "config"), name, ".");
     checkpoint.kind_ = config.data->restore(file.metadata);
-    checkpoint.calibration_ = stats::ConformalCalibration(parse_calibration(file));
+    checkpoint.calibration_ = evaluate::calibration_of(file.metadata);
   });
   const std::string matters = in_file([&] { return entry(file.metadata, "observed_matters"); });
   if (matters != "true" && matters != "false") {
@@ -105,10 +57,10 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
   }
 
   const model::Domain& domain = checkpoint.kind_->domain();
-  if (const auto profile = file.metadata.find("profile"); profile != file.metadata.end()) {
-    in_file([&] { checkpoint.profile_ = Profile::from_json(profile->second, domain.elements); });
-    file.metadata.erase(profile);  // of many columns it is the largest text
-  }
+  std::error_code ignored;
+  // What can be read but once is read now.
+  if (!std::filesystem::is_regular_file(path, ignored)) checkpoint.profile_ = checkpoint.profile_in(file.metadata);
+  file.metadata.clear();
   const auto weights = data::arrays_under(file.arrays, "model.");
   in_file([&] {
     const loss::Composition composition(config.loss.terms, domain, config.model->variational());
@@ -127,6 +79,22 @@ Checkpoint Checkpoint::open(const std::filesystem::path& path) {
     config.score->restore(data::arrays_under(file.arrays, "head."), *checkpoint.autoencoder_);
   });
   return checkpoint;
+}
+
+Profile Checkpoint::profile_in(const Metadata& metadata) const {
+  std::vector<std::int64_t> levels;
+  for (const auto& element : kind_->domain().elements)
+    levels.push_back(element.categorical() ? element.codes - 1 : evaluate::kNumeric);
+  return {evaluate::in_model(name_, [&] { return evaluate::profiles_of(metadata, levels); })};
+}
+
+const Profile& Checkpoint::profile() const {
+  if (!profile_) {
+    if (sha256_of_file(name_) != sha256_)
+      throw InputError(name_ + ": is another file than when it was opened; run again with the model that is there now");
+    profile_ = profile_in(evaluate::read_model(name_).metadata);
+  }
+  return *profile_;
 }
 
 int Checkpoint::use_threads(int requested, int processes) const {
@@ -148,15 +116,15 @@ void write_checkpoint(const std::filesystem::path& path, const CheckpointContent
   for (const double score : sorted) calibration.push_back(score);
   const Json versions{{"aetools", version()}, {"libtorch", TORCH_VERSION}};
   file.metadata = {
-      {"format", kFormat},
-      {"version", kVersion},
+      {"format", evaluate::kModelFormat},
+      {"version", evaluate::kModelVersion},
       {"config", config::to_json(contents.config, config::Paths::as_written)},
       {"observed_matters", contents.observed_matters ? "true" : "false"},
       {"calibration", calibration.dump()},
       {"training", contents.training_json},
       {"versions", versions.dump()},
   };
-  if (contents.profile.known()) file.metadata["profile"] = contents.profile.to_json();
+  if (contents.profile.known()) file.metadata["profile"] = evaluate::profiles_json(contents.profile.columns);
   contents.kind.save(file.metadata);
   for (const auto& [name, array] : contents.weights) file.arrays["model." + name] = array;
   for (const auto& [name, array] : contents.head.state()) file.arrays["head." + name] = array;

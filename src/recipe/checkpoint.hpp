@@ -16,6 +16,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "loss/autoencoder.hpp"
@@ -39,7 +40,9 @@ class Checkpoint {
   const loss::Autoencoder& autoencoder() const { return *autoencoder_; }
   const score::Head& head() const { return *config_->score; }
   const stats::ConformalCalibration& calibration() const { return calibration_; }
-  const Profile& profile() const { return profile_; }
+  // Read from the file when it is first asked for, by one thread: of many columns it is most of a model, and few
+  // answers need it. InputError when it is damaged, or the file is no longer the one that was opened.
+  const Profile& profile() const;
   // The first 8 hex digits of the SHA-256 of the file's bytes: whose scores and thresholds are whose.
   const std::string& digest() const { return digest_; }
   // For scoring with this model; 0 = by its size. `processes`: how many do that on this machine.
@@ -47,13 +50,14 @@ class Checkpoint {
 
  private:
   Checkpoint() = default;
+  Profile profile_in(const Metadata& metadata) const;
   std::string name_;
   std::unique_ptr<Config> config_;
   std::unique_ptr<Kind> kind_;
   std::unique_ptr<loss::Autoencoder> autoencoder_;
   stats::ConformalCalibration calibration_;
-  Profile profile_;
-  std::string digest_;
+  mutable std::optional<Profile> profile_;
+  std::string sha256_, digest_;
 };
 
 // What a checkpoint is made of, at the end of (or during) training.

@@ -276,13 +276,9 @@ class CountsKindOptions final : public KindOptionsOf<data::CountOptions> {
   }
 
   std::unique_ptr<Kind> restore(const Metadata& metadata) const override {
-    const auto json = nlohmann::ordered_json::parse(entry(metadata, "counts"), nullptr, false);
-    if (json.is_discarded()) throw InputError("metadata \"counts\" is not JSON; the file is damaged");
-    try {
-      return std::make_unique<CountsKind>(data::CountSchema::from_json(json), data());
-    } catch (const InputError& error) {
-      throw InputError("counts: " + error.lines().front());
-    }
+    const auto json = json_entry(metadata, "counts");
+    return evaluate::in_model("counts",
+                              [&] { return std::make_unique<CountsKind>(data::CountSchema::from_json(json), data()); });
   }
 };
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "evaluate/model_file.hpp"
 #include "recipe/kind.hpp"
 
 namespace ae::recipe {
@@ -23,7 +24,6 @@ class KindOptionsOf : public KindOptions {
   Options options_;
 };
 
-// The metadata entry `key`. InputError when a file has none.
-const std::string& entry(const Metadata& metadata, const std::string& key);
+using evaluate::entry, evaluate::json_entry;  // of the metadata
 
 }  // namespace ae::recipe

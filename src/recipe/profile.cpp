@@ -4,15 +4,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
-#include "base/error.hpp"
 #include "base/signals.hpp"
 
 namespace ae::recipe {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 constexpr std::int64_t kMostRows = 16384, kMostAnswers = 1024, kPiece = 256;
 
@@ -87,87 +83,7 @@ class Describing {
   std::vector<std::vector<double>> residuals_;
 };
 
-template <typename T>
-std::vector<T> numbers(const Json& json, const char* name) {
-  const auto found = json.find(name);
-  if (found == json.end()) return {};
-  std::vector<T> values;
-  values.reserve(found->size());
-  for (const auto& item : *found) {
-    if (!item.is_number() || !std::isfinite(item.get<double>())) throw InputError("not a finite number");
-    values.push_back(item.get<T>());
-  }
-  return values;
-}
-
-stats::ColumnProfile column_of(const Json& json, const model::Element& element) {
-  stats::ColumnProfile column;
-  column.rows = json.at("rows").get<std::int64_t>();
-  column.observed = json.at("observed").get<std::int64_t>();
-  column.knots = numbers<double>(json, "knots");
-  column.below = numbers<std::int64_t>(json, "below");
-  column.at_most = numbers<std::int64_t>(json, "at_most");
-  column.levels = numbers<std::int64_t>(json, "levels");
-  const auto residual = numbers<double>(json, "residual");
-  const bool increasing = std::ranges::adjacent_find(column.knots, std::greater_equal<>()) == column.knots.end();
-  const auto in_rows = [&](std::int64_t count) { return count >= 0 && count <= column.observed; };
-  const auto levels = element.categorical() ? static_cast<std::size_t>(element.codes - 1) : 0;
-  if (column.rows < 0 || column.observed < 0 || column.observed > column.rows || !increasing ||
-      column.below.size() != column.knots.size() || column.at_most.size() != column.knots.size() ||
-      !std::ranges::all_of(column.below, in_rows) || !std::ranges::all_of(column.at_most, in_rows) ||
-      !std::ranges::all_of(column.levels, in_rows) || column.levels.size() != levels ||
-      (element.categorical() && !column.knots.empty()) || (residual.size() != 0 && residual.size() != 2)) {
-    throw InputError("counts that contradict each other");
-  }
-  if (!residual.empty()) column.residual = {residual[0], residual[1]};
-  return column;
-}
-
 }  // namespace
-
-std::string Profile::to_json() const {
-  Json all = Json::array();
-  for (const auto& column : columns) {
-    Json one{{"rows", column.rows}, {"observed", column.observed}};
-    if (!column.knots.empty()) {
-      one["knots"] = column.knots;
-      one["below"] = column.below;
-      one["at_most"] = column.at_most;
-    }
-    if (!column.levels.empty()) one["levels"] = column.levels;
-    if (column.residual) one["residual"] = {column.residual->first, column.residual->second};
-    all.push_back(std::move(one));
-  }
-  return all.dump();
-}
-
-Profile Profile::from_json(const std::string& text, const std::vector<model::Element>& elements) {
-  const auto malformed = [](const std::string& why) {
-    return InputError("metadata \"profile\": " + why + "; the file is damaged");
-  };
-  // A column at a time: the objects of all would take many times their text.
-  Profile profile;
-  bool is_array = false;
-  const auto take = [&](int depth, Json::parse_event_t event, Json& parsed) {
-    if (depth == 0 && event == Json::parse_event_t::array_start) is_array = true;
-    if (depth != 1 || event != Json::parse_event_t::object_end) return true;
-    if (profile.columns.size() == elements.size()) throw InputError("describes another number of columns");
-    profile.columns.push_back(column_of(parsed, elements[profile.columns.size()]));
-    return false;
-  };
-  try {
-    const auto rest = Json::parse(text, take);
-    if (!is_array) throw InputError("is not a JSON array");
-    if (!rest.empty()) throw InputError("does not hold what it should");
-    if (!profile.columns.empty() && profile.columns.size() != elements.size())
-      throw InputError("describes another number of columns");
-  } catch (const nlohmann::json::exception&) {
-    throw malformed(is_array ? "does not hold what it should" : "is not a JSON array");
-  } catch (const InputError& error) {
-    throw malformed(error.lines().front());
-  }
-  return profile;
-}
 
 Profile profile_of(const loss::Autoencoder& autoencoder, const score::Head& head, const model::Samples& training,
                    const model::Samples& held_out) {

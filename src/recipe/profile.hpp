@@ -2,7 +2,6 @@
 // scores. People are told by it what was usual, and drift by column is judged against it.
 #pragma once
 
-#include <string>
 #include <vector>
 
 #include "base/reporter.hpp"
@@ -17,9 +16,6 @@ struct Profile {
   std::vector<stats::ColumnProfile> columns;
 
   bool known() const { return !columns.empty(); }
-  std::string to_json() const;
-  // Trusts nothing: InputError for anything malformed.
-  static Profile from_json(const std::string& text, const std::vector<model::Element>& elements);
 };
 
 // From at most some ten thousand training samples, evenly drawn, and the answers for at most some thousand held-out

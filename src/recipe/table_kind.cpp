@@ -66,13 +66,8 @@ class TableKindOptions final : public KindOptionsOf<data::TableOptions> {
   }
 
   std::unique_ptr<Kind> restore(const Metadata& metadata) const override {
-    const auto json = nlohmann::ordered_json::parse(entry(metadata, "schema"), nullptr, false);
-    if (json.is_discarded()) throw InputError("metadata \"schema\" is not JSON; the file is damaged");
-    try {
-      return std::make_unique<TableKind>(data::Schema::from_json(json));
-    } catch (const InputError& error) {
-      throw InputError("schema: " + error.lines().front());
-    }
+    const auto json = json_entry(metadata, "schema");
+    return evaluate::in_model("schema", [&] { return std::make_unique<TableKind>(data::Schema::from_json(json)); });
   }
 };
 

@@ -8,52 +8,30 @@
 #include "base/files.hpp"
 #include "base/text.hpp"
 #include "data/tables/rows.hpp"
+#include "evaluate/model_file.hpp"
 
 namespace ae::report {
 namespace {
 
 namespace fs = std::filesystem;
-using Metadata = std::map<std::string, std::string>;
-
-constexpr std::string_view kFormat = "aetools autoencoder";
 
 InputError damaged(const std::string& file, const std::string& what) {
   return InputError(file + ": " + what + "; expected a model written by ae-train, or the file is damaged");
 }
 
-OrderedJson json_entry(const Metadata& metadata, const std::string& key, const std::string& file) {
-  const auto found = metadata.find(key);
-  if (found == metadata.end()) throw damaged(file, "metadata " + ae::quoted(key) + " is missing");
-  auto json = OrderedJson::parse(found->second, nullptr, false);
-  if (json.is_discarded()) throw damaged(file, "metadata " + ae::quoted(key) + " is not JSON");
-  return json;
+// Of each element of a table's rows: see evaluate::profiles_of().
+std::vector<std::int64_t> levels_of(const data::Schema& schema) {
+  std::vector<std::int64_t> levels;
+  for (const std::size_t i : schema.features()) {
+    const auto& column = schema.columns[i];
+    levels.push_back(column.role == data::Role::categorical ? std::ssize(column.levels) : evaluate::kNumeric);
+  }
+  return levels;
 }
 
-void check_format(const Metadata& metadata, const std::string& file) {
-  const auto text = [&](const std::string& key) {
-    const auto found = metadata.find(key);
-    return found == metadata.end() ? std::string() : found->second;
-  };
-  if (text("format") != kFormat) {
-    throw InputError(file + ": not an aetools model (metadata \"format\" is " + ae::quoted(text("format")) +
-                     ", expected " + ae::quoted(kFormat) + "); use the model.safetensors that ae-train wrote");
-  }
-  if (text("version") != "1") {
-    throw InputError(file + ": model format version " + ae::quoted(text("version")) +
-                     "; this program reads version 1: use the aetools version that wrote it");
-  }
-}
-
-stats::ConformalCalibration calibration_of(const OrderedJson& json, const std::string& file) {
-  std::vector<double> scores;
-  if (!json.is_array()) throw damaged(file, "metadata \"calibration\" is not an array");
-  for (const auto& score : json) {
-    if (!score.is_number() || !std::isfinite(score.get<double>())) {
-      throw damaged(file, "metadata \"calibration\" holds what is no finite number");
-    }
-    scores.push_back(score.get<double>());
-  }
-  return stats::ConformalCalibration(std::move(scores));
+data::Schema schema_of(const evaluate::ModelMetadata& metadata) {
+  const auto json = evaluate::json_entry(metadata, "schema");
+  return evaluate::in_model("schema", [&] { return data::Schema::from_json(json); });
 }
 
 std::vector<ModelInfo::Array> arrays_of(const data::Arrays& arrays, const std::string& prefix) {
@@ -134,28 +112,24 @@ void look_beside(ModelInfo& info) {
 }  // namespace
 
 ModelInfo read_model_info(const fs::path& path) {
-  std::error_code ignored;
-  const fs::path file = fs::is_directory(path, ignored) ? path / "model.safetensors" : path;
+  const fs::path file = evaluate::model_file(path);
   ModelInfo info;
   info.file = file.string();
-  const auto contents = data::read_safetensors(file);
+  const auto contents = evaluate::read_model(file);
   const auto& metadata = contents.metadata;
-  check_format(metadata, info.file);
   info.sha256 = sha256_of_file(file);
+  std::error_code ignored;
   info.bytes = fs::file_size(file, ignored);
-  info.config = json_entry(metadata, "config", info.file);
-  check_config(info.config, info.file);
-  info.training = json_entry(metadata, "training", info.file);
-  info.versions = json_entry(metadata, "versions", info.file);
-  info.calibration = calibration_of(json_entry(metadata, "calibration", info.file), info.file);
-  if (metadata.contains("schema")) {
-    try {
-      info.schema = data::Schema::from_json(json_entry(metadata, "schema", info.file));
-    } catch (const InputError& error) {
-      throw InputError(info.file + ": schema: " + error.lines().front());
-    }
-  }
-  if (metadata.contains("geometry")) info.geometry = json_entry(metadata, "geometry", info.file);
+  evaluate::in_model(info.file, [&] {
+    info.config = evaluate::json_entry(metadata, "config");
+    check_config(info.config, info.file);
+    info.training = evaluate::json_entry(metadata, "training");
+    info.versions = evaluate::json_entry(metadata, "versions");
+    info.calibration = evaluate::calibration_of(metadata);
+    if (metadata.contains("geometry")) info.geometry = evaluate::json_entry(metadata, "geometry");
+    if (metadata.contains("schema")) info.schema = schema_of(metadata);
+    if (info.schema) evaluate::profiles_of(metadata, levels_of(*info.schema));  // not told, but checked
+  });
   info.network = arrays_of(contents.arrays, "model.");
   info.head = arrays_of(contents.arrays, "head.");
   look_beside(info);

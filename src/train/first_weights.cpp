@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <system_error>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
 #include "data/tables/schema.hpp"
+#include "evaluate/model_file.hpp"
 
 namespace ae::train {
 namespace {
@@ -19,11 +19,9 @@ UsageError another(const std::string& name, const std::string& what) {
 
 // The feature columns of a table's model; none of other kinds.
 std::vector<data::Column> columns_of(const recipe::Metadata& metadata, const std::string& name) {
-  const auto found = metadata.find("schema");
-  if (found == metadata.end()) return {};
-  const auto json = nlohmann::ordered_json::parse(found->second, nullptr, false);
-  if (json.is_discarded()) throw InputError(name + ": metadata \"schema\" is not JSON; the file is damaged");
-  const data::Schema schema = data::Schema::from_json(json);
+  if (!metadata.contains("schema")) return {};
+  const auto schema =
+      evaluate::in_model(name, [&] { return data::Schema::from_json(evaluate::json_entry(metadata, "schema")); });
   std::vector<data::Column> columns;
   for (const std::size_t i : schema.features()) columns.push_back(schema.columns[i]);
   return columns;
@@ -38,8 +36,7 @@ std::string described(const data::Column& column) {
 }  // namespace
 
 FirstWeights FirstWeights::open(const std::filesystem::path& path) {
-  std::error_code ignored;
-  const auto file = std::filesystem::is_directory(path, ignored) ? path / "model.safetensors" : path;
+  const auto file = evaluate::model_file(path);
   FirstWeights first;
   first.name_ = file.string();
   auto contents = data::read_safetensors(file);

@@ -433,6 +433,18 @@ def test_programs_that_write_tables_survive_bad_rows(run, model, tmp_path, progr
         assert judged.code == 4 and "4 of 12 rows" in judged.stderr
 
 
+@pytest.mark.parametrize("program", ["ae-score", "ae-impute", "ae-purify", "ae-embed"])
+def test_of_many_bad_rows_ten_are_named(run, model, tmp_path, program):
+    rows = pump(40, 5)
+    for row in rows[3:33]:
+        row["temperature"] = "warm"
+    write_csv(tmp_path / "day.csv", rows)
+    told = run(program, model, "day.csv", "--bad-rows", "report", "-o", "out.csv")
+    assert told.code == 4
+    assert [f"day.csv:{i}:" in told.stderr for i in range(5, 36)] == [True] * 10 + [False] * 21
+    assert told.stderr.count("more rows cannot be read; they are counted at the end") == 1
+
+
 # --- every morning ---
 
 

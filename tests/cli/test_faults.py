@@ -291,6 +291,20 @@ def test_hostile_models_are_refused_in_one_line(run, trained, tmp_path, kind):
     refused(run, tmp_path, join_safetensors(header, tensors), *words)
 
 
+@pytest.mark.parametrize("profile", ["{", "[]x", "[7]", '[{"rows": 4, "observed": 5}]'])
+def test_a_damaged_profile_is_told_of_by_who_reads_it(run, trained, tmp_path, profile):
+    header, tensors = edit_metadata("profile", lambda v: profile)(*unsealed(trained))
+    (tmp_path / "m.safetensors").write_bytes(join_safetensors(header, tensors))
+    plain = run("ae-score", "m.safetensors", WDBC, "--explain", 2, "-q")  # has no use for it
+    assert (plain.code, plain.stdout) == (0, run("ae-score", trained, WDBC, "--explain", 2, "-q").stdout)
+    for program in ("ae-info m.safetensors", f"ae-score m.safetensors {WDBC} -q --explain 2 --reasons",
+                    f"ae-score m.safetensors {WDBC} -q --summary day.json",
+                    f"ae-score m.safetensors {WDBC} -q --page page.html",
+                    f"ae-score m.safetensors {WDBC} -q --alpha 0.05 --fail-on-drift"):
+        one_error(run(*program.split()), 4, "m.safetensors", '"profile"', "damaged")
+    assert not (tmp_path / "day.json").exists() and not (tmp_path / "page.html").exists()
+
+
 def test_other_files_are_no_models(run, trained, tmp_path):
     refused(run, tmp_path, WDBC.read_bytes())
     refused(run, tmp_path, b"{}")

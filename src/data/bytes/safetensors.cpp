@@ -15,6 +15,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/signals.hpp"
 #include "base/text.hpp"
 
 namespace ae::data {
@@ -327,6 +328,34 @@ void check_digest(const Safetensors& contents, std::string_view file_name) {
                    "edited: use an undamaged copy");
 }
 
+// `text` is the JSON, and `buffer_size` bytes follow it.
+TensorHeader parse_header(std::string_view text, std::uint64_t buffer_size, std::string_view file_name) {
+  // A NUL ends the text for the JSON library, whatever follows.
+  if (text.find('\0') != std::string_view::npos)
+    throw InputError(std::string(file_name) + ": header: found a NUL byte; the file is damaged");
+  HeaderReader reader(file_name);
+  nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
+  TensorHeader header = std::move(reader).take();
+  check_layout(header, buffer_size, file_name);
+  return header;
+}
+
+// `bytes_of(begin, end)` gives those of the buffer.
+template <typename BytesOf>
+Safetensors contents_of(TensorHeader header, std::string_view file_name, BytesOf&& bytes_of) {
+  Safetensors contents;
+  contents.metadata = std::move(header.metadata);
+  for (auto& [tensor, entry] : header.entries) {
+    throw_if_stopped("reading");
+    NamedArray array{*entry.dtype, std::move(*entry.shape), bytes_of((*entry.offsets)[0], (*entry.offsets)[1])};
+    if (array.dtype == Dtype::f32) check_finite<float>(array, tensor, file_name);
+    if (array.dtype == Dtype::f64) check_finite<double>(array, tensor, file_name);
+    contents.arrays.emplace(tensor, std::move(array));
+  }
+  check_digest(contents, file_name);
+  return contents;
+}
+
 nlohmann::ordered_json header_of(const Safetensors& contents, std::span<const std::string_view> order) {
   nlohmann::ordered_json header = nlohmann::ordered_json::object();
   if (!contents.metadata.empty()) header[std::string(metadata_key)] = contents.metadata;
@@ -390,42 +419,40 @@ std::string to_bytes(const Safetensors& contents) {
 
 Safetensors parse_safetensors(std::string_view bytes, std::string_view name) {
   const std::uint64_t header_size = checked_header_size(bytes, bytes.size(), name);
-  const std::string_view text = bytes.substr(prefix_size, header_size);
   const std::string_view buffer = bytes.substr(prefix_size + header_size);
-  // A NUL ends the text for the JSON library, whatever follows.
-  if (text.find('\0') != std::string_view::npos) {
-    throw InputError(std::string(name) + ": header: found a NUL byte; the file is damaged");
-  }
-  HeaderReader reader(name);
-  nlohmann::json::sax_parse(text.begin(), text.end(), &reader);
-  TensorHeader header = std::move(reader).take();
-  check_layout(header, buffer.size(), name);
-
-  Safetensors contents;
-  contents.metadata = std::move(header.metadata);
-  for (auto& [tensor, entry] : header.entries) {
-    const std::uint64_t begin = (*entry.offsets)[0], end = (*entry.offsets)[1];
-    NamedArray array{*entry.dtype, std::move(*entry.shape), std::string(buffer.substr(begin, end - begin))};
-    if (array.dtype == Dtype::f32) check_finite<float>(array, tensor, name);
-    if (array.dtype == Dtype::f64) check_finite<double>(array, tensor, name);
-    contents.arrays.emplace(tensor, std::move(array));
-  }
-  check_digest(contents, name);
-  return contents;
+  return contents_of(
+      parse_header(bytes.substr(prefix_size, header_size), buffer.size(), name), name,
+      [&](std::uint64_t begin, std::uint64_t end) { return std::string(buffer.substr(begin, end - begin)); });
 }
 
 Safetensors read_safetensors(const std::filesystem::path& path) {
   std::error_code ignored;
-  if (std::filesystem::is_regular_file(path, ignored)) {
-    std::array<char, prefix_size + 1> first{};
-    std::ifstream file(path, std::ios::binary);
-    file.read(first.data(), first.size());
-    const auto count = static_cast<std::size_t>(file.gcount());
-    const std::uint64_t size = std::filesystem::file_size(path, ignored);
-    if (file.is_open() && !ignored) checked_header_size({first.data(), count}, size, path.string());
+  std::ifstream file;
+  if (std::filesystem::is_regular_file(path, ignored)) file.open(path, std::ios::binary);
+  const std::uint64_t size = file.is_open() ? std::filesystem::file_size(path, ignored) : 0;
+  if (!file.is_open() || ignored || size > max_file_size)
     return parse_safetensors(read_file(path, FileKind::data, max_file_size), path.string());
-  }
-  return parse_safetensors(read_file(path, FileKind::data), path.string());
+
+  // A piece at a time: never the whole file and what it holds at once.
+  const std::string name = path.string();
+  std::array<char, prefix_size + 1> first{};
+  file.read(first.data(), first.size());
+  const std::uint64_t header_size =
+      checked_header_size({first.data(), static_cast<std::size_t>(file.gcount())}, size, name);
+  const std::uint64_t buffer_begin = prefix_size + header_size;
+  const auto bytes_at = [&](std::uint64_t begin, std::uint64_t end) {
+    std::string bytes(end - begin, '\0');
+    file.clear();
+    file.seekg(static_cast<std::streamoff>(begin));
+    if (!file.read(bytes.data(), static_cast<std::streamsize>(bytes.size())))
+      throw InputError(name + ": cannot read bytes " + std::to_string(begin) + " to " + std::to_string(end) +
+                       "; the file was changed while it was read, or its disk fails: try again");
+    return bytes;
+  };
+  TensorHeader header = parse_header(bytes_at(prefix_size, buffer_begin), size - buffer_begin, name);
+  return contents_of(std::move(header), name, [&](std::uint64_t begin, std::uint64_t end) {
+    return bytes_at(buffer_begin + begin, buffer_begin + end);
+  });
 }
 
 }  // namespace ae::data

@@ -328,8 +328,23 @@ TEST(Safetensors, SealedContentsAreRefusedAfterAnyDamage) {
 }
 
 TEST_F(SafetensorsFile, IsReadFromDisk) {
-  write_file(folder / "m.safetensors", to_bytes(example()));
-  EXPECT_EQ(read_safetensors(folder / "m.safetensors").arrays.size(), example().arrays.size());
+  Safetensors contents = example();
+  seal(contents);
+  const std::string whole = to_bytes(contents);
+  write_file(folder / "m.safetensors", whole);
+  EXPECT_EQ(to_bytes(read_safetensors(folder / "m.safetensors")), whole);
+  // A tensor at a time or from memory: the same complaint about what is wrong.
+  for (const std::size_t at : {std::size_t{0}, std::size_t{9}, whole.size() / 2, whole.size() - 1}) {
+    std::string damaged = whole;
+    damaged[at] = static_cast<char>(damaged[at] ^ 4);
+    write_file(folder / "m.safetensors", damaged);
+    const std::string name = (folder / "m.safetensors").string();
+    EXPECT_EQ(file_complaint(name), test::error_of<InputError>([&] { parse_safetensors(damaged, name); })) << at;
+  }
+  for (const std::size_t size : {std::size_t{0}, std::size_t{7}, std::size_t{30}, whole.size() - 1}) {
+    write_file(folder / "m.safetensors", whole.substr(0, size));
+    EXPECT_NE(file_complaint(folder / "m.safetensors"), "no error") << size;
+  }
 }
 
 TEST_F(SafetensorsFile, MissingFileAndFolderAreInputErrors) {
