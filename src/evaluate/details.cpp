@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/count_text.hpp"
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
@@ -53,7 +53,7 @@ class Rows {
       group_of_row_.push_back(group->second);
     }
     if (!unknown.empty())
-      throw InputError(options.manifest.string() + ": no row for " + count_text(unknown.size(), "image", "images") +
+      throw InputError(options.manifest.string() + ": no row for " + counted(unknown.size(), "image", "images") +
                        " of " + rows.name + ": " + quoted_names(unknown) + "; every scored image needs its group");
     if (names_.size() > kMostGroups)
       throw InputError((options.manifest.empty() ? rows.name : options.manifest.string()) + ": column " +
@@ -212,7 +212,7 @@ class PixelFigures {
                       std::string_view rule) const {
     if (ids.empty()) return;
     const std::string line = folder.string() + ": no " + std::string(what) + " for " +
-                             count_text(ids.size(), "image", "images") + ": " + quoted_names(ids);
+                             counted(ids.size(), "image", "images") + ": " + quoted_names(ids);
     if (!options_.allow_missing)
       throw InputError(line + "; " + std::string(rule) + "; --allow-missing leaves such images out");
     reporter_.warning(line + "; left out of the pixel figures");
@@ -244,7 +244,7 @@ class PixelFigures {
     }
     reporter_.progress_done();
     if (pass == 0 && !empty_masks_.empty())
-      reporter_.warning(count_text(empty_masks_.size(), "defective image has", "defective images have") +
+      reporter_.warning(counted(empty_masks_.size(), "defective image has", "defective images have") +
                         " a mask without a defect, so all their pixels count as normal: " + quoted_names(empty_masks_));
   }
 
@@ -286,7 +286,7 @@ class BoxFigures {
       if (!ids.contains(id)) unknown.push_back(id);
     // Rows without a label are left out of the scores, so their regions may well be here.
     if (!unknown.empty() && rows.all().unlabeled == 0)
-      throw InputError(options.regions.string() + ": regions of " + count_text(unknown.size(), "image", "images") +
+      throw InputError(options.regions.string() + ": regions of " + counted(unknown.size(), "image", "images") +
                        " that " + rows.all().name + " does not have: " + quoted_names(unknown) +
                        "; give the scores and regions of one run");
   }
@@ -309,7 +309,7 @@ class BoxFigures {
     }
     if (!missing.empty()) {
       const std::string line = options_.boxes.string() + ": no boxes for " +
-                               count_text(missing.size(), "defective image", "defective images") + ": " +
+                               counted(missing.size(), "defective image", "defective images") + ": " +
                                quoted_names(missing);
       if (!options_.allow_missing) throw InputError(line + "; --allow-missing leaves such images out");
       reporter_.warning(line + "; left out of the box figures");

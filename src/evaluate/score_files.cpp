@@ -8,7 +8,7 @@
 #include <unordered_set>
 #include <utility>
 
-#include "base/count_text.hpp"
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "evaluate/score_reader.hpp"
@@ -55,12 +55,12 @@ class RowLabels {
     auto result = values_->resolve(reporter);
     values_->warn_about_unlabeled(reporter, scores_.name());
     if (unmatched_rows_ > 0)
-      reporter.warning(scores_.name() + ": " + count_text(unmatched_rows_, "row whose id is", "rows whose ids are") +
+      reporter.warning(scores_.name() + ": " + ae::counted(unmatched_rows_, "row whose id is", "rows whose ids are") +
                        " not in " + values_->file() + (unmatched_rows_ == 1 ? " is" : " are") + " left out");
     const auto strangers = table_rows_ - met_;
     if (strangers > 0)
       reporter.warning(values_->file() + ": " +
-                       count_text(strangers, "row has an id that is", "rows have ids that are") + " not in " +
+                       ae::counted(strangers, "row has an id that is", "rows have ids that are") + " not in " +
                        scores_.name());
     return result;
   }
@@ -101,7 +101,7 @@ class RowLabels {
   }
 
   [[noreturn]] void refuse_strangers() const {
-    throw InputError(values_->file() + ": none of its " + count_text(table_rows_, "id", "ids") + " is an id of " +
+    throw InputError(values_->file() + ": none of its " + ae::counted(table_rows_, "id", "ids") + " is an id of " +
                      scores_.name() + " (" + ae::quoted(table_example_) + " here, " + ae::quoted(unmatched_example_) +
                      " there); name the columns with --id and --id-column");
   }
@@ -127,7 +127,7 @@ void warn_of_unscored(std::int64_t rows, const std::string& file, Reporter& repo
   if (rows > 0)
     reporter.warning(
         file + ": " +
-        count_text(rows, "labelled row has no score and is left out", "labelled rows have no score and are left out") +
+        ae::counted(rows, "labelled row has no score and is left out", "labelled rows have no score and are left out") +
         "; the figures do not know of " + (rows == 1 ? "it" : "them"));
 }
 

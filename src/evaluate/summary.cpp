@@ -4,6 +4,7 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.hpp"
 #include "base/text.hpp"
 
 namespace ae::evaluate {
@@ -19,9 +20,8 @@ void warn_about(const Evaluation& evaluation, std::int64_t resamples_asked, std:
     reporter.warning(prefix + "one " + (evaluation.anomalies < 2 ? "anomaly" : "normal row") +
                      " only: AUROC has no DeLong interval, [0, 1] is given");
   if (evaluation.bootstrap_resamples < resamples_asked)
-    reporter.warning(prefix + std::to_string(evaluation.bootstrap_resamples) + " bootstrap resamples instead of " +
-                     std::to_string(resamples_asked) + ", to bound the work on " + std::to_string(evaluation.rows) +
-                     " rows");
+    reporter.warning(prefix + counted(evaluation.bootstrap_resamples, "bootstrap resamples") + " instead of " +
+                     std::to_string(resamples_asked) + ", to bound the work on " + counted(evaluation.rows, "rows"));
   if (evaluation.chosen.counts.tp + evaluation.chosen.counts.fp == 0)
     reporter.warning(prefix + "the threshold chosen by " + evaluation.chosen.rule + " flags no row at all");
 }

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/counted.hpp"
 #include "base/text.hpp"
 #include "evaluate/rate_text.hpp"
 #include "evaluate/summary.hpp"
@@ -22,10 +23,6 @@ std::string format(const char* pattern, Values... values) {
 std::string shown_name(const std::string& name, std::size_t limit = 200) {
   std::string safe = ae::quoted(name, limit);
   return safe == '"' + name + '"' ? name : safe;
-}
-
-std::string plural(std::int64_t count, std::string_view one, std::string_view many) {
-  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
 }
 
 std::string percent(double confidence) { return format("%.12g %%", 100 * confidence); }
@@ -57,7 +54,7 @@ std::string areas_text(const Evaluation& e) {
                                    std::isnan(e.auroc.standard_error) ? "not defined by one row" : "DeLong");
   if (e.bootstrap_resamples > 0) {
     text += estimate_line("AUPRC", e.auprc, e.confidence,
-                          "bootstrap, " + plural(e.bootstrap_resamples, "resample", "resamples"));
+                          "bootstrap, " + counted(e.bootstrap_resamples, "resample", "resamples"));
   } else {
     text += format("%-10s%s\n", "AUPRC", rate_text(e.auprc.value).c_str());
   }
@@ -98,7 +95,7 @@ std::string threshold_text(const Evaluation& e) {
 }
 
 std::string rows_text(const Evaluation& e) {
-  std::string text = plural(e.rows, "row", "rows") + ", " + plural(e.anomalies, "anomaly", "anomalies") + ", " +
+  std::string text = counted(e.rows, "row", "rows") + ", " + counted(e.anomalies, "anomaly", "anomalies") + ", " +
                      std::to_string(e.normals) + " normal";
   if (e.unscored > 0) text += ", " + std::to_string(e.unscored) + " without score left out";
   if (e.unlabeled > 0) text += ", " + std::to_string(e.unlabeled) + " without label left out";
@@ -122,7 +119,7 @@ std::string comparison_text(const Assessment& assessment) {
   const Comparison& c = assessment.tests.front().comparison;
   const double confidence = assessment.evaluations.front().confidence;
   std::string text = shown_name(assessment.evaluations[0].name) + " against " +
-                     shown_name(assessment.evaluations[1].name) + " on the same " + plural(c.rows, "row", "rows") +
+                     shown_name(assessment.evaluations[1].name) + " on the same " + counted(c.rows, "row", "rows") +
                      "\n\n";
   text += format("%-22s", "AUROC difference") + difference_text(c.difference.value) + "   " + percent(confidence) +
           " interval " + difference_text(c.difference.interval.low) + " to " +
@@ -181,7 +178,7 @@ std::string scores_text(const std::vector<Evaluation>& evaluations) {
 
 std::string tests_text(const Assessment& assessment) {
   std::string text = "AUROC differences of all pairs by their numbers above, paired DeLong; p of " +
-                     plural(static_cast<std::int64_t>(assessment.tests.size()), "test", "tests") +
+                     counted(static_cast<std::int64_t>(assessment.tests.size()), "test", "tests") +
                      " adjusted by Holm\n";
   for (const auto& test : assessment.tests) {
     const Comparison& c = test.comparison;
@@ -218,22 +215,22 @@ std::string pixels_text(const Details& details, double confidence) {
   const PixelRates& p = *details.pixels;
   const PixelIntervals* const i = details.pixel_intervals ? &*details.pixel_intervals : nullptr;
   std::string text =
-      "pixels of " + plural(p.images, "image", "images") + ": " +
+      "pixels of " + counted(p.images, "image", "images") + ": " +
       format("%.4g %% of %lld are defect, in ",
              100 * static_cast<double>(p.defect_pixels) / static_cast<double>(p.defect_pixels + p.normal_pixels),
              static_cast<long long>(p.defect_pixels + p.normal_pixels)) +
-      plural(p.regions, "region", "regions") + "\n";
+      counted(p.regions, "region", "regions") + "\n";
   text += area_line("pixel AUROC", p.auroc, i, i ? &i->auroc : nullptr, confidence);
   text += area_line("pixel AP", p.average_precision, i, i ? &i->average_precision : nullptr, confidence);
   text += area_line("AUPRO to FPR 0.3", p.aupro_30, i, i ? &i->aupro_30 : nullptr, confidence);
   text += area_line("AUPRO to FPR 0.05", p.aupro_05, i, i ? &i->aupro_05 : nullptr, confidence);
-  if (i) text += "Intervals are from " + plural(i->resamples, "resample", "resamples") + " of whole images.\n";
+  if (i) text += "Intervals are from " + counted(i->resamples, "resample", "resamples") + " of whole images.\n";
   return text;
 }
 
 std::string boxes_text(const Details& details, double confidence) {
   const BoxRates& b = *details.boxes;
-  std::string text = "regions against " + plural(b.boxes, "box", "boxes") + " (" + details.box_rule + ")\n";
+  std::string text = "regions against " + counted(b.boxes, "box", "boxes") + " (" + details.box_rule + ")\n";
   text += rate_line("boxes hit", b.hit_rate(), b.hit_interval, confidence);
   for (const auto& type : b.types)
     if (b.types.size() > 1)

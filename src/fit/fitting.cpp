@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "evaluate/rate_text.hpp"
@@ -77,10 +78,10 @@ std::string fit_summary_json(const ProbeTable& table, const Fitted& fitted, doub
 std::string fit_summary_text(const ProbeTable& table, const Fitted& fitted, double confidence) {
   const auto& model = fitted.model.model;
   const auto estimate = apparent_estimate(fitted, confidence);
-  std::string text = std::string(family_name(model.family)) + ": " + std::to_string(fitted.model.rows) + " rows";
-  if (model.family == Family::cox) text += ", " + std::to_string(fitted.model.events) + " events";
+  std::string text = std::string(family_name(model.family)) + ": " + counted(fitted.model.rows, "rows");
+  if (model.family == Family::cox) text += ", " + counted(fitted.model.events, "events");
   if (table.without_outcome > 0) text += ", " + std::to_string(table.without_outcome) + " left out without an outcome";
-  text += "; " + std::to_string(model.columns.size()) + " columns; penalty " + number_text(model.penalty);
+  text += "; " + counted(model.columns.size(), "columns") + "; penalty " + number_text(model.penalty);
   text += fitted.choice.penalties.empty() ? " as given\n" : ", by inner folds\n";
   return text + std::string(figure_name(model.family)) + " " + evaluate::rate_text(estimate.value) + ", " +
          number_text(100 * confidence) + " % interval " + evaluate::rate_text(estimate.interval.low) + " to " +

@@ -5,6 +5,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.hpp"
 #include "base/text.hpp"
 #include "evaluate/rate_text.hpp"
 
@@ -76,14 +77,14 @@ std::string difference_line(const std::string& what, const Difference& differenc
 }
 
 std::string heading(const ProbeEvaluation& e) {
-  std::string text = std::string(family_name(e.outcome.family)) + ": " + std::to_string(e.ids.size()) + " rows";
-  if (e.outcome.family == Family::cox) text += ", " + std::to_string(e.outcome.scarcest()) + " events";
+  std::string text = std::string(family_name(e.outcome.family)) + ": " + counted(e.ids.size(), "rows");
+  if (e.outcome.family == Family::cox) text += ", " + counted(e.outcome.scarcest(), "events");
   if (e.outcome.family == Family::logistic) text += ", " + std::to_string(e.outcome.class_names.size()) + " classes";
   if (e.without_outcome > 0) text += ", " + std::to_string(e.without_outcome) + " left out without an outcome";
-  text += "; " + std::to_string(e.latent_columns) + " columns";
-  if (e.controls > 0) text += " and " + std::to_string(e.controls) + (e.controls == 1 ? " control" : " controls");
-  return text + "; " + std::to_string(e.options.folds) + " folds, " + std::to_string(e.options.repeats) +
-         (e.options.repeats == 1 ? " time" : " times") + "; " + std::string(validity(e)) + "\n";
+  text += "; " + counted(e.latent_columns, "columns");
+  if (e.controls > 0) text += " and " + counted(e.controls, "controls");
+  return text + "; " + std::to_string(e.options.folds) + " folds, " + counted(e.options.repeats, "times") + "; " +
+         std::string(validity(e)) + "\n";
 }
 
 // The outcome of a row, as columns of a CSV file.
@@ -224,7 +225,7 @@ std::string summary_text(const ProbeEvaluation& e) {
   if (e.groups) {
     text += "\nrisk groups, lowest first: log-rank p = " + rate_text(e.groups->test.p_value) + "\n";
     for (std::size_t g = 0; g < e.groups->test.rows.size(); ++g)
-      text += "  " + std::to_string(g + 1) + "  " + std::to_string(e.groups->test.rows[g]) + " rows, " +
+      text += "  " + std::to_string(g + 1) + "  " + counted(e.groups->test.rows[g], "rows") + ", " +
               std::to_string(e.groups->test.observed[g]) + " events\n";
   }
   return text;

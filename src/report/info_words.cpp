@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/counted.hpp"
 #include "base/text.hpp"
 #include "report/roc_text.hpp"
 
@@ -11,10 +12,6 @@ namespace {
 constexpr std::size_t kMostLevels = 8;  // shown of a column
 
 std::string number(double value) { return rounded_text(value, 5); }
-
-std::string counted(std::int64_t count, std::string_view one, std::string_view many) {
-  return std::to_string(count) + " " + std::string(count == 1 ? one : many);
-}
 
 std::string scalar(const OrderedJson& value) {
   return value.is_string()         ? value.get<std::string>()

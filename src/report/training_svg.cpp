@@ -2,6 +2,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/counted.hpp"
 #include "report/assets.hpp"
 #include "report/page.hpp"
 #include "report/roc_text.hpp"
@@ -181,7 +182,7 @@ class Drawing {
 };
 
 std::string described(const TrainingCurve& curve) {
-  std::string text = std::to_string(curve.training.size()) + " epochs; the last training loss is " +
+  std::string text = counted(curve.training.size(), "epochs") + "; the last training loss is " +
                      rounded_text(curve.training.back(), 5);
   if (!curve.held_out.empty()) text += ", the last held-out loss " + rounded_text(curve.held_out.back(), 5);
   return text + ".";

@@ -11,7 +11,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "base/count_text.hpp"
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "data/tables/cells.hpp"
@@ -230,7 +230,7 @@ class CsvRows final : public RowSource {
   std::vector<std::string> notes() const override {
     std::vector<std::string> lines = notes_;
     if (rows_left_out_ > 0)
-      lines.push_back(name() + ": left out " + count_text(rows_left_out_, "row", "rows") +
+      lines.push_back(name() + ": left out " + counted(rows_left_out_, "rows") +
                       " of nothing but delimiters at the end");
     return lines;
   }
@@ -390,7 +390,7 @@ class CsvRows final : public RowSource {
     const bool header_is_last = format.header != "no" && is_header_above(last, *line, count, format);
     if (header_is_last && --count == 0) return;
     begin_at(header_is_last ? last.begin : line->begin, count);
-    notes_.push_back(name() + ": skipped " + count_text(static_cast<std::uint64_t>(count), "comment", "comments") +
+    notes_.push_back(name() + ": skipped " + counted(static_cast<std::uint64_t>(count), "comments") +
                      " above the table");
   }
 
@@ -814,10 +814,10 @@ class CsvRows final : public RowSource {
   BadRow ragged(std::int64_t line, std::size_t found) const {
     const std::string place = name() + ":" + std::to_string(line);
     const std::string at = place + ": ";
-    const std::string expected = "expected " + count_text(columns_.size(), "cell", "cells") + " as in the " +
+    const std::string expected = "expected " + counted(columns_.size(), "cells") + " as in the " +
                                  (layout_.header ? "header" : "first line");
     if (found == 0) return {place, at + "a blank line between rows, " + expected + "; remove it"};
-    return {place, at + "found " + count_text(found, "cell", "cells") + ", " + expected + "; " +
+    return {place, at + "found " + counted(found, "cells") + ", " + expected + "; " +
                        (found < columns_.size() ? "add the missing cells"
                                                 : "put cells that contain " + delimiter_text(layout_.delimiter) +
                                                       " in double quotes" + (row_ <= 0 ? short_header(found) : ""))};

@@ -4,7 +4,7 @@
 #include <system_error>
 #include <utility>
 
-#include "base/count_text.hpp"
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/random.hpp"
@@ -340,7 +340,7 @@ class TableLoader {
       const Column& column = schema_.columns[collector.index()];
       if (collector.inferred() && column.role == Role::categorical) {
         categorical.push_back(ae::quoted(column.name) + " (" +
-                              count_text(std::ssize(column.levels), "level", "levels") + ")");
+                              counted(std::ssize(column.levels), "levels") + ")");
       }
       if (auto taken = collector.taken_for_missing(); !taken.empty()) missing.push_back(std::move(taken));
     }
@@ -358,7 +358,7 @@ class TableLoader {
                      (numbers.thousands.empty() ? "" : " and the thousands mark " + ae::quoted(numbers.thousands)));
     }
     if (empty_rows_ > 0)
-      reporter_.info(source_.name() + ": left out " + count_text(empty_rows_, "row", "rows") + " without any cell");
+      reporter_.info(source_.name() + ": left out " + counted(empty_rows_, "rows") + " without any cell");
   }
 
   // All of a list of which a line before has left out some.
