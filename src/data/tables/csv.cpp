@@ -96,6 +96,17 @@ RoughCells rough_cells(std::string_view line, char delimiter) {
   return cells;
 }
 
+// What stands between blanks.
+RoughCells words_of(std::string_view line) {
+  RoughCells words;
+  for (std::size_t begin = 0; (begin = line.find_first_not_of(' ', begin)) != std::string_view::npos;) {
+    const std::size_t end = std::min(line.find(' ', begin), line.size());
+    words.push_back(line.substr(begin, end - begin));
+    begin = end;
+  }
+  return words;
+}
+
 bool are_among(const std::vector<std::string>& names, const RoughCells& cells) {
   const auto is_there = [&](const std::string& name) {
     return std::ranges::find(cells, name) != cells.end() || (name == kUnnamed && cells[0].empty());
@@ -230,7 +241,7 @@ class CsvRows final : public RowSource {
   std::vector<std::string> notes() const override {
     std::vector<std::string> lines = notes_;
     if (rows_left_out_ > 0)
-      lines.push_back(name() + ": left out " + counted(rows_left_out_, "rows") +
+      lines.push_back(name() + ": left out " + counted(rows_left_out_, "row", "rows") +
                       " of nothing but delimiters at the end");
     return lines;
   }
@@ -390,7 +401,7 @@ class CsvRows final : public RowSource {
     const bool header_is_last = format.header != "no" && is_header_above(last, *line, count, format);
     if (header_is_last && --count == 0) return;
     begin_at(header_is_last ? last.begin : line->begin, count);
-    notes_.push_back(name() + ": skipped " + counted(static_cast<std::uint64_t>(count), "comments") +
+    notes_.push_back(name() + ": skipped " + counted(static_cast<std::uint64_t>(count), "comment", "comments") +
                      " above the table");
   }
 
@@ -427,6 +438,7 @@ class CsvRows final : public RowSource {
     if (probe.found().empty()) {
       refuse_title(probe.seen());
       if (format.names.empty()) refuse_bars();
+      if (format.names.empty()) refuse_blanks();
       return ',';
     }
     if (probe.found().size() == 1) return probe.found()[0];
@@ -490,6 +502,22 @@ class CsvRows final : public RowSource {
     throw InputError(name() + ":" + std::to_string(next_line_) + ": found " + ae::quoted(text_of(*first)) +
                      ", cells between \"|\", expected a comma, a tab or a semicolon between cells; set "
                      "/data/delimiter, as by --set '/data/delimiter=\"|\"'");
+  }
+
+  // Lines of numbers between blanks, below as many names.
+  void refuse_blanks() {
+    const auto first = line_at(text_begin_);
+    const auto below = first ? line_below(*first) : std::nullopt;
+    if (!below || read_number(trimmed(text_of(*below)), '.')) return;  // "1 234" is one
+    const auto names = words_of(text_of(*first)), cells = words_of(text_of(*below));
+    const auto is_number = [](std::string_view cell) { return parse_number(cell).has_value(); };
+    if (names.size() != cells.size() || std::ranges::count_if(cells, is_number) < 2) return;
+    const bool runs = text_of(*first).find("  ") != std::string_view::npos ||
+                      text_of(*below).find("  ") != std::string_view::npos || text_of(*below).starts_with(' ');
+    throw InputError(name() + ":" + std::to_string(next_line_) + ": found " + ae::quoted(text_of(*first)) +
+                     ", cells between blanks, expected a comma, a tab or a semicolon between cells; " +
+                     (runs ? "convert the file with: sed 's/^ *//; s/ *$//; s/  */,/g'"
+                           : "set /data/delimiter, as by --set '/data/delimiter=\" \"'"));
   }
 
   void read_first_record(const TableFormat& format) {
@@ -637,7 +665,8 @@ class CsvRows final : public RowSource {
       columns_.emplace_back(text(i));
       if (columns_[i].empty() && i == 0 && cells() > 1) columns_[i] = kUnnamed;
       if (columns_[i].empty())
-        problems.push_back(where(i) + ": column " + std::to_string(i + 1) + " has no name; name it in the header");
+        problems.push_back(where(i) + ": column " + std::to_string(i + 1) + " has no name; name it in the header" +
+                           (i + 1 == cells() ? ", or remove what ends the lines if there is no such column" : ""));
     }
     for (std::size_t i = 0; i < columns_.size(); ++i) {
       const auto [earlier, is_new] = seen.emplace(columns_[i], i);
@@ -814,13 +843,14 @@ class CsvRows final : public RowSource {
   BadRow ragged(std::int64_t line, std::size_t found) const {
     const std::string place = name() + ":" + std::to_string(line);
     const std::string at = place + ": ";
-    const std::string expected = "expected " + counted(columns_.size(), "cells") + " as in the " +
+    const std::string expected = "expected " + counted(columns_.size(), "cell", "cells") + " as in the " +
                                  (layout_.header ? "header" : "first line");
     if (found == 0) return {place, at + "a blank line between rows, " + expected + "; remove it"};
-    return {place, at + "found " + counted(found, "cells") + ", " + expected + "; " +
-                       (found < columns_.size() ? "add the missing cells"
-                                                : "put cells that contain " + delimiter_text(layout_.delimiter) +
-                                                      " in double quotes" + (row_ <= 0 ? short_header(found) : ""))};
+    return {place, at + "found " + counted(found, "cell", "cells") + ", " + expected + "; " +
+                       (found < columns_.size()
+                            ? "add the missing cells"
+                            : "put cells that contain " + delimiter_text(layout_.delimiter) + " in double quotes" +
+                                  (row_ <= 0 || columns_.size() == 1 ? short_header(found) : ""))};
   }
 
   // What else may be wrong when the first row has more cells than the header.

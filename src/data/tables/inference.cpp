@@ -57,7 +57,7 @@ class RoleDeclarations {
     const auto found = std::ranges::find(names_, name);
     if (found == names_.end()) {
       problems_.push_back(pointer + ": no column " + ae::quoted(name) + " in " + source_.name() +
-                          suggestion(name, names_));
+                          suggestion(name, names_) + advice_about(role));
       return;
     }
     roles_[static_cast<std::size_t>(found - names_.begin())] = role;
@@ -73,6 +73,13 @@ class RoleDeclarations {
   }
 
  private:
+  // The label may be a recipe's, of which the table knows nothing.
+  static std::string advice_about(Role role) {
+    return role == Role::label ? "; name the column that holds it by --set /data/label=NAME, or learn from all rows "
+                                 "without one by --set /data/label= --set '/data/normal=[]'"
+                               : "";
+  }
+
   void check_at_most_one(Role role) {
     std::vector<std::string> found;
     for (std::size_t i = 0; i < names_.size(); ++i)
@@ -108,9 +115,8 @@ bool is_summary(std::string_view text) {
   return std::ranges::find(kNames, lower) != std::end(kNames);
 }
 
-// `texts` and `text` as a JSON array, between the single quotes of a shell.
-std::string shell_json(std::vector<std::string> texts, const std::string& text) {
-  texts.push_back(text);
+// As a JSON array, between the single quotes of a shell.
+std::string shell_json(const std::vector<std::string>& texts) {
   std::string quoted;
   const auto strict = nlohmann::json::error_handler_t::replace;  // what is not UTF-8 is told apart before
   for (const char c : nlohmann::json(texts).dump(-1, ' ', false, strict))
@@ -124,6 +130,10 @@ std::string pointer_token(std::string_view key) {
   std::string token;
   for (const char c : key) token += c == '~' ? "~0" : c == '/' ? "~1" : std::string(1, c);
   return token;
+}
+
+std::string also_missing_option(const std::vector<std::string>& texts) {
+  return "--set '/data/also_missing=" + shell_json(texts) + "'";
 }
 
 std::vector<std::optional<Role>> declared_roles(const TableOptions& options, const RowSource& source) {
@@ -264,6 +274,8 @@ void ColumnCollector::count(const Look& look, std::string_view text, std::int64_
   if (look.kind == CellKind::number) {
     numbers_.add(text, look.number, cells);
     watch_decimals(look.number, text);
+    if (look.number.point) readings_[0].stand_ins.add(*look.number.point, text, cells);
+    if (look.number.comma) readings_[1].stand_ins.add(*look.number.comma, text, cells);
   }
   if (look.kind == CellKind::text) count_decoration(text, cells);
   if (look.kind != CellKind::unclear) return;
@@ -289,9 +301,12 @@ void ColumnCollector::count_decoration(std::string_view text, std::int64_t cells
     known = decorated_.insert(known, {{found->what, {}, found->kind}, std::string(found->unit), std::string(text), 0});
   }
   known->cells += cells;
+  known->whole = known->whole && text.find_first_of(".,") == std::string_view::npos;
 }
 
 void ColumnCollector::count_texts() {
+  all_differ_ =
+      std::ssize(texts_) >= kRowsThatName && std::ranges::count(texts_, 1, &Text::cells) == std::ssize(texts_);
   for (const Text& text : texts_) {
     count(text.look, text.text, text.cells);
     if (text.look.kind == CellKind::number) ++different_numbers_;
@@ -393,8 +408,9 @@ std::string ColumnCollector::advice() const {
 }
 
 std::string ColumnCollector::nothing_observed(const std::string& text) const {
-  return "if it means that nothing was observed, --set '/data/also_missing=" + shell_json(traits_.also_missing, text) +
-         "'";
+  auto texts = traits_.also_missing;
+  texts.push_back(text);
+  return "if it means that nothing was observed, " + also_missing_option(texts);
 }
 
 std::optional<std::string> ColumnCollector::not_numeric() const {
@@ -458,11 +474,12 @@ bool ColumnCollector::shows_numbers(const Decorated& one) const {
     case DecorationKind::time:
       return false;
     case DecorationKind::measure:
-      return (one.unit.empty() || !few) && 2 * one.cells >= known();
+      return ((one.unit.empty() || !few) && 2 * one.cells >= known()) ||
+             (is_known_unit(one.unit) && !are_levels && !all_differ_ && nearly_all(in_units() + numbers()));
     case DecorationKind::notation:
       return nearly_all(one.cells + numbers());
-    case DecorationKind::of_few:
-      return !are_levels && nearly_all(one.cells + numbers());
+    case DecorationKind::of_few:  // an id when each cell has one of its own: "12-345"
+      return !are_levels && !(one.whole && all_differ_) && nearly_all(one.cells + numbers());
     case DecorationKind::duration:
       return !are_levels && static_cast<double>(one.cells) >= kDurations * static_cast<double>(known()) &&
              nearly_all(one.cells + times());
@@ -473,6 +490,12 @@ bool ColumnCollector::shows_numbers(const Decorated& one) const {
 std::int64_t ColumnCollector::times() const {
   std::int64_t cells = 0;
   for (const Decorated& one : decorated_) cells += one.decoration.kind == DecorationKind::time ? one.cells : 0;
+  return cells;
+}
+
+std::int64_t ColumnCollector::in_units() const {
+  std::int64_t cells = 0;
+  for (const Decorated& one : decorated_) cells += is_known_unit(one.unit) ? one.cells : 0;
   return cells;
 }
 
@@ -501,9 +524,11 @@ std::string ColumnCollector::unsuitable_texts() const {
   if (!as_codes_) return "holds text with more than " + std::to_string(max_texts_) + " different values";
   const auto texts = static_cast<std::int64_t>(texts_.size());
   if (traits_.unnamed && observed_ > 1 && texts == observed_) return "has no name and names the rows";
-  if (observed_ <= kRowsThatShow) return {};
+  if (observed_ < kRowsThatName) return {};
   if (texts == observed_) return "holds text that differs in every row";
-  if (2 * std::ranges::count(texts_, 1, &Text::cells) > observed_) return "holds text that seldom occurs twice";
+  const auto once = static_cast<double>(std::ranges::count(texts_, 1, &Text::cells));
+  const double mostly = observed_ > kRowsThatShow ? 0.5 : kMostlyNumbers;  // few rows may miss the second of a level
+  if (once > mostly * static_cast<double>(observed_)) return "holds text that seldom occurs twice";
   return {};
 }
 
@@ -518,6 +543,17 @@ std::string ColumnCollector::taken_for_missing() const {
   std::vector<std::string> shown;
   for (const auto& text : unclear_texts_) shown.push_back(ae::quoted(text));
   return join(shown) + " in " + ae::quoted(traits_.name) + " (" + share_text(unclear_, observed_) + " of its cells)";
+}
+
+std::string ColumnCollector::stand_ins(std::vector<std::string>& texts) const {
+  if (!numeric()) return {};
+  std::vector<std::string> shown;
+  for (const auto& one : reading().stand_ins.found()) {
+    shown.push_back(ae::quoted(one.text) + " in " + share_text(one.cells, known()) + " of the cells of " +
+                    ae::quoted(traits_.name));
+    if (std::ranges::find(texts, one.text) == texts.end()) texts.push_back(one.text);
+  }
+  return join(shown);
 }
 
 void ColumnCollector::for_each_meaning(const std::function<void(std::size_t row, std::uint64_t meaning)>& visit) const {

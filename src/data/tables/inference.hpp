@@ -12,6 +12,7 @@
 #include "data/tables/number_evidence.hpp"
 #include "data/tables/rows.hpp"
 #include "data/tables/schema.hpp"
+#include "data/tables/stand_ins.hpp"
 #include "data/tables/unsuitable.hpp"
 
 namespace ae::data {
@@ -22,6 +23,9 @@ std::vector<std::optional<Role>> declared_roles(const TableOptions& options, con
 
 // A column's name as a part of a JSON pointer.
 std::string pointer_token(std::string_view key);
+
+// `--set '/data/also_missing=["TBD"]'`, for a shell.
+std::string also_missing_option(const std::vector<std::string>& texts);
 
 // Takes one feature column's cells in file order, keeps those of selected rows in 4 or 8 bytes each, and learns from
 // all of them whether they are numbers or levels, how the numbers are written, and whether they are fit to be learned
@@ -77,6 +81,8 @@ class ColumnCollector {
   bool inferred() const { return !traits_.declared; }
   // Texts that were taken for missing because the others are numbers, with how many cells hold one; "" when none.
   std::string taken_for_missing() const;
+  // Numbers that may stand for missing ones, likewise; their texts are added to `texts`.
+  std::string stand_ins(std::vector<std::string>& texts) const;
 
  private:
   struct Place {
@@ -102,12 +108,14 @@ class ColumnCollector {
     Order order;
     TimeNumbers times;
     LabelTie tie;
+    StandIns stand_ins;
   };
   struct Decorated {
     Decoration decoration;  // without the unit, which is part of a text
     std::string unit;
     std::string text;  // the first
     std::int64_t cells = 0;
+    bool whole = true;  // no text has a decimal or thousands mark
   };
   void add_code(const RowSource& source, bool selected, std::int32_t label);
   void add_number(const RowSource& source, bool selected, std::int32_t label);
@@ -136,7 +144,8 @@ class ColumnCollector {
   std::optional<std::string> mixed() const;
   std::optional<std::string> decorated() const;
   bool shows_numbers(const Decorated& one) const;
-  std::int64_t times() const;  // cells that look like a date or a time of day
+  std::int64_t times() const;     // cells that look like a date or a time of day
+  std::int64_t in_units() const;  // cells with a number and a unit that may stand beside others
   std::string unsuitable_numbers();
   std::string unsuitable_texts() const;
 
@@ -162,7 +171,9 @@ class ColumnCollector {
   std::optional<NumberFormat> format_;
   std::vector<Decorated> decorated_;
   std::vector<std::string> unclear_texts_;
-  std::int64_t different_numbers_ = 0;  // texts that are one, while cells were kept as codes
+  // While cells were kept as codes:
+  std::int64_t different_numbers_ = 0;  // texts that are one
+  bool all_differ_ = false;             // every cell has a text of its own, and they are enough to be ids
   Place first_text_;
   Place first_infinite_;
   Place first_not_utf8_;

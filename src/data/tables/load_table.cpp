@@ -320,14 +320,14 @@ class TableLoader {
 
   void tell_selection() const {
     std::string line = source_.name() + ": using " + std::to_string(selection_.taken()) + " of " +
-                       std::to_string(rows_) + " rows; columns: " + count_of(Role::numeric) + ", " +
+                       counted(rows_, "row", "rows") + "; columns: " + count_of(Role::numeric) + ", " +
                        count_of(Role::categorical) + ", " + count_of(Role::ignore) + "d";
     if (label_) line += ", label " + ae::quoted(source_.columns()[*label_]);
     if (id_) line += ", id " + ae::quoted(source_.columns()[*id_]);
     reporter_.info(line);
     if (distinct_ < selection_.taken()) {
-      reporter_.info(source_.name() + ": " + std::to_string(selection_.taken() - distinct_) +
-                     " of these rows repeat another one" +
+      reporter_.info(source_.name() + ": " + std::to_string(selection_.taken() - distinct_) + " of these rows " +
+                     (selection_.taken() - distinct_ == 1 ? "repeats" : "repeat") + " another one" +
                      (by_chance_ ? ", which is chance among so few values: each counts"
                                  : "; identical rows are held out together, and p-values count them once"));
     }
@@ -339,8 +339,8 @@ class TableLoader {
     for (const auto& collector : collectors_) {
       const Column& column = schema_.columns[collector.index()];
       if (collector.inferred() && column.role == Role::categorical) {
-        categorical.push_back(ae::quoted(column.name) + " (" +
-                              counted(std::ssize(column.levels), "levels") + ")");
+        categorical.push_back(ae::quoted(column.name) + " (" + counted(std::ssize(column.levels), "level", "levels") +
+                              ")");
       }
       if (auto taken = collector.taken_for_missing(); !taken.empty()) missing.push_back(std::move(taken));
     }
@@ -358,7 +358,16 @@ class TableLoader {
                      (numbers.thousands.empty() ? "" : " and the thousands mark " + ae::quoted(numbers.thousands)));
     }
     if (empty_rows_ > 0)
-      reporter_.info(source_.name() + ": left out " + counted(empty_rows_, "rows") + " without any cell");
+      reporter_.info(source_.name() + ": left out " + counted(empty_rows_, "row", "rows") + " without any cell");
+  }
+
+  void tell_stand_ins() const {
+    std::vector<std::string> shown, texts = options_.also_missing;
+    for (const auto& collector : collectors_)
+      if (auto found = collector.stand_ins(texts); !found.empty()) shown.push_back(std::move(found));
+    if (shown.empty()) return;
+    reporter_.warning(source_.name() + ": far from all other numbers: " + join(shown, ", ", kNamedColumns) +
+                      "; if it means that nothing was observed, " + also_missing_option(texts));
   }
 
   // All of a list of which a line before has left out some.
@@ -368,6 +377,7 @@ class TableLoader {
   }
 
   void tell_doubtful() const {
+    tell_stand_ins();
     if (!set_aside_.empty()) {
       reporter_.warning(source_.name() +
                         ": set aside, not learned from: " + join(set_aside_, ", ", fitting(set_aside_)) + insist());

@@ -89,15 +89,82 @@ bool is_number_with(std::string_view text, std::span<const std::string_view> mar
 }
 
 constexpr std::string_view kPercent[] = {"%", "\u2030"};
-constexpr std::string_view kMoney[] = {"$",   "\u20ac", "\u00a3", "\u00a5", "\u20b9", "\u20bd", "\u20a9",
-                                       "USD", "EUR",    "GBP",    "CHF",    "JPY",    "CNY",    "INR",
-                                       "US$", "kr",     "SEK",    "NOK",    "DKK",    "PLN",    "R$"};
+constexpr std::string_view kMoney[] = {
+    "$",   "\u20ac", "\u00a3", "\u00a5", "\u20b9", "\u20bd", "\u20a9", "USD",     "EUR",     "GBP", "CHF", "JPY",
+    "CNY", "INR",    "US$",    "kr",     "kr.",    "SEK",    "NOK",    "DKK",     "PLN",     "R$",  "A$",  "C$",
+    "Fr.", "Rs",     "Rs.",    ",-",     ".-",     ",--",    ".--",    "z\u0142", "K\u010d", "Ft"};
 constexpr std::string_view kBounds[] = {"<=", ">=", "<", ">", "\u2264", "\u2265", "~", "\u00b1"};
 
 bool is_bound(std::string_view text) {
   return std::ranges::any_of(kBounds, [&](std::string_view mark) {
     return text.starts_with(mark) && is_number_somehow(trimmed(text.substr(mark.size())));
   });
+}
+
+// "90+" and "ca. 50", which may be the name of a category as well.
+bool is_open_bound(std::string_view text) {
+  constexpr std::string_view kBefore[] = {"ca.",   "ca ",    "approx.", "approx ", "about ",     "\u2248",
+                                          "over ", "under ", "up to ",  "above ",  "less than ", "more than "};
+  constexpr std::string_view kBehind[] = {"+", " or more", " or less", " and over", " and under"};
+  return std::ranges::any_of(kBefore,
+                             [&](std::string_view mark) {
+                               return text.starts_with(mark) && is_number_somehow(trimmed(text.substr(mark.size())));
+                             }) ||
+         std::ranges::any_of(kBehind, [&](std::string_view mark) {
+           return text.ends_with(mark) && is_number_somehow(trimmed(text.substr(0, text.size() - mark.size())));
+         });
+}
+
+bool has_blank_behind_sign(std::string_view text) {
+  return (text.starts_with("- ") || text.starts_with("+ ")) && is_number_somehow(trimmed(text.substr(1)));
+}
+
+bool has_underscores(std::string_view text) {
+  constexpr std::string_view kMark[] = {"_"};
+  const auto number = read_grouped(text, '.', kMark);
+  return number && !number->thousands.empty();
+}
+
+// "4.6x10^3", "4,6 \u00d7 10\u00b3".
+bool has_power_of_ten(std::string_view text) {
+  constexpr std::string_view kTimes[] = {"x", "X", "*", "\u00d7", "\u00b7", "\u22c5"};
+  return std::ranges::any_of(kTimes, [&](std::string_view mark) {
+    const auto at = text.find(mark);
+    if (at == std::string_view::npos || !is_number_somehow(trimmed(text.substr(0, at)))) return false;
+    auto power = trimmed(text.substr(at + mark.size()));
+    if (!power.starts_with("10")) return false;
+    power = trimmed(power.substr(2));
+    for (const std::string_view raised : {"**", "^"})
+      if (power.starts_with(raised)) return is_number_somehow(trimmed(power.substr(raised.size())));
+    return !power.empty() && static_cast<unsigned char>(power[0]) >= 0x80;  // raised digits
+  });
+}
+
+// "12.5 \u00b1 0.3", "12.5 (0.3)".
+bool has_uncertainty(std::string_view text) {
+  for (const std::string_view mark : {"\u00b1", "+/-", "+-"}) {
+    const auto at = text.find(mark);
+    if (at == std::string_view::npos || at == 0) continue;
+    return is_number_somehow(trimmed(text.substr(0, at))) && is_number_somehow(trimmed(text.substr(at + mark.size())));
+  }
+  const auto open = text.find('(');
+  return open != std::string_view::npos && open > 0 && text.ends_with(')') &&
+         is_number_somehow(trimmed(text.substr(0, open))) &&
+         is_number_somehow(trimmed(text.substr(open + 1, text.size() - open - 2)));
+}
+
+bool has_footnote(std::string_view text) {
+  constexpr std::string_view kMarks[] = {"*", "#", "?", "\u2020", "\u2021"};
+  bool any = false;
+  for (bool found = true; found;) {
+    found = false;
+    for (const std::string_view mark : kMarks) {
+      if (!text.ends_with(mark)) continue;
+      text.remove_suffix(mark.size());
+      any = found = true;
+    }
+  }
+  return any && is_number_somehow(trimmed(text));
 }
 
 struct Marks {
@@ -195,7 +262,12 @@ std::optional<Pair> pair_of(std::string_view text, std::string_view between) {
   return first && second ? std::optional(Pair{*first, *second}) : std::nullopt;
 }
 
-bool is_fraction(std::string_view text) { return pair_of(text, "/").has_value(); }
+// "26/100", "3 1/2".
+bool is_fraction(std::string_view text) {
+  const std::size_t whole = digits_at(text, 0);
+  return pair_of(text, "/") ||
+         (whole > 0 && text.substr(whole).starts_with(' ') && pair_of(trimmed(text.substr(whole)), "/").has_value());
+}
 
 bool is_range(std::string_view text) {
   constexpr std::string_view kBetween[] = {"-", "\u2013", "\u2014", "..", " to "};
@@ -205,6 +277,17 @@ bool is_range(std::string_view text) {
   });
 }
 
+// Of times, lengths, weights and angles, as they follow each other in one cell, and thousands and millions.
+constexpr std::string_view kUnits[] = {
+    "d",       "day", "days", "h",    "hr",     "hrs",     "hour",   "hours",  "m",      "min",    "mins",  "minute",
+    "minutes", "s",   "sec",  "secs", "second", "seconds", "w",      "wk",     "week",   "weeks",  "mo",    "month",
+    "months",  "y",   "yr",   "yrs",  "year",   "years",   "ft",     "foot",   "feet",   "in",     "inch",  "inches",
+    "yd",      "st",  "lb",   "lbs",  "oz",     "mm",      "cm",     "km",     "mg",     "g",      "kg",    "k",
+    "K",       "M",   "G",    "bn",   "mn",     "kB",      "KB",     "MB",     "GB",     "TB",     "ml",    "l",
+    "L",       "deg", "'",    "\"",   "''",     "\u00b0",  "\u00ba", "\u2032", "\u2033", "\u2019", "\u201d"};
+
+bool is_unit(std::string_view text) { return std::ranges::find(kUnits, text) != std::end(kUnits); }
+
 // "51:30", "51:30.5", "100:15:00".
 bool is_duration(std::string_view text) {
   std::size_t at = digits_at(text, 0);
@@ -212,6 +295,31 @@ bool is_duration(std::string_view text) {
   for (; text.substr(at).starts_with(':'); at += 3)
     if (digits_at(text, at + 1) != 2 || text[at + 1] > '5') return false;
   return at == text.size() || (text[at] == '.' && at + 1 + digits_at(text, at + 1) == text.size());
+}
+
+// "1h 20m", "6 ft 11 in", "5'11\"", "52\u00b031'12\"N", "2 days, 03:04:05", "PT1H20M".
+bool has_several_units(std::string_view text) {
+  constexpr std::string_view kOfIso = "YMWDHS";
+  const bool iso = text.starts_with('P');
+  if (iso) text.remove_prefix(text.starts_with("PT") ? 2 : 1);
+  if (text.size() > 2 && !iso && std::string_view("NSEW").find(text.back()) != std::string_view::npos)
+    text = trimmed(text.substr(0, text.size() - 1));
+  int parts = 0;
+  while (!text.empty()) {
+    if (parts > 0 && is_duration(text)) return true;
+    if (parts > 0 && text.front() == 'T') text.remove_prefix(1);
+    std::size_t end = digits_at(text, 0);
+    if (end == 0) return false;
+    if (end < text.size() && (text[end] == '.' || text[end] == ',')) end += 1 + digits_at(text, end + 1);
+    text = trimmed(text.substr(end));
+    end = std::min(text.find_first_of(" ,0123456789T"), text.size());
+    if (!is_unit(text.substr(0, end)) && !(iso && end == 1 && kOfIso.find(text[0]) != std::string_view::npos))
+      return false;
+    ++parts;
+    text.remove_prefix(end);
+    while (text.starts_with(' ') || text.starts_with(',')) text.remove_prefix(1);
+  }
+  return parts > 1 || (iso && parts == 1);
 }
 
 // Digits of Arabic, Persian, Devanagari, Bengali, Thai or full width, with the marks of a number.
@@ -307,6 +415,27 @@ bool is_date(const char* text) {
   });
 }
 
+// Quarters and weeks: "2024Q3", "Q3 2024", "2024-W05".
+bool is_period(std::string_view text) {
+  const auto is_quarter = [](std::string_view part) {
+    return part.size() == 2 && (part[0] == 'Q' || part[0] == 'q') && part[1] >= '1' && part[1] <= '4';
+  };
+  const auto is_week = [](std::string_view part) {
+    return part.size() == 3 && part[0] == 'W' && digits_at(part, 1) == 2 && part.substr(1) >= "01" &&
+           part.substr(1) <= "53";
+  };
+  const auto without_mark = [](std::string_view part) {
+    return part.find_first_of("-/ ") == 0 ? part.substr(1) : part;
+  };
+  const auto is_year = [](std::string_view part) {
+    return part.size() == 4 && digits_at(part, 0) == 4 && part >= "1500" && part <= "2500";
+  };
+  if (text.size() < 6) return false;
+  const auto behind_year = without_mark(text.substr(4));
+  return (is_year(text.substr(0, 4)) && (is_quarter(behind_year) || is_week(behind_year))) ||
+         (is_quarter(text.substr(0, 2)) && is_year(without_mark(text.substr(2))));
+}
+
 // Without the day of the week that some dates begin with.
 const char* behind_weekday(const char* text) {
   tm parts{};
@@ -328,11 +457,18 @@ constexpr Notation kNotations[] = {
     {has_minus_behind, {"a number with its minus behind it", {}, DecorationKind::notation}},
     {has_fortran_exponent, {"a number with a Fortran exponent", {}, DecorationKind::notation}},
     {is_within_quotes, {"a number within quotes", {}, DecorationKind::notation}},
+    {has_blank_behind_sign, {"a number with a blank behind its sign", {}, DecorationKind::notation}},
+    {has_underscores, {"a number with underscores", {}, DecorationKind::notation}},
+    {has_power_of_ten, {"a number times a power of ten", {}, DecorationKind::notation}},
     {has_indian_groups, {"a number in Indian grouping", {}, DecorationKind::notation}},
     {has_other_digits, {"a number in other than ASCII digits", {}, DecorationKind::notation}},
     {is_hexadecimal, {"a hexadecimal number", {}, DecorationKind::of_few}},
     {is_within_brackets, {"a number in brackets", {}, DecorationKind::of_few}},
     {is_fraction, {"a fraction", {}, DecorationKind::of_few}},
+    {has_uncertainty, {"a number with its uncertainty", {}, DecorationKind::of_few}},
+    {has_several_units, {"a quantity in several units", {}, DecorationKind::of_few}},
+    {is_open_bound, {"a bound or an estimate", {}, DecorationKind::of_few}},
+    {has_footnote, {"a number with a mark behind it", {}, DecorationKind::of_few}},
     {is_range, {"a range of numbers", {}, DecorationKind::of_few}},
     {is_duration, {"a duration", {}, DecorationKind::duration}},
 };
@@ -391,12 +527,14 @@ std::optional<Decoration> decoration_of(std::string_view text) {
   if (is_bound(text)) return Decoration{"a bound, not a value"};
   if (is_in_parentheses(text)) return Decoration{"a number in parentheses"};
   const std::string whole(text);
-  if (is_date(behind_weekday(whole.c_str()))) return Decoration{"a date", {}, DecorationKind::time};
+  if (is_date(behind_weekday(whole.c_str())) || is_period(text)) return Decoration{"a date", {}, DecorationKind::time};
   if (is_time_of_day(whole.c_str())) return Decoration{"a time", {}, DecorationKind::time};
   if (found != std::end(kNotations)) return found->decoration;
   if (const auto unit = unit_of(text); !unit.empty()) return Decoration{"a number with a unit", unit};
   return std::nullopt;
 }
+
+bool is_known_unit(std::string_view unit) { return is_unit(unit); }
 
 std::string_view looks_like(std::string_view text, const NumberFormat& format) {
   const char other = format.decimal == ',' ? '.' : ',';

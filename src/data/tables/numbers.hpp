@@ -47,6 +47,8 @@ struct Decoration {
   DecorationKind kind = DecorationKind::measure;
 };
 std::optional<Decoration> decoration_of(std::string_view trimmed_text);
+// Whether a unit may stand beside others in one column: "kg" beside "lbs", "k" beside "M".
+bool is_known_unit(std::string_view unit);
 
 inline constexpr std::string_view kThousandsMark = "a number with a thousands mark";
 inline constexpr std::string_view kTooLarge = "a number too large for double precision";

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <utility>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/reporter.hpp"
@@ -61,7 +62,7 @@ std::vector<std::int64_t> read_row_numbers(const std::filesystem::path& path, st
   for (const auto& row : listed) {
     if (rows >= 0 && row.number >= rows) {
       throw InputError(line_of(path, row.line) + "row " + std::to_string(row.number) +
-                       " does not exist; the table has " + std::to_string(rows) + " rows, numbered from 0");
+                       " does not exist; the table has " + counted(rows, "rows") + ", numbered from 0");
     }
   }
   std::ranges::sort(listed, [](const ListedRow& a, const ListedRow& b) {

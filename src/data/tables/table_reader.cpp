@@ -3,12 +3,14 @@
 #include <unordered_map>
 #include <utility>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/reporter.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
 #include "data/tables/cells.hpp"
 #include "data/tables/schema.hpp"
+#include "data/tables/stand_ins.hpp"
 
 namespace ae::data {
 
@@ -25,6 +27,9 @@ struct Feature {
   std::size_t file_column = 0;
   TextCodes codes;             // categorical: level -> code, missing text -> -1
   std::int64_t surprises = 0;  // cells off a constant column's constant, or with an unseen level
+  std::int64_t unclear = 0;    // cells that were taken for missing because the column has numbers
+  std::string first_unclear;
+  StandIns stand_ins;
 };
 
 std::unordered_map<std::string_view, std::size_t> places_of(const std::vector<std::string>& names) {
@@ -161,10 +166,10 @@ struct TableReader::State {
   void take(const Column& column, std::size_t file_column) {
     switch (column.role) {
       case Role::numeric:
-        add_feature({column, file_column, {}, 0});
+        add_feature({column, file_column, {}, 0, 0, {}, {}});
         break;
       case Role::categorical:
-        add_feature({column, file_column, codes_of(column, cells.missing()), 0});
+        add_feature({column, file_column, codes_of(column, cells.missing()), 0, 0, {}, {}});
         break;
       case Role::id:
         id = file_column;
@@ -249,9 +254,12 @@ struct TableReader::State {
   std::optional<float> number(Feature& feature) {
     const std::size_t at = feature.file_column;
     const Cell cell = has_numbers ? cells.read(source->number(at)) : cells.read(source->text(at));
+    if (cell.kind == CellKind::unclear && feature.unclear++ == 0)
+      feature.first_unclear = without_padding(source->text(at));
     if (cell.kind == CellKind::missing || cell.kind == CellKind::unclear) return std::nullopt;
     if (cell.kind == CellKind::text || !std::isfinite(cell.value) || has_unclear_point(feature, cell.value))
       throw_not_a_number(feature);
+    feature.stand_ins.add(cell.value, has_numbers ? std::string_view{} : source->text(at));
     const double scaled = feature.column.scaler.scale(cell.value);
     if (scaled != 0 && feature.column.scaler.constant()) ++feature.surprises;
     return static_cast<float>(scaled);
@@ -325,9 +333,29 @@ struct TableReader::State {
     std::vector<std::string> shown;
     for (const Feature& feature : features) {
       if (feature.column.role != role || feature.surprises == 0) continue;
-      shown.push_back(ae::quoted(feature.column.name) + " (" + std::to_string(feature.surprises) +
-                      (feature.surprises == 1 ? " row)" : " rows)"));
+      shown.push_back(ae::quoted(feature.column.name) + " (" + counted(feature.surprises, "row", "rows") + ")");
     }
+    return join(shown);
+  }
+
+  // `"None" in "a" (12 rows)` of the columns of numbers that have such texts; "" when none has.
+  std::string taken_for_missing() const {
+    std::vector<std::string> shown;
+    for (const Feature& feature : features) {
+      if (feature.unclear == 0) continue;
+      shown.push_back(ae::quoted(feature.first_unclear) + " in " + ae::quoted(feature.column.name) + " (" +
+                      counted(feature.unclear, "row", "rows") + ")");
+    }
+    return join(shown);
+  }
+
+  // Numbers that may stand for missing ones, likewise.
+  std::string stand_ins() const {
+    std::vector<std::string> shown;
+    for (const Feature& feature : features)
+      for (const auto& one : feature.stand_ins.found())
+        shown.push_back(ae::quoted(one.text) + " in " + ae::quoted(feature.column.name) + " (" +
+                        counted(one.cells, "row", "rows") + ")");
     return join(shown);
   }
 };
@@ -387,6 +415,12 @@ void TableReader::report(Reporter& reporter) const {
   const std::string& name = state_->source->name();
   for (const auto& note : state_->source->notes()) reporter.info(note);
   for (const auto& doubt : state_->source->doubts()) reporter.warning(doubt);
+  if (const auto taken = state_->taken_for_missing(); !taken.empty())
+    reporter.info(name + ": taken for missing among numbers: " + taken);
+  if (const auto strange = state_->stand_ins(); !strange.empty()) {
+    reporter.info(name + ": far from all other numbers: " + strange +
+                  "; if it means that nothing was observed, --missing reads it so");
+  }
   if (const auto changed = state_->surprised(Role::numeric); !changed.empty()) {
     reporter.warning(name + ": columns that never changed in training have other values here: " + changed);
   }

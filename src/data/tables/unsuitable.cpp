@@ -16,8 +16,9 @@ bool TimeNumbers::is_time(double value) {
   constexpr double kFirstSecond = 1e9, kLastSecond = 2.2e9;
   for (const double unit : {1.0, 1e3, 1e6, 1e9})
     if (value >= kFirstSecond * unit && value < kLastSecond * unit) return true;
-  if (!(value >= 19000101 && value <= 21001231) || value != std::floor(value)) return false;
-  const auto date = static_cast<std::int64_t>(value);
+  if (!(value >= 190001 && value <= 21001231) || value != std::floor(value)) return false;
+  const auto date = static_cast<std::int64_t>(value < 210013 ? value * 100 + 1 : value);
+  if (date < 19000101) return false;
   const auto month = date / 100 % 100, day = date % 100;
   return month >= 1 && month <= 12 && day >= 1 && day <= 31;
 }

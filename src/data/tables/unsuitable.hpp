@@ -6,7 +6,9 @@
 // - numbers that never fall, or never rise, with more than kRowsThatShow different ones (counters, times);
 // - points in time, as text or as numbers;
 // - text with more than max_levels values, or of which most cells occur only once (free text).
-// A first column without a name needs no more than two rows: it is what pandas and R write for row names.
+// Text that differs in every row, or in more than nine tenths of them, needs kRowsThatName: no level would be learned
+// from more than one of them, and ten cells of as many levels all differ once in 2800 times. A first column without a
+// name needs no more than two rows: it is what pandas and R write for row names.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +20,7 @@
 namespace ae::data {
 
 inline constexpr std::int64_t kRowsThatShow = 50;
+inline constexpr std::int64_t kRowsThatName = 10;
 
 // Whether numbers in file order only rise, or only fall.
 class Order {
@@ -74,7 +77,7 @@ class AllDifferent {
 };
 
 // Whether all numbers are points in time: seconds since 1970, or their thousandths, millionths or billionths, of the
-// years 2001 to 2039, or dates written as 20260131.
+// years 2001 to 2039, or dates written as 20260131 or 202601.
 class TimeNumbers {
  public:
   void add(double value) {

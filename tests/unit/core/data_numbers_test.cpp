@@ -49,6 +49,7 @@ TEST(DecorationOf, NamesWhatPeopleReadAsANumberOrATime) {
   for (const char* text : {"23.9%", "5 %", "-1,5%"}) EXPECT_EQ(what(text), "a percentage") << text;
   for (const char* text : {"$1,200", "-$5", "1.200,50 \u20ac", "USD 5", "5 EUR"})
     EXPECT_EQ(what(text), "an amount of money") << text;
+  for (const char* text : {"Fr. 5.50", "468,-", "5.-", "Rs. 5"}) EXPECT_EQ(what(text), "an amount of money") << text;
   for (const char* text : {"<0.5", ">= 100", "~3"}) EXPECT_EQ(what(text), "a bound, not a value") << text;
   EXPECT_EQ(what("(1,200)"), "a number in parentheses");
   for (const char* text : {"12 kg", "3.5m/s", "7 \u00b0C", "1,5km"})
@@ -82,14 +83,27 @@ TEST(DecorationOf, NamesNumbersInOtherNotations) {
       {"a fraction", {"26/100", "1 / 3"}},
       {"a range of numbers", {"25-30", "18\u201325", "1.5 - 2.5", "3 to 7"}},
       {"a duration", {"51:51", "75:03.5", "100:15:00"}},
+      {"a fraction", {"3 1/2"}},
+      {"a number with a blank behind its sign", {"- 5", "+ 7.5"}},
+      {"a number with underscores", {"1_000", "-7_590_669.5"}},
+      {"a number times a power of ten", {"4.6x10^3", "4,6 * 10**-2", "4.6\u00d710\u00b3", "2\u00b710^-5"}},
+      {"a number with its uncertainty", {"12.5 \u00b1 0.3", "12,5+/-1", "12.5 (0.3)"}},
+      {"a quantity in several units",
+       {"1h 20m", "6 ft 11 in", "5'11\"", "52\u00b031'12\"N", "52\u00b0 31.2' N", "2 days, 03:04:05", "1 day 3:04:05",
+        "PT1H20M", "P3D", "P1DT12H"}},
+      {"a bound or an estimate", {"90+", "ca. 50", "approx 7.5", "65 and over"}},
+      {"a number with a mark behind it", {"12.5*", "7**", "3 \u2020"}},
   };
   for (const auto& [kind, texts] : kinds)
     for (const char* text : texts) EXPECT_EQ(what(text), kind) << text;
   for (const char* text :
-       {"\u2212", "-",     "D+01",  "'",   "''",    "'a'",     "1,2,345",  "12,34",       "[]",    "[a]",
-        "a/b",    "1/2/x", "1-2-3", "-5-", "51:61", "\u0665a", "10.0.0.1", "555-12-3456", "30-25", "12-034"})
+       {"\u2212", "-",     "D+01",    "'",        "''",          "'a'",     "1,2,345", "12,34", "[]",
+        "[a]",    "1_00",  "x_1",     "10 (x)",   "P",           "PT",      "P1X",     "2m x",  "1z 2z",
+        "a+",     "ca. x", "*",       "2024-W54", "Q0 2024",     "1_234_5", "a/b",     "1/2/x", "1-2-3",
+        "-5-",    "51:61", "\u0665a", "10.0.0.1", "555-12-3456", "30-25",   "12-034"})
     EXPECT_EQ(what(text), "") << text;
-  for (const char* text : {"4/16/2024", "2024-04", "16-04-2024"}) EXPECT_EQ(what(text), "a date") << text;
+  for (const char* text : {"4/16/2024", "2024-04", "16-04-2024", "2024Q3", "2024-Q1", "Q4 1999", "2024-W05", "2024W53"})
+    EXPECT_EQ(what(text), "a date") << text;
   EXPECT_EQ(what("10:30"), "a time");
 }
 

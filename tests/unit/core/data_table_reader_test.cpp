@@ -129,6 +129,28 @@ TEST_F(Reading, NeedsNeitherIdNorLabel) {
   EXPECT_EQ(with->element_of(0), -1);
 }
 
+TEST_F(Reading, TextsTakenForMissingAreToldOnceWithTheirNumber) {
+  Rows rows(7, training[0]);
+  rows[2][1] = rows[3][1] = "None";
+  rows[5][1] = "-";
+  rows[6][5] = "n.a.";
+  const Block block = read(columns, rows);
+  EXPECT_EQ(std::ranges::count(block.observed, 0), 4);
+  EXPECT_THAT(
+      reporter.infos,
+      ElementsAre("t.csv: taken for missing among numbers: \"None\" in \"a\" (3 rows), \"n.a.\" in \"b\" (1 row)"));
+  EXPECT_THAT(reporter.warnings, IsEmpty());
+}
+
+TEST_F(Reading, NumbersThatMayStandForMissingOnesAreTold) {
+  Rows rows(40, training[0]);
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i][1] = i % 10 == 3 ? "-9999" : std::to_string(i);
+  const Block block = read(columns, rows);
+  EXPECT_THAT(block.observed, testing::Each(1));
+  EXPECT_THAT(reporter.infos, ElementsAre("t.csv: far from all other numbers: \"-9999\" in \"a\" (4 rows); if it means "
+                                          "that nothing was observed, --missing reads it so"));
+}
+
 TEST_F(Reading, UnseenLevelsHaveTheirOwnCodeAndAreCounted) {
   const Block block =
       read({"a", "color", "fixed", "b"}, {{"1", "green", "7", "1"}, {"1", " red ", "7", "1"}, {"1", "Red", "7", "1"}});

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "base/random.hpp"
+#include "data/tables/stand_ins.hpp"
 
 namespace ae::data {
 namespace {
@@ -50,8 +51,49 @@ TEST(TimeNumbers, AreSecondsSince1970OrDates) {
   EXPECT_TRUE(holds({1700000000, 1600000000.5}));
   EXPECT_TRUE(holds({1700000000123, 1600000000456}));
   EXPECT_TRUE(holds({20240131, 19991231}));
+  EXPECT_TRUE(holds({202401, 199912}));
   EXPECT_FALSE(holds({20241301}));
+  EXPECT_FALSE(holds({202413}));
+  EXPECT_FALSE(holds({202400}));
+  EXPECT_FALSE(holds({202401, 2024}));
   EXPECT_FALSE(holds({1700000000, 5}));
+}
+
+// The candidates of `numbers` that lie far from 20 different numbers from `least` on, `step` apart, as texts.
+std::vector<std::string> stand_ins(std::initializer_list<double> numbers, double least = 0, double step = 1) {
+  StandIns all;
+  for (int i = 0; i < 20; ++i) all.add(least + step * i, "");
+  for (const double number : numbers) all.add(number, "", 3);
+  std::vector<std::string> texts;
+  for (const auto& one : all.found()) texts.push_back(one.text);
+  return texts;
+}
+
+TEST(StandIns, AreRepeatedNinesAndMinusOneFarFromAllOthers) {
+  using Texts = std::vector<std::string>;
+  EXPECT_EQ(stand_ins({-999, -9999, 99, 99999, -99.9, -999.25, -32768}),
+            (Texts{"-999", "-9999", "99", "99999", "-99.9", "-999.25", "-32768"}));
+  EXPECT_EQ(stand_ins({1e20, 9.96921e36, -1e30}), (Texts{"1e+20", "9.96921e+36", "-1e+30"}));
+  EXPECT_EQ(stand_ins({-998, 990, 100, 89, -9, 9, -32767, 1e18}), Texts());
+  EXPECT_EQ(stand_ins({-1}), Texts()) << "nearer than the others' range";
+  EXPECT_EQ(stand_ins({-1}, 1990), Texts{"-1"});
+  EXPECT_EQ(stand_ins({99, 999}, 0, 10), Texts{"999"}) << "within the others' range, and beyond";
+  EXPECT_EQ(stand_ins({9999}, 0, 1000), Texts());
+  EXPECT_EQ(stand_ins({-999}, 0, 1000), Texts{"-999"}) << "the only negative number";
+  EXPECT_EQ(stand_ins({-999}, -900, 100), Texts());
+}
+
+TEST(StandIns, NeedThreeCellsAndMoreThanTenOtherNumbers) {
+  StandIns all;
+  all.add(-999, "-999.0", 2);
+  for (int i = 0; i < 100; ++i) all.add(i % 10, "");
+  EXPECT_TRUE(all.found().empty());
+  all.add(-999, "-999", 1);
+  EXPECT_TRUE(all.found().empty()) << "the others may be codes, and so may this";
+  all.add(11, "");
+  ASSERT_EQ(all.found().size(), 1u);
+  EXPECT_EQ(all.found()[0].text, "-999.0");
+  EXPECT_EQ(all.found()[0].cells, 3);
 }
 
 TEST(LabelTie, OneToOneNeedsTwoLabelsManyRowsAndNoException) {
