@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "apply/embed.hpp"
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
@@ -121,11 +122,11 @@ int run(Options& options, ae::cli::Context& context) {
   }
   output.commit();
   if (check) check->commit();
-  context.reporter.info(std::to_string(totals.samples) + " codes" + ae::apps::bad_rows_text(totals.bad));
+  context.reporter.info(ae::counted(totals.samples, "codes") + ae::apps::bad_rows_text(totals.bad));
   if (checkpoint.kind().domain().gridded()) {
     if (totals.bad.count > 0 && embed.unreadable == ae::apply::Unreadable::report) {
-      throw ae::InputError(std::to_string(totals.bad.count) +
-                           " images have no code and are left out; --unreadable ignore accepts that");
+      throw ae::InputError(ae::counted(totals.bad.count, "image has", "images have") +
+                           " no code and left out; --unreadable ignore accepts that");
     }
   } else {
     options.reading.complain(totals.bad.count, totals.samples + totals.bad.count);

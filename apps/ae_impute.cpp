@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "apply/impute.hpp"
+#include "base/counted.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
 #include "reading.hpp"
@@ -79,8 +80,10 @@ int run(Options& options, ae::cli::Context& context) {
     totals = ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
   } else {
     totals = ae::apply::impute(checkpoint, options.impute, output, marks ? &*marks : nullptr, context.reporter);
-    context.reporter.info(std::to_string(totals.filled) + " missing cells filled in " + std::to_string(totals.rows) +
-                          " rows" + ae::apps::bad_rows_text(totals.bad));
+    context.reporter.info(
+        ae::counted(totals.filled, "missing cells") + " filled" +
+        (options.impute.all_cells ? " and " + ae::counted(totals.replaced, "observed cells") + " replaced" : "") +
+        " in " + ae::counted(totals.rows, "rows") + ae::apps::bad_rows_text(totals.bad));
   }
   output.commit();
   if (marks) marks->commit();

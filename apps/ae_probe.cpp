@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
@@ -295,7 +296,7 @@ int run_apply(const Options& o, cli::Context& context) {
       model, {o.files[1], o.id, o.missing, missing_cells, o.horizon},
       [&](std::string_view text) { output.write(text); }, context.reporter);
   files.commit();
-  context.reporter.info(std::to_string(rows) + " rows");
+  context.reporter.info(counted(rows, "rows"));
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // ae-purify: what is the nearest natural sample?
 #include "apply/impute.hpp"
+#include "base/counted.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
 #include "reading.hpp"
@@ -41,7 +42,7 @@ int run(Options& options, ae::cli::Context& context) {
   const auto checkpoint = ae::apps::open_model(options.model, context);
   const auto totals = ae::apply::purify(checkpoint, options.purify, output, context.reporter);
   output.commit();
-  context.reporter.info(std::to_string(totals.rows) + " rows purified" + ae::apps::bad_rows_text(totals.bad));
+  context.reporter.info(ae::counted(totals.rows, "rows") + " purified" + ae::apps::bad_rows_text(totals.bad));
   options.reading.complain(totals.bad.count, totals.rows + totals.bad.count);
   return 0;
 }

@@ -156,6 +156,25 @@ void read_config(ae::recipe::Config& config, const Options& options, ae::Reporte
   }
 }
 
+// Who has named the label's column: an option, the config, or the recipe behind it.
+std::string origin_of_label(const Options& options) {
+  for (const auto& argument : options.set)
+    if (argument.starts_with("/data/label=")) return "--set " + argument;
+  if (options.input.empty() || !ae::recipe::is_config(options.input)) return "recipe:" + options.recipe;
+  if (options.input == "-") return options.input;  // read, and gone
+  const auto json = nlohmann::json::parse(ae::read_file(options.input, ae::FileKind::config), nullptr, false);
+  const bool extends = json.is_object() && json.contains("extends") && json["extends"].is_string();
+  if (!extends || json.contains("/data/label"_json_pointer)) return options.input;
+  return options.input + ", by " + json["extends"].get<std::string>();
+}
+
+// Puts it before the problem that the table has no such column.
+std::vector<std::string> with_origin(std::vector<std::string> problems, const Options& options) {
+  for (auto& problem : problems)
+    if (problem.starts_with("/data/label: ")) problem.insert(0, origin_of_label(options) + ": ");
+  return problems;
+}
+
 int run(Options& options, ae::cli::Context& context) {
   ae::recipe::Config config;
   if (options.print_recipe) {
@@ -176,10 +195,14 @@ int run(Options& options, ae::cli::Context& context) {
     return 0;
   }
   if (options.folder.empty()) throw ae::UsageError("no output folder given; add --out DIR");
-  ae::train::run(config,
-                 {options.folder, options.from, options.resume, context.options.force, context.options.threads,
-                  context.arguments, ae::world_of_environment(), options.peer_timeout},
-                 context.reporter);
+  try {
+    ae::train::run(config,
+                   {options.folder, options.from, options.resume, context.options.force, context.options.threads,
+                    context.arguments, ae::world_of_environment(), options.peer_timeout},
+                   context.reporter);
+  } catch (const ae::UsageError& error) {
+    throw ae::UsageError(with_origin(error.lines(), options));
+  }
   return 0;
 }
 

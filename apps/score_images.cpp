@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "recipe/image_kind.hpp"
 #include "scoring.hpp"
@@ -93,7 +94,7 @@ class ImageScoring final : public Scoring {
     const auto totals = apply::score_images(checkpoint, asked, details, output, context.reporter);
     output.commit();
     context.reporter.info(apply::totals_text(totals.flags, "images", asked.flag) +
-                          (regions_.empty() ? "" : ", " + std::to_string(totals.regions) + " regions"));
+                          (regions_.empty() ? "" : ", " + counted(totals.regions, "regions")));
     return totals.flags;
   }
 
@@ -105,7 +106,7 @@ class ImageScoring final : public Scoring {
     }
     if (totals.unseen > 0 && alarms) {
       throw InputError(
-          std::to_string(totals.unseen) + (totals.unseen == 1 ? " file was" : " files were") +
+          counted(totals.unseen, "file was", "files were") +
           " not looked at, or only in part, and what they hold raises no alarm; --unreadable ignore accepts that");
     }
   }

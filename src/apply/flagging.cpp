@@ -13,6 +13,7 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 
@@ -146,7 +147,7 @@ double threshold_of_summary(const std::filesystem::path& summary, const std::str
 }
 
 std::string totals_text(const FlagTotals& totals, std::string_view noun, const FlagOptions& options) {
-  return std::to_string(totals.scored).append(" ").append(noun).append(" scored") +
+  return counted(totals.scored, noun) + " scored" +
          (options.any() ? ", " + std::to_string(totals.flagged) + " flagged" : "") +
          (totals.bad > 0
               ? ", " + std::to_string(totals.bad) + " could not be read (the first: " + totals.first_bad + ")"

@@ -10,6 +10,7 @@
 
 #include "apply/passing.hpp"
 #include "apply/streams.hpp"
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/signals.hpp"
@@ -173,7 +174,7 @@ class Unfillable {
     for (std::size_t e = 0; e < elements_.size(); ++e) {
       if (left_[e] == 0) continue;
       reporter.warning("column " + ae::quoted(elements_[e].name) + " had no value in any training row, so its " +
-                       std::to_string(left_[e]) + " missing cells stay missing");
+                       counted(left_[e], "missing cell stays", "missing cells stay") + " missing");
     }
   }
 
@@ -210,6 +211,7 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
         const auto cell = at * static_cast<std::size_t>(elements) + e;
         const bool observed = seen[cell] != 0;
         if ((observed && !options.all_cells) || unfillable.leaves(e, observed)) return std::nullopt;
+        totals.replaced += observed ? 1 : 0;
         if (!observed) {
           ++totals.filled;
           if (marks != nullptr) {
@@ -271,8 +273,8 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
 
   totals.bad = stream->bad();
   if (totals.bad.count > 0) {
-    reporter.warning(std::to_string(totals.bad.count) + " rows could not be read (the first: " + totals.bad.first +
-                     ") and are left out of the evaluation");
+    reporter.warning(counted(totals.bad.count, "rows") + " could not be read (the first: " + totals.bad.first +
+                     ") and left out of the evaluation");
   }
   std::string text = "column,kind,cells,error,baseline_error,unit\n";
   double cells = 0, squares = 0, baseline = 0;

@@ -21,7 +21,8 @@ struct ImputeOptions {
 
 struct ImputeTotals {
   std::int64_t rows = 0;
-  std::int64_t filled = 0;
+  std::int64_t filled = 0;    // cells that were missing
+  std::int64_t replaced = 0;  // cells that were not
   recipe::BadSamples bad;
 };
 

@@ -1,6 +1,7 @@
 // Tables: rows of numbers and categories.
 #include <nlohmann/json.hpp>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "data/tables/table_cache.hpp"
 #include "recipe/makers.hpp"
@@ -34,8 +35,8 @@ Dataset dataset(data::Schema schema, std::unique_ptr<model::Samples> training, s
                 std::vector<std::int64_t> training_rows, std::string data_sha256) {
   Dataset data;
   data.kind = std::make_unique<TableKind>(std::move(schema));
-  data.summary = std::to_string(training->size()) + " training rows, " + std::to_string(held_out->size()) +
-                 " held out, " + std::to_string(data.domain().elements.size()) + " columns";
+  data.summary = counted(training->size(), "training rows") + ", " + std::to_string(held_out->size()) + " held out, " +
+                 counted(data.domain().elements.size(), "columns");
   data.training = std::move(training);
   data.held_out = std::move(held_out);
   data.training_numbers = std::move(training_rows);

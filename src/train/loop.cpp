@@ -9,6 +9,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/counted.hpp"
 #include "base/files.hpp"
 #include "base/random.hpp"
 #include "base/signals.hpp"
@@ -330,8 +331,9 @@ void Loop::resume() { resume(data::read_safetensors(outlets_.state_file), outlet
 void Loop::resume(const data::Safetensors& state, const std::string& fingerprint) {
   restore(state, fingerprint);
   if (epoch_ > options_.epochs) {
-    throw UsageError("/training/epochs: " + std::to_string(options_.epochs) + ", but " + std::to_string(epoch_) +
-                     " epochs are trained already; ask for more than that, or start over with --force");
+    throw UsageError("/training/epochs: " + std::to_string(options_.epochs) + ", but " +
+                     counted(epoch_, "epoch is", "epochs are") +
+                     " trained already; ask for more than that, or start over with --force");
   }
 }
 

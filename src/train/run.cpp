@@ -13,6 +13,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
@@ -307,8 +308,8 @@ class Run {
     if (counts_distrusted()) {
       const auto count = trainee.distrusted().size();
       manifest["distrusted"] = {{"rows", count}, {"file", folder_.distrusted().filename().string()}};
-      reporter_.info(folder_.distrusted().string() + ": the " + std::to_string(count) +
-                     " training rows with the highest loss, which the model does not count as normal");
+      reporter_.info(folder_.distrusted().string() + ": the " + counted(count, "training rows") +
+                     " with the highest loss, which the model does not count as normal");
     }
     write_file(folder_.manifest(), manifest.dump(2) + "\n");
     if (fs::exists(folder_.state())) fs::rename(folder_.state(), folder_.last_state());
