@@ -23,4 +23,5 @@ bin=$build/apps
   -o "$out/scores.csv" --force
 "$bin/ae-roc" "$out/scores.csv" --normal benign --choose youden -o "$out/roc.csv" --summary "$out/summary.json" \
   --plot "$out/roc.svg" --report "$out/report.html" --force
-echo "Look at $out/roc.svg and $out/report.html. The other programs: cmake --build --preset release"
+echo "Look at $out/roc.svg and $out/report.html. ae-train, ae-score and ae-roc are in $bin; the other programs come there by" \
+  "cmake --build --preset release. For a table of your own: $bin/ae-train normal.csv --out model"
