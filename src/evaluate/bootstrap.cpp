@@ -1,13 +1,11 @@
 #include <algorithm>
-#include <atomic>
 #include <bit>
 #include <cmath>
-#include <exception>
 #include <numeric>
 #include <thread>
 
+#include "base/parallel_tasks.hpp"
 #include "base/random.hpp"
-#include "base/signals.hpp"
 #include "evaluate/intervals.hpp"
 #include "evaluate/roc.hpp"
 
@@ -153,34 +151,14 @@ int thread_count(const BootstrapOptions& options, std::int64_t resamples, std::i
 std::vector<double> resampled_precisions(const Bins& bins, std::uint64_t seed, std::int64_t resamples, int threads,
                                          const std::function<void(std::int64_t, std::int64_t)>& progress) {
   std::vector<double> results(static_cast<std::size_t>(resamples));
-  std::atomic<std::int64_t> next = 0;
-  const auto work = [&](bool reports) {
-    Resampler resampler(bins, seed);
-    for (std::int64_t r = next++; r < resamples && stop_signal() == 0; r = next++) {
-      results[static_cast<std::size_t>(r)] = resampler(r);
-      if (reports && progress) progress(r + 1, resamples);
-    }
+  std::vector<Resampler> of_thread(static_cast<std::size_t>(threads), Resampler(bins, seed));
+  const auto resample = [&](std::int64_t r, int thread) {
+    results[static_cast<std::size_t>(r)] = of_thread[static_cast<std::size_t>(thread)](r);
   };
-  std::exception_ptr failure;
-  {
-    std::vector<std::jthread> helpers;
-    std::vector<std::exception_ptr> failures(static_cast<std::size_t>(threads));
-    const auto guarded = [&](std::size_t t) {
-      try {
-        work(t == 0);
-      } catch (...) {
-        failures[t] = std::current_exception();
-        next = resamples;
-      }
-    };
-    for (int t = 1; t < threads; ++t) helpers.emplace_back(guarded, static_cast<std::size_t>(t));
-    guarded(0);
-    helpers.clear();  // joins
-    for (const auto& one : failures)
-      if (one && !failure) failure = one;
-  }
-  if (failure) std::rethrow_exception(failure);
-  throw_if_stopped("bootstrap");
+  const auto told = [&](std::int64_t done) {
+    if (progress) progress(done, resamples);
+  };
+  run_tasks(resamples, threads, "bootstrap", resample, told);
   return results;
 }
 
