@@ -59,6 +59,9 @@ struct Options {
   std::string nested;
   std::vector<std::string> settings;
   bool loss = false;
+  std::string against;
+  std::vector<std::string> against_settings;
+  std::optional<double> margin;
   std::string output, summary, coefficients, plot, page;
 
   std::vector<std::string> inputs() const;
@@ -166,6 +169,22 @@ void declare_nested(CLI::App& app, Options& o) {
       ->group("Encoder");
 }
 
+void declare_against(CLI::App& app, Options& o) {
+  app.add_option("--against", o.against,
+                 "Of evaluate: other codes of the same rows, compared on the same folds. A table, matched by id, with "
+                 "columns chosen likewise; with --nested the config of another encoder")
+      ->type_name("FILE")
+      ->group("Comparison");
+  app.add_option("--against-set", o.against_settings, "Passed on to the ae-train of --against; repeat for several")
+      ->allow_extra_args(false)
+      ->type_name("POINTER=VALUE")
+      ->group("Comparison");
+  cli::add_number(app, "--margin", o.margin,
+                  "How much worse than --against still counts as not worse, in units of the figure; 0.02 if not given",
+                  0, 1)
+      ->group("Comparison");
+}
+
 void declare(CLI::App& app, Options& o) {
   cli::add_choice(
       app, "action", o.action,
@@ -181,6 +200,7 @@ void declare(CLI::App& app, Options& o) {
   declare_columns(app, o);
   declare_model(app, o);
   declare_nested(app, o);
+  declare_against(app, o);
   app.add_option(
          "-o,--output", o.output,
          "Write the model of fit (JSON), the predictions of apply, the held-out predictions of evaluate (CSV); - "
@@ -198,7 +218,7 @@ void declare(CLI::App& app, Options& o) {
 
 std::vector<std::string> Options::inputs() const {
   auto all = files;
-  for (const auto& file : {label_table, scores})
+  for (const auto& file : {label_table, scores, nested.empty() ? against : std::string()})
     if (!file.empty()) all.push_back(file);
   return all;
 }
@@ -239,8 +259,14 @@ void check(const Options& o) {
   if (o.nested.empty() && (o.loss || !o.settings.empty()))
     throw UsageError(std::string(o.loss ? "--loss" : "--set") + " needs --nested as well");
   if (!o.nested.empty() && !o.scores.empty()) throw UsageError("--scores is not for --nested, which has --loss");
+  if (o.against.empty() && (o.margin || !o.against_settings.empty()))
+    throw UsageError(std::string(o.margin ? "--margin" : "--against-set") + " needs --against as well");
+  if (o.nested.empty() && !o.against_settings.empty()) throw UsageError("--against-set needs --nested as well");
   if (o.action != "evaluate")
-    refuse(o, {{"--plot", !o.plot.empty()}, {"--page", !o.page.empty()}, {"--nested", !o.nested.empty()}});
+    refuse(o, {{"--plot", !o.plot.empty()},
+               {"--page", !o.page.empty()},
+               {"--nested", !o.nested.empty()},
+               {"--against", !o.against.empty()}});
   if (o.action != "apply") refuse(o, {{"--horizon", o.horizon.has_value()}});
   if (o.action == "apply") {
     refuse(o, {{"--summary", !o.summary.empty()},
@@ -300,28 +326,44 @@ int run_apply(const Options& o, cli::Context& context) {
   return 0;
 }
 
-fit::CrossValidationOptions folds_of(const Options& o) {
+fit::CrossValidationOptions folds_of(const Options& o, int threads) {
   return {static_cast<std::int32_t>(o.folds),
           static_cast<std::int32_t>(o.repeats),
           static_cast<std::uint64_t>(o.seed),
           ties_of(o),
           o.penalty_options(),
-          static_cast<std::int32_t>(o.risk_groups)};
+          static_cast<std::int32_t>(o.risk_groups),
+          threads};
 }
 
-// Fills in the results; returns the columns, of which nested ones are those of an encoder of all rows.
-fit::Columns cross_validate(const Options& o, fit::ProbeTable& table, fit::ProbeEvaluation& e, Reporter& reporter) {
-  if (o.nested.empty()) {
-    fit::SameColumns columns(table.columns);
-    e.result = fit::cross_validate(columns, e.outcome, e.options, reporter);
-    return std::move(table.columns);
-  }
+// The columns, of which nested ones are those of an encoder of all rows; of the other codes only names count.
+struct AllColumns {
+  fit::Columns codes, against;
+};
+
+AllColumns cross_validate_table(const Options& o, fit::ProbeTable& table, fit::ProbeEvaluation& e, Reporter& reporter) {
+  AllColumns all;
+  if (!o.against.empty()) all.against = fit::read_other_codes(o.against, table, o.reading(), reporter);
+  all.codes = std::move(table.columns);
+  const fit::SameColumns codes(all.codes), against(all.against);
+  e.result = fit::cross_validate(codes, o.against.empty() ? nullptr : &against, e.outcome, e.options, reporter);
+  return all;
+}
+
+AllColumns cross_validate_encoders(const Options& o, const fit::ProbeTable& table, fit::ProbeEvaluation& e,
+                                   Reporter& reporter) {
   e.nested = true;
-  fit::EncodedColumns nested(table, {o.nested, o.settings, o.loss});
-  fit::Columns all = nested.transductive();
-  e.result = fit::cross_validate(nested, e.outcome, e.options, reporter);
-  fit::SameColumns columns(all);
-  const auto transductive = fit::cross_validate(columns, e.outcome, e.options, reporter).sets.front().figure;
+  AllColumns all;
+  const fit::EncodedColumns nested(table, {o.nested, o.settings, o.loss});
+  std::optional<fit::EncodedColumns> against;
+  if (!o.against.empty()) {
+    against.emplace(table, fit::EncoderOptions{o.against, o.against_settings, o.loss, "the encoder of --against"});
+    all.against = against->transductive();
+  }
+  all.codes = nested.transductive();
+  e.result = fit::cross_validate(nested, against ? &*against : nullptr, e.outcome, e.options, reporter);
+  const fit::SameColumns columns(all.codes);
+  const auto transductive = fit::cross_validate(columns, nullptr, e.outcome, e.options, reporter).sets.front().figure;
   e.leak = fit::Leak{fit::difference(transductive, e.result.sets.front().figure, e.confidence), transductive.value};
   return all;
 }
@@ -337,16 +379,19 @@ int run_evaluate(const Options& o, cli::Context& context) {
   e.ids = table.ids;
   e.outcome = table.outcome;
   e.without_outcome = table.without_outcome;
-  e.options = folds_of(o);
+  e.options = folds_of(o, context.options.threads);
   e.confidence = o.confidence;
-  const auto columns = cross_validate(o, table, e, reporter);
-  e.controls = std::count(columns.controls.begin(), columns.controls.end(), true);
-  e.latent_columns = static_cast<std::int64_t>(columns.names.size()) - e.controls;
+  e.against = o.against;
+  if (o.margin) e.margin = *o.margin;
+  const auto columns =
+      o.nested.empty() ? cross_validate_table(o, table, e, reporter) : cross_validate_encoders(o, table, e, reporter);
+  e.controls = std::count(columns.codes.controls.begin(), columns.codes.controls.end(), true);
+  e.latent_columns = static_cast<std::int64_t>(columns.codes.names.size()) - e.controls;
   fit::conclude(e);
   e.warnings = reporter.warnings;
   const std::string made_by = cli::version_line(kProgram.name);
   if (outputs.main) outputs.main->write(fit::predictions_csv(e));
-  if (outputs.coefficients) outputs.coefficients->write(fit::fold_coefficients_csv(e, columns));
+  if (outputs.coefficients) outputs.coefficients->write(fit::fold_coefficients_csv(e, columns.codes, columns.against));
   if (outputs.summary) outputs.summary->write(fit::summary_json(e, made_by, context.arguments));
   if (outputs.plot) outputs.plot->write(report::survival_svg(e));
   if (outputs.page)

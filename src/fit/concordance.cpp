@@ -93,21 +93,26 @@ struct Pairs {
 }  // namespace
 
 double Figure::standard_error() const {
-  return std::sqrt(std::inner_product(influence.begin(), influence.end(), influence.begin(), 0.0));
+  const double held_out = std::inner_product(influence.begin(), influence.end(), influence.begin(), 0.0);
+  return std::sqrt(std::inner_product(training.begin(), training.end(), training.begin(), held_out));
 }
 
 Figure operator-(const Figure& a, const Figure& b) {
-  Figure result{a.value - b.value, a.influence};
+  Figure result = a;
+  result.value -= b.value;
   for (std::size_t i = 0; i < result.influence.size(); ++i) result.influence[i] -= b.influence[i];
+  for (std::size_t g = 0; g < result.training.size(); ++g) result.training[g] -= b.training[g];
   return result;
 }
 
 Figure mean_of(std::span<const Figure> figures) {
-  Figure result{0, std::vector<double>(figures.front().influence.size(), 0)};
+  Figure result{0, std::vector<double>(figures.front().influence.size(), 0),
+                std::vector<double>(figures.front().training.size(), 0)};
   const double count = static_cast<double>(figures.size());
   for (const Figure& figure : figures) {
     result.value += figure.value / count;
     for (std::size_t i = 0; i < result.influence.size(); ++i) result.influence[i] += figure.influence[i] / count;
+    for (std::size_t g = 0; g < result.training.size(); ++g) result.training[g] += figure.training[g] / count;
   }
   return result;
 }

@@ -13,10 +13,13 @@ namespace ae::fit {
 // A figure and its influence function: how the figure changes, to first order, when a row's weight grows from 1. The
 // variance of the figure is the sum of squares (the infinitesimal jackknife, Jaeckel 1972; for the C-index what
 // survival::concordance reports, for the area nearly DeLong's). Figures of the same rows are compared, and averaged, by
-// comparing and averaging both.
+// comparing and averaging all members.
 struct Figure {
   double value = 0;
   std::vector<double> influence;  // one a row
+  // Where the predictions are those of models which learned from the other rows: what groups of rows change as rows
+  // that are learned from, centred and scaled as a grouped jackknife asks. Their squares add to the variance.
+  std::vector<double> training = {};
   double standard_error() const;
 };
 Figure operator-(const Figure& a, const Figure& b);

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <mutex>
+#include <numeric>
 
 #include "base/error.hpp"
+#include "base/parallel_tasks.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
 
@@ -29,25 +32,43 @@ Figure area_of_classes(const MatrixXd& answers, const Outcome& outcome, std::spa
   return mean_of(areas);
 }
 
+// What one fold gives for one set of columns.
+struct FoldResult {
+  std::string_view set;
+  double penalty = 0;
+  MatrixXd standardised;
+  MatrixXd answers;               // [held-out rows, answers of the model]
+  std::vector<MatrixXd> without;  // the same, without each group of rows to learn from
+  std::vector<std::int32_t> risk_groups;
+};
+
 // Runs the folds of all repeats and keeps what they give.
 class Run {
  public:
-  Run(ColumnsOfFold& columns, const Outcome& outcome, const CrossValidationOptions& options, Reporter& reporter)
-      : source_(columns), outcome_(outcome), options_(options), reporter_(reporter) {}
+  Run(const ColumnsOfFold& columns, const ColumnsOfFold* against, const Outcome& outcome,
+      const CrossValidationOptions& options, Reporter& reporter)
+      : source_(columns), against_(against), outcome_(outcome), options_(options), reporter_(reporter) {}
 
   CrossValidation run() {
-    const auto total = static_cast<std::uint64_t>(options_.folds) * static_cast<std::uint64_t>(options_.repeats);
-    std::uint64_t done = 0;
-    for (std::int32_t repeat = 0; repeat < options_.repeats; ++repeat) {
-      const auto key = stream_key(options_.seed, "outer folds", static_cast<std::uint64_t>(repeat));
-      result_.folds.push_back(stratified_folds(outcome_, options_.folds, key));
-      for (std::int32_t fold = 0; fold < options_.folds; ++fold) {
-        reporter_.progress("folds", done++, total);
-        run_fold(repeat, fold);
-      }
-    }
+    const auto repeats = static_cast<std::size_t>(options_.repeats);
+    for (std::size_t repeat = 0; repeat < repeats; ++repeat)
+      result_.folds.push_back(
+          stratified_folds(outcome_, options_.folds, stream_key(options_.seed, "outer folds", repeat)));
+    groups_ = stratified_folds(outcome_, std::min(kTrainingGroups, static_cast<std::int32_t>(outcome_.size())),
+                               stream_key(options_.seed, "training groups"));
+    of_folds_.resize(repeats, std::vector<std::vector<FoldResult>>(static_cast<std::size_t>(options_.folds)));
+    of_repeats_.resize(repeats);
+    const std::int64_t tasks = std::int64_t{options_.folds} * options_.repeats;
+    run_tasks(
+        tasks, task_threads(options_.threads, tasks), "folds",
+        [&](std::int64_t task, int) {
+          run_fold(static_cast<std::int32_t>(task / options_.folds), static_cast<std::int32_t>(task % options_.folds));
+        },
+        [&](std::int64_t done) {
+          reporter_.progress("folds", static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(tasks));
+        });
     reporter_.progress_done();
-    for (auto& set : result_.sets) sum_up(set);
+    for (std::size_t set = 0; set < of_repeats_.front().size(); ++set) result_.sets.push_back(all_repeats(set));
     return std::move(result_);
   }
 
@@ -55,64 +76,140 @@ class Run {
   void run_fold(std::int32_t repeat, std::int32_t fold) {
     const auto& folds = result_.folds[static_cast<std::size_t>(repeat)];
     const auto training = rows_outside(folds, fold), held_out = rows_in(folds, fold);
-    const Columns& all = source_.columns(repeat, fold, training);
-    if (!all.has_controls()) {
-      fit(set(0, "latent"), all, training, held_out, repeat, fold);
-      return;
-    }
-    fit(set(0, "latent"), all.only(false), training, held_out, repeat, fold);
-    fit(set(1, "controls"), all.only(true), training, held_out, repeat, fold);
-    fit(set(2, "both"), all, training, held_out, repeat, fold);
+    std::vector<FoldResult> results;
+    const auto add = [&](std::string_view set, const Columns& columns) {
+      results.push_back(fit(columns, training, held_out, repeat, fold));
+      results.back().set = set;
+    };
+    const auto add_codes = [&](const Columns& all, std::string_view codes, std::string_view both, bool controls) {
+      if (!all.has_controls()) return add(codes, all);
+      add(codes, all.only(false));
+      if (controls) add("controls", all.only(true));
+      add(both, all);
+    };
+    add_codes(source_.columns(repeat, fold, training), "latent", "both", true);
+    if (against_ != nullptr) add_codes(against_->columns(repeat, fold, training), "against", "both_against", false);
+    keep(repeat, fold, std::move(results));
   }
 
-  SetResult& set(std::size_t number, std::string_view name) {
-    if (result_.sets.size() == number) {
-      result_.sets.emplace_back();
-      result_.sets.back().name = name;
-    }
-    return result_.sets[number];
-  }
-
-  void fit(SetResult& set, const Columns& columns, const std::vector<std::int64_t>& training,
-           const std::vector<std::int64_t>& held_out, std::int32_t repeat, std::int32_t fold) {
+  FoldResult fit(const Columns& columns, const std::vector<std::int64_t>& training,
+                 const std::vector<std::int64_t>& held_out, std::int32_t repeat, std::int32_t fold) const {
+    FoldResult result;
     const Columns training_columns = columns.subset(training);
     const Outcome training_outcome = outcome_.subset(training);
+    const MatrixXd held_out_values = columns.subset(held_out).values;
     const auto key =
         stream_key(options_.seed, "inner folds", static_cast<std::uint64_t>(repeat), static_cast<std::uint64_t>(fold));
-    const auto choice = choose_penalty(training_columns, training_outcome, options_.ties, options_.penalty, key);
-    const auto model = Fitter(training_columns, training_outcome, options_.ties).fit(choice.penalty);
-    const MatrixXd answers = model.answers(columns.subset(held_out).values);
-    if (fold == 0) {
-      set.answers.emplace_back(static_cast<Index>(outcome_.size()), answers.cols());
-      set.penalties.emplace_back();
-      set.standardised.emplace_back();
-    }
-    for (std::size_t i = 0; i < held_out.size(); ++i)
-      set.answers.back().row(held_out[i]) = answers.row(static_cast<Index>(i));
-    set.penalties.back().push_back(choice.penalty);
-    set.standardised.back().push_back(model.standardised);
+    result.penalty = choose_penalty(training_columns, training_outcome, options_.ties, options_.penalty, key).penalty;
+    const auto model = Fitter(training_columns, training_outcome, options_.ties).fit(result.penalty);
+    result.answers = model.answers(held_out_values);
+    result.standardised = model.standardised;
     if (outcome_.family == Family::cox && repeat == 0) {
       const MatrixXd of_training = model.answers(training_columns.values);
       const auto cuts = risk_cuts({of_training.data(), of_training.data() + of_training.size()}, options_.risk_groups);
-      set.risk_groups.resize(outcome_.size());
-      for (std::size_t i = 0; i < held_out.size(); ++i)
-        set.risk_groups[static_cast<std::size_t>(held_out[i])] = risk_group(answers(static_cast<Index>(i), 0), cuts);
+      for (Index i = 0; i < result.answers.rows(); ++i)
+        result.risk_groups.push_back(risk_group(result.answers(i, 0), cuts));
     }
+    const auto groups = 1 + *std::max_element(groups_.begin(), groups_.end());
+    for (std::int32_t group = 0; group < groups; ++group) {
+      std::vector<std::int64_t> others;
+      for (const auto row : training)
+        if (groups_[static_cast<std::size_t>(row)] != group) others.push_back(row);
+      // Fewer rows may leave a coefficient without a bound that all of them give it.
+      const double penalty = std::max(result.penalty, kControlPenalty);
+      const auto less = Fitter(columns.subset(others), outcome_.subset(others), options_.ties).fit(penalty);
+      result.without.push_back(less.answers(held_out_values));
+    }
+    return result;
   }
 
-  void sum_up(SetResult& set) const {
+  // The last fold of a repeat sums it up, so that what is needed for that alone need not be kept.
+  void keep(std::int32_t repeat, std::int32_t fold, std::vector<FoldResult> results) {
+    auto& of_repeat = of_folds_[static_cast<std::size_t>(repeat)];
+    {
+      const std::lock_guard lock(guard_);
+      of_repeat[static_cast<std::size_t>(fold)] = std::move(results);
+      if (std::any_of(of_repeat.begin(), of_repeat.end(), [](const auto& some) { return some.empty(); })) return;
+    }
+    for (std::size_t set = 0; set < of_repeat.front().size(); ++set)
+      of_repeats_[static_cast<std::size_t>(repeat)].push_back(one_repeat(static_cast<std::size_t>(repeat), set));
+    of_repeat.clear();
+  }
+
+  // The answers for all rows, `of` those of a fold.
+  template <typename Of>
+  MatrixXd gathered(std::size_t repeat, std::size_t set, Of&& of) const {
+    const auto& folds = result_.folds[repeat];
+    MatrixXd all(static_cast<Index>(outcome_.size()), of_folds_[repeat].front()[set].answers.cols());
+    std::vector<Index> next(of_folds_[repeat].size(), 0);
+    for (std::size_t row = 0; row < folds.size(); ++row) {
+      const auto fold = static_cast<std::size_t>(folds[row]);
+      all.row(static_cast<Index>(row)) = of(of_folds_[repeat][fold][set]).row(next[fold]++);
+    }
+    return all;
+  }
+
+  SetResult one_repeat(std::size_t repeat, std::size_t set) const {
+    const auto& folds = result_.folds[repeat];
+    const auto& of_fold = of_folds_[repeat];
+    SetResult result;
+    result.name = of_fold.front()[set].set;
+    result.answers.push_back(gathered(repeat, set, [](const FoldResult& f) -> const MatrixXd& { return f.answers; }));
+    result.penalties.emplace_back();
+    result.standardised.emplace_back();
+    for (const auto& fold : of_fold) {
+      result.penalties.back().push_back(fold[set].penalty);
+      result.standardised.back().push_back(fold[set].standardised);
+    }
+    if (!of_fold.front()[set].risk_groups.empty()) {
+      std::vector<std::size_t> next(of_fold.size(), 0);
+      for (const auto fold : folds)
+        result.risk_groups.push_back(
+            of_fold[static_cast<std::size_t>(fold)][set].risk_groups[next[static_cast<std::size_t>(fold)]++]);
+    }
+    result.figure = figure_of(result.answers.back(), outcome_, folds);
+    result.pooled = figure_of(result.answers.back(), outcome_, {}).value;
+    for (std::size_t group = 0; group < of_fold.front()[set].without.size(); ++group) {
+      const auto less = [&](const FoldResult& f) -> const MatrixXd& { return f.without[group]; };
+      result.figure.training.push_back(figure_of(gathered(repeat, set, less), outcome_, folds).value);
+    }
+    jackknife(result.figure.training);
+    return result;
+  }
+
+  // From figures without each group to deviations whose squares add up to the variance (Tukey 1958).
+  static void jackknife(std::vector<double>& figures) {
+    const double count = static_cast<double>(figures.size());
+    const double mean = std::accumulate(figures.begin(), figures.end(), 0.0) / count;
+    for (double& figure : figures) figure = (mean - figure) * std::sqrt((count - 1) / count);
+  }
+
+  SetResult all_repeats(std::size_t set) {
+    SetResult result;
     std::vector<Figure> figures;
-    for (std::size_t repeat = 0; repeat < set.answers.size(); ++repeat) {
-      figures.push_back(figure_of(set.answers[repeat], outcome_, result_.folds[repeat]));
-      set.pooled += figure_of(set.answers[repeat], outcome_, {}).value / static_cast<double>(set.answers.size());
+    for (auto& repeat : of_repeats_) {
+      SetResult& one = repeat[set];
+      result.name = one.name;
+      result.answers.push_back(std::move(one.answers.front()));
+      result.penalties.push_back(std::move(one.penalties.front()));
+      result.standardised.push_back(std::move(one.standardised.front()));
+      if (!one.risk_groups.empty()) result.risk_groups = std::move(one.risk_groups);
+      result.pooled += one.pooled / static_cast<double>(of_repeats_.size());
+      figures.push_back(std::move(one.figure));
     }
-    set.figure = mean_of(figures);
+    result.figure = mean_of(figures);
+    return result;
   }
 
-  ColumnsOfFold& source_;
+  const ColumnsOfFold& source_;
+  const ColumnsOfFold* against_;
   const Outcome& outcome_;
   const CrossValidationOptions& options_;
   Reporter& reporter_;
+  FoldOfRow groups_;  // that rows are left out with, of what is learned from
+  std::mutex guard_;
+  std::vector<std::vector<std::vector<FoldResult>>> of_folds_;  // [repeat][fold][set]; empty when summed up
+  std::vector<std::vector<SetResult>> of_repeats_;              // [repeat][set]
   CrossValidation result_;
 };
 
@@ -132,11 +229,16 @@ void check_folds(const Outcome& outcome, std::int32_t folds, const std::string& 
                    std::to_string(folds) + ", so that every fold has one");
 }
 
-CrossValidation cross_validate(ColumnsOfFold& columns, const Outcome& outcome, const CrossValidationOptions& options,
-                               Reporter& reporter) {
+const SetResult* CrossValidation::find(std::string_view name) const {
+  const auto found = std::find_if(sets.begin(), sets.end(), [&](const auto& set) { return set.name == name; });
+  return found == sets.end() ? nullptr : &*found;
+}
+
+CrossValidation cross_validate(const ColumnsOfFold& columns, const ColumnsOfFold* against, const Outcome& outcome,
+                               const CrossValidationOptions& options, Reporter& reporter) {
   // Inner folds divide what is left of one.
   check_folds(outcome, std::max(options.folds, 3), "--folds " + std::to_string(options.folds));
-  return Run(columns, outcome, options, reporter).run();
+  return Run(columns, against, outcome, options, reporter).run();
 }
 
 std::vector<double> risk_cuts(std::vector<double> answers, std::int32_t groups) {

@@ -88,16 +88,15 @@ EncodedColumns::EncodedColumns(const ProbeTable& table, const EncoderOptions& op
   if (options.loss) score_ = find_program("ae-score");
 }
 
-const Columns& EncodedColumns::columns(std::int32_t repeat, std::int32_t fold, std::span<const std::int64_t> training) {
-  current_ = encoded(training,
-                     "the encoder of fold " + std::to_string(fold + 1) + " of division " + std::to_string(repeat + 1));
-  return current_;
+Columns EncodedColumns::columns(std::int32_t repeat, std::int32_t fold, std::span<const std::int64_t> training) const {
+  return encoded(training,
+                 options_.name + " of fold " + std::to_string(fold + 1) + " of division " + std::to_string(repeat + 1));
 }
 
 Columns EncodedColumns::transductive() const {
   std::vector<std::int64_t> all(table_.ids.size());
   std::iota(all.begin(), all.end(), 0);
-  return encoded(all, "the encoder of all rows");
+  return encoded(all, options_.name + " of all rows");
 }
 
 Columns EncodedColumns::encoded(std::span<const std::int64_t> training, const std::string& what) const {
@@ -108,22 +107,20 @@ Columns EncodedColumns::encoded(std::span<const std::int64_t> training, const st
   write_rows(table_, training, file("training.csv"));
   write_rows(table_, all, file("rows.csv"));
   std::vector<std::string> arguments{
-      options_.config.string(), "--data", file("training.csv"), "--out", file("model"), "-q", "--set",
+      options_.config.string(), "--data", file("training.csv"), "--out", file("model"), "--threads", "1", "-q", "--set",
       "/data/id=\"id\""};
   for (const auto& setting : options_.settings) arguments.insert(arguments.end(), {"--set", setting});
   run_program(train_, arguments, what);
-  run_program(embed_, {file("model"), file("rows.csv"), "-o", file("codes.csv"), "-q"}, what);
-  if (options_.loss) run_program(score_, {file("model"), file("rows.csv"), "-o", file("scores.csv"), "-q"}, what);
+  const auto answer = [&](const std::filesystem::path& program, const char* output) {
+    run_program(program, {file("model"), file("rows.csv"), "-o", file(output), "--threads", "1", "-q"}, what);
+  };
+  answer(embed_, "codes.csv");
+  if (options_.loss) answer(score_, "scores.csv");
   Columns columns;
   const RowsById rows(table_.ids);
   rows.add(file("codes.csv"), "", columns);
   if (options_.loss) rows.add(file("scores.csv"), "score", columns);
-  const Columns& controls = table_.columns;  // all of them are
-  const Eigen::Index before = columns.values.cols();
-  columns.names.insert(columns.names.end(), controls.names.begin(), controls.names.end());
-  columns.controls.resize(columns.names.size(), true);
-  columns.values.conservativeResize(Eigen::NoChange, before + controls.values.cols());
-  columns.values.rightCols(controls.values.cols()) = controls.values;
+  columns.append(table_.columns);  // the controls
   return columns;
 }
 

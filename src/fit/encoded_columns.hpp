@@ -14,16 +14,18 @@ struct EncoderOptions {
   std::filesystem::path config;       // of ae-train
   std::vector<std::string> settings;  // its --set
   bool loss = false;                  // the reconstruction loss of each row, by ae-score, as one more column
+  std::string name = "the encoder";   // in messages
 };
 
 // Runs `ae-train CONFIG --data TRAINING`, `ae-embed MODEL ALL` and, for the loss, `ae-score MODEL ALL` on tables of the
 // id and the texts of `table` (read with keep_texts), which hold neither outcome nor controls, in a folder that is
-// removed. Errors as run_program(); InputError when the codes are not those of the rows.
+// removed. Each on one thread, so that the codes are the same however many run at a time. Errors as run_program();
+// InputError when the codes are not those of the rows.
 class EncodedColumns final : public ColumnsOfFold {
  public:
   // `table` is held by reference.
   EncodedColumns(const ProbeTable& table, const EncoderOptions& options);
-  const Columns& columns(std::int32_t repeat, std::int32_t fold, std::span<const std::int64_t> training) override;
+  Columns columns(std::int32_t repeat, std::int32_t fold, std::span<const std::int64_t> training) const override;
   // Of an encoder that was trained on all rows.
   Columns transductive() const;
 
@@ -33,7 +35,6 @@ class EncodedColumns final : public ColumnsOfFold {
   const ProbeTable& table_;
   EncoderOptions options_;
   std::filesystem::path train_, embed_, score_;  // the programs
-  Columns current_;
 };
 
 }  // namespace ae::fit

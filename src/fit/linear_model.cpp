@@ -48,6 +48,14 @@ Columns Columns::only(bool wanted) const {
   return result;
 }
 
+void Columns::append(const Columns& more) {
+  names.insert(names.end(), more.names.begin(), more.names.end());
+  controls.insert(controls.end(), more.controls.begin(), more.controls.end());
+  const Index before = values.cols();
+  values.conservativeResize(Eigen::NoChange, before + more.values.cols());
+  values.rightCols(more.values.cols()) = more.values;
+}
+
 bool Columns::has_controls() const { return std::find(controls.begin(), controls.end(), true) != controls.end(); }
 
 MatrixXd LinearModel::coefficients() const {

@@ -31,6 +31,7 @@ struct Columns {
   Eigen::Index rows() const { return values.rows(); }
   Columns subset(std::span<const std::int64_t> rows) const;
   Columns only(bool controls) const;  // or only the others
+  void append(const Columns& more);   // of the same rows
   bool has_controls() const;
 };
 

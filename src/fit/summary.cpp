@@ -18,8 +18,9 @@ using evaluate::rate_text;
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kMethod =
-    "normal, by the infinitesimal jackknife over rows (predictions taken as given), averaged over repeats; differences "
-    "are paired by row";
+    "normal; the variance is the sum of two, averaged over repeats: of held-out rows by the infinitesimal jackknife, "
+    "of "
+    "the rows learned from by a jackknife of groups at given penalties; differences are paired by both";
 
 Json number_json(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 Json interval_json(const evaluate::Interval& interval) {
@@ -122,9 +123,10 @@ Eigen::MatrixXd mean_answers(const SetResult& set) {
 }
 
 // The columns of a set, in the order of its coefficients.
-std::vector<std::string> columns_of(const SetResult& set, const Columns& columns) {
-  if (set.name == "both") return columns.names;
-  return set.name == "controls" ? columns.only(true).names : columns.only(false).names;
+std::vector<std::string> columns_of(const SetResult& set, const Columns& columns, const Columns& against) {
+  if (set.name == "controls") return columns.only(true).names;
+  if (set.name == "both" || set.name == "both_against") return (set.name == "both" ? columns : against).names;
+  return (set.name == "latent" ? columns : against).only(false).names;
 }
 
 void append_cells(std::string& out, std::initializer_list<double> numbers) {
@@ -144,6 +146,12 @@ std::string class_cell(const std::vector<std::string>& classes, Index outputs, I
 }  // namespace
 
 std::string Increment::verdict() const { return difference.positive() ? "increment" : "no increment"; }
+std::string CodeComparison::verdict() const {
+  const auto& interval = difference.estimate.interval;
+  if (interval.low > 0) return "better";
+  if (interval.low > -margin) return "not worse by more than " + number_text(margin);
+  return interval.high < 0 ? "worse" : "undecided";
+}
 std::string Leak::verdict() const { return difference.positive() ? "leak" : "no leak seen"; }
 
 evaluate::Estimate ProbeEvaluation::estimate(const Figure& figure) const {
@@ -154,13 +162,18 @@ evaluate::Estimate ProbeEvaluation::estimate(const Figure& figure) const {
 std::string_view validity(const ProbeEvaluation& evaluation) { return evaluation.nested ? "nested" : "transductive"; }
 
 void conclude(ProbeEvaluation& e) {
-  const auto& sets = e.result.sets;
-  if (sets.size() == 3) {
-    for (const std::size_t of : {2u, 0u})
-      e.increments.push_back({sets[of].name, sets[1].name, difference(sets[of].figure, sets[1].figure, e.confidence)});
-  }
+  const auto minus = [&](const SetResult& of, const SetResult& over) {
+    return difference(of.figure, over.figure, e.confidence);
+  };
+  const auto &latent = e.result.sets.front(), *controls = e.result.find("controls"), *both = e.result.find("both");
+  if (controls != nullptr)
+    for (const auto* of : {both, &latent}) e.increments.push_back({of->name, controls->name, minus(*of, *controls)});
+  const std::pair<const SetResult*, const SetResult*> pairs[] = {{&latent, e.result.find("against")},
+                                                                 {both, e.result.find("both_against")}};
+  for (const auto& [of, over] : pairs)
+    if (over != nullptr) e.comparisons.push_back({of->name, over->name, minus(*of, *over), e.margin});
   if (e.outcome.family != Family::cox) return;
-  const auto& groups = sets.front().risk_groups;
+  const auto& groups = latent.risk_groups;
   RiskGroups result;
   for (std::int32_t group = 0; group < e.options.risk_groups; ++group) {
     std::vector<std::int64_t> rows;
@@ -200,6 +213,17 @@ std::string summary_json(const ProbeEvaluation& e, const std::string& made_by,
     }
     json["increment"] = e.increments.front().verdict();
   }
+  if (!e.comparisons.empty()) {
+    json["against"] = e.against;
+    for (const auto& comparison : e.comparisons) {
+      Json entry = {{"of", comparison.of}, {"over", comparison.over}};
+      entry.update(difference_json(e, comparison.difference));
+      entry["margin"] = comparison.margin;
+      entry["verdict"] = comparison.verdict();
+      json["comparisons"].push_back(std::move(entry));
+    }
+    json["comparison"] = e.comparisons.front().verdict();
+  }
   if (e.leak) {
     json["leak"] = {{"transductive", e.leak->transductive}};
     json["leak"].update(difference_json(e, e.leak->difference));
@@ -221,6 +245,8 @@ std::string summary_text(const ProbeEvaluation& e) {
   }
   for (const auto& increment : e.increments)
     text += difference_line(increment.of + " - " + increment.over, increment.difference, increment.verdict());
+  for (const auto& comparison : e.comparisons)
+    text += difference_line(comparison.of + " - " + comparison.over, comparison.difference, comparison.verdict());
   if (e.leak) text += difference_line("transductive - nested", e.leak->difference, e.leak->verdict());
   if (e.groups) {
     text += "\nrisk groups, lowest first: log-rank p = " + rate_text(e.groups->test.p_value) + "\n";
@@ -255,14 +281,14 @@ std::string predictions_csv(const ProbeEvaluation& e) {
   return text;
 }
 
-std::string fold_coefficients_csv(const ProbeEvaluation& e, const Columns& columns) {
+std::string fold_coefficients_csv(const ProbeEvaluation& e, const Columns& columns, const Columns& against) {
   std::string text = "set,column,class,standardised,standard_deviation,same_sign\n";
   for (const auto& set : e.result.sets) {
     std::vector<const Eigen::MatrixXd*> all;
     for (const auto& repeat : set.standardised)
       for (const auto& fold : repeat) all.push_back(&fold);
     const double count = static_cast<double>(all.size());
-    const auto names = columns_of(set, columns);
+    const auto names = columns_of(set, columns, against);
     const Index outputs = all.front()->cols();
     for (Index c = 0; c < all.front()->rows(); ++c) {
       for (Index o = 0; o < outputs; ++o) {

@@ -20,6 +20,16 @@ struct Increment {
   std::string verdict() const;  // "increment" when the interval lies above 0, else "no increment"
 };
 
+// How do codes compare with other codes of the same rows?
+struct CodeComparison {
+  std::string of, over;  // names of sets
+  Difference difference;
+  double margin = 0;  // >= 0
+  // "better" when the interval lies above 0, "not worse by more than MARGIN" when it lies above -margin, "worse" when
+  // it lies below 0, else "undecided".
+  std::string verdict() const;
+};
+
 // What an encoder that has seen the held-out rows' columns gains.
 struct Leak {
   Difference difference;  // transductive minus nested
@@ -41,8 +51,11 @@ struct ProbeEvaluation {
   CrossValidationOptions options;
   double confidence = 0.95;
   CrossValidation result;
-  std::vector<Increment> increments;  // with controls: of both and of latent, over controls
-  std::optional<RiskGroups> groups;   // of cox, by the set `latent`
+  std::string against;  // the other codes, as the user named them; "" = none
+  double margin = 0.02;
+  std::vector<Increment> increments;        // with controls: of both and of latent, over controls
+  std::vector<CodeComparison> comparisons;  // with other codes: of latent over against; with controls of both as well
+  std::optional<RiskGroups> groups;         // of cox, by the set `latent`
   bool nested = false;
   std::optional<Leak> leak;  // nested only
   std::vector<std::string> warnings;
@@ -65,8 +78,8 @@ std::string summary_text(const ProbeEvaluation& evaluation);
 std::string predictions_csv(const ProbeEvaluation& evaluation);
 
 // Of each set and column: the mean over all folds of the standardised coefficients, their standard deviation, and the
-// share of folds in which they have the sign of the mean.
-std::string fold_coefficients_csv(const ProbeEvaluation& evaluation, const Columns& columns);
+// share of folds in which they have the sign of the mean. `against`: the other codes, of which only names count.
+std::string fold_coefficients_csv(const ProbeEvaluation& evaluation, const Columns& columns, const Columns& against);
 
 // Of one model: coefficients in the columns' units and standardised, and standard errors where there is no penalty.
 std::string coefficients_csv(const LinearModel& model);

@@ -107,11 +107,12 @@ class ById {
  public:
   std::string name;
 
-  void add(const ScoreReader& reader, std::size_t id, Row row) {
+  // Without an id column, rows go by their numbers.
+  void add(const ScoreReader& reader, std::optional<std::size_t> id, Row row) {
     ++rows_;
-    const std::string key(reader.text(id));
+    const std::string key = id_of(reader, id);
     if (key.empty()) return;
-    if (!by_id_.try_emplace(key, Entry{std::move(row), false}).second) reader.refuse_duplicate(id);
+    if (!by_id_.try_emplace(key, Entry{std::move(row), false}).second) reader.refuse_duplicate(*id);
     if (example_.empty()) example_ = key;
   }
   const Row* find(const std::string& id) {
@@ -141,6 +142,30 @@ class ById {
   std::int64_t rows_ = 0, met_ = 0;
   std::string example_;
 };
+
+// The columns to predict from: those that are nothing else.
+std::vector<std::size_t> feature_columns(const ScoreReader& table, std::optional<std::size_t> id,
+                                         const TableReading& how) {
+  std::vector<std::size_t> features;
+  const auto& names = table.rows().columns();
+  const auto outcome = how.outcome.names();
+  for (std::size_t c = 0; c < names.size(); ++c) {
+    const auto& name = names[c];
+    if (id == c || contains(outcome, name) || contains(how.columns.controls, name)) continue;
+    if (matches(how.columns.ignored, name)) continue;
+    if (!how.columns.features.empty() && !matches(how.columns.features, name)) continue;
+    features.push_back(c);
+  }
+  for (const auto& pattern : how.columns.features)
+    if (std::none_of(features.begin(), features.end(), [&](auto c) { return wildcard_match(pattern, names[c]); }))
+      throw InputError(table.name() + ": --features " + ae::quoted(pattern) + " matches no column" +
+                       did_you_mean(pattern, names) + "; the columns are " + quoted_list(names));
+  if (features.empty())
+    throw InputError(table.name() + ": no column is left to predict from; the columns are " + quoted_list(names));
+  return features;
+}
+
+using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
 
 struct SideRow {
   OutcomeCells outcome;
@@ -206,22 +231,9 @@ class Reading {
 
   void choose_columns() {
     const auto& names = table_.rows().columns();
-    const auto outcome = how_.outcome.names();
-    for (std::size_t c = 0; c < names.size(); ++c) {
-      const auto& name = names[c];
-      if (id_ == c || contains(outcome, name) || contains(how_.columns.controls, name)) continue;
-      if (matches(how_.columns.ignored, name)) continue;
-      if (!how_.columns.features.empty() && !matches(how_.columns.features, name)) continue;
-      features_.push_back(c);
-    }
-    for (const auto& pattern : how_.columns.features)
-      if (std::none_of(features_.begin(), features_.end(), [&](auto c) { return wildcard_match(pattern, names[c]); }))
-        throw InputError(table_.name() + ": --features " + ae::quoted(pattern) + " matches no column" +
-                         did_you_mean(pattern, names) + "; the columns are " + quoted_list(names));
+    features_ = feature_columns(table_, id_, how_);
     for (const auto& name : how_.columns.controls)
       if (!contains(side_controls_, name)) controls_.push_back(table_.require(name, "controls", "--controls"));
-    if (features_.empty())
-      throw InputError(table_.name() + ": no column is left to predict from; the columns are " + quoted_list(names));
     name_columns(names);
   }
 
@@ -293,7 +305,6 @@ class Reading {
     if (result_.ids.empty()) throw InputError(table_.name() + ": no row has an outcome");
     auto& columns = result_.columns;
     const auto width = static_cast<Eigen::Index>(columns.names.size());
-    using RowMajor = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
     columns.values = Eigen::Map<const RowMajor>(values_.data(), static_cast<Eigen::Index>(result_.ids.size()), width);
     finish_outcome();
   }
@@ -395,6 +406,36 @@ void OutcomeColumns::check() const {
 ProbeTable read_probe_table(const TableReading& how, Reporter& reporter) {
   how.outcome.check();
   return Reading(how, reporter).read();
+}
+
+Columns read_other_codes(const std::filesystem::path& path, const ProbeTable& table, const TableReading& how,
+                         Reporter& reporter) {
+  ScoreReader reader(path, reporter);
+  const Numbers numbers(how.missing, how.missing_cells);
+  const auto id = find_id(reader, how.id);
+  const auto features = feature_columns(reader, id, how);
+  ById<std::vector<double>> codes;
+  codes.name = reader.name();
+  while (reader.next()) {
+    std::vector<double> row;
+    for (const auto c : features) row.push_back(numbers.predictor(reader, c));
+    codes.add(reader, id, std::move(row));
+  }
+  Columns result;
+  for (const auto c : features) result.names.push_back(reader.rows().columns()[c]);
+  std::vector<double> values;
+  for (const auto& name : table.ids) {
+    const auto* row = codes.find(name);
+    if (row == nullptr)
+      throw InputError(codes.name + ": no codes for the id " + ae::quoted(name) + " of " + table.name +
+                       "; expected the same rows (ids: --id-column)");
+    values.insert(values.end(), row->begin(), row->end());
+  }
+  const auto rows = static_cast<Eigen::Index>(table.ids.size()), width = static_cast<Eigen::Index>(features.size());
+  result.values = Eigen::Map<const RowMajor>(values.data(), rows, width);
+  result.controls.assign(features.size(), false);
+  result.append(table.columns.only(true));
+  return result;
 }
 
 }  // namespace ae::fit

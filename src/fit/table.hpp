@@ -68,4 +68,9 @@ struct ProbeTable {
 // outcome that does not vary. Rows without an outcome, and ids without a row, are counted in warnings.
 ProbeTable read_probe_table(const TableReading& how, Reporter& reporter);
 
+// Other codes of the rows of `table`, which was read as `how` says: the columns of the table at `path`, matched by id,
+// chosen as there but for the scores; then the controls of `table`. InputError as above, and for a row without codes.
+Columns read_other_codes(const std::filesystem::path& path, const ProbeTable& table, const TableReading& how,
+                         Reporter& reporter);
+
 }  // namespace ae::fit

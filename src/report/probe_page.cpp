@@ -45,6 +45,7 @@ std::string facts(const ProbePage& page) {
   add("Columns", std::to_string(e.latent_columns) + (e.controls > 0 ? ", and " + std::to_string(e.controls) +
                                                                           (e.controls == 1 ? " control" : " controls")
                                                                     : std::string()));
+  if (!e.against.empty()) add("Against", e.against);
   add("Folds", std::to_string(e.options.folds) + ", " + std::to_string(e.options.repeats) + " times");
   add("Validity", e.nested ? "nested: the encoder was trained again in every fold, without its held-out rows"
                            : "transductive: the columns are those of the table; codes of a model that was trained on "
@@ -70,6 +71,8 @@ std::string figures(const fit::ProbeEvaluation& e) {
   };
   for (const auto& increment : e.increments)
     add(increment.of + " - " + increment.over, increment.difference, increment.verdict());
+  for (const auto& comparison : e.comparisons)
+    add(comparison.of + " - " + comparison.over, comparison.difference, comparison.verdict());
   if (e.leak) add("transductive - nested", e.leak->difference, e.leak->verdict());
   return panel("On held-out rows",
                table(joined("<th>columns</th><th>", title_of(e.outcome.family), "</th><th>",

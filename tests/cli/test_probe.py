@@ -208,6 +208,10 @@ def test_missing_cells_are_refused_or_the_mean_of_the_training_rows(run, tmp_pat
         (["apply", PROBE], 2, ["model"]),
         (["fit", PROBE, PROBE, "--target", "response"], 2, ["one table"]),
         (["evaluate", PROBE, "--features", "z*", "--target", "response", "--plot", "a.svg"], 2, ["--plot"]),
+        (["fit", PROBE, "--features", "z*", "--target", "response", "--against", PROBE], 2, ["--against", "fit"]),
+        (["evaluate", PROBE, "--features", "z*", "--target", "response", "--margin", "0.1"], 2, ["--against"]),
+        (["evaluate", PROBE, "--features", "z*", "--target", "response", "--against", PROBE, "--against-set", "/a=1"],
+         2, ["--nested"]),
     ],
 )
 def test_what_is_wrong_is_one_line(run, arguments, code, words):
@@ -247,6 +251,66 @@ def test_picture_and_page_hold_together(run, tmp_path):
     assert float(strongest["same_sign"]) == 1 and float(strongest["standardised"]) > 0.2
 
 
+def write_codes(path, rows, names, ids=None):
+    write_csv(path, [{"id": r["id"], **{f"z{k}": r[name] for k, name in enumerate(names)}} for r in ids or rows])
+
+
+def test_codes_are_compared_on_the_same_folds(run, tmp_path, rows):
+    write_codes(tmp_path / "strong.csv", rows, ["z0", "z1", "z2"])
+    write_codes(tmp_path / "weak.csv", rows, ["z4", "z5"], ids=rows[::-1])  # matched by id, not by place
+    write_csv(tmp_path / "clinic.csv", [{c: r[c] for c in ["id", "time", "event", "age"]} for r in rows])
+    common = ["--labels", "clinic.csv", *SURVIVAL, "--repeats", "2"]
+    told = summary_of(run, tmp_path, "evaluate", "strong.csv", *common, "--against", "weak.csv", "-o", "p.csv")
+    write_codes(tmp_path / "alone.csv", rows, ["z4", "z5"])
+    alone = summary_of(run, tmp_path, "evaluate", "alone.csv", *common)
+    assert told["sets"]["against"] == alone["sets"]["latent"]
+    (comparison,) = told["comparisons"]
+    assert abs(comparison["c_index"] - (told["c_index"] - alone["c_index"])) < 1e-12
+    assert told["comparison"] == "better" and comparison["c_index_interval"][0] > 0
+    assert "prediction_against" in (tmp_path / "p.csv").read_text().splitlines()[0]
+    told = summary_of(run, tmp_path, "evaluate", "weak.csv", *common, "--against", "strong.csv")
+    assert told["comparison"] == "worse"
+    told = summary_of(run, tmp_path, "evaluate", "weak.csv", *common, "--against", "strong.csv", "--margin", "0.9")
+    assert told["comparison"] == "not worse by more than 0.9"
+    told = summary_of(run, tmp_path, "evaluate", "strong.csv", *common, "--against", "strong.csv", "--controls", "age")
+    assert [c["of"] + c["over"] for c in told["comparisons"]] == ["latentagainst", "bothboth_against"]
+    assert all(c["c_index_interval"] == [0, 0] for c in told["comparisons"])
+    assert list(told["sets"]) == ["latent", "controls", "both", "against", "both_against"]
+    write_codes(tmp_path / "few.csv", rows[1:], ["z4"])
+    one_error(run("ae-probe", "evaluate", "strong.csv", *common, "--against", "few.csv"), 4, "few.csv", rows[0]["id"])
+
+
+def test_any_number_of_threads_gives_the_same_bytes(run, tmp_path):
+    arguments = ["evaluate", PROBE, "--features", "z*", *SURVIVAL, "--controls", "age", "--repeats", "2", "-q"]
+    for threads in (1, 3):
+        done = run("ae-probe", *arguments, "--threads", threads, "-o", f"{threads}.csv", "--coefficients",
+                   f"c{threads}.csv", "--summary", f"{threads}.json")
+        assert done.code == 0, done.stderr
+    assert (tmp_path / "1.csv").read_bytes() == (tmp_path / "3.csv").read_bytes()
+    assert (tmp_path / "c1.csv").read_bytes() == (tmp_path / "c3.csv").read_bytes()
+    one, three = (json.loads((tmp_path / f"{threads}.json").read_text()) for threads in (1, 3))
+    assert {**one, "command": 0} == {**three, "command": 0}
+
+
+def normal_error(told, name):
+    """The standard error that an interval tells."""
+    low, high = told[f"{name}_interval"]
+    return (high - low) / 2 / 1.959964
+
+
+def test_errors_count_the_rows_that_models_learned_from(run, tmp_path, rows):
+    """The part of held-out rows alone, computed anew from the predictions, is less than the error that is told."""
+    told = summary_of(run, tmp_path, "evaluate", PROBE, "--features", "z*", "--target", "response", "--repeats", "1",
+                      "--penalty", "0.1", "-o", "p.csv")
+    predicted = rows_of((tmp_path / "p.csv").read_text())
+    truth, prediction = column(predicted, "target"), column(predicted, "prediction")
+    errors, deviations = (truth - prediction) ** 2, (truth - truth.mean()) ** 2
+    influence = -(errors - errors.sum() / deviations.sum() * deviations) / deviations.sum()
+    of_held_out = np.sqrt((influence**2).sum())
+    assert of_held_out < told["r2_standard_error"] < 1.5 * of_held_out
+    assert abs(normal_error(told, "r2") - told["r2_standard_error"]) < 1e-6
+
+
 def test_the_same_seed_gives_the_same_bytes(run, tmp_path):
     arguments = ["evaluate", PROBE, "--features", "z*", "--label-column", "relapse", "--repeats", "1"]
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
@@ -262,8 +326,8 @@ given = dict(zip(arguments[1::2], arguments[2::2]))
 folder = pathlib.Path(given["--out"])
 folder.mkdir()
 table = pathlib.Path(given["--data"]).read_text().splitlines()
-with open(sys.argv[0] + ".log", "a") as log:
-    log.write(json.dumps({"arguments": arguments, "table": table}) + "\\n")
+with open(sys.argv[0] + ".log", "ab", 0) as log:  # each call in one piece: several run at a time
+    log.write((json.dumps({"arguments": arguments, "table": table}) + "\\n").encode())
 (folder / "seen").write_text("\\n".join(line.split(",")[0] for line in table[1:]))
 """
 # The code of a row that the encoder was trained on is what stands in the table's column `answer`, of another one nothing.
@@ -314,7 +378,8 @@ def nested_table(tmp_path, rows):
 
 
 def test_a_nested_encoder_sees_neither_held_out_rows_nor_outcomes_and_a_leak_is_told(run_nested, nested_table, tmp_path):
-    process = run_nested("--summary", "s.json", "-o", "p.csv", "--controls", "age", "--set", "/training/epochs=3")
+    process = run_nested("--summary", "s.json", "-o", "p.csv", "--controls", "age", "--set", "/training/epochs=3",
+                         "--threads", "1")
     said, complaints = process.communicate(timeout=120)
     assert process.returncode == 0, complaints
     told = json.loads((tmp_path / "s.json").read_text())
@@ -329,6 +394,23 @@ def test_a_nested_encoder_sees_neither_held_out_rows_nor_outcomes_and_a_leak_is_
         assert call["arguments"][0] == "config.json" and "/training/epochs=3" in call["arguments"]
         trained_on = {line.split(",")[0] for line in call["table"][1:]}
         assert trained_on == {name for name, of in fold_of.items() if of != str(fold)}
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_nested_encoders_are_compared_on_the_same_folds(run_nested, nested_table, tmp_path):
+    process = run_nested("--summary", "s.json", "--against", "other.json", "--against-set", "/model/latent=2",
+                         "--threads", "3", "--set", "/training/epochs=3")
+    said, complaints = process.communicate(timeout=120)
+    assert process.returncode == 0, complaints
+    told = json.loads((tmp_path / "s.json").read_text())
+    assert "latent - against" in said and told["against"] == "other.json"
+    assert told["comparisons"][0]["auc"] == 0  # the programs do the same with any config
+    calls = run_nested.log()
+    of = {name: [call for call in calls if call["arguments"][0] == name] for name in ("config.json", "other.json")}
+    assert [len(of[name]) for name in of] == [6, 6]
+    assert all("/model/latent=2" in call["arguments"] for call in of["other.json"])
+    assert not any("/model/latent=2" in call["arguments"] for call in of["config.json"])
+    assert sorted(call["table"] for call in of["config.json"]) == sorted(call["table"] for call in of["other.json"])
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
