@@ -19,7 +19,7 @@ DIRECTLY = {
     "data/hdf5": ["data/counts"],
     "stats": ["base"],
     "evaluate": ["data/tables", "data/images", "stats"],
-    "fit": ["evaluate"],
+    "fit": ["evaluate", "data/counts"],
     "report": ["fit"],
     "model": ["data/tables", "data/images", "stats"],
     "loss": ["model"],
