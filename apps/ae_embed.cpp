@@ -109,7 +109,7 @@ int run(Options& options, ae::cli::Context& context) {
   auto output = ae::Output::open(options.output, context.options.force);
   std::optional<ae::Output> check;
   if (options.linear) check.emplace(ae::Output::open(check_path(options), context.options.force));
-  const auto file = format.make(output);
+  const auto file = format.make(output, embed.stream.inputs);
   const auto checkpoint = ae::apps::open_model(options.model, context);
   check_kind(options, checkpoint);
   ae::apply::EmbedTotals totals;

@@ -27,10 +27,11 @@ class CodeFile {
 
 struct CodeFormat {
   std::string_view extension;  // ".csv"
-  std::unique_ptr<CodeFile> (*make)(Output& output);
+  // `inputs`: the files that the samples come from.
+  std::unique_ptr<CodeFile> (*make)(Output& output, std::span<const std::string> inputs);
 };
 
-std::span<const CodeFormat> code_formats();  // .csv: id, codes, texts; .npy: the codes alone, float32
+std::span<const CodeFormat> code_formats();  // .csv: id, codes, texts; .npy: the codes alone, float32; .h5ad: AnnData
 
 // The format of a file's name, in letters of any case; of standard input or output ("-") the first. UsageError when it
 // is none of them.

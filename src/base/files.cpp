@@ -218,13 +218,18 @@ struct Output::State {
     if (link_unnamed(target)) return true;
     if (errno != EEXIST) throw_write_error(name, "create", errno);
     if (!overwrite) throw_exists(path);
+    name_unnamed();
+    return false;
+  }
+
+  void name_unnamed() {
     fs::path candidate = temporary_name(folder);
     while (!link_unnamed(candidate)) {
       if (errno != EEXIST) throw_write_error(name, "create", errno);
       candidate = temporary_name(folder);
     }
     temporary = std::move(candidate);
-    return false;
+    kind = Kind::temporary;
   }
 
   void rename_temporary() {
@@ -302,6 +307,15 @@ void Output::write(std::string_view bytes) {
 
 void Output::write_at(std::uint64_t offset, std::string_view bytes) {
   write_all_at(state_->fd, state_->name, offset, bytes);
+}
+
+fs::path Output::path_before_commit() {
+  if (state_->kind == State::Kind::stream) {
+    throw UsageError(state_->name +
+                     ": is no file, and this format is not written from beginning to end; name a file");
+  }
+  if (state_->kind == State::Kind::unnamed) state_->name_unnamed();
+  return state_->temporary;
 }
 
 void Output::flush() { state_->flush(); }

@@ -61,7 +61,7 @@ std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const
       counts.counts.push_back(count);
     });
     return std::make_unique<CountsInMemory>(rows->name(), std::move(counts), std::move(cells), std::move(across),
-                                            reporter);
+                                            false, reporter);
   }
   EntryCollector collector(std::ssize(across), 0);
   std::int32_t gene = 0;
@@ -73,7 +73,7 @@ std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const
     }
   });
   return std::make_unique<CountsInMemory>(rows->name(), collector.finish(), std::move(across), std::move(genes),
-                                          reporter);
+                                          true, reporter);
 }
 
 }  // namespace

@@ -62,9 +62,10 @@ std::vector<std::string> wanted_names(Features features, const std::vector<std::
 }
 
 CountsInMemory::CountsInMemory(std::string name, CellCounts counts, std::vector<std::string> cell_names,
-                               std::vector<std::string> genes, Reporter& reporter)
+                               std::vector<std::string> genes, bool genes_are_rows, Reporter& reporter)
     : CountSource(std::move(name)), counts_(std::move(counts)) {
   set_names(counts_.cells(), std::move(cell_names), std::move(genes), reporter);
+  set_genes_are_rows(genes_are_rows);
 }
 
 void CountsInMemory::append(std::int64_t begin, std::int64_t end, CellCounts& counts) {

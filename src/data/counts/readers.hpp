@@ -59,7 +59,7 @@ std::vector<std::string> wanted_names(Features features, const std::vector<std::
 class CountsInMemory final : public CountSource {
  public:
   CountsInMemory(std::string name, CellCounts counts, std::vector<std::string> cell_names,
-                 std::vector<std::string> genes, Reporter& reporter);
+                 std::vector<std::string> genes, bool genes_are_rows, Reporter& reporter);
 
  private:
   void append(std::int64_t begin, std::int64_t end, CellCounts& counts) override;

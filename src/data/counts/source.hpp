@@ -34,8 +34,12 @@ class CountSource {
   // What the file says of each cell in a column of its annotation (AnnData's obs). UsageError when there is no such
   // column.
   virtual CellTexts annotation(const std::string& column);
+  // Whether the file's rows are genes, where its format lets them be either.
+  bool genes_are_rows() const { return genes_are_rows_; }
   // Appends the cells from `begin` to before `end`. InputError for what is no count: below 0, not finite.
   void read(std::int64_t begin, std::int64_t end, CellCounts& counts);
+  // The same of cells that were read before, without looking at them again.
+  void read_again(std::int64_t begin, std::int64_t end, CellCounts& counts) { append(begin, end, counts); }
   // One warning, when something that was read was no whole number or too large to be held exactly.
   void report(Reporter& reporter) const;
 
@@ -44,6 +48,7 @@ class CountSource {
   // All names that the file has; warns of those that are there twice. `cell_names` may be empty.
   void set_names(std::int64_t cells, std::vector<std::string> cell_names, std::vector<std::string> genes,
                  Reporter& reporter);
+  void set_genes_are_rows(bool genes_are_rows) { genes_are_rows_ = genes_are_rows; }
   virtual void append(std::int64_t begin, std::int64_t end, CellCounts& counts) = 0;
 
  private:
@@ -54,6 +59,7 @@ class CountSource {
   std::int64_t cells_ = 0;
   std::vector<std::string> genes_;
   std::vector<std::string> cell_names_;
+  bool genes_are_rows_ = false;
   std::int64_t fractions_ = 0, inexact_ = 0;
   std::string first_fraction_, first_inexact_;
 };

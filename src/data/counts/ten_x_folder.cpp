@@ -131,7 +131,7 @@ std::unique_ptr<CountSource> with_names(MatrixMarket& matrix, Features features,
   const auto places = wanted_features(matrix.name(), features, format, reporter);
   auto counts = matrix.read(genes_are_rows, places, reporter);
   return std::make_unique<CountsInMemory>(matrix.name(), std::move(counts), std::move(barcodes),
-                                          wanted_names(std::move(features), places, format), reporter);
+                                          wanted_names(std::move(features), places, format), genes_are_rows, reporter);
 }
 
 std::unique_ptr<CountSource> open_matrix(const fs::path& path, const CountFormat& format, Reporter& reporter) {
@@ -159,7 +159,7 @@ std::unique_ptr<CountSource> open_matrix(const fs::path& path, const CountFormat
   std::vector<std::int32_t> places(static_cast<std::size_t>(genes));
   std::iota(places.begin(), places.end(), 0);
   return std::make_unique<CountsInMemory>(matrix.name(), matrix.read(genes_are_rows, places, reporter),
-                                          std::vector<std::string>(), numbered_names(genes), reporter);
+                                          std::vector<std::string>(), numbered_names(genes), genes_are_rows, reporter);
 }
 
 bool is_folder(const fs::path& path, std::string_view) {

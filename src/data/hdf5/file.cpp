@@ -1,7 +1,5 @@
 #include "data/hdf5/file.hpp"
 
-#include <hdf5.h>
-
 #include <algorithm>
 #include <array>
 #include <numeric>
@@ -11,40 +9,14 @@
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
+#include "data/hdf5/library.hpp"
 
 namespace ae::data {
+
+using hdf5::Handle;
+using hdf5::last_cause;
+
 namespace {
-
-// An open object of the library, closed at the end.
-class Handle {
- public:
-  using Close = herr_t (*)(hid_t);
-  Handle(hid_t id, Close close) : id_(id), close_(close) {}
-  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, -1)), close_(other.close_) {}
-  Handle& operator=(Handle&&) = delete;
-  ~Handle() {
-    if (id_ >= 0) close_(id_);
-  }
-  hid_t get() const { return id_; }
-  explicit operator bool() const { return id_ >= 0; }
-
- private:
-  hid_t id_;
-  Close close_;
-};
-
-// The innermost cause of what failed last.
-std::string last_cause() {
-  std::string cause;
-  H5Ewalk2(
-      H5E_DEFAULT, H5E_WALK_UPWARD,
-      [](unsigned depth, const H5E_error2_t* error, void* to) -> herr_t {
-        if (depth == 0 && error->desc != nullptr) *static_cast<std::string*>(to) = error->desc;
-        return 0;
-      },
-      &cause);
-  return printable(cause.empty() ? "it is damaged" : cause);
-}
 
 std::string name_of_file(hid_t object) {
   const auto length = H5Fget_name(object, nullptr, 0);
@@ -302,7 +274,7 @@ std::vector<std::string> Hdf5Dataset::texts() const {
 // --- files -----------------------------------------------------------------------------------------------------------
 
 Hdf5File::Hdf5File(const std::filesystem::path& path) : name_(path.string()) {
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);  // what fails is told by us
+  hdf5::begin();
   id_ = H5Fopen(name_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (id_ < 0) throw InputError(name_ + ": cannot be read as HDF5: " + last_cause() + "; fetch or write it again");
 }
