@@ -19,6 +19,7 @@ class H5adCodes final : public CodeFile {
     if (input_) {
       file_.pass_through(*input_, kPlace);
     } else {
+      file_.begin();
       obs_.emplace(file_, "obs", texts);
     }
     constexpr std::int64_t kUnknown = -1;

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
+#include "data/bytes/source.hpp"
 #include "data/hdf5/file.hpp"
 #include "data/hdf5/library.hpp"
 
@@ -18,10 +19,12 @@ using hdf5::last_cause;
 // What is not finished is abandoned instead of closed: closing writes all that waits, and the library crashes where that
 // fails once more.
 struct H5adFile::State {
-  std::string name;  // of the output, for messages
+  Output& output;
+  std::string name;  // of it, for messages
   std::optional<Handle> file;
   bool passed = false;  // another file's contents are here
 
+  State(Output& to, std::string name_of_it) : output(to), name(std::move(name_of_it)) {}
   ~State() {
     if (file) file->abandon();
   }
@@ -86,7 +89,11 @@ struct H5adFile::State {
   void make_room_for(const std::string& place) const {
     if (const auto end = place.rfind('/'); end != std::string::npos) make_dictionary(place.substr(0, end));
   }
-  void copy(const Hdf5File& from, hid_t from_id, const std::string& place, const std::string& to) const;
+  void remove(const std::string& place) const {
+    if (has(place)) check(H5Ldelete(id(), place.c_str(), H5P_DEFAULT));
+  }
+  Handle access() const;
+  void copy(const std::filesystem::path& input);
 };
 
 namespace {
@@ -308,19 +315,60 @@ void H5adFile::Frame::finish() {
 
 // --- the file --------------------------------------------------------------------------------------------------------
 
-H5adFile::H5adFile(Output& output) : state_(std::make_unique<State>()) {
+H5adFile::H5adFile(Output& output) : state_(std::make_unique<State>(output, output.path().string())) {
   hdf5::begin();
-  state_->name = output.path().string();
-  const auto path = output.path_before_commit();
-  const Handle access = state_->opened(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
-  state_->check(H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG));
-  state_->check(H5Pset_file_locking(access.get(), false, true));  // nobody else knows of it
+  output.path_before_commit();  // is it a file?
+}
+H5adFile::~H5adFile() = default;
+
+Handle H5adFile::State::access() const {
+  Handle access = opened(H5Pcreate(H5P_FILE_ACCESS), H5Pclose);
+  check(H5Pset_fclose_degree(access.get(), H5F_CLOSE_STRONG));
+  check(H5Pset_file_locking(access.get(), false, true));  // nobody else knows of it
+  return access;
+}
+
+void H5adFile::begin() {
+  const Handle access = state_->access();
   state_->file.emplace(
-      state_->opened(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose));
+      state_->opened(H5Fcreate(state_->output.path_before_commit().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()),
+                     H5Fclose));
   const Handle root = state_->opened(H5Gopen2(state_->id(), "/", H5P_DEFAULT), H5Gclose);
   state_->write_encoding(root.get(), "anndata", "0.1.0");
 }
-H5adFile::~H5adFile() = default;
+
+// Byte by byte, and then mended: the library's own copying crashes where a disk is full or a file is damaged.
+void H5adFile::State::copy(const std::filesystem::path& input) {
+  constexpr std::size_t kAtOnce = 1 << 20;
+  const auto source = ByteSource::open(input);
+  std::string piece(kAtOnce, '\0');
+  while (const std::size_t count = read_fully(*source, piece.data(), piece.size())) {
+    throw_if_stopped("copying");
+    output.write({piece.data(), count});
+  }
+  output.flush();
+  const Handle by = access();
+  const hid_t made = H5Fopen(output.path_before_commit().c_str(), H5F_ACC_RDWR, by.get());
+  if (made < 0) throw InputError(input.string() + ": cannot be added to: " + last_cause() + "; write it again");
+  file.emplace(made, H5Fclose);
+  passed = true;
+}
+
+void H5adFile::pass_through(const std::filesystem::path& input, const std::string& replaced) {
+  state_->copy(input);
+  state_->make_room_for(replaced);
+  state_->remove(replaced);  // its room is used again
+}
+
+void H5adFile::pass_through_raw(const std::filesystem::path& input) {
+  state_->copy(input);
+  for (const char* place : {"X", "layers", "var", "varm", "varp"}) state_->remove(place);
+  for (const char* part : {"X", "var"}) {
+    const std::string from = std::string("raw/") + part;
+    state_->check(H5Lmove(state_->id(), from.c_str(), state_->id(), part, H5P_DEFAULT, H5P_DEFAULT));
+  }
+  state_->remove("raw");
+}
 
 void H5adFile::finish() {
   if (!state_->passed) {
@@ -329,46 +377,6 @@ void H5adFile::finish() {
   }
   state_->check(H5Fflush(state_->id(), H5F_SCOPE_GLOBAL));
   if (!state_->file->close()) state_->fail();
-}
-
-// An object and all that is below it. References stay references, to the copies.
-void H5adFile::State::copy(const Hdf5File& from, hid_t from_id, const std::string& place, const std::string& to) const {
-  throw_if_stopped("copying");
-  if (from.node(place) == Hdf5File::Node::none) return;  // a link to nothing
-  const Handle options = opened(H5Pcreate(H5P_OBJECT_COPY), H5Pclose);
-  check(H5Pset_copy_object(options.get(), H5O_COPY_EXPAND_REFERENCE_FLAG));
-  if (H5Ocopy(from_id, place.c_str(), id(), to.c_str(), options.get(), H5P_DEFAULT) >= 0) return;
-  if (hdf5::writing_failed()) fail();
-  from.fail(place, "cannot be copied: " + last_cause());
-}
-
-void H5adFile::pass_through(const std::filesystem::path& input, const std::string& replaced) {
-  const Hdf5File from(input);
-  const Handle id(H5Fopen(input.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  const std::string group = replaced.substr(0, replaced.find('/'));
-  state_->passed = true;
-  for (const auto& name : from.members("/")) {
-    if (name != group) {
-      state_->copy(from, id.get(), name, name);
-      continue;
-    }
-    if (from.node(name) != Hdf5File::Node::group) from.fail(name, "is no group; the file is damaged");
-    state_->make_dictionary(name);
-    for (const auto& member : from.members(name)) {
-      const std::string place = name + "/" + member;
-      if (place != replaced) state_->copy(from, id.get(), place, place);
-    }
-  }
-}
-
-void H5adFile::pass_through_raw(const std::filesystem::path& input) {
-  const Hdf5File from(input);
-  const Handle id(H5Fopen(input.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
-  state_->passed = true;
-  for (const char* name : {"obs", "obsm", "obsp", "uns"})
-    if (from.has(name)) state_->copy(from, id.get(), name, name);
-  state_->copy(from, id.get(), "raw/X", "X");
-  state_->copy(from, id.get(), "raw/var", "var");
 }
 
 bool is_h5ad(const std::filesystem::path& path) {
@@ -388,9 +396,11 @@ class H5adMatrix final : public MatrixWriter {
   H5adMatrix(Output& output, const MatrixAbout& about) : MatrixWriter(about), file_(output) {
     const std::string place = "layers/" + about.layer;
     passed_ = is_h5ad(about.input);
-    if (passed_ && about.input_layer == "raw") {
+    if (!passed_) {
+      file_.begin();
+    } else if (about.input_layer == "raw") {
       file_.pass_through_raw(about.input);
-    } else if (passed_) {
+    } else {
       file_.pass_through(about.input, place);
     }
     if (about.sparse) {

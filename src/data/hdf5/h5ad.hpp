@@ -33,11 +33,14 @@ class H5adFile {
   H5adFile(const H5adFile&) = delete;
   H5adFile& operator=(const H5adFile&) = delete;
 
-  // All that `input` holds but what lies at `replaced` ("layers/imputed"). InputError for what cannot be read, and for
-  // links to other files.
+  // One of these, first. A new file; ...
+  void begin();
+  // ... all that `input`, an .h5ad file, holds but what lies at `replaced` ("layers/imputed"), as it is; InputError when
+  // it cannot be read; ...
   void pass_through(const std::filesystem::path& input, const std::string& replaced);
-  // Of raw/X and its genes instead of X.
+  // ... the same with raw/X and its genes instead of X, without what belongs to the genes of X.
   void pass_through_raw(const std::filesystem::path& input);
+
   void finish();  // after all parts below have been finished; Output::commit() is the caller's
 
   // A matrix of float32 at `place` ("obsm/X_ae"), row by row. With `rows` unknown (-1) as many as are added.

@@ -33,16 +33,4 @@ std::string last_cause() {
   return printable(cause.empty() ? "it is damaged" : cause);
 }
 
-bool writing_failed() {
-  bool found = false;
-  H5Ewalk2(
-      H5E_DEFAULT, H5E_WALK_UPWARD,
-      [](unsigned depth, const H5E_error2_t* error, void* to) -> herr_t {
-        if (depth == 0) *static_cast<bool*>(to) = error->min_num == H5E_WRITEERROR;
-        return 0;
-      },
-      &found);
-  return found;
-}
-
 }  // namespace ae::data::hdf5

@@ -34,7 +34,5 @@ class Handle {
 
 // The innermost cause of what failed last, as one line; of what the system refused that alone.
 std::string last_cause();
-// Whether what failed last was writing.
-bool writing_failed();
 
 }  // namespace ae::data::hdf5
