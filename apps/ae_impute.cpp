@@ -48,8 +48,10 @@ void declare(CLI::App& app, Options& options) {
       ->capture_default_str();
   app.add_flag("--integers", options.impute.integers,
                "Round what is filled into columns whose cells were all whole numbers in training");
-  app.add_option("--mark", options.marks,
-                 "Write a table of the cells that were filled: id (or row number), column, value")
+  app.add_option(
+         "--mark", options.marks,
+         "Write a table of the cells that were filled: id (or row number), column, value, and of categories its "
+         "probability")
       ->type_name("FILE");
   options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <limits>
 #include <map>
 #include <utility>
 
@@ -29,7 +30,14 @@ double training_mask_rate(const recipe::Config& config) {
   return 0;
 }
 
-// Reconstructions as imputation needs them: one, or the mean over several with other random masks.
+// What should stand in the cells, both [rows, elements] float64.
+struct Guesses {
+  at::Tensor values;       // in network units; of categories the most probable level
+  at::Tensor probability;  // of that level; NaN for numbers
+};
+
+// Reconstructions as imputation needs them: one, or the mean over several with other random masks, of categories that
+// of the levels' probabilities.
 class Imputer {
  public:
   Imputer(const recipe::Checkpoint& checkpoint, std::int64_t samples)
@@ -45,23 +53,36 @@ class Imputer {
     }
   }
 
-  // [rows, elements] float64 in network units
-  at::Tensor expected(const model::Batch& batch, const std::vector<std::int64_t>& row_numbers) const {
-    if (samples_ == 1) return autoencoder_.reconstruct(batch).expected.to(torch::kFloat64).contiguous();
-    std::vector<at::Tensor> draws;
+  Guesses guess(const model::Batch& batch, const std::vector<std::int64_t>& row_numbers) const {
+    const auto& loss = autoencoder_.loss();
+    Guesses sum;
+    std::vector<at::Tensor> levels;
     for (std::int64_t sample = 0; sample < samples_; ++sample) {
       throw_if_stopped("imputing");
-      const model::Batch masked{batch.values, batch.observed * kept(batch, row_numbers, sample)};
-      draws.push_back(autoencoder_.reconstruct(masked).expected.to(torch::kFloat64));
+      const auto prediction = autoencoder_.prediction(
+          samples_ == 1 ? batch : model::Batch{batch.values, batch.observed * kept(batch, row_numbers, sample)});
+      const auto values = loss.expected(prediction).to(torch::kFloat64);
+      const auto shares = loss.probabilities(prediction.to(torch::kFloat64));
+      if (sample == 0) {
+        sum.values = values.contiguous();
+        levels = shares;
+        continue;
+      }
+      sum.values += values;
+      for (std::size_t e = 0; e < levels.size(); ++e) {
+        if (levels[e].defined()) levels[e] = levels[e] + shares[e];
+      }
     }
-    const auto stacked = torch::stack(draws);
-    auto result = stacked.mean(0);
-    for (std::size_t e = 0; e < elements_.size(); ++e) {
-      if (!elements_[e].categorical()) continue;
+    sum.values /= static_cast<double>(samples_);
+    sum.probability = torch::full_like(sum.values, std::numeric_limits<double>::quiet_NaN());
+    for (std::size_t e = 0; e < levels.size(); ++e) {
+      if (!levels[e].defined()) continue;
       const auto column = static_cast<std::int64_t>(e);
-      result.select(1, column).copy_(std::get<0>(stacked.select(2, column).mode(0)));  // codes have no mean
+      const auto [share, level] = (levels[e] / static_cast<double>(samples_)).max(1);  // codes have no mean
+      sum.values.select(1, column).copy_(level);
+      sum.probability.select(1, column).copy_(share);
     }
-    return result.contiguous();
+    return sum;
   }
 
  private:
@@ -199,11 +220,12 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
   Unfillable unfillable(checkpoint.kind().domain().elements);
   ImputeTotals totals;
   UnreadSamples unread(reporter);
-  std::string marked = "id,column,value\n";
+  std::string marked = "id,column,value,probability\n";
   rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
-    const auto expected = imputer.expected(block.batch, block.numbers);
-    const std::int64_t elements = expected.size(1);
-    const double* values = expected.data_ptr<double>();
+    const auto guesses = imputer.guess(block.batch, block.numbers);
+    const std::int64_t elements = guesses.values.size(1);
+    const double* values = guesses.values.data_ptr<double>();
+    const double* probabilities = guesses.probability.data_ptr<double>();
     const float* seen = block.batch.observed.data_ptr<float>();
     Rewriting::for_each_read(block, rewriting.copy(), unread, [&](std::int64_t i) {
       const auto at = static_cast<std::size_t>(i);
@@ -218,6 +240,8 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
             append_csv_field(marked, Passing::id_of(block, i));
             append_csv_field(marked += ',', checkpoint.kind().domain().elements[e].name);
             append_csv_field(marked += ',', rewriting.stream().value_text(e, values[cell], digits));
+            marked += ',';
+            if (!std::isnan(probabilities[cell])) marked += brief(probabilities[cell]);
             marked += '\n';
           }
         }
@@ -256,8 +280,8 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
         shown[row * elements.size() + e] = 0;
       }
     }
-    const auto expected = imputer.expected(masked, block.numbers);
-    const double* guesses = expected.data_ptr<double>();
+    const auto guessed = imputer.guess(masked, block.numbers);
+    const double* guesses = guessed.values.data_ptr<double>();
     const float* values = block.batch.values.data_ptr<float>();
     const float* observed = block.batch.observed.data_ptr<float>();
     for (std::size_t cell = 0; cell < block.numbers.size() * elements.size(); ++cell) {

@@ -28,7 +28,8 @@ struct ImputeTotals {
 
 // Copies the samples, with missing feature cells filled in, with as many decimals as their columns had in training; all
 // other bytes stay as they are. Cells of columns that had no value in training stay missing (warned). `marks`, if
-// given, gets a table `id,column,value` of what was filled in.
+// given, gets a table `id,column,value,probability` of what was filled in: the probability of the chosen level, empty
+// for numbers. With several samples a level's probability is the mean over them.
 // UsageError when several samples are asked of a model that has nothing random.
 ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output, Output* marks,
                     Reporter& reporter);

@@ -115,15 +115,14 @@ Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::B
   return {torch::cat(elements), torch::cat(expected), torch::cat(latent)};
 }
 
-at::Tensor Autoencoder::expected(const model::Batch& batch) const {
+at::Tensor Autoencoder::prediction(const model::Batch& batch) const {
   network_->set_training(false);
   const std::int64_t height = piece_samples(*network_, batch);
-  std::vector<at::Tensor> expected(pieces_of(batch, height));
+  std::vector<at::Tensor> predictions(pieces_of(batch, height));
   for_each_piece(batch, height, [&](std::size_t piece, std::int64_t begin, std::int64_t samples) {
-    const auto output = this->output(padded_piece(batch, begin, samples, height));
-    expected[piece] = loss_.expected(output.prediction).narrow(0, 0, samples);
+    predictions[piece] = output(padded_piece(batch, begin, samples, height)).prediction.narrow(0, 0, samples);
   });
-  return torch::cat(expected);
+  return torch::cat(predictions);
 }
 
 at::Tensor codes(const Autoencoder& autoencoder, const model::Batch& batch) {

@@ -48,7 +48,9 @@ class Autoencoder {
   // The same of a target from what is seen of it: `seen` may hide elements, the loss is that of the target's.
   Reconstruction reconstruct(const model::Batch& seen, const model::Batch& target) const;
   // Its `expected` alone, without the cost of the loss.
-  at::Tensor expected(const model::Batch& batch) const;
+  at::Tensor expected(const model::Batch& batch) const { return loss_.expected(prediction(batch)); }
+  // The decoder's outputs [samples, loss().outputs()], of images [samples, outputs, height, width].
+  at::Tensor prediction(const model::Batch& batch) const;
 
  private:
   Autoencoder(const Composition& loss, std::shared_ptr<model::Network> network);

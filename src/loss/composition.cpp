@@ -365,6 +365,18 @@ at::Tensor Composition::expected(const at::Tensor& prediction) const {
   return values;
 }
 
+std::vector<at::Tensor> Composition::probabilities(const at::Tensor& prediction) const {
+  std::vector<at::Tensor> levels(domain_.elements.size());
+  for (auto head = heads_.rbegin(); head != heads_.rend(); ++head) {  // as in expected()
+    const auto of_head = head->owner->probabilities(slots(prediction, *head));
+    if (!of_head.defined()) continue;
+    for (std::size_t i = 0; i < head->elements.size(); ++i) {
+      levels[static_cast<std::size_t>(head->elements[i])] = of_head.select(1, static_cast<std::int64_t>(i));
+    }
+  }
+  return levels;
+}
+
 void Composition::check_targets(const model::Batch& batch) const {
   std::vector<std::string> lines;
   for (const Use& use : uses_) {

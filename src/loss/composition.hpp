@@ -50,6 +50,9 @@ class Composition {
   Evaluation evaluate(const model::Output& output, const model::Batch& target, double epoch = kRamped,
                       const at::Tensor& emphasis = {}) const;
   at::Tensor expected(const at::Tensor& prediction) const;  // shaped like the batch, network units
+  // One for each element: of categories the probability of each level that training saw [samples, levels], whose most
+  // probable one is the expected one; undefined of numbers.
+  std::vector<at::Tensor> probabilities(const at::Tensor& prediction) const;
 
   // evaluate() of one network's batch over plain arrays, with its gradient, for terms that are all fused().
   //   prediction [samples, outputs()], target [samples, elements]

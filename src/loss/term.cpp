@@ -183,7 +183,14 @@ class CrossEntropy final : public Term {
     }
   }
   at::Tensor expected(const at::Tensor& prediction) const override {
-    return prediction.argmax(2).to(prediction.scalar_type());
+    return known(prediction).argmax(2).to(prediction.scalar_type());
+  }
+  at::Tensor probabilities(const at::Tensor& prediction) const override { return torch::softmax(known(prediction), 2); }
+
+ private:
+  // The last code stands for levels that training never saw: nobody can say which, so it is never what is expected.
+  static at::Tensor known(const at::Tensor& prediction) {
+    return prediction.narrow(2, 0, std::max<std::int64_t>(1, prediction.size(2) - 1));
   }
 };
 

@@ -44,6 +44,8 @@ class Term : public config::Section {
   }
   // prediction [samples, group, outputs] -> expected value in network units [samples, group]; likewise
   virtual at::Tensor expected(const at::Tensor& prediction) const;
+  // Likewise -> the probability of each level that training saw [samples, group, levels]; undefined of numbers
+  virtual at::Tensor probabilities(const at::Tensor&) const { return {}; }
   // What is wrong with these targets for this term ("values outside [0, 1]"), or "". target [samples], observed ones
   // only
   virtual std::string complaint(const at::Tensor& target) const;

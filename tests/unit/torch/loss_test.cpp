@@ -224,6 +224,23 @@ TEST(Loss, CrossEntropyIsTheNegativeLogProbabilityOfTheLevel) {
   EXPECT_EQ(composition.expected(output.prediction).item<double>(), 1.0);
 }
 
+// Of two levels and the code of unseen ones, which no answer may name.
+TEST(Loss, ProbabilitiesOfLevelsAreASoftmaxOverThoseSeen) {
+  TermList list{terms()};
+  list.append().select("mse");
+  list.append().select("cross_entropy");
+  const Composition composition(list, std::vector<Element>{{"x", 0, false}, {"c", 3, false}}, false);
+  const auto prediction = torch::tensor({{0.5, -1.0, 0.5, 4.0}, {-0.5, 2.0, 1.0, -3.0}}, torch::kFloat64);
+  const auto levels = composition.probabilities(prediction);
+  ASSERT_EQ(levels.size(), 2u);
+  EXPECT_FALSE(levels[0].defined());
+  const double p = 1 / (1 + std::exp(-1.5)), q = 1 / (1 + std::exp(1.0));
+  const auto truth = torch::tensor({{1 - p, p}, {1 - q, q}}, torch::kFloat64);
+  EXPECT_TRUE(torch::allclose(levels[1], truth, 1e-12, 1e-12));
+  EXPECT_TRUE(
+      torch::equal(composition.expected(prediction), torch::tensor({{0.5, 1.0}, {-0.5, 0.0}}, torch::kFloat64)));
+}
+
 TEST(Loss, KlIsThatOfTwoNormalDistributionsPerElement) {
   TermList list{terms()};
   list.append().select("mse");
