@@ -1,8 +1,6 @@
 // Dense, linear and variational autoencoders over table cells.
 #include <torch/nn/functional/batchnorm.h>
-#include <torch/nn/functional/linear.h>
 #include <torch/nn/functional/normalization.h>
-#include <torch/nn/init.h>
 #include <torch/nn/pimpl.h>
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -13,6 +11,7 @@
 #include <string>
 
 #include "model/activation.hpp"
+#include "model/affine.hpp"
 #include "model/dense_forward.hpp"
 #include "model/family_options.hpp"
 #include "model/makers.hpp"
@@ -76,41 +75,6 @@ double weights_at_least(const Common& common, const Layers& layers, const Interf
       layers.hidden.empty() ? static_cast<double>(common.latent) : static_cast<double>(layers.hidden.front());
   return total + last * static_cast<double>(interface.outputs);
 }
-
-// A linear layer whose weight may be another layer's, transposed. weight [out, in], bias [out]; of several members
-// [members, out, in] and [members, out], whose first values DenseNetwork::stack() fills in.
-class AffineImpl : public torch::nn::Module {
- public:
-  AffineImpl(std::int64_t in, std::int64_t out, std::int64_t members)
-      : members_(members), weight_(register_parameter("weight", torch::empty(stacked_shape(members, {out, in})))) {
-    const double bound = 1.0 / std::sqrt(static_cast<double>(in));
-    torch::nn::init::kaiming_uniform_(weight_, std::sqrt(5.0));
-    bias_ = register_parameter("bias", torch::empty(stacked_shape(members, {out})).uniform_(-bound, bound));
-  }
-  // Tied: owns only a bias.
-  AffineImpl(const AffineImpl& source, std::int64_t out)
-      : members_(source.members_),
-        tied_(&source),
-        bias_(register_parameter("bias", torch::zeros(stacked_shape(source.members_, {out})))) {}
-  torch::Tensor forward(const torch::Tensor& x) {
-    const auto weight = tied_ ? tied_->weight_.transpose(-2, -1) : weight_;
-    if (members_ == 1) return torch::nn::functional::linear(x, weight, bias_);
-    const auto blocks = x.reshape({members_, -1, x.size(1)});
-    return torch::baddbmm(bias_.unsqueeze(1), blocks, weight.transpose(1, 2)).flatten(0, 1);
-  }
-  std::int64_t in() const { return weight_.size(-1); }
-  AffinePlan plan() const {
-    const auto& weight = tied_ ? tied_->weight_ : weight_;
-    return {weight.size(tied_ ? -2 : -1), bias_.size(-1), tied_ != nullptr, weight, bias_};
-  }
-
- private:
-  std::int64_t members_;
-  const AffineImpl* tied_ = nullptr;  // a sibling in the same network, which outlives this
-  torch::Tensor weight_;
-  torch::Tensor bias_;
-};
-TORCH_MODULE(Affine);
 
 // Batch or layer normalisation with a learned scale and shift: what torch::nn::BatchNorm1d and LayerNorm do, of several
 // members each by its own block of samples.
@@ -228,7 +192,7 @@ class DenseNetwork final : public ModuleNetwork {
     }
     output_ =
         root_.register_module("output", mirrored(encoders.front(), width, interface.outputs, layers.tied, members));
-    stack();
+    stack_members(*this, members_);
   }
 
   Code encode(const Batch& batch) override {
@@ -292,14 +256,14 @@ class DenseNetwork final : public ModuleNetwork {
       parameter.set_data(view);
       offset += padded(tensor.numel() / members());
     }
-    stack();
+    stack_members(*this, members_);
     return gathered_;
   }
   void to_double() override {
     gathered_ = at::Tensor();
     for (auto& member : members_) member->to_double();
     ModuleNetwork::to_double();
-    stack();
+    stack_members(*this, members_);
   }
 
  private:
@@ -307,20 +271,6 @@ class DenseNetwork final : public ModuleNetwork {
   static Affine mirrored(Affine& encoder, std::int64_t in, std::int64_t out, bool tied, std::int64_t members) {
     if (tied && encoder->in() == out) return Affine(*encoder, out);
     return Affine(in, out, members);
-  }
-
-  // Takes over the members' weights, and makes them slices of the stacked ones.
-  void stack() {
-    const torch::NoGradGuard no_grad;
-    const auto stacked = state();
-    for (std::size_t m = 0; m < members_.size(); ++m) {
-      const auto own = members_[m]->state();
-      for (std::size_t i = 0; i < own.size(); ++i) {
-        const auto slice = stacked[i].second.detach().select(0, static_cast<std::int64_t>(m));
-        slice.copy_(own[i].second);
-        own[i].second.set_data(slice);
-      }
-    }
   }
 
   // Without gradients and LibTorch's overhead. Members and rows stay apart, as Network says. Matrix products of

@@ -7,10 +7,14 @@
 namespace ae::model {
 namespace {
 
-constexpr std::array<config::Entry<Family>, 7> kFamilies{{
+constexpr std::array<config::Entry<Family>, 8> kFamilies{{
     {"dense", "Fully connected encoder and mirrored decoder with a narrow code between them.", make_dense},
     {"linear", "Linear encoder and decoder: principal component analysis when trained with mse.", make_linear},
     {"variational", "Dense autoencoder with a normally distributed code (VAE); needs a kl term.", make_variational},
+    {"factors",
+     "Factor analysis: the code follows from whichever cells a row has, the decoder is linear with a non-linear part "
+     "beside it; to fill holes.",
+     make_factors},
     {"conv", "Convolutional autoencoder of images.", make_conv},
     {"unet",
      "Convolutional autoencoder with skip connections, to restore corrupted images (without corruption it copies).",

@@ -10,6 +10,7 @@ namespace ae::model {
 std::unique_ptr<Family> make_dense();
 std::unique_ptr<Family> make_linear();
 std::unique_ptr<Family> make_variational();
+std::unique_ptr<Family> make_factors();
 std::unique_ptr<Family> make_conv();
 std::unique_ptr<Family> make_unet();
 std::unique_ptr<Family> make_conv_variational();

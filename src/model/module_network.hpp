@@ -2,6 +2,7 @@
 #pragma once
 
 #include <torch/nn/module.h>
+#include <torch/utils.h>
 
 #include "model/batch_part.hpp"
 #include "model/network.hpp"
@@ -43,6 +44,21 @@ inline void members_field(config::Fields& f, std::int64_t& members) {
 inline std::vector<std::int64_t> stacked_shape(std::int64_t members, std::vector<std::int64_t> shape) {
   if (members > 1) shape.insert(shape.begin(), members);
   return shape;
+}
+
+// Takes over the members' weights, and makes them slices of the stacked ones of all.
+template <typename Member>
+void stack_members(const Network& all, const std::vector<std::shared_ptr<Member>>& members) {
+  const torch::NoGradGuard no_grad;
+  const auto stacked = all.state();
+  for (std::size_t m = 0; m < members.size(); ++m) {
+    const auto own = members[m]->state();
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      const auto slice = stacked[i].second.detach().select(0, static_cast<std::int64_t>(m));
+      slice.copy_(own[i].second);
+      own[i].second.set_data(slice);
+    }
+  }
 }
 
 // z ~ N(mean, variance) while training, else the mean.

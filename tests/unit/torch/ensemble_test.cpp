@@ -166,7 +166,7 @@ INSTANTIATE_TEST_SUITE_P(
     [](const auto& info) { return info.param.name; });
 
 TEST(Ensemble, BeginsWithTheNetworksThatFewerMembersBeginWith) {
-  for (const auto* type : {"dense", "variational", "conv", "conv_variational"}) {
+  for (const auto* type : {"dense", "variational", "factors", "conv", "conv_variational"}) {
     const std::string settings = type[0] == 'c' ? kImages : kPlain;
     const Pair one(settings, 1, type), two(settings, 2, type), four(settings, 4, type);
     EXPECT_EQ(largest_difference(four.autoencoder->member(0).network(), one.autoencoder->network()), 0);

@@ -109,6 +109,38 @@ TEST(Model, TiedDecoderUsesTheTransposedEncoder) {
   EXPECT_TRUE(torch::allclose(network->forward({x, torch::ones_like(x)}).prediction, y, 1e-5, 1e-6));
 }
 
+// Of jointly normal z and x = c + A z + noise, E[z | x_o] = A_o' (A_o A_o' + S_o)^-1 (x_o - c_o), with the covariance
+// of the inputs, where the network works with its inverse.
+TEST(Model, CodesOfFactorAnalysisAreThoseToBeExpectedOfWhateverIsObserved) {
+  config::Variant<Family> family(families(), "factors");
+  config::read_text(*family.value(), R"({"latent": 2, "hidden": []})", "test", ".");
+  std::vector<Element> elements;
+  for (const char* name : {"a", "b", "c", "d", "e"}) elements.push_back({name, 0, false});
+  torch::manual_seed(5);
+  auto network = family->build({elements, 5, true});
+  network->to_double();
+  std::map<std::string, torch::Tensor> weights;
+  for (const auto& [name, tensor] : network->parameters()) {
+    const torch::NoGradGuard no_grad;
+    auto weight = tensor;
+    weight.normal_();
+    weights[name] = tensor.detach();
+  }
+  const auto x = torch::randn({6, 5}, torch::kFloat64);
+  auto observed = torch::ones_like(x);
+  for (int row = 0; row < 6; ++row) observed[row].narrow(0, 0, row).zero_();  // row r misses its first r cells
+  const auto latent = network->encode({x, observed}).latent.detach();
+  for (int row = 0; row < 5; ++row) {
+    const auto seen = torch::arange(row, 5, torch::kInt64);
+    const auto loadings = weights.at("loadings").index_select(0, seen);
+    const auto noise = torch::diag(torch::exp(2 * weights.at("log_noise").index_select(0, seen)));
+    const auto deviation = (x[row] - weights.at("center")).index_select(0, seen).unsqueeze(1);
+    const auto expected = loadings.t().mm(torch::linalg_solve(loadings.mm(loadings.t()) + noise, deviation, true));
+    EXPECT_TRUE(torch::allclose(latent[row], expected.squeeze(1), 1e-9, 1e-12)) << row;
+  }
+  EXPECT_EQ(latent[5].abs().max().item<double>(), 0);  // nothing is known
+}
+
 TEST(Model, HugeSizesAreCountedWithoutAllocating) {
   config::Variant<Family> family(families(), "dense");
   config::read_text(*family.value(), R"({"hidden": [65536, 65536, 65536], "latent": 65536})", "test", ".");
