@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "apply/impute.hpp"
+#include "apply/impute_counts.hpp"
 #include "base/counted.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
@@ -25,6 +26,9 @@ struct Options {
   std::string evaluate;
   std::string marks;
   bool only_missing = false;
+  bool names = false;
+  std::string mode;
+  std::string scale;
   ae::apps::ReadingOptions reading;
   std::int64_t seed = 0;
   ae::apply::ImputeOptions impute;
@@ -34,15 +38,26 @@ struct Options {
 void declare(CLI::App& app, Options& options) {
   ae::apps::add_model(app, options.model);
   app.add_option("input", options.input,
-                 "Table with missing cells (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
+                 "Table with missing cells (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input), or counts (10x, "
+                 ".h5ad, Matrix Market, table)")
       ->required()
       ->type_name("FILE");
   app.add_option("-o,--output", options.output,
                  "Where the filled table (or the evaluation) goes (default: standard output)")
       ->type_name("FILE");
-  auto* only = app.add_flag("--only-missing", options.only_missing, "Fill only missing cells; the default for tables");
-  app.add_flag("--all-cells", options.impute.all_cells, "Also replace observed feature cells by their reconstruction")
-      ->excludes(only);
+  app.add_flag("--only-missing", options.only_missing,
+               "Tables: fill only missing cells, the default. Counts: write only what was filled, as row,column,value");
+  app.add_flag("--all-cells,--denoise", options.impute.all_cells,
+               "Also replace observed cells by their reconstruction");
+  ae::cli::add_choice(app, "--mode", options.mode,
+                      "Of counts, what stands where there was none: the expected count (the default), what there is "
+                      "given that there is anything, or that where it is more likely than nothing",
+                      {"expected", "conditional", "gated"});
+  ae::cli::add_choice(app, "--scale", options.scale,
+                      "Of counts, the unit of what is written: counts (the default), counts of a cell of median total, "
+                      "or log(1 + that)",
+                      {"counts", "norm", "log1p"});
+  app.add_flag("--names", options.names, "Counts with --only-missing: names of cells and genes instead of numbers");
   ae::cli::add_integer(app, "--samples", options.impute.samples,
                        "Average this many reconstructions, each with other cells hidden as in training", 1, 10000)
       ->capture_default_str();
@@ -65,6 +80,29 @@ void declare(CLI::App& app, Options& options) {
       ->capture_default_str();
 }
 
+int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint, ae::Output& output,
+               ae::cli::Context& context) {
+  const auto refuse = [](bool given, const char* what) {
+    if (given) throw ae::UsageError(std::string(what) + " is for tables, and the model was trained on counts");
+  };
+  refuse(options.impute.integers, "--integers");
+  refuse(!options.marks.empty(), "--mark (for counts, --only-missing)");
+  refuse(options.impute.samples > 1, "--samples");
+  ae::apply::CountImputeOptions counts;
+  counts.stream = options.impute.stream;
+  using enum ae::apply::Fill;
+  counts.fill = options.mode == "conditional" ? conditional : options.mode == "gated" ? gated : expected;
+  using Unit = ae::apply::CountUnit;
+  counts.unit = options.scale == "norm" ? Unit::norm : options.scale == "log1p" ? Unit::log1p : Unit::counts;
+  counts.denoise = options.impute.all_cells;
+  counts.only_missing = options.only_missing;
+  counts.names = options.names;
+  const auto totals = ae::apply::impute_counts(checkpoint, counts, output, context.reporter);
+  context.reporter.info(std::to_string(totals.filled) + " counts filled in " + std::to_string(totals.rows) + " cells");
+  output.commit();
+  return 0;
+}
+
 int run(Options& options, ae::cli::Context& context) {
   options.impute.stream.inputs = {options.input};
   options.impute.stream.threads = context.options.threads;
@@ -77,6 +115,14 @@ int run(Options& options, ae::cli::Context& context) {
   std::optional<ae::Output> marks;
   if (!options.marks.empty()) marks.emplace(ae::Output::open(options.marks, context.options.force));
   const auto checkpoint = ae::apps::open_model(options.model, context);
+  if (ae::apply::reads_counts(checkpoint) && options.evaluate.empty())
+    return run_counts(options, checkpoint, output, context);
+  if (!options.mode.empty() || !options.scale.empty() || options.names) {
+    throw ae::UsageError(checkpoint.name() +
+                         ": was not trained on counts, for which --mode, --scale and --names are; leave them out");
+  }
+  if (options.only_missing && options.impute.all_cells)
+    throw ae::UsageError("--only-missing and --all-cells exclude each other; leave one of them out");
   ae::apply::ImputeTotals totals;
   if (!options.evaluate.empty()) {
     totals = ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);

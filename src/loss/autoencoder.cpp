@@ -25,8 +25,11 @@ Autoencoder::Autoencoder(const model::Family& family, const TermList& terms, con
     throw UsageError("/model/type: this family does not read " + std::string(domain.noun()) +
                      ", which the data are; use " + ae::join(fitting, " or "));
   }
+  if (!loss_.constants().empty() && !family.has_constants()) {
+    throw UsageError("/model/type: this family has nothing for the dispersions that terms of counts learn; use \"dense\"");
+  }
   torch::manual_seed(stream_key(seed, "weights"));
-  network_ = family.build({domain, loss_.outputs(), observed_matters});
+  network_ = family.build({domain, loss_.outputs(), observed_matters, loss_.constants()});
   for (std::int64_t m = 0; members() > 1 && m < members(); ++m) {
     members_.push_back(Autoencoder(loss_, network_->member(m)));
   }
@@ -56,16 +59,19 @@ std::int64_t piece_samples(const model::Network& network, const model::Batch& ba
   return network.answers_samples_apart() ? std::max<std::int64_t>(1, batch.samples()) : piece_samples(batch);
 }
 
-at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {
+at::Tensor padded_piece(const at::Tensor& all, std::int64_t begin, std::int64_t samples, std::int64_t piece,
+                        double padding = 0) {
+  if (!all.defined()) return all;
   auto part = all.narrow(0, begin, samples);
   if (samples == piece) return part;
   auto rest = all.sizes().vec();
   rest[0] = piece - samples;
-  return torch::cat({part, torch::zeros(rest, all.options())});
+  return torch::cat({part, torch::full(rest, padding, all.options())});
 }
 
 model::Batch padded_piece(const model::Batch& all, std::int64_t begin, std::int64_t samples, std::int64_t piece) {
-  return {padded_piece(all.values, begin, samples, piece), padded_piece(all.observed, begin, samples, piece)};
+  return {padded_piece(all.values, begin, samples, piece), padded_piece(all.observed, begin, samples, piece),
+          padded_piece(all.sizes, begin, samples, piece, 1)};
 }
 
 // Calls work(piece, begin, samples) for all pieces of the batch, of `height` samples each: side by side where there are
@@ -123,6 +129,13 @@ at::Tensor Autoencoder::prediction(const model::Batch& batch) const {
     predictions[piece] = output(padded_piece(batch, begin, samples, height)).prediction.narrow(0, 0, samples);
   });
   return torch::cat(predictions);
+}
+
+Counts Autoencoder::counts(const model::Batch& batch) const {
+  const torch::NoGradGuard no_grad;
+  const auto all = prediction(batch);
+  const auto sizes = batch.sizes.defined() ? batch.sizes.unsqueeze(1) : batch.sizes;
+  return {loss_.detection(all, sizes), loss_.conditional(all, sizes), loss_.expected(all)};
 }
 
 at::Tensor codes(const Autoencoder& autoencoder, const model::Batch& batch) {

@@ -22,6 +22,14 @@ struct Reconstruction {
   at::Tensor latent;
 };
 
+// What a pair says of counts, all [samples, elements]: the probability that there is one at all (undefined when no term
+// tells), and the expected values, in network units, where there is one and in all.
+struct Counts {
+  at::Tensor detection;
+  at::Tensor conditional;
+  at::Tensor expected;
+};
+
 class Autoencoder {
  public:
   // Builds composition and network for this domain; weights are drawn from `seed`. The terms must outlive the pair.
@@ -51,6 +59,7 @@ class Autoencoder {
   at::Tensor expected(const model::Batch& batch) const { return loss_.expected(prediction(batch)); }
   // The decoder's outputs [samples, loss().outputs()], of images [samples, outputs, height, width].
   at::Tensor prediction(const model::Batch& batch) const;
+  Counts counts(const model::Batch& batch) const;  // likewise
 
  private:
   Autoencoder(const Composition& loss, std::shared_ptr<model::Network> network);

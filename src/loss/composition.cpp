@@ -3,10 +3,12 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <limits>
 #include <numeric>
 #include <set>
 
 #include "base/error.hpp"
+#include "base/signals.hpp"
 #include "base/text.hpp"
 #include "base/vector_math.hpp"
 
@@ -199,7 +201,7 @@ void Composition::declare_use(std::size_t t, const std::vector<std::int64_t>& ch
     const auto same = [&, width = width](const Head& head) { return head.name == term.head() && head.width == width; };
     auto found = std::find_if(heads_.begin(), heads_.end(), same);
     if (found == heads_.end()) {
-      heads_.push_back({std::string(term.head()), width, 0, {}, &term});
+      heads_.push_back({std::string(term.head()), width, 0, std::ssize(term.constants()), 0, {}, &term});
       found = std::prev(heads_.end());
     }
     std::vector<std::int64_t> merged;
@@ -215,6 +217,10 @@ void Composition::place_heads() {
   for (auto& head : heads_) {
     head.offset = outputs_;
     outputs_ += head.width * static_cast<std::int64_t>(head.elements.size());
+    head.first_constant = std::ssize(constants_);
+    const auto constants = head.owner->constants();
+    for (std::size_t e = 0; e < head.elements.size(); ++e)
+      constants_.insert(constants_.end(), constants.begin(), constants.end());
   }
   for (auto& use : uses_) {
     const Head& head = heads_[use.head];
@@ -226,18 +232,52 @@ void Composition::place_heads() {
   }
 }
 
+at::Tensor Composition::first_outputs(const model::Samples& samples) const {
+  const auto says = [](const Head& head) { return !head.owner->first_outputs({1, 0.5, 1}).empty(); };
+  if (samples.size() == 0 || std::none_of(heads_.begin(), heads_.end(), says)) return {};
+  const auto elements = std::ssize(domain_.elements);
+  constexpr std::int64_t kCells = 1 << 20;
+  const std::int64_t at_once = std::max<std::int64_t>(1, kCells / elements);
+  auto counts = torch::zeros({elements}, torch::kFloat64), detected = counts.clone(), amounts = counts.clone();
+  double size = 0;
+  for (std::int64_t begin = 0; begin < samples.size(); begin += at_once) {
+    throw_if_stopped("looking at the data");
+    const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
+    const auto values = batch.values.to(torch::kFloat64);
+    const auto sizes = batch.sizes.defined() ? batch.sizes.to(torch::kFloat64) : torch::ones({values.size(0)}, torch::kFloat64);
+    counts += (torch::expm1(values) * sizes.unsqueeze(1)).sum(0);
+    detected += (values > 0).sum(0);
+    amounts += values.sum(0);
+    size += sizes.sum().item<double>();
+  }
+  auto first = torch::full({outputs_}, std::numeric_limits<double>::quiet_NaN(), torch::kFloat64);
+  for (const auto& head : heads_) {
+    for (std::size_t i = 0; i < head.elements.size(); ++i) {
+      const auto of = [&](const at::Tensor& numbers) { return numbers[head.elements[i]].item<double>(); };
+      const double share = of(detected) / static_cast<double>(samples.size());
+      const auto outputs = head.owner->first_outputs({of(counts) / size, share, of(amounts) / std::max(1.0, of(detected))});
+      for (std::size_t k = 0; k < outputs.size(); ++k)
+        first[head.offset + static_cast<std::int64_t>(i) * head.width + static_cast<std::int64_t>(k)] = outputs[k];
+    }
+  }
+  return first;
+}
+
 at::Tensor Composition::slots(const at::Tensor& prediction, const Head& head) const {
   const auto count = static_cast<std::int64_t>(head.elements.size());
   auto shape = prediction.sizes().vec();
   shape[1] = count;
   shape.insert(shape.begin() + 2, head.width);
-  return prediction.narrow(1, head.offset, count * head.width).reshape(shape);
+  const auto outputs = prediction.narrow(1, head.offset, count * head.width).reshape(shape);
+  if (head.constants == 0) return outputs;
+  shape[2] = head.constants;
+  return torch::cat({outputs, prediction.narrow(1, outputs_ + head.first_constant, count * head.constants).reshape(shape)}, 2);
 }
 
 Evaluation Composition::evaluate(const model::Output& output, const model::Batch& target, double epoch,
                                  const at::Tensor& emphasis) const {
   const auto observed_count = sum_per_sample(target.observed).clamp_min(1);
-  const auto counted = emphasis.defined() ? target.observed * emphasis : target.observed;
+  const auto sizes = target.sizes.defined() ? target.sizes.unsqueeze(1) : target.sizes;
   Evaluation result;
   result.parts.resize(terms_.size());
   for (const Use& use : uses_) {
@@ -245,11 +285,12 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
     auto prediction = slots(output.prediction, heads_[use.head]);
     if (use.position_index.defined()) prediction = prediction.index_select(1, use.position_index);
     const bool all = !use.element_index.defined();
-    const auto values = all ? target.values : target.values.index_select(1, use.element_index);
-    const auto observed = all ? target.observed : target.observed.index_select(1, use.element_index);
+    const auto own = [&](const at::Tensor& of_all) {
+      return all || !of_all.defined() ? of_all : of_all.index_select(1, use.element_index);
+    };
     const double weight = term.weight * term.ramp(epoch);
-    const auto factor = all ? counted : counted.index_select(1, use.element_index);
-    const auto loss = term.masked_loss(prediction, values, observed) * factor * weight;
+    const auto loss =
+        term.weighted_loss({prediction, own(target.values), own(target.observed), own(emphasis), sizes}) * weight;
     auto& part = result.parts[use.term];
     const auto share = sum_per_sample(loss) / observed_count;
     part = part.defined() ? part + share : share;
@@ -276,7 +317,13 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
 std::vector<std::string> Composition::not_fused() const {
   std::vector<std::string> pointers;
   for (std::size_t t = 0; t < terms_.size(); ++t) {
-    if (!terms_[t]->fused()) pointers.push_back("/loss/terms/" + std::to_string(t));
+    bool fused = terms_[t]->fused();
+    for (const Use& use : uses_) {
+      // Rows are taken as they lie.
+      const bool whole = !use.element_index.defined() && !use.position_index.defined();
+      if (use.term == t && terms_[t]->fused_by_rows()) fused = whole;
+    }
+    if (!fused) pointers.push_back("/loss/terms/" + std::to_string(t));
   }
   return pointers;
 }
@@ -286,13 +333,22 @@ void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradie
   const auto elements = static_cast<std::int64_t>(domain_.elements.size());
   const double samples = static_cast<double>(batch.whole);
   const auto fill = [&] { std::fill_n(gradient.prediction, batch.samples * outputs_, 0.0f); };
-  const bool single = uses_.size() == 1;
+  const bool single = uses_.size() == 1 && !terms_[uses_.front().term]->fused_by_rows();
   if (!single) fill();
   for (const Use& use : uses_) {
     const Term& term = *terms_[use.term];
     const Head& head = heads_[use.head];
     const double weight = term.weight * term.ramp(epoch);
     const auto group = static_cast<std::int64_t>(use.elements.size());
+    if (term.fused_by_rows()) {
+      const auto at = [&](auto* constants) { return constants == nullptr ? nullptr : constants + head.first_constant; };
+      parts[use.term] +=
+          weight / samples *
+          term.fused_rows({batch.samples, group, outputs_, batch.prediction + head.offset, batch.target, batch.share,
+                           batch.plain_share, batch.sizes, at(batch.constants), static_cast<float>(weight / samples),
+                           gradient.prediction + head.offset, at(gradient.constants)});
+      continue;
+    }
     const std::int64_t width = head.width;
     const std::int64_t count = batch.samples * group;
     // What lies as the term wants it, is taken from where it is.
@@ -375,6 +431,36 @@ std::vector<at::Tensor> Composition::probabilities(const at::Tensor& prediction)
     }
   }
   return levels;
+}
+
+namespace {
+
+// The heads' answers, each for its elements; undefined when some element has none.
+template <typename Heads, typename Answer>
+at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, const Heads& heads, const Answer& answer) {
+  at::Tensor values;
+  std::vector<bool> answered(static_cast<std::size_t>(elements), false);
+  for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
+    const at::Tensor own = answer(*head);
+    if (!own.defined()) continue;
+    if (!values.defined()) values = torch::zeros({prediction.size(0), elements}, prediction.options());
+    values.index_copy_(1, torch::tensor(head->elements, torch::kInt64), own);
+    for (const auto e : head->elements) answered[static_cast<std::size_t>(e)] = true;
+  }
+  const bool all = std::all_of(answered.begin(), answered.end(), [](bool known) { return known; });
+  return all ? values : at::Tensor();
+}
+
+}  // namespace
+
+at::Tensor Composition::detection(const at::Tensor& prediction, const at::Tensor& sizes) const {
+  return first_answers(prediction, std::ssize(domain_.elements), heads_,
+                       [&](const Head& head) { return head.owner->detection(slots(prediction, head), sizes); });
+}
+
+at::Tensor Composition::conditional(const at::Tensor& prediction, const at::Tensor& sizes) const {
+  return first_answers(prediction, std::ssize(domain_.elements), heads_,
+                       [&](const Head& head) { return head.owner->conditional(slots(prediction, head), sizes); });
 }
 
 void Composition::check_targets(const model::Batch& batch) const {

@@ -42,6 +42,11 @@ class Composition {
   Composition(const TermList& terms, const model::Domain& domain, bool variational);
 
   std::int64_t outputs() const { return outputs_; }  // decoder outputs per sample or pixel
+  // What follows them in a prediction, the same for all samples (see Term::constants()), and how they begin.
+  const std::vector<double>& constants() const { return constants_; }
+  // [outputs()] at which training begins (see Term::first_outputs()); undefined when no term says so. NaN where none
+  // does.
+  at::Tensor first_outputs(const model::Samples& samples) const;
   const model::Domain& domain() const { return domain_; }
   const std::vector<std::string>& part_names() const { return part_names_; }  // "mse", "mse_2" for the second one ...
 
@@ -53,6 +58,9 @@ class Composition {
   // One for each element: of categories the probability of each level that training saw [samples, levels], whose most
   // probable one is the expected one; undefined of numbers.
   std::vector<at::Tensor> probabilities(const at::Tensor& prediction) const;
+  // Of counts: see Term. What is the first to tell of an element tells; undefined where an element has no such term.
+  at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const;
+  at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const;
 
   // evaluate() of one network's batch over plain arrays, with its gradient, for terms that are all fused().
   //   prediction [samples, outputs()], target [samples, elements]
@@ -69,6 +77,9 @@ class Composition {
     const float* prediction = nullptr;
     const float* target = nullptr;
     const float* share = nullptr;
+    const float* plain_share = nullptr;  // without the emphasis
+    const float* sizes = nullptr;        // [samples]; null: all 1
+    const float* constants = nullptr;    // [constants()]
     const float* mean = nullptr;
     const float* log_variance = nullptr;
   };
@@ -76,6 +87,7 @@ class Composition {
     float* prediction = nullptr;
     float* mean = nullptr;
     float* log_variance = nullptr;
+    float* constants = nullptr;  // added to, as mean and log-variance
   };
   void fused(const FusedBatch& batch, double epoch, const FusedGradient& gradient, double* parts,
              std::vector<float>& scratch) const;
@@ -90,6 +102,8 @@ class Composition {
     std::string name;
     std::int64_t width = 1;   // outputs per element
     std::int64_t offset = 0;  // first output
+    std::int64_t constants = 0;        // per element
+    std::int64_t first_constant = 0;  // in constants()
     std::vector<std::int64_t> elements;
     const Term* owner = nullptr;  // gives the expected value
   };
@@ -111,6 +125,7 @@ class Composition {
   std::vector<Head> heads_;
   std::vector<Use> uses_;
   std::int64_t outputs_ = 0;
+  std::vector<double> constants_;
 };
 
 }  // namespace ae::loss

@@ -8,6 +8,7 @@
 #include <limits>
 
 #include "base/vector_math.hpp"
+#include "loss/count_terms.hpp"
 #include "loss/image_terms.hpp"
 
 namespace ae::loss {
@@ -23,7 +24,13 @@ void Term::fields(config::Fields& f) {
 at::Tensor Term::element_loss(const at::Tensor&, const at::Tensor&) const {
   throw std::logic_error("this loss term has no element grain");
 }
+at::Tensor Term::weighted_loss(const Judged& judged) const {
+  const auto loss = masked_loss(judged.prediction, judged.target, judged.observed);
+  return loss * (judged.emphasis.defined() ? judged.observed * judged.emphasis : judged.observed);
+}
 at::Tensor Term::expected(const at::Tensor& prediction) const { return prediction.squeeze(2); }
+at::Tensor Term::detection(const at::Tensor&, const at::Tensor&) const { return {}; }
+at::Tensor Term::conditional(const at::Tensor& prediction, const at::Tensor&) const { return expected(prediction); }
 std::string Term::complaint(const at::Tensor&) const { return ""; }
 at::Tensor Term::sample_loss(const model::Code&, std::int64_t) const {
   throw std::logic_error("this loss term has no sample grain");
@@ -32,6 +39,7 @@ double Term::ramp(double) const { return 1; }
 void Term::fused_loss(const float*, const float*, std::int64_t, std::int64_t, float*, float*) const {
   throw std::logic_error("this loss term has no fused element loss");
 }
+double Term::fused_rows(const Rows&) const { throw std::logic_error("this loss term has no fused loss of rows"); }
 double Term::fused_sample_loss(const float*, const float*, std::int64_t, std::int64_t, float, float*, float*) const {
   throw std::logic_error("this loss term has no fused sample loss");
 }
@@ -232,7 +240,7 @@ std::unique_ptr<Term> make() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<config::Entry<Term>, 10> kTerms{{
+constexpr std::array<config::Entry<Term>, 14> kTerms{{
     {"mse", "Squared error of numeric cells.", make<SquaredError>},
     {"l1", "Absolute error of numeric cells.", make<AbsoluteError>},
     {"huber", "Squared error for small, absolute error for large deviations.", make<Huber>},
@@ -245,6 +253,10 @@ constexpr std::array<config::Entry<Term>, 10> kTerms{{
     {"gradient", "Error of the differences between neighbouring pixels.", make_gradient},
     {"feature", "Distance of the features that your own TorchScript network sees in input and reconstruction.",
      make_feature},
+    {"poisson", "Deviance of counts around a mean for each cell and gene: Poisson.", make_poisson},
+    {"nb", "Deviance of counts: negative binomial, with a dispersion for each gene.", make_negative_binomial},
+    {"zinb", "Deviance of counts: negative binomial, and zeros of their own beside it.", make_zero_inflated},
+    {"hurdle", "Whether there is a count at all, and how many where there is one: a log-normal amount.", make_hurdle},
 }};
 
 }  // namespace

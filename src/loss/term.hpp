@@ -19,6 +19,22 @@ namespace ae::loss {
 
 enum class Grain { element, sample };
 
+// Elements of one kind, as a term judges them; of images all but the sizes have [height, width] behind.
+struct Judged {
+  at::Tensor prediction;  // [samples, group, outputs and then constants]
+  at::Tensor target;      // [samples, group]
+  at::Tensor observed;    // [samples, group]: 1 or 0
+  at::Tensor emphasis;    // [samples, group], >= 0; undefined: 1 everywhere
+  at::Tensor sizes;       // [samples, 1]; undefined: all 1 (see model::Batch)
+};
+
+// What the samples of a training set have of an element of counts.
+struct Typical {
+  double norm = 0;      // all counts over the sum of the sizes
+  double detected = 0;  // share of the samples that have any
+  double amount = 0;    // mean value where there is any
+};
+
 class Term : public config::Section {
  public:
   double weight = 1;                 // >= 0
@@ -34,6 +50,14 @@ class Term : public config::Section {
   // Terms whose head has the same name share the decoder outputs of an element.
   virtual std::string_view head() const { return "value"; }
   virtual std::int64_t outputs(const model::Element&) const { return 1; }
+  // Numbers of an element that are the same for all samples, and are learned with the network: each begins as this.
+  virtual std::vector<double> constants() const { return {}; }
+  // The outputs of an element at which training begins, so that it does not spend its steps on what is the same for all
+  // samples; {}: whatever random weights give.
+  virtual std::vector<double> first_outputs(const Typical&) const { return {}; }
+  // The loss below times observed and emphasis: [samples, group]. Terms of counts, which need the sizes, and those whose
+  // parts are not emphasised alike have it instead of the two below.
+  virtual at::Tensor weighted_loss(const Judged& judged) const;
   // prediction [samples, group, outputs], target [samples, group] -> loss [samples, group], unweighted, >= 0; of images
   // all three have [height, width] behind
   virtual at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const;
@@ -42,10 +66,14 @@ class Term : public config::Section {
   virtual at::Tensor masked_loss(const at::Tensor& prediction, const at::Tensor& target, const at::Tensor&) const {
     return element_loss(prediction, target);
   }
-  // prediction [samples, group, outputs] -> expected value in network units [samples, group]; likewise
+  // prediction [samples, group, outputs and constants] -> expected value in network units [samples, group]; likewise
   virtual at::Tensor expected(const at::Tensor& prediction) const;
   // Likewise -> the probability of each level that training saw [samples, group, levels]; undefined of numbers
   virtual at::Tensor probabilities(const at::Tensor&) const { return {}; }
+  // Of counts, sizes [samples, 1] or undefined: the probability that there is one at all, [samples, group], and the
+  // expected value where there is, in network units. Undefined, and as expected(), of terms that do not tell.
+  virtual at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const;
+  virtual at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const;
   // What is wrong with these targets for this term ("values outside [0, 1]"), or "". target [samples], observed ones
   // only
   virtual std::string complaint(const at::Tensor& target) const;
@@ -55,6 +83,24 @@ class Term : public config::Section {
   virtual bool fused() const { return false; }
   virtual void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t outputs,
                           float* loss, float* gradient) const;
+
+  // Instead, of terms that have constants or need sizes: all rows of a batch at once. Returns the sum of loss * share;
+  // adds `factor` times the derivatives of that sum to the gradients.
+  struct Rows {
+    std::int64_t samples = 0, group = 0;
+    std::int64_t stride = 0;            // from the outputs of a row to those of the next
+    const float* prediction = nullptr;  // [samples, group, outputs]
+    const float* target = nullptr;      // [samples, group], and the next two
+    const float* share = nullptr;       // observed * emphasis / #observed of the sample
+    const float* plain_share = nullptr;  // without the emphasis
+    const float* sizes = nullptr;        // [samples]; null: all 1
+    const float* constants = nullptr;    // [group, constants]
+    float factor = 1;
+    float* gradient = nullptr;            // as the prediction
+    float* constants_gradient = nullptr;  // as the constants
+  };
+  virtual bool fused_by_rows() const { return false; }
+  virtual double fused_rows(const Rows& rows) const;
 
   // --- terms of grain sample ---
   // -> [samples], unweighted, >= 0. `elements` = elements per sample, to bring sums to the scale of element means.
@@ -69,6 +115,6 @@ class Term : public config::Section {
   virtual double ramp(double epoch) const;
 };
 
-std::span<const config::Entry<Term>> terms();  // mse, l1, huber, bce, cross_entropy, kl; of images also ssim ...
+std::span<const config::Entry<Term>> terms();  // mse, l1, huber, bce, cross_entropy, kl; of images ssim ...; of counts poisson ...
 
 }  // namespace ae::loss

@@ -35,11 +35,12 @@ Batch Batch::repeated(std::int64_t times) const {
   if (times == 1) return *this;
   std::vector<std::int64_t> repeats(static_cast<std::size_t>(values.dim()), 1);
   repeats[0] = times;
-  return {values.repeat(repeats), observed.repeat(repeats)};
+  return {values.repeat(repeats), observed.repeat(repeats), sizes.defined() ? sizes.repeat({times}) : sizes};
 }
 
 Batch Batch::range(std::int64_t begin, std::int64_t end) const {
-  return {values.narrow(0, begin, end - begin), observed.narrow(0, begin, end - begin)};
+  const auto part = [&](const at::Tensor& all) { return all.defined() ? all.narrow(0, begin, end - begin) : all; };
+  return {part(values), part(observed), part(sizes)};
 }
 
 Batch to_batch(const data::Block& block) {

@@ -24,6 +24,7 @@ struct Element {
   bool constant = false;   // one value in training: scored, but never shown to the network
   bool channel = false;    // of an image: a value per pixel
   bool observed = true;    // some training sample had a value
+  bool counts = false;     // values are log(1 + count / size of the sample)
   bool categorical() const { return codes > 0; }
 };
 
@@ -51,9 +52,11 @@ Domain image_domain(const data::Geometry& geometry);
 // values   [samples, elements] or [samples, channels, height, width] float: network units (scaled numbers, level codes,
 //          pixels), 0 where not observed
 // observed the same shape: 1 or 0
+// sizes    [samples] float, > 0: of counts, by how much a sample has more of them than the median one; undefined: all 1
 struct Batch {
   at::Tensor values;
   at::Tensor observed;
+  at::Tensor sizes{};
   std::int64_t samples() const { return values.size(0); }
   Batch repeated(std::int64_t times) const;                 // all samples, then all of them again, ...
   Batch range(std::int64_t begin, std::int64_t end) const;  // views of some samples
@@ -86,6 +89,8 @@ class Samples {
   virtual Batch range(std::int64_t begin, std::int64_t end) const = 0;  // as they are
   // What batch() gives, into plain arrays [indices, elements] each; `observed` null: it is not asked for.
   virtual void gather(std::span<const std::int64_t> indices, float* values, float* observed) const;
+  // Likewise their sizes (see Batch), into [indices]; false when they have none: nothing is written.
+  virtual bool gather_sizes(std::span<const std::int64_t>, float*) const { return false; }
   virtual bool has_missing() const = 0;  // some element of some sample is not observed
 };
 

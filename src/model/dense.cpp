@@ -73,7 +73,7 @@ double weights_at_least(const Common& common, const Layers& layers, const Interf
   if (layers.tied) return total;
   const double last =
       layers.hidden.empty() ? static_cast<double>(common.latent) : static_cast<double>(layers.hidden.front());
-  return total + last * static_cast<double>(interface.outputs);
+  return total + last * static_cast<double>(interface.outputs) + static_cast<double>(interface.constants.size());
 }
 
 // Batch or layer normalisation with a learned scale and shift: what torch::nn::BatchNorm1d and LayerNorm do, of several
@@ -127,6 +127,21 @@ class NormImpl : public torch::nn::Module {
   torch::Tensor batches_;
 };
 TORCH_MODULE(Norm);
+
+// What is the same for all samples: [constants], of several members [members, constants].
+class ConstantsImpl : public torch::nn::Module {
+ public:
+  ConstantsImpl(const torch::Tensor& first, std::int64_t members)
+      : values_(register_parameter("values", torch::empty(stacked_shape(members, {first.size(0)})))) {
+    const torch::NoGradGuard no_grad;
+    values_.copy_(first);
+  }
+  const torch::Tensor& values() const { return values_; }
+
+ private:
+  torch::Tensor values_;
+};
+TORCH_MODULE(Constants);
 
 // affine -> norm -> activation -> dropout
 class HiddenImpl : public torch::nn::Module {
@@ -192,6 +207,10 @@ class DenseNetwork final : public ModuleNetwork {
     }
     output_ =
         root_.register_module("output", mirrored(encoders.front(), width, interface.outputs, layers.tied, members));
+    if (!interface.constants.empty()) {
+      const auto first = torch::tensor(interface.constants, torch::kFloat64).to(torch::kFloat32);
+      constants_ = root_.register_module("constants", Constants(first, members));
+    }
     stack_members(*this, members_);
   }
 
@@ -213,7 +232,7 @@ class DenseNetwork final : public ModuleNetwork {
   torch::Tensor decode(const torch::Tensor& latent) override {
     auto x = latent;
     for (auto& layer : decoder_) x = layer->forward(x);
-    return output_->forward(x);
+    return followed(output_->forward(x));
   }
 
   std::int64_t latent_size() const override { return latent_; }
@@ -235,7 +254,14 @@ class DenseNetwork final : public ModuleNetwork {
     if (variational_) plan.log_variance.push_back(log_variance_->plan());
     for (const auto& layer : decoder_) plan.layers.push_back(layer->plan());
     plan.layers.push_back({output_->plan(), {}, "", 0});
+    if (constants_) plan.constants = constants_->values();
     return plan;
+  }
+  void begin_outputs(const at::Tensor& outputs) override {
+    const torch::NoGradGuard no_grad;
+    const auto bias = output_->plan().bias;
+    const auto first = outputs.to(bias.scalar_type()).expand_as(bias);
+    at::Tensor(bias).copy_(torch::where(first.isnan(), bias, first));
   }
   at::Tensor gather_parameters() override {
     if (gathered_.defined()) return gathered_;
@@ -271,6 +297,14 @@ class DenseNetwork final : public ModuleNetwork {
   static Affine mirrored(Affine& encoder, std::int64_t in, std::int64_t out, bool tied, std::int64_t members) {
     if (tied && encoder->in() == out) return Affine(*encoder, out);
     return Affine(in, out, members);
+  }
+
+  // Predictions with the constants behind them.
+  torch::Tensor followed(const torch::Tensor& prediction) const {
+    if (!constants_) return prediction;
+    const auto& values = constants_->values();
+    const auto of_members = members_.empty() ? values.unsqueeze(0) : values;
+    return torch::cat({prediction, of_members.repeat_interleave(prediction.size(0) / members(), 0)}, 1);
   }
 
   // Without gradients and LibTorch's overhead. Members and rows stay apart, as Network says. Matrix products of
@@ -312,6 +346,7 @@ class DenseNetwork final : public ModuleNetwork {
         if (variational_) copy(workspace.log_variance, output.code.log_variance, begin, count);
       }
     });
+    output.prediction = followed(output.prediction);
     return output;
   }
 
@@ -325,6 +360,7 @@ class DenseNetwork final : public ModuleNetwork {
   Affine log_variance_{nullptr};
   std::vector<Hidden> decoder_;
   Affine output_{nullptr};
+  Constants constants_{nullptr};
   std::vector<std::shared_ptr<DenseNetwork>> members_;  // none of a single network
   at::Tensor gathered_;                                 // undefined until gather_parameters()
 };
@@ -338,6 +374,7 @@ class FullyConnected : public Family {
   double weights(const Interface& interface) const override {
     return static_cast<double>(members_) * weights_at_least(common_, layers_, interface);
   }
+  bool has_constants() const override { return true; }
 
  protected:
   Common common_;

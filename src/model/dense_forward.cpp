@@ -48,6 +48,7 @@ DenseForward::DenseForward(std::shared_ptr<const DensePlan> plan, std::int64_t m
   }
   for (const auto& of : plan_->log_variance) log_variance_.push_back(affine(of));
   for (const auto& embedding : plan_->stem.embeddings) embeddings_.push_back(part(embedding));
+  if (plan_->constants.defined()) constants_ = part(plan_->constants);
 }
 
 std::int64_t DenseForward::widest() const {

@@ -62,6 +62,7 @@ struct DensePlan {
   std::vector<LayerPlan> layers;         // encoder, bottleneck, decoder, output
   std::size_t bottleneck = 0;            // index of the layer that gives the code, or its mean
   std::vector<AffinePlan> log_variance;  // one of a variational network, beside the bottleneck; else none
+  at::Tensor constants;                  // undefined when there are none (see Interface)
 };
 
 }  // namespace ae::model

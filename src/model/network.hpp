@@ -29,8 +29,8 @@ struct Code {
   at::Tensor log_variance;
 };
 
-// prediction [samples, outputs] or [samples, outputs, height, width]: raw decoder outputs, laid out by the loss
-//            composition
+// prediction [samples, outputs and then constants] or [samples, outputs, height, width]: raw decoder outputs, laid out
+//            by the loss composition
 struct Output {
   at::Tensor prediction;
   Code code;
@@ -78,6 +78,9 @@ class Network : public Parameters {
   // Member m of several as a network of its own: always with the weights that it has here. Null of a single one.
   virtual std::shared_ptr<Network> member(std::int64_t) { return nullptr; }
 
+  // Makes the biases of the outputs [outputs] begin so, where a network has them; NaN: as they are.
+  virtual void begin_outputs(const at::Tensor&) {}
+
   // How to compute the network without LibTorch; nothing when it is not dense.
   virtual std::optional<DensePlan> dense_plan() const { return std::nullopt; }
   // Moves the parameters into one buffer [members, size], of which they are views from then on: those of a member lie
@@ -90,6 +93,8 @@ struct Interface {
   Domain domain;
   std::int64_t outputs = 0;       // decoder outputs per sample or pixel, decided by the loss composition
   bool observed_matters = false;  // cells can be missing or masked, in training or by corruption
+  // Further outputs that are the same for all samples and are trained with the network: how each begins.
+  std::vector<double> constants{};
 };
 
 // Options of one family, read from "/model", and the maker of its network.
@@ -98,6 +103,7 @@ class Family : public config::Section {
   virtual std::unique_ptr<Network> build(const Interface& interface) const = 0;
   virtual bool variational() const { return false; }
   virtual bool has_network() const { return true; }   // false: what build() gives can be asked nothing
+  virtual bool has_constants() const { return false; }  // Interface::constants
   virtual bool reads_grids() const { return false; }  // channels over a grid (images), else table rows
   // How many weights build() would allocate at least, without allocating any.
   virtual double weights(const Interface& interface) const = 0;

@@ -64,7 +64,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& model) {
   const auto weights = data::arrays_under(file.arrays, "model.");
   in_file([&] {
     const loss::Composition composition(config.loss.terms, domain, config.model->variational());
-    check_size(config, {domain, composition.outputs(), matters == "true"}, weights, name);
+    check_size(config, {domain, composition.outputs(), matters == "true", composition.constants()}, weights, name);
     checkpoint.autoencoder_ =
         std::make_unique<loss::Autoencoder>(*config.model, config.loss.terms, domain, matters == "true", 0);
   });

@@ -2,6 +2,7 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -12,6 +13,20 @@ namespace ae::recipe {
 namespace {
 
 constexpr config::NumberRange kRate{0, 1};
+
+// Makes numbers of `array`, one for each cell, 0 with the same probability, or, `varied`, with one of their row's own.
+void blank(const Cells& cells, float* array, double rate, bool varied, std::uint64_t key) {
+  const std::span draws(cells.scratch, static_cast<std::size_t>(cells.size()));
+  const std::span rates(cells.scratch + cells.size(), static_cast<std::size_t>(cells.samples));
+  fill_uniform(key, draws);
+  if (varied) fill_uniform(mix64(key), rates);
+  for (std::int64_t i = 0; i < cells.samples; ++i) {
+    const float probability = static_cast<float>(rate) * (varied ? 2 * rates[static_cast<std::size_t>(i)] : 1.0f);
+    const float* draw = cells.scratch + i * cells.elements;
+    float* own = array + i * cells.elements;
+    for (std::int64_t e = 0; e < cells.elements; ++e) own[e] = draw[e] >= probability ? own[e] : 0.0f;
+  }
+}
 
 // Hides observed cells, each with the same probability; the loss still asks for them.
 class Mask final : public Corruption {
@@ -43,16 +58,7 @@ class Mask final : public Corruption {
   }
   bool fused() const override { return true; }
   void corrupt(const Cells& cells, std::uint64_t key) const override {
-    const std::span draws(cells.scratch, static_cast<std::size_t>(cells.size()));
-    const std::span rates(cells.scratch + cells.size(), static_cast<std::size_t>(cells.samples));
-    fill_uniform(key, draws);
-    if (varied) fill_uniform(mix64(key), rates);
-    for (std::int64_t i = 0; i < cells.samples; ++i) {
-      const float probability = static_cast<float>(rate) * (varied ? 2 * rates[static_cast<std::size_t>(i)] : 1.0f);
-      const float* draw = cells.scratch + i * cells.elements;
-      float* observed = cells.observed + i * cells.elements;
-      for (std::int64_t e = 0; e < cells.elements; ++e) observed[e] = draw[e] >= probability ? observed[e] : 0.0f;
-    }
+    blank(cells, cells.observed, rate, varied, key);
   }
   std::string complaint(const model::Domain& domain) const override {
     if (domain.gridded() || cell == 1) return "";
@@ -122,14 +128,40 @@ class Swap final : public Corruption {
   }
 };
 
+// Sets counts to 0, each with the same probability: molecules that were not caught look so.
+class Drop final : public Corruption {
+ public:
+  double rate = 0.2;
+  bool varied = false;
+  void fields(config::Fields& f) override {
+    f.number("rate", rate, kRate, "Probability that a count above 0 is shown to the network as 0.");
+    f.boolean("varied", varied, "Draw each cell's own probability uniformly between 0 and twice the rate (at most 1).");
+  }
+  model::Batch apply(const model::Batch& batch, const model::Domain&) const override {
+    auto probability = torch::full({batch.samples(), 1}, rate, batch.values.options());
+    if (varied) probability = (torch::rand({batch.samples(), 1}, batch.values.options()) * (2 * rate)).clamp_max(1);
+    return {batch.values * (torch::rand_like(batch.values) >= probability), batch.observed};
+  }
+  bool fused() const override { return true; }
+  void corrupt(const Cells& cells, std::uint64_t key) const override {
+    blank(cells, cells.values, rate, varied, key);
+  }
+  std::string complaint(const model::Domain& domain) const override {
+    const auto counts = [](const model::Element& element) { return element.counts; };
+    if (std::all_of(domain.elements.begin(), domain.elements.end(), counts)) return "";
+    return "\"drop\" loses molecules of counts (/data/type \"counts\", with log1p); use \"mask\" for other data";
+  }
+};
+
 template <typename T>
 std::unique_ptr<Corruption> make_corruption() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<config::Entry<Corruption>, 4> kCorruptions{{
+constexpr std::array<config::Entry<Corruption>, 5> kCorruptions{{
     {"mask", "Hides cells from the network (masked-cell training).", make_corruption<Mask>},
     {"gaussian", "Adds normal noise to numeric cells.", make_corruption<Gaussian>},
+    {"drop", "Shows counts as 0, as if their molecules had not been caught.", make_corruption<Drop>},
     {"swap", "Replaces cells (or pixels) by those of another row (or image) at the same place.", make_corruption<Swap>},
     {"synthetic", "Paints made-up defects on images, to be removed: blobs, scratches, patches of other images.",
      make_synthetic},

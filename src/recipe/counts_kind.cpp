@@ -1,4 +1,5 @@
-// Counts: cells of single-cell sequencing, sparse in memory and dense by the batch.
+#include "recipe/counts_kind.hpp"
+
 #include <torch/types.h>
 
 #include <algorithm>
@@ -27,6 +28,7 @@ model::Domain domain_of(const data::CountSchema& schema) {
   for (std::size_t i = 0; i < schema.selected.size(); ++i) {
     model::Element element{schema.genes[static_cast<std::size_t>(schema.selected[i])], 0, false};
     element.constant = schema.constant[i];
+    element.counts = schema.scale.log1p;
     elements.push_back(std::move(element));
   }
   return {std::move(elements), {}, "matrices of counts", "cells"};
@@ -35,20 +37,29 @@ model::Domain domain_of(const data::CountSchema& schema) {
 // Some of the cells of a sparse matrix of values.
 class CellSamples final : public model::Samples {
  public:
-  CellSamples(const data::PreparedCounts& prepared, std::vector<std::int64_t> cells)
+  CellSamples(const data::PreparedCounts& prepared, std::vector<std::int64_t> cells, bool zero_as_missing)
       : all_(prepared.cells),
         owner_(prepared.owner),
+        factors_(prepared.factors),
         cells_(std::move(cells)),
-        elements_(std::ssize(prepared.schema.selected)) {}
+        elements_(std::ssize(prepared.schema.selected)),
+        zero_as_missing_(zero_as_missing) {}
 
   std::int64_t size() const override { return std::ssize(cells_); }
-  bool has_missing() const override { return false; }
+  bool has_missing() const override { return zero_as_missing_; }
 
   model::Batch batch(const std::vector<std::int64_t>& indices) const override {
     const auto shape = {std::ssize(indices), elements_};
-    model::Batch batch{torch::empty(shape), torch::ones(shape)};
-    gather(indices, batch.values.data_ptr<float>(), nullptr);
+    model::Batch batch{torch::empty(shape), torch::empty(shape), torch::empty({std::ssize(indices)})};
+    gather(indices, batch.values.data_ptr<float>(), batch.observed.data_ptr<float>());
+    gather_sizes(indices, batch.sizes.data_ptr<float>());
     return batch;
+  }
+
+  bool gather_sizes(std::span<const std::int64_t> indices, float* sizes) const override {
+    for (const auto index : indices)
+      *sizes++ = factors_[static_cast<std::size_t>(cells_[static_cast<std::size_t>(index)])];
+    return true;
   }
 
   model::Batch range(std::int64_t begin, std::int64_t end) const override {
@@ -60,26 +71,31 @@ class CellSamples final : public model::Samples {
   void gather(std::span<const std::int64_t> indices, float* values, float* observed) const override {
     const std::int64_t count = std::ssize(indices) * elements_;
     std::fill_n(values, count, 0.0f);
-    if (observed != nullptr) std::fill_n(observed, count, 1.0f);
+    if (observed != nullptr) std::fill_n(observed, count, zero_as_missing_ ? 0.0f : 1.0f);
     for (const auto index : indices) {
       const std::int64_t cell = cells_[static_cast<std::size_t>(index)];
       const auto genes = all_.genes_of(cell);
       const auto of_cell = all_.counts_of(cell);
       for (std::size_t i = 0; i < genes.size(); ++i) values[genes[i]] = of_cell[i];
       values += elements_;
+      if (observed == nullptr) continue;
+      for (const auto gene : genes) observed[gene] = 1;
+      observed += elements_;
     }
   }
 
  private:
   data::CountView all_;
   std::shared_ptr<const void> owner_;
+  std::vector<float> factors_;
   std::vector<std::int64_t> cells_;
   std::int64_t elements_;
+  bool zero_as_missing_;
 };
 
 // --- new cells -------------------------------------------------------------------------------------------------------
 
-class CountStream final : public SampleStream {
+class CountStream final : public CellStream {
  public:
   // The schema and options must outlive the stream.
   CountStream(const data::CountSchema& schema, const data::CountOptions& options, StreamOptions stream,
@@ -140,14 +156,20 @@ class CountStream final : public SampleStream {
 
   std::unique_ptr<SampleCopy> copy(Output&, std::vector<std::string>, Digits) override { return nullptr; }
 
+  data::CountSource& source() const override { return *source_; }
+  const std::vector<std::int32_t>& elements_of_genes() const override { return elements_; }
+  data::CountView counts() const override { return counts_.view(); }
+
  private:
   void open(const std::string& input, Reporter& reporter) {
     source_ = data::open_counts(input, kReaders, options_.format, reporter);
     places_.clear();
+    elements_.clear();
     std::vector<bool> there(schema_.genes.size(), false);
     for (const auto& gene : source_->genes()) {
       const auto found = numbers_.find(gene);
       places_.push_back(found == numbers_.end() ? -1 : found->second);
+      elements_.push_back(places_.back() < 0 ? -1 : element_of_[static_cast<std::size_t>(places_.back())]);
       if (found != numbers_.end()) there[static_cast<std::size_t>(found->second)] = true;
     }
     tell_missing(there, reporter);
@@ -192,33 +214,37 @@ class CountStream final : public SampleStream {
     source_->read(begin, end, counts_);
     const std::int64_t cells = end - begin, elements = std::ssize(schema_.selected);
     values_ = torch::zeros({cells, elements});
-    seen_ = observed_.expand({cells, elements}).contiguous();
+    seen_ = options_.zero_as_missing ? torch::zeros({cells, elements}) : observed_.expand({cells, elements}).contiguous();
+    sizes_ = torch::empty({cells});
     const data::CountView view = counts_.view();
     SampleBlock block;
     for (std::int64_t cell = 0; cell < cells; ++cell) {
-      fill(view.genes_of(cell), view.counts_of(cell), values_.data_ptr<float>() + cell * elements);
+      sizes_.data_ptr<float>()[cell] = fill(view.genes_of(cell), view.counts_of(cell),
+                                            values_.data_ptr<float>() + cell * elements,
+                                            seen_.data_ptr<float>() + cell * elements);
       block.numbers.push_back(first_cell + begin + cell);
       const auto at = static_cast<std::size_t>(begin + cell);
       if (!source_->cell_names().empty()) block.ids.push_back(source_->cell_names()[at]);
       if (labels_) block.labels.emplace_back(labels_->text(begin + cell));
     }
-    block.batch = {values_, seen_};
+    block.batch = {values_, seen_, sizes_};
     visit(block);
     reporter_.progress("cells", static_cast<std::uint64_t>(end), static_cast<std::uint64_t>(source_->cells()));
   }
 
-  // A cell's total is over the genes that the model knows, so that others change nothing.
-  void fill(std::span<const std::int32_t> genes, std::span<const float> counts, float* values) const {
+  // A cell's total is over the genes that the model knows, so that others change nothing. Returns its size factor.
+  float fill(std::span<const std::int32_t> genes, std::span<const float> counts, float* values, float* seen) const {
     double total = 0;
     for (std::size_t i = 0; i < genes.size(); ++i)
       if (places_[static_cast<std::size_t>(genes[i])] >= 0) total += static_cast<double>(counts[i]);
     const double factor = schema_.scale.factor(total);
     for (std::size_t i = 0; i < genes.size(); ++i) {
-      const auto place = places_[static_cast<std::size_t>(genes[i])];
-      const auto element = place < 0 ? -1 : element_of_[static_cast<std::size_t>(place)];
-      if (element >= 0)
-        values[element] = static_cast<float>(schema_.scale.value(static_cast<double>(counts[i]), factor));
+      const auto element = elements_[static_cast<std::size_t>(genes[i])];
+      if (element < 0) continue;
+      values[element] = static_cast<float>(schema_.scale.value(static_cast<double>(counts[i]), factor));
+      seen[element] = 1;
     }
+    return static_cast<float>(factor);
   }
 
   const data::CountSchema& schema_;
@@ -230,26 +256,14 @@ class CountStream final : public SampleStream {
   std::vector<std::int32_t> element_of_;                   // of each of them, -1: not read
   // Of the input being visited:
   std::unique_ptr<data::CountSource> source_;
+  std::vector<std::int32_t> elements_;  // of the file's genes among the network's elements, -1: none
   std::vector<std::int32_t> places_;  // of the file's genes among the model's, -1: unknown
   at::Tensor observed_;               // [elements]
   std::optional<data::CellTexts> labels_;
   // Of the block being visited:
   data::CellCounts counts_;
   at::Tensor values_, seen_;  // [cells, elements]
-};
-
-class CountsKind final : public Kind {
- public:
-  CountsKind(data::CountSchema schema, data::CountOptions options)
-      : Kind(domain_of(schema)), schema_(std::move(schema)), options_(std::move(options)) {}
-  void save(Metadata& metadata) const override { metadata["counts"] = schema_.to_json().dump(); }
-  std::unique_ptr<SampleStream> open(const StreamOptions& options, Reporter& reporter) const override {
-    return std::make_unique<CountStream>(schema_, options_, options, reporter);
-  }
-
- private:
-  data::CountSchema schema_;
-  data::CountOptions options_;
+  at::Tensor sizes_;          // [cells]
 };
 
 class CountsKindOptions final : public KindOptionsOf<data::CountOptions> {
@@ -262,8 +276,8 @@ class CountsKindOptions final : public KindOptionsOf<data::CountOptions> {
                        "among normal cells: give more, or lower /training/validation_fraction");
     }
     Dataset dataset;
-    dataset.training = std::make_unique<CellSamples>(prepared, prepared.training);
-    dataset.held_out = std::make_shared<CellSamples>(prepared, prepared.held_out);
+    dataset.training = std::make_unique<CellSamples>(prepared, prepared.training, data().zero_as_missing);
+    dataset.held_out = std::make_shared<CellSamples>(prepared, prepared.held_out, data().zero_as_missing);
     for (const auto cell : prepared.training)
       dataset.training_numbers.push_back(prepared.numbers[static_cast<std::size_t>(cell)]);
     dataset.summary = std::to_string(prepared.training.size()) + " training cells, " +
@@ -283,6 +297,18 @@ class CountsKindOptions final : public KindOptionsOf<data::CountOptions> {
 };
 
 }  // namespace
+
+CountsKind::CountsKind(data::CountSchema schema, data::CountOptions options)
+    : Kind(domain_of(schema)), schema_(std::move(schema)), options_(std::move(options)) {}
+
+void CountsKind::save(Metadata& metadata) const { metadata["counts"] = schema_.to_json().dump(); }
+
+std::unique_ptr<CellStream> CountsKind::open_cells(const StreamOptions& options, Reporter& reporter) const {
+  return std::make_unique<CountStream>(schema_, options_, options, reporter);
+}
+std::unique_ptr<SampleStream> CountsKind::open(const StreamOptions& options, Reporter& reporter) const {
+  return open_cells(options, reporter);
+}
 
 const config::Entry<KindOptions> kCountsKind{
     "counts", "Cells of single-cell sequencing: 10x folders and .h5, .h5ad of AnnData, Matrix Market, text tables.",

@@ -32,6 +32,7 @@ using model::PlainRows;
 // Rows and what each cell counts: observed / #observed of the row.
 struct Rows : PlainRows {
   const float* share = nullptr;
+  const float* sizes = nullptr;  // [count], or null (see model::Batch)
 };
 
 // Memory for one batch of one member; a thread has one.
@@ -42,7 +43,7 @@ struct Workspace {
   model::Arena arena;
   float *values = nullptr, *observed = nullptr, *share = nullptr, *cell_scratch = nullptr;
   float *gradient = nullptr, *next_gradient = nullptr;
-  float *mean_gradient = nullptr, *log_variance_gradient = nullptr;
+  float *mean_gradient = nullptr, *log_variance_gradient = nullptr, *constants_gradient = nullptr;
   std::vector<float> loss_scratch;
 };
 
@@ -143,7 +144,10 @@ class DenseEngine::Implementation {
         share = workspace.share;
       }
       double* own_parts = sums.data() + static_cast<std::size_t>(task) * parts;
-      const Rows target{{count, values.data_ptr<float>(), observed, 0, count}, share};
+      const auto sizes = piece.sizes.defined() ? piece.sizes.contiguous() : piece.sizes;
+      const Rows target{{count, values.data_ptr<float>(), observed, 0, count},
+                        share,
+                        sizes.defined() ? sizes.data_ptr<float>() : nullptr};
       evaluate(workspace, member, target, false,
                stream_key(key, "piece", static_cast<std::uint64_t>(member), static_cast<std::uint64_t>(begin)),
                loss::kRamped, own_parts);
@@ -186,13 +190,15 @@ class DenseEngine::Implementation {
     training_.gather(std::span(samples).subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)),
                      values, observed);
     const std::int64_t own = (first - begin) * elements_;
+    sizes_.resize(samples.size());
+    const float* sizes = training_.gather_sizes(samples, sizes_.data()) ? sizes_.data() + first : nullptr;
     if (observed == nullptr) {
       reserve_even_share(last - first);
-      return {{last - first, values + own, nullptr, first, whole}, even_share_.data()};
+      return {{last - first, values + own, nullptr, first, whole}, even_share_.data(), sizes};
     }
     float* share = observed + size;
     share_of_cells(observed + own, last - first, elements_, share + own);
-    return {{last - first, values + own, observed + own, first, whole}, share + own};
+    return {{last - first, values + own, observed + own, first, whole}, share + own, sizes};
   }
 
   std::int64_t slices() const {
@@ -212,6 +218,7 @@ class DenseEngine::Implementation {
     rows.values += begin * elements_;
     if (rows.observed != nullptr) rows.observed += begin * elements_;
     rows.share += begin * elements_;
+    if (rows.sizes != nullptr) rows.sizes += begin;
     return rows;
   }
 
@@ -233,6 +240,7 @@ class DenseEngine::Implementation {
       w.cell_scratch = take(3 * cells);
       for (auto* array : {&w.gradient, &w.next_gradient}) *array = take(rows * widest);
       for (auto* array : {&w.mean_gradient, &w.log_variance_gradient}) *array = take(codes);
+      w.constants_gradient = take(std::ssize(loss_.constants()));
     });
   }
 
@@ -244,9 +252,21 @@ class DenseEngine::Implementation {
     const DenseForward& network = members_[static_cast<std::size_t>(member)];
     const Rows input = corrupted(w, target, key);
     const float* prediction = network.run(w.forward, input, training, key);
-    loss::Composition::FusedBatch batch{target.count,  target.whole, 0,       prediction,
-                                        target.values, input.share,  nullptr, nullptr};
-    loss::Composition::FusedGradient gradient{w.gradient, nullptr, nullptr};
+    loss::Composition::FusedBatch batch;
+    batch.samples = target.count;
+    batch.whole = target.whole;
+    batch.prediction = prediction;
+    batch.target = target.values;
+    batch.share = input.share;
+    batch.plain_share = target.share;
+    batch.sizes = target.sizes;
+    batch.constants = network.constants();
+    loss::Composition::FusedGradient gradient;
+    gradient.prediction = w.gradient;
+    if (batch.constants != nullptr) {
+      gradient.constants = w.constants_gradient;
+      std::fill_n(w.constants_gradient, loss_.constants().size(), 0.0f);
+    }
     if (network.variational()) {
       batch.latent = network.log_variance().out;
       batch.mean = w.forward.layers[plan_->bottleneck].value;
@@ -285,7 +305,7 @@ class DenseEngine::Implementation {
       }
       share = w.share;
     }
-    return {{target.count, values, observed, target.first, target.whole}, share};
+    return {{target.count, values, observed, target.first, target.whole}, share, target.sizes};
   }
 
   // Gradients of the weights, from the gradient of the outputs in w.gradient, to where the weights are in `gradients`.
@@ -299,6 +319,8 @@ class DenseEngine::Implementation {
       for (std::size_t l = layers.size(); l-- > 0;) complete(member, l);
       return;
     }
+    if (network.constants() != nullptr)
+      std::copy_n(w.constants_gradient, loss_.constants().size(), gradient_of(network.constants()));
     for (std::size_t l = layers.size(); l-- > 0;) {
       const auto& layer = layers[l];
       const auto& own = w.forward.layers[l];
@@ -363,6 +385,7 @@ class DenseEngine::Implementation {
       }
     }
     for (const float* embedding : network.embeddings()) note(embedding, 0);
+    if (network.constants() != nullptr) note(network.constants(), network.layers().size() - 1);
     Bucket bucket{member_size_, member_size_, network.layers().size()};
     for (auto parameter = done_after.rbegin(); parameter != done_after.rend(); ++parameter) {
       bucket.begin = std::next(parameter) == done_after.rend() ? 0 : parameter->first;
@@ -491,6 +514,7 @@ class DenseEngine::Implementation {
   std::vector<bool> shared_;   // of each layer: its weight is also a tied layer's
   std::vector<float> target_;  // values, observed, share of the batch
   std::vector<float> even_share_;
+  std::vector<float> sizes_;  // of the batch
   std::vector<double> part_sums_;                       // of each member and slice
   std::vector<Bucket> buckets_;                         // of each member
   std::vector<std::atomic<std::int64_t>> slices_done_;  // of each bucket, how many slices have completed it

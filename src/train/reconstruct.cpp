@@ -31,6 +31,9 @@ class Kept final : public model::Samples {
   void gather(std::span<const std::int64_t> indices, float* values, float* observed) const override {
     all_.gather(chosen(indices), values, observed);
   }
+  bool gather_sizes(std::span<const std::int64_t> indices, float* sizes) const override {
+    return all_.gather_sizes(chosen(indices), sizes);
+  }
   bool has_missing() const override { return all_.has_missing(); }
 
  private:
@@ -68,6 +71,8 @@ class Reconstruct final : public Trainee {
       return;
     }
     check_targets(pair_.loss(), data.domain(), *data.training);
+    if (const auto outputs = pair_.loss().first_outputs(*data.training); outputs.defined())
+      pair_.network().begin_outputs(outputs);
     if (!pair_.network().uses_batch_statistics()) return;
     if (data.training->size() < 2) {
       throw UsageError("/model/norm: batch normalisation needs at least two training rows; use \"layer\" or \"none\"");

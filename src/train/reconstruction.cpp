@@ -226,7 +226,10 @@ std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t
   const std::int64_t count = last - first;
   const model::BatchPart part(first, count, whole);
   if (count < whole) {
-    for (auto* batch : {&target, &input}) *batch = {part.of(batch->values), part.of(batch->observed)};
+    for (auto* batch : {&target, &input}) {
+      const auto& sizes = batch->sizes;
+      *batch = {part.of(batch->values), part.of(batch->observed), sizes.defined() ? part.of(sizes) : sizes};
+    }
   }
   optimizer_->zero_gradients();
   if (buckets_) buckets_->begin();

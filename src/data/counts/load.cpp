@@ -177,6 +177,7 @@ class Loader {
     std::size_t kept = 0, at = 0;
     for (std::size_t cell = 0; cell < totals_.size(); ++cell) {
       const double factor = schema.scale.factor(totals_[cell]);
+      loaded_.prepared.factors.push_back(static_cast<float>(factor));
       for (const auto end = static_cast<std::size_t>(all.begins[cell + 1]); at < end; ++at) {
         const auto place = places[static_cast<std::size_t>(all.genes[at])];
         if (place < 0) continue;
@@ -202,7 +203,7 @@ class Loader {
 
 // --- the cache -------------------------------------------------------------------------------------------------------
 
-enum Section { begins, genes, values, training, held_out, cell_numbers, section_count };
+enum Section { begins, genes, values, factors, training, held_out, cell_numbers, section_count };
 
 CacheFile::Json write_sections(const Loaded& loaded, CacheFile::Writer& to) {
   const auto add = [&](Section section, const auto& items) {
@@ -212,6 +213,7 @@ CacheFile::Json write_sections(const Loaded& loaded, CacheFile::Writer& to) {
   add(begins, loaded.counts->begins);
   add(genes, loaded.counts->genes);
   add(values, loaded.counts->counts);
+  add(factors, loaded.prepared.factors);
   add(training, loaded.prepared.training);
   add(held_out, loaded.prepared.held_out);
   add(cell_numbers, loaded.prepared.numbers);
@@ -226,9 +228,10 @@ std::int64_t length(const CacheFile& file, Section section) {
   return static_cast<std::int64_t>(file.section(section).size() / sizeof(T));
 }
 
-std::vector<std::int64_t> copied(const CacheFile& file, Section section) {
-  const auto count = length<std::int64_t>(file, section);
-  const auto* first = file.array<std::int64_t>(section, count);
+template <typename T = std::int64_t>
+std::vector<T> copied(const CacheFile& file, Section section) {
+  const auto count = length<T>(file, section);
+  const auto* first = file.array<T>(section, count);
   return {first, first + count};
 }
 
@@ -240,6 +243,8 @@ PreparedCounts read_sections(std::shared_ptr<const CacheFile> file) {
   prepared.cells = {cells, file->array<std::int64_t>(begins, cells + 1), file->array<std::int32_t>(genes, entries),
                     file->array<float>(values, entries)};
   if (cells < 0 || prepared.cells.begins[cells] != entries) file->throw_unfit();
+  prepared.factors = copied<float>(*file, factors);
+  if (std::ssize(prepared.factors) != cells) file->throw_unfit();
   prepared.training = copied(*file, training);
   prepared.held_out = copied(*file, held_out);
   prepared.numbers = copied(*file, cell_numbers);

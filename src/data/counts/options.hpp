@@ -20,6 +20,7 @@ struct CountOptions : DataOptions {
   std::int64_t genes = 2000;        // that vary most; 0 = all
   bool size_factors = true;
   bool log1p = true;
+  bool zero_as_missing = false;
   void fields(config::Fields& f) override;
   void check(std::vector<config::Problem>& problems) const override;
 };

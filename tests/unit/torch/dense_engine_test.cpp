@@ -26,6 +26,41 @@ const std::vector<model::Element> kNumbers{{"a", 0, false}, {"b", 0, false}, {"c
 const std::vector<model::Element> kMixed{{"a", 0, false},     {"colour", 4, false}, {"b", 0, false}, {"fixed", 0, true},
                                          {"shape", 3, false}, {"size", 4, false},   {"c", 0, false}};
 
+const std::vector<model::Element> kGenes = [] {
+  std::vector<model::Element> genes{{"A", 0, false}, {"B", 0, false}, {"C", 0, false}, {"D", 0, false}};
+  for (auto& gene : genes) gene.counts = true;
+  return genes;
+}();
+
+// Counts of cells that differ in size.
+class Cells final : public model::Samples {
+ public:
+  explicit Cells(model::Batch all) : sizes_(torch::rand({all.samples()}) * 2 + 0.3), table_(counts_of(all, sizes_)) {}
+  std::int64_t size() const override { return table_.size(); }
+  model::Batch batch(const std::vector<std::int64_t>& indices) const override {
+    auto batch = table_.batch(indices);
+    batch.sizes = sizes_.index_select(0, torch::tensor(indices, torch::kInt64));
+    return batch;
+  }
+  model::Batch range(std::int64_t begin, std::int64_t end) const override {
+    auto batch = table_.range(begin, end);
+    batch.sizes = sizes_.slice(0, begin, end);
+    return batch;
+  }
+  bool gather_sizes(std::span<const std::int64_t> indices, float* sizes) const override {
+    for (const auto index : indices) *sizes++ = sizes_.data_ptr<float>()[index];
+    return true;
+  }
+  bool has_missing() const override { return table_.has_missing(); }
+
+ private:
+  static model::Batch counts_of(const model::Batch& all, const at::Tensor& sizes) {
+    return {torch::log1p(torch::poisson(torch::exp(all.values)) / sizes.unsqueeze(1)) * all.observed, all.observed};
+  }
+  at::Tensor sizes_;
+  model::TableSamples table_;
+};
+
 model::Batch rows_of(const std::vector<model::Element>& elements, std::int64_t samples, double missing,
                      std::uint64_t seed) {
   torch::manual_seed(seed);
@@ -111,7 +146,8 @@ Truth truth_of(const Pair& pair, const model::Samples& samples, const std::vecto
   const auto wide = [](const at::Tensor& tensor) { return tensor.to(torch::kFloat64); };
   const model::Batch input{wide(torch::cat(values)), wide(torch::cat(observed))};
   const auto repeated = target.repeated(network.members());
-  const model::Batch wanted{wide(repeated.values), wide(repeated.observed)};
+  const model::Batch wanted{wide(repeated.values), wide(repeated.observed),
+                            repeated.sizes.defined() ? wide(repeated.sizes) : repeated.sizes};
   model::Output output;
   output.code = network.encode(input);
   if (network.variational()) {
@@ -131,8 +167,13 @@ Truth truth_of(const Pair& pair, const model::Samples& samples, const std::vecto
 }
 
 void expect_agreement(const Case& of, std::int64_t batch = 13) {
-  const model::TableSamples samples(rows_of(of.elements, 40, of.missing, 1));
-  const model::TableSamples nothing(rows_of(of.elements, 0, 0, 1));
+  const auto made = [&](std::int64_t count, double missing) -> std::unique_ptr<model::Samples> {
+    auto rows = rows_of(of.elements, count, missing, 1);
+    if (of.elements.front().counts) return std::make_unique<Cells>(std::move(rows));
+    return std::make_unique<model::TableSamples>(std::move(rows));
+  };
+  const auto all = made(40, of.missing), none = made(0, 0);
+  const model::Samples &samples = *all, &nothing = *none;
   auto options = options_of(of.training, "dense");
   options.batch_size = batch;
   const StepContext context{77, 3.5, 1e-3};
@@ -198,7 +239,7 @@ TEST(DenseEngine, HasTheLossAndGradientOfAutogradForEveryTerm) {
   const std::string categories = R"(, {"type": "cross_entropy", "weight": 0.7})";
   std::size_t fused = 0;
   for (const auto& entry : loss::terms()) fused += entry.make()->fused() ? 1 : 0;
-  EXPECT_EQ(fused, 6u);
+  EXPECT_EQ(fused, 9u);
   for (const auto& term : {
            R"({"type": "mse"})",
            R"({"type": "l1", "weight": 2})",
@@ -223,6 +264,32 @@ TEST(DenseEngine, HasTheLossAndGradientOfAutogradForEveryTerm) {
       }
     }
   }
+}
+
+TEST(DenseEngine, HasTheLossAndGradientOfAutogradForCounts) {
+  for (const auto* terms : {R"({"type": "poisson"})", R"({"type": "nb"})", R"({"type": "hurdle"})",
+                            R"({"type": "nb", "weight": 0.5}, {"type": "hurdle"}, {"type": "mse", "weight": 2})"}) {
+    for (const auto* training :
+         {"{}", R"({"corruption": [{"type": "drop", "rate": 0.4, "varied": true}], "emphasis": 4})"}) {
+      for (const auto* members : {"1", "3"}) {
+        Case of;
+        of.elements = kGenes;
+        of.terms = terms;
+        of.training = training;
+        of.model += std::string(R"(, "members": )") + members;
+        SCOPED_TRACE(of.terms + of.training + members);
+        expect_agreement(of);
+      }
+    }
+  }
+}
+
+// Rows of a head are taken as they lie.
+TEST(DenseEngine, LeavesCountsOfSomeColumnsToAutograd) {
+  Case of;
+  of.elements = kGenes;
+  of.terms = R"({"type": "nb", "columns": ["A", "C"]}, {"type": "poisson", "columns": ["B", "D"]})";
+  EXPECT_EQ(DenseEngine::complaints(*Pair(of).autoencoder, options_of("{}", "dense")).size(), 2u);
 }
 
 TEST(DenseEngine, HasTheLossAndGradientOfAutogradForEveryCorruption) {

@@ -1,0 +1,47 @@
+// ae-impute on counts of single cells: how many molecules there are where none were seen.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "apply/impute.hpp"
+#include "base/files.hpp"
+#include "base/reporter.hpp"
+#include "recipe/checkpoint.hpp"
+
+namespace ae::apply {
+
+// What stands where no molecule was seen. Most zeros are no losses but small numbers: what there is where there is
+// anything, filled in everywhere, doubles the molecules.
+enum class Fill {
+  expected,     // the expected count: the probability that there is one times what there then is
+  conditional,  // what there is, given that there is anything
+  gated,        // that, where there is more likely something than not, else 0
+};
+
+enum class CountUnit {
+  counts,  // of each cell, as read
+  norm,    // of a cell of median total
+  log1p,   // log(1 + norm)
+};
+
+struct CountImputeOptions {
+  recipe::StreamOptions stream;
+  Fill fill = Fill::expected;
+  CountUnit unit = CountUnit::counts;
+  bool denoise = false;       // also in place of counts above 0; without, these stay as they are
+  bool only_missing = false;  // triplets `row,column,value` of what was filled in, instead of a matrix
+  bool names = false;         // in triplets names of cell and gene instead of their numbers, from 0
+};
+
+// The matrix of the input, with all its genes in its order, as the extension of the output's name says (see
+// data::matrix_formats()). Genes that the network does not read stay as they are, with a warning. One input only.
+// UsageError when the model was trained on other data, holds no network, or does not tell what is asked of it: "expected"
+// of one that takes zeros for missing, "conditional" and "gated" of one without a term that tells detections.
+ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options, Output& output,
+                           Reporter& reporter);
+
+// Whether the model was trained on counts.
+bool reads_counts(const recipe::Checkpoint& checkpoint);
+
+}  // namespace ae::apply

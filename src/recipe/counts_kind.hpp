@@ -1,0 +1,41 @@
+// Counts of single cells: their stream, as the programs that write counts back need it.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "data/counts/options.hpp"
+#include "data/counts/source.hpp"
+#include "recipe/kind.hpp"
+
+namespace ae::recipe {
+
+// A stream of cells, which also shows what the file holds of those of the block being visited.
+class CellStream : public SampleStream {
+ public:
+  // --- of the input being visited ---
+  virtual data::CountSource& source() const = 0;
+  // Of each of the file's genes the element that it is to the network, -1: none.
+  virtual const std::vector<std::int32_t>& elements_of_genes() const = 0;
+
+  // --- of the block being visited ---
+  virtual data::CountView counts() const = 0;  // its cells, genes by their number in the file
+};
+
+class CountsKind final : public Kind {
+ public:
+  CountsKind(data::CountSchema schema, data::CountOptions options);
+  void save(Metadata& metadata) const override;
+  std::unique_ptr<SampleStream> open(const StreamOptions& options, Reporter& reporter) const override;
+  std::unique_ptr<CellStream> open_cells(const StreamOptions& options, Reporter& reporter) const;
+
+  const data::CountScale& scale() const { return schema_.scale; }
+  const data::CountOptions& options() const { return options_; }
+
+ private:
+  data::CountSchema schema_;
+  data::CountOptions options_;
+};
+
+}  // namespace ae::recipe
