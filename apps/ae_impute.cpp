@@ -1,4 +1,6 @@
 // ae-impute: what is missing?
+#include <algorithm>
+#include <iterator>
 #include <limits>
 #include <optional>
 
@@ -27,6 +29,9 @@ struct Options {
   std::string marks;
   bool only_missing = false;
   bool names = false;
+  std::string witness;
+  std::vector<std::string> witness_pairs;
+  std::string witness_output;
   std::string mode;
   std::string scale;
   ae::apps::ReadingOptions reading;
@@ -57,6 +62,18 @@ void declare(CLI::App& app, Options& options) {
                       "Of counts, the unit of what is written: counts (the default), counts of a cell of median total, "
                       "or log(1 + that)",
                       {"counts", "norm", "log1p"});
+  app.add_option("--witness", options.witness,
+                 "Counts: something else measured in the same cells (a table or .h5ad), to tell which genes filling spoils")
+      ->type_name("FILE");
+  app.add_option("--witness-pairs", options.witness_pairs,
+                 "Which gene goes with which column of the witness, as GENE=COLUMN; several by commas, or a file of them "
+                 "by @FILE (default: those of one name)")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("PAIRS");
+  app.add_option("--witness-output", options.witness_output,
+                 "Where the table of genes goes that the witness tells of (.csv or .json)")
+      ->type_name("FILE");
   app.add_flag("--names", options.names, "Counts with --only-missing: names of cells and genes instead of numbers");
   ae::cli::add_integer(app, "--samples", options.impute.samples,
                        "Average this many reconstructions, each with other cells hidden as in training", 1, 10000)
@@ -71,9 +88,10 @@ void declare(CLI::App& app, Options& options) {
   options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(
       app, "--evaluate", options.evaluate,
-      "Instead of filling, hide observed cells at random and report the error against filling in column means",
-      {"masked"});
-  ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells that --evaluate hides", 0.001, 0.999)
+      "Instead of filling, hide observed cells at random (masked), or of counts each molecule (thinning), and report how "
+      "well they are found, against guesses without a network",
+      {"masked", "thinning"});
+  ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells, or molecules, that --evaluate hides", 0.001, 0.999)
       ->capture_default_str();
   ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides", 0,
                        std::numeric_limits<std::int64_t>::max())
@@ -97,9 +115,34 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   counts.denoise = options.impute.all_cells;
   counts.only_missing = options.only_missing;
   counts.names = options.names;
+  if (!options.evaluate.empty()) {
+    if (!options.witness.empty())
+      throw ae::UsageError("--witness judges what was filled, and --evaluate fills nothing; leave one of them out");
+    ae::apply::CountEvaluation evaluation{ae::apply::CountEvaluation::By::masked, options.evaluation.rate,
+                                          options.evaluation.seed};
+    if (options.evaluate == "thinning") evaluation.by = ae::apply::CountEvaluation::By::thinning;
+    ae::apply::evaluate_counts(checkpoint, counts, evaluation, output, context.reporter);
+    output.commit();
+    return 0;
+  }
+  std::optional<ae::Output> table;
+  if (!options.witness.empty()) {
+    counts.witness = ae::fit::WitnessReading{options.witness};
+    for (const auto& text : options.witness_pairs) {
+      auto pairs = text.starts_with("@") ? ae::fit::read_witness_pairs(text.substr(1)) : ae::fit::witness_pairs({text});
+      std::ranges::move(pairs, std::back_inserter(counts.witness->pairs));
+    }
+    if (!options.witness_output.empty()) {
+      table.emplace(ae::Output::open(options.witness_output, context.options.force));
+      counts.witness_output = &*table;
+    }
+  } else if (!options.witness_pairs.empty() || !options.witness_output.empty()) {
+    throw ae::UsageError("--witness-pairs and --witness-output are about a --witness; name it");
+  }
   const auto totals = ae::apply::impute_counts(checkpoint, counts, output, context.reporter);
-  context.reporter.info(std::to_string(totals.filled) + " counts filled in " + std::to_string(totals.rows) + " cells");
+  context.reporter.info(ae::counted(totals.filled, "counts") + " filled in " + ae::counted(totals.rows, "cells"));
   output.commit();
+  if (table) table->commit();
   return 0;
 }
 
@@ -115,11 +158,12 @@ int run(Options& options, ae::cli::Context& context) {
   std::optional<ae::Output> marks;
   if (!options.marks.empty()) marks.emplace(ae::Output::open(options.marks, context.options.force));
   const auto checkpoint = ae::apps::open_model(options.model, context);
-  if (ae::apply::reads_counts(checkpoint) && options.evaluate.empty())
-    return run_counts(options, checkpoint, output, context);
-  if (!options.mode.empty() || !options.scale.empty() || options.names) {
+  if (ae::apply::reads_counts(checkpoint)) return run_counts(options, checkpoint, output, context);
+  if (!options.mode.empty() || !options.scale.empty() || options.names || !options.witness.empty() ||
+      options.evaluate == "thinning") {
     throw ae::UsageError(checkpoint.name() +
-                         ": was not trained on counts, for which --mode, --scale and --names are; leave them out");
+                         ": was not trained on counts, for which --mode, --scale, --names, --witness and "
+                         "--evaluate thinning are; leave them out");
   }
   if (options.only_missing && options.impute.all_cells)
     throw ae::UsageError("--only-missing and --all-cells exclude each other; leave one of them out");

@@ -7,13 +7,23 @@
 #include <cmath>
 #include <cstdio>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <sstream>
 #include <utility>
 #include <vector>
 
 #include "apply/streams.hpp"
+#include "base/counted.hpp"
 #include "base/error.hpp"
+#include "base/random.hpp"
 #include "base/text.hpp"
+#include "data/counts/thinning.hpp"
 #include "data/counts/writer.hpp"
+#include "data/hdf5/count_files.hpp"
+#include "data/hdf5/h5ad.hpp"
+#include "fit/completion.hpp"
+#include "fit/imputation_figures.hpp"
 #include "recipe/counts_kind.hpp"
 
 namespace ae::apply {
@@ -28,6 +38,9 @@ const recipe::CountsKind& counts_kind(const recipe::Checkpoint& checkpoint) {
   throw UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
                    ", not on counts; --mode, --scale, --denoise and --names are for counts (/data/type \"counts\")");
 }
+
+constexpr std::array kReaders{&data::kHdf5Counts, &data::kMatrixMarketFolder, &data::kMatrixMarketFile,
+                              &data::kCountTable};
 
 bool tells_detections(const loss::Composition& loss) {
   const auto width = loss.outputs() + std::ssize(loss.constants());
@@ -68,6 +81,8 @@ at::Tensor filling(const loss::Counts& counts, Fill fill) {
   }
   return values.clamp_min(0).to(torch::kFloat32).contiguous();
 }
+
+bool is_json(const Output& output) { return output.path().extension() == ".json"; }
 
 // Where the answers go, cell by cell.
 class CellOutput {
@@ -134,7 +149,9 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
   ImputeTotals totals;
   std::unique_ptr<CellOutput> to;
   std::vector<float> row;
+  std::vector<float> before;
   std::vector<bool> filled;
+  std::optional<fit::Witness> witness;
   stream->for_each([&](const recipe::SampleBlock& block) {
     auto& source = stream->source();
     const auto& elements = stream->elements_of_genes();
@@ -151,6 +168,7 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
         about.sparse = options.fill == Fill::gated;
         to = std::make_unique<Matrix>(data::make_matrix_writer(output, about, kFormats));
       }
+      if (options.witness) witness.emplace(*options.witness, source.genes(), kReaders, reporter);
       row.resize(elements.size());
       filled.resize(elements.size());
     }
@@ -171,6 +189,7 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
         const auto gene = static_cast<std::size_t>(genes[i]);
         row[gene] = options.unit == CountUnit::counts ? counts[i] : in_unit(static_cast<double>(counts[i]) / size);
       }
+      if (witness) before = row;
       const float* answers = values.data_ptr<float>() + cell * values.size(1);
       for (std::size_t gene = 0; gene < row.size(); ++gene) {
         filled[gene] = elements[gene] >= 0 && (options.denoise || row[gene] == 0);
@@ -178,11 +197,161 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
         row[gene] = in_unit(scale.norm(static_cast<double>(answers[elements[gene]])));
         ++totals.filled;
       }
-      to->add(block.numbers[static_cast<std::size_t>(cell)], row, filled);
+      const auto at = static_cast<std::size_t>(cell);
+      if (witness) witness->add(block.ids.empty() ? std::to_string(block.numbers[at]) : block.ids[at], before, row);
+      to->add(block.numbers[at], row, filled);
       ++totals.rows;
     }
   });
   if (to != nullptr) to->finish();
+  if (witness) {
+    const auto result = witness->finish({}, reporter);
+    std::istringstream lines(fit::witness_text(result));
+    for (std::string line; std::getline(lines, line);) reporter.info(line);
+    if (options.witness_output != nullptr) {
+      options.witness_output->write(is_json(*options.witness_output) ? fit::witness_json(result).dump(2) + "\n"
+                                                                     : fit::witness_csv(result));
+    }
+  }
+  totals.bad = stream->bad();
+  return totals;
+}
+
+namespace {
+
+// What is hidden of a block of cells, and what is left to be seen.
+data::ThinnedCounts hidden_part(const data::CountView& counts, std::int64_t first_cell,
+                                const CountEvaluation& evaluation) {
+  if (evaluation.by == CountEvaluation::By::thinning)
+    return data::thin(counts, first_cell, evaluation.seed, evaluation.share);
+  data::ThinnedCounts parts;
+  for (std::int64_t cell = 0; cell < counts.cells; ++cell) {
+    const auto genes = counts.genes_of(cell);
+    const auto of_cell = counts.counts_of(cell);
+    for (std::size_t i = 0; i < genes.size(); ++i) {
+      Random random(stream_key(evaluation.seed, "hidden counts", static_cast<std::uint64_t>(first_cell + cell),
+                               static_cast<std::uint64_t>(genes[i])));
+      auto& part = random.uniform() < evaluation.share ? parts.held_out : parts.kept;
+      part.genes.push_back(genes[i]);
+      part.counts.push_back(of_cell[i]);
+    }
+    for (auto* part : {&parts.kept, &parts.held_out}) part->begins.push_back(std::ssize(part->genes));
+  }
+  return parts;
+}
+
+// Guesses for a row, [elements] in network units.
+class Guesser {
+ public:
+  Guesser(std::string name, std::unique_ptr<fit::Completion> completion, bool of_norm)
+      : name(std::move(name)), completion(std::move(completion)), of_norm(of_norm) {}
+  std::string name;
+  std::unique_ptr<fit::Completion> completion;  // null: the model
+  bool of_norm;                                 // its numbers are norms, not their logarithms
+};
+
+float to_norm(float value) { return std::expm1(std::max(value, 0.0f)); }
+
+}  // namespace
+
+ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options,
+                             const CountEvaluation& evaluation, Output& output, Reporter& reporter) {
+  const auto& kind = counts_kind(checkpoint);
+  check_network(checkpoint, "ae-impute", "fill counts");
+  check_fill(checkpoint, kind, options.fill);
+  const bool thinned = evaluation.by == CountEvaluation::By::thinning;
+  const std::int64_t elements = std::ssize(kind.domain().elements);
+  const auto stream = kind.open_cells(options.stream, reporter);
+  data::CellCounts hidden;  // of the block being visited
+  stream->show([&](const data::CountView& counts, std::int64_t first_cell) {
+    auto parts = hidden_part(counts, first_cell, evaluation);
+    hidden = std::move(parts.held_out);
+    return std::move(parts.kept);
+  });
+
+  // Means of logarithms are no logarithms of means: where molecules are counted, column means are of norms.
+  fit::PartialMatrix logs, norms;
+  logs.columns = norms.columns = elements;
+  logs.holes_are_zero = norms.holes_are_zero = true;
+  ImputeTotals totals;
+  stream->for_each([&](const recipe::SampleBlock& block) {
+    for (std::int64_t cell = 0; cell < block.batch.samples(); ++cell) {
+      const float* values = block.batch.values.data_ptr<float>() + cell * elements;
+      logs.append({values, static_cast<std::size_t>(elements)}, {values, static_cast<std::size_t>(elements)});
+      ++totals.rows;
+    }
+  });
+  if (thinned) {
+    norms = logs;
+    for (auto& value : norms.values) value = to_norm(value);
+  }
+
+  std::vector<Guesser> guessers;
+  guessers.emplace_back("model", nullptr, false);
+  for (const auto& entry : fit::completions()) {
+    const bool of_norm = thinned && (entry.name == "mean" || entry.name == "observed_mean");
+    guessers.emplace_back(std::string(entry.name), entry.make(), of_norm);
+    guessers.back().completion->fit(of_norm ? norms : logs, evaluation.seed, reporter);
+  }
+  const auto means = fit::column_means(logs);
+  std::vector<fit::MaskedFigures> masked;
+  for (std::size_t i = 0; i < guessers.size(); ++i) masked.emplace_back(means.of_observed);
+  std::vector<fit::ThinnedFigures> thinning(guessers.size());
+
+  std::vector<float> guess(static_cast<std::size_t>(elements)), truth(guess.size()), zeros;
+  std::int64_t row = 0;
+  stream->for_each([&](const recipe::SampleBlock& block) {
+    const auto of_model = filling(checkpoint.autoencoder().counts(block.batch), options.fill);
+    const float* sizes = block.batch.sizes.data_ptr<float>();
+    const auto& element_of = stream->elements_of_genes();
+    for (std::int64_t cell = 0; cell < block.batch.samples(); ++cell, ++row) {
+      std::ranges::fill(truth, 0.0f);
+      const auto genes = hidden.view().genes_of(cell);
+      for (std::size_t i = 0; i < genes.size(); ++i) {
+        const auto element = element_of[static_cast<std::size_t>(genes[i])];
+        if (element >= 0) truth[static_cast<std::size_t>(element)] = hidden.view().counts_of(cell)[i];
+      }
+      const float* seen = block.batch.values.data_ptr<float>() + cell * elements;
+      const double size = static_cast<double>(sizes[cell]);
+      for (std::size_t m = 0; m < guessers.size(); ++m) {
+        if (guessers[m].completion == nullptr) {
+          std::copy_n(of_model.data_ptr<float>() + cell * elements, elements, guess.begin());
+        } else {
+          guessers[m].completion->row(row, guess);
+        }
+        if (thinned) {
+          const double to_hidden = size * evaluation.share / (1 - evaluation.share);
+          for (auto& value : guess) {
+            const float norm = guessers[m].of_norm ? std::max(value, 0.0f) : to_norm(value);
+            value = static_cast<float>(static_cast<double>(norm) * to_hidden);
+          }
+          thinning[m].add(truth, guess);
+          continue;
+        }
+        zeros.clear();
+        for (std::size_t e = 0; e < guess.size(); ++e) {
+          if (truth[e] > 0) {
+            masked[m].add(static_cast<std::int64_t>(e), std::log1p(static_cast<double>(truth[e]) / size),
+                          static_cast<double>(guess[e]));
+          } else if (seen[e] == 0) {
+            zeros.push_back(guess[e]);
+          }
+        }
+        masked[m].add_zeros(zeros);
+      }
+    }
+  });
+
+  std::vector<fit::MethodFigures> figures;
+  for (std::size_t m = 0; m < guessers.size(); ++m) {
+    figures.push_back({guessers[m].name, {}, {}, {}});
+    if (thinned) {
+      figures.back().thinned = thinning[m].result();
+    } else {
+      figures.back().masked = masked[m].result();
+    }
+  }
+  output.write(is_json(output) ? fit::figures_json(figures).dump(2) + "\n" : fit::figures_text(figures));
   totals.bad = stream->bad();
   return totals;
 }

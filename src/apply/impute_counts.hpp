@@ -2,11 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "apply/impute.hpp"
 #include "base/files.hpp"
 #include "base/reporter.hpp"
+#include "fit/witness.hpp"
 #include "recipe/checkpoint.hpp"
 
 namespace ae::apply {
@@ -31,6 +33,9 @@ struct CountImputeOptions {
   CountUnit unit = CountUnit::counts;
   bool denoise = false;       // also in place of counts above 0; without, these stay as they are
   bool only_missing = false;  // triplets `row,column,value` of what was filled in, instead of a matrix
+  // Something else that was measured in the cells, which is shown them before and after, in `unit`.
+  std::optional<fit::WitnessReading> witness;
+  Output* witness_output = nullptr;  // a table of its genes, JSON where its name ends in ".json"
   bool names = false;         // in triplets names of cell and gene instead of their numbers, from 0
 };
 
@@ -40,6 +45,25 @@ struct CountImputeOptions {
 // of one that takes zeros for missing, "conditional" and "gated" of one without a term that tells detections.
 ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options, Output& output,
                            Reporter& reporter);
+
+struct CountEvaluation {
+  enum class By {
+    masked,    // counts above 0 are hidden, each with probability `share`
+    thinning,  // so is each molecule: nothing is known but what another draw of the same cell would give
+  };
+  By by = By::masked;
+  double share = 0.1;
+  std::uint64_t seed = 0;  // what is hidden is a function of seed, cell and gene
+};
+
+// Hides a part of the counts and tells how well the model finds it, as `options.fill` says, beside guesses without a
+// network (fit::completions()): a table, or JSON where the output's name ends in ".json". Of genes that the network
+// reads. In memory are the counts above 0 of all cells.
+//   masked    errors in log(1 + norm), and what is put where there is nothing
+//   thinning  the molecules to be expected in the hidden part against those there; that of `options.fill` only expected
+// InputError, also, for counts that are no whole numbers, when molecules are hidden.
+ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options,
+                             const CountEvaluation& evaluation, Output& output, Reporter& reporter);
 
 // Whether the model was trained on counts.
 bool reads_counts(const recipe::Checkpoint& checkpoint);

@@ -159,6 +159,7 @@ class CountStream final : public CellStream {
   data::CountSource& source() const override { return *source_; }
   const std::vector<std::int32_t>& elements_of_genes() const override { return elements_; }
   data::CountView counts() const override { return counts_.view(); }
+  void show(Shown shown) override { show_ = std::move(shown); }
 
  private:
   void open(const std::string& input, Reporter& reporter) {
@@ -216,7 +217,8 @@ class CountStream final : public CellStream {
     values_ = torch::zeros({cells, elements});
     seen_ = options_.zero_as_missing ? torch::zeros({cells, elements}) : observed_.expand({cells, elements}).contiguous();
     sizes_ = torch::empty({cells});
-    const data::CountView view = counts_.view();
+    const data::CellCounts shown = show_ ? show_(counts_.view(), begin) : data::CellCounts{};
+    const data::CountView view = show_ ? shown.view() : counts_.view();
     SampleBlock block;
     for (std::int64_t cell = 0; cell < cells; ++cell) {
       sizes_.data_ptr<float>()[cell] = fill(view.genes_of(cell), view.counts_of(cell),
@@ -260,6 +262,7 @@ class CountStream final : public CellStream {
   std::vector<std::int32_t> places_;  // of the file's genes among the model's, -1: unknown
   at::Tensor observed_;               // [elements]
   std::optional<data::CellTexts> labels_;
+  Shown show_;
   // Of the block being visited:
   data::CellCounts counts_;
   at::Tensor values_, seen_;  // [cells, elements]

@@ -1,7 +1,8 @@
 // Counts of single cells: their stream, as the programs that write counts back need it.
 #pragma once
 
-#include <span>
+#include <functional>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,10 @@ class CellStream : public SampleStream {
 
   // --- of the block being visited ---
   virtual data::CountView counts() const = 0;  // its cells, genes by their number in the file
+
+  // For all blocks to come: what the network is shown of a block's cells, instead of all. `first_cell`: their first.
+  using Shown = std::function<data::CellCounts(const data::CountView& counts, std::int64_t first_cell)>;
+  virtual void show(Shown shown) = 0;
 };
 
 class CountsKind final : public Kind {

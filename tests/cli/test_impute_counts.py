@@ -1,0 +1,180 @@
+"""ae-impute on counts: what is filled, in which unit and form, and how it is judged."""
+
+import csv
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from count_matrices import names, simulated, write_folder, write_h5ad
+from support import CONFIGS, needs_torch, one_error, write_config
+
+h5py = pytest.importorskip("h5py")
+pytestmark = needs_torch
+
+CELLS, GENES, READ = 240, 150, 60
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory, bin_folder):
+    """Counts of two types of cells, a model of them by the recipe, and one that takes zeros for missing."""
+    folder = tmp_path_factory.mktemp("impute_counts")
+    counts, _ = simulated(CELLS, GENES, 3)
+    counts[:, 7] = 0
+    write_folder(folder / "cells", counts)
+    settings = ["--set", f"/data/genes={READ}", "--set", "/training/epochs=60", "--set", "/training/batch_size=32"]
+    train = [bin_folder / "ae-train", CONFIGS / "scrna-impute.json", "--data", folder / "cells", "--out", folder / "m"]
+    subprocess.run([*train, "-q", *settings], check=True, timeout=300)
+    write_config(folder / "missing.json", {
+        "data": {"type": "counts", "path": "cells", "genes": READ, "zero_as_missing": True},
+        "model": {"type": "dense", "hidden": [16], "latent": 3},
+        "training": {"epochs": 20, "batch_size": 32, "seed": 0, "corruption": [{"type": "mask", "rate": 0.3}]},
+    })
+    train = [bin_folder / "ae-train", folder / "missing.json", "--out", folder / "missing", "-q"]
+    subprocess.run(train, check=True, timeout=300)
+    return folder, counts
+
+
+def filled(run, folder, *arguments, model="m", out="out.npy"):
+    told = run("ae-impute", folder / model, folder / "cells", "-o", folder / out, "--force", *arguments)
+    assert told.code == 0, told.stderr
+    return (np.load(folder / out) if out.endswith(".npy") else None), told.stderr
+
+
+def test_counts_stay_and_zeros_are_filled_in_all_modes(run, made):
+    folder, counts = made
+    expected, told = filled(run, folder)
+    assert f"{GENES - READ} of {GENES} genes are none that the network reads" in told
+    conditional, _ = filled(run, folder, "--mode", "conditional")
+    gated, _ = filled(run, folder, "--mode", "gated")
+    read = (expected != counts).any(0)
+    assert READ - 3 <= read.sum() <= READ  # a gene may have no zeros to fill
+    for values in (expected, conditional, gated):
+        assert values.shape == counts.shape
+        assert (values[counts > 0] == counts[counts > 0]).all()
+        assert (values[:, ~read] == counts[:, ~read]).all()
+        assert (values >= 0).all()
+    zeros = (counts == 0) & read
+    # Where there is anything it is more than what is to be expected; a gate lets either that or nothing through.
+    assert (conditional[zeros] >= expected[zeros] - 1e-5).mean() > 0.99
+    passed = gated[zeros] > 0
+    assert 0 < passed.mean() < 1
+    assert (gated[zeros][passed] == conditional[zeros][passed]).all()
+    # Expected counts put in about what is there; given that there is anything, far more.
+    assert expected[zeros].sum() < 0.7 * counts[:, read].sum()
+    assert conditional[zeros].sum() > 1.5 * expected[zeros].sum()
+
+
+def test_units_follow_from_size_factors(run, made):
+    folder, counts = made
+    total = counts.sum(1)
+    size = (total / np.median(total))[:, None]
+    values, _ = filled(run, folder)
+    norm, _ = filled(run, folder, "--scale", "norm")
+    log1p, _ = filled(run, folder, "--scale", "log1p")
+    assert np.allclose(norm * size, values, rtol=2e-6, atol=1e-7)
+    assert np.allclose(np.expm1(log1p), norm, rtol=1e-5, atol=1e-6)
+
+
+def test_denoise_replaces_counts_too(run, made):
+    folder, counts = made
+    values, _ = filled(run, folder)
+    smooth, _ = filled(run, folder, "--denoise")
+    read = (values != counts).any(0)
+    assert (smooth[:, ~read] == counts[:, ~read]).all()
+    assert (smooth[(counts == 0)] == values[(counts == 0)]).all()
+    there = (counts > 0) & read
+    assert (smooth[there] != counts[there]).mean() > 0.99
+    # Expected counts are right in sum.
+    assert 0.9 < smooth[:, read].sum() / counts[:, read].sum() < 1.1
+
+
+def test_triplets_are_what_was_filled(run, made):
+    folder, counts = made
+    values, _ = filled(run, folder)
+    filled(run, folder, "--only-missing", out="triplets.csv")
+    again = counts.astype(np.float64)
+    with open(folder / "triplets.csv") as file:
+        for line in csv.DictReader(file):
+            assert again[int(line["row"]), int(line["column"])] == 0
+            again[int(line["row"]), int(line["column"])] = float(line["value"])
+    assert np.allclose(again, values, rtol=1e-5)
+    filled(run, folder, "--only-missing", "--names", out="names.csv")
+    first = next(csv.DictReader(open(folder / "names.csv")))
+    assert first["row"] == "CELL0000" and first["column"].startswith("GENE")
+
+
+def test_formats_hold_the_same_values(run, made):
+    folder, counts = made
+    values, _ = filled(run, folder)
+    filled(run, folder, out="out.csv")
+    rows = list(csv.reader(open(folder / "out.csv")))
+    assert rows[0][1:] == names(GENES, "GENE")
+    assert np.allclose(np.array([row[1:] for row in rows[1:]], float), values, rtol=1e-5)
+    filled(run, folder, out="out.h5ad")
+    with h5py.File(folder / "out.h5ad") as file:
+        assert np.array_equal(file["layers/imputed"][...], values)
+
+
+def test_a_model_that_takes_zeros_for_missing_knows_only_amounts(run, made):
+    folder, counts = made
+    values, _ = filled(run, folder, "--mode", "conditional", model="missing")
+    assert (values[counts > 0] == counts[counts > 0]).all()
+    told = run("ae-impute", folder / "missing", folder / "cells", "-o", folder / "no.npy")
+    one_error(told, 2, "zero_as_missing", "--mode conditional")
+    assert not (folder / "no.npy").exists()
+    told = run("ae-impute", folder / "missing", folder / "cells", "-o", folder / "no.npy", "--mode", "gated")
+    one_error(told, 2, "hurdle")
+
+
+def test_evaluation_beats_column_means_and_shows_what_is_put_in(run, made):
+    folder, _ = made
+    told = run("ae-impute", folder / "m", folder / "cells", "--evaluate", "thinning", "-o", folder / "thin.json", "--force")
+    assert told.code == 0, told.stderr
+    by = {row["method"]: row["thinned"] if "thinned" in row else row for row in json.load(open(folder / "thin.json"))}
+    assert set(by) == {"model", "mean", "observed_mean", "knn", "low_rank"}
+    assert by["model"]["poisson_nll"] < by["mean"]["poisson_nll"]
+    assert 0.9 < by["model"]["sum_ratio"] < 1.1
+    assert 0.97 < by["mean"]["sum_ratio"] < 1.03  # a gene's mean puts in what is there
+    assert by["observed_mean"]["sum_ratio"] > 1.3
+    told = run("ae-impute", folder / "m", folder / "cells", "--evaluate", "masked", "--mode", "conditional", "-q")
+    assert told.code == 0, told.stderr
+    lines = told.stdout.splitlines()
+    assert lines[0].split()[0] == "method" and lines[1].split()[0] == "model" and "nrmse" in lines[0]
+    again = run("ae-impute", folder / "m", folder / "cells", "--evaluate", "masked", "--mode", "conditional", "-q")
+    assert again.stdout == told.stdout
+
+
+def test_a_witness_tells_what_was_spoiled(run, made):
+    folder, counts = made
+    values, _ = filled(run, folder)
+    read = np.flatnonzero((values != counts).any(0))
+    random = np.random.default_rng(0)
+    with open(folder / "witness.csv", "w") as file:
+        file.write("id,first,second\n")
+        for cell in range(CELLS):
+            own = counts[cell, read[0]] + random.normal(0, 0.1)
+            file.write(f"CELL{cell:04},{own},{random.normal()}\n")
+    pairs = f"GENE{read[0]:04}=first,GENE{read[1]:04}=second"
+    _, told = filled(run, folder, "--witness", folder / "witness.csv", "--witness-pairs", pairs, "--witness-output",
+                     folder / "genes.json")
+    genes = json.load(open(folder / "genes.json"))["genes"]
+    assert [gene["column"] for gene in genes] == ["first", "second"]
+    # What is but the count itself with noise can only lose.
+    assert genes[0]["before"] > genes[0]["after"]
+    assert genes[0]["high"] < 0 and f"GENE{read[0]:04}" in told
+
+
+def test_what_does_not_go_together_is_told(run, made):
+    folder, _ = made
+    for arguments, part in [
+        (["--integers"], "--integers"),
+        (["--mark", folder / "x.csv"], "--mark"),
+        (["--evaluate", "masked", "--witness", "x.csv"], "--witness"),
+        (["--witness-pairs", "A=b"], "--witness"),
+    ]:
+        told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "no.npy", *arguments)
+        one_error(told, 2, part)
+        assert not (folder / "no.npy").exists()
+    told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "out.xlsx")
+    one_error(told, 2, ".h5ad")
