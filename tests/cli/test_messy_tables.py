@@ -150,7 +150,8 @@ def test_the_advice_about_a_missing_text_can_be_followed(run, tmp_path):
 @pytest.mark.parametrize(
     "cell, looks",
     [("{}%", "a percentage"), ("$ {}", "an amount of money"), ("{} kg", "a number with a unit"), ("<{}", "a bound"),
-     ("\u2212{}", "a number with a typographic minus"), ("'{}", "a number within quotes")],
+     ("\u2212{}", "a number with a typographic minus"), ("'{}", "a number within quotes"),
+     ("{} \u00b1 0.1", "a number with its uncertainty"), ("{}x10^3", "a number times a power of ten")],
 )
 def test_decorated_numbers_are_refused(run, tmp_path, cell, looks):
     write_csv(tmp_path / "t.csv", [dict(row, y=cell.format(row["x"].lstrip("-"))) for row in plain_rows(80)])
@@ -226,6 +227,51 @@ def test_a_copy_of_the_label_is_told(run, tmp_path):
         assert '"x"' not in told[0]
 
 
+def test_a_label_that_the_table_lacks_is_told_with_its_origin_and_the_fix(run, tmp_path):
+    write_csv(tmp_path / "t.csv", plain_rows(60))
+    write_config(tmp_path / "mine.json", {"extends": "recipe:tabular-anomaly", "data": {"path": "t.csv"}})
+    write_config(tmp_path / "own.json", {"extends": "recipe:tabular-anomaly", "data": {"path": "t.csv", "label": "y2"}})
+    told = ('no column "', "--set /data/label=NAME", "--set /data/label= --set '/data/normal=[]'")
+    for command, origin in ((["--recipe", "tabular", "--data", "t.csv"], "error: recipe:tabular: /data/label: "),
+                            (["mine.json"], "error: mine.json, by recipe:tabular-anomaly: /data/label: "),
+                            (["own.json"], "error: own.json: /data/label: "),
+                            (["t.csv", "--set", "/data/label=w"], "error: --set /data/label=w: /data/label: ")):
+        one_error(run("ae-train", *command, "--out", "m"), 2, origin, *told)
+    fine(run("ae-train", "mine.json", "--out", "m", "--set", "/data/label=", "--set", "/data/normal=[]"))
+
+
+def test_what_is_taken_for_missing_and_what_may_be_is_told_when_scoring_too(run, tmp_path):
+    rows = plain_rows(250)
+    write_csv(tmp_path / "t.csv", rows)
+    assert "missing" not in fine(train(run, tmp_path, "t.csv")).stderr
+    for i in (3, 50, 51):
+        rows[i]["y"], rows[i]["z"] = "None", "-99999"
+    write_csv(tmp_path / "new.csv", rows)
+    told = [line for line in fine(run("ae-score", "of t.csv", "new.csv")).stderr.splitlines() if "new.csv: " in line]
+    assert any(line.endswith('new.csv: taken for missing among numbers: "None" in "y" (3 rows)') for line in told)
+    assert any('far from all other numbers: "-99999" in "z" (3 rows); ' in line and "--missing" in line for line in told)
+    again = fine(run("ae-score", "of t.csv", "new.csv", "--missing", "-99999")).stderr
+    assert "far from" not in again
+    trained = fine(train(run, tmp_path, "new.csv"))
+    assert 'far from all other numbers: "-99999" in 1 % of the cells of "z"' in trained.stderr
+    assert "--set '/data/also_missing=[\"-99999\"]'" in trained.stderr
+
+
+def test_how_many_cells_were_filled_and_replaced_is_told(run, tmp_path):
+    rows = plain_rows(250)
+    write_csv(tmp_path / "t.csv", rows)
+    fine(train(run, tmp_path, "t.csv"))
+    write_csv(tmp_path / "one.csv", [dict(rows[0], y="")])
+    assert "1 missing cell filled in 1 row\n" in fine(run("ae-impute", "of t.csv", "one.csv")).stderr
+    every = fine(run("ae-impute", "of t.csv", "one.csv", "--all-cells"))
+    assert "1 missing cell filled and 2 observed cells replaced in 1 row\n" in every.stderr
+    assert "1 row scored" in fine(run("ae-score", "of t.csv", "one.csv")).stderr
+    (tmp_path / "ragged.csv").write_text("x,y,z\n0.1,,1\n0.1,2\n")
+    some = run("ae-impute", "of t.csv", "ragged.csv", "--bad-rows", "report")
+    assert some.code == 4 and some.stdout.count("\n") == 2
+    assert "1 missing cell filled in 1 row, 1 could not be read (the first: ragged.csv:3" in some.stderr
+
+
 def test_strange_lines_around_the_table(run, tmp_path):
     rows = plain_rows(250)
     numbered = [dict(zip(("0", "1", "2"), row.values())) for row in rows]
@@ -264,6 +310,9 @@ def test_strange_lines_around_the_table(run, tmp_path):
                         ("May,report\n" + plain, "t.csv:2: ")):
         (tmp_path / "t.csv").write_text(text)
         one_error(train(run, tmp_path, "t.csv"), 4, place, "titles above the table")
+    for text in (plain.replace(",", " "), plain.replace(",", "   ")):
+        (tmp_path / "t.csv").write_text(text)
+        one_error(train(run, tmp_path, "t.csv"), 4, "t.csv:1: ", "cells between blanks")
     (tmp_path / "years.csv").write_text(plain.replace("x,y,z", "2015,2016,2017"))
     one_error(train(run, tmp_path, "years.csv"), 4, "years.csv:1: ", "/data/header")
     fine(train(run, tmp_path, "years.csv", {"header": "yes"}))

@@ -12,12 +12,14 @@ namespace ae::data {
 bool StandIns::is_known(double value) {
   if (value == -999.25 || value == -32768) return true;
   constexpr double kMost = 1e9, kFill = 1e19;
-  if (!(std::abs(value) < kMost)) return std::abs(value) >= kFill;
+  const double size = std::abs(value);
+  if (!(size < kMost)) return size >= kFill;
+  if (static_cast<std::int64_t>(size) % 10 != 9) return false;  // most numbers
   // Nines alone lie a thousandth, a hundredth, ... or one below a power of ten.
   for (double power = 100; power <= kMost; power *= 10) {
-    const double below = power - std::abs(value);
+    const double below = power - size;
     if (below < 0) continue;
-    return below == 1 || (below < 0.2 && number_text(std::abs(value)).find_first_not_of("9.") == std::string::npos);
+    return below == 1 || (below < 0.2 && number_text(size).find_first_not_of("9.") == std::string::npos);
   }
   return false;
 }
