@@ -156,22 +156,22 @@ void read_config(ae::recipe::Config& config, const Options& options, ae::Reporte
   }
 }
 
-// Who has named the label's column: an option, the config, or the recipe behind it.
+// Who has named the label's column, before a message: an option, the config, or the recipe behind it.
 std::string origin_of_label(const Options& options) {
   for (const auto& argument : options.set)
-    if (argument.starts_with("/data/label=")) return "--set " + argument;
-  if (options.input.empty() || !ae::recipe::is_config(options.input)) return "recipe:" + options.recipe;
-  if (options.input == "-") return options.input;  // read, and gone
+    if (argument.starts_with("/data/label=")) return "--set ";
+  if (options.input.empty() || !ae::recipe::is_config(options.input)) return "recipe:" + options.recipe + ": ";
+  if (options.input == "-") return options.input + ": ";  // read, and gone
   const auto json = nlohmann::json::parse(ae::read_file(options.input, ae::FileKind::config), nullptr, false);
   const bool extends = json.is_object() && json.contains("extends") && json["extends"].is_string();
-  if (!extends || json.contains("/data/label"_json_pointer)) return options.input;
-  return options.input + ", by " + json["extends"].get<std::string>();
+  if (!extends || json.contains("/data/label"_json_pointer)) return options.input + ": ";
+  return options.input + ", by " + json["extends"].get<std::string>() + ": ";
 }
 
 // Puts it before the problem that the table has no such column.
 std::vector<std::string> with_origin(std::vector<std::string> problems, const Options& options) {
   for (auto& problem : problems)
-    if (problem.starts_with("/data/label: ")) problem.insert(0, origin_of_label(options) + ": ");
+    if (problem.starts_with("/data/label: ")) problem.insert(0, origin_of_label(options));
   return problems;
 }
 

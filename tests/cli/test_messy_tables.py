@@ -235,8 +235,8 @@ def test_a_label_that_the_table_lacks_is_told_with_its_origin_and_the_fix(run, t
     for command, origin in ((["--recipe", "tabular", "--data", "t.csv"], "error: recipe:tabular: /data/label: "),
                             (["mine.json"], "error: mine.json, by recipe:tabular-anomaly: /data/label: "),
                             (["own.json"], "error: own.json: /data/label: "),
-                            (["t.csv", "--set", "/data/label=w"], "error: --set /data/label=w: /data/label: ")):
-        one_error(run("ae-train", *command, "--out", "m"), 2, origin, *told)
+                            (["t.csv", "--set", "/data/label=w"], "error: --set /data/label: ")):
+        one_error(run("ae-train", *command, "--out", "m", "-q"), 2, origin, *told)
     fine(run("ae-train", "mine.json", "--out", "m", "--set", "/data/label=", "--set", "/data/normal=[]"))
 
 
