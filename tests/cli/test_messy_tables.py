@@ -243,7 +243,7 @@ def test_a_label_that_the_table_lacks_is_told_with_its_origin_and_the_fix(run, t
 def test_what_is_taken_for_missing_and_what_may_be_is_told_when_scoring_too(run, tmp_path):
     rows = plain_rows(250)
     write_csv(tmp_path / "t.csv", rows)
-    assert "missing" not in fine(train(run, tmp_path, "t.csv")).stderr
+    assert "taken for missing" not in fine(train(run, tmp_path, "t.csv")).stderr
     for i in (3, 50, 51):
         rows[i]["y"], rows[i]["z"] = "None", "-99999"
     write_csv(tmp_path / "new.csv", rows)
