@@ -140,7 +140,10 @@ Eigen::MatrixXd slow_soft_impute(const Eigen::MatrixXf& x, double lambda) {
     const Eigen::MatrixXd filled = centred.array().isNaN().select(z, centred);
     const Eigen::JacobiSVD<Eigen::MatrixXd> svd(filled, Eigen::ComputeThinU | Eigen::ComputeThinV);
     const Eigen::VectorXd d = (svd.singularValues().array() - lambda).max(0.0).matrix();
-    z = svd.matrixU() * d.asDiagonal() * svd.matrixV().transpose();
+    const Eigen::MatrixXd next = svd.matrixU() * d.asDiagonal() * svd.matrixV().transpose();
+    const double change = (next - z).norm();
+    z = next;
+    if (change < 1e-9) break;
   }
   return z.rowwise() + means;
 }
