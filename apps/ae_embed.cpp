@@ -16,8 +16,9 @@ namespace {
 
 const ae::cli::Program kProgram{
     "ae-embed",
-    "Writes the latent code of every row or image: id, z0, z1, ... as CSV, or the codes alone as an NPY array. Nothing "
-    "is decoded.",
+    "Writes the latent code of every row or image: id, z0, z1, ... as CSV, the codes alone as an NPY array, or "
+    "AnnData's "
+    ".h5ad. Nothing is decoded.",
     {{"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv", "the code of every row"},
      {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.npy", "the same for NumPy: float32, a row for each"},
      {"ae-train configs/linear-pca.json --data configs/data/wdbc.csv --set /data/label=diagnosis --out runs/pca && "
@@ -45,7 +46,8 @@ void declare(CLI::App& app, Options& options) {
       ->required()
       ->type_name("PATH");
   app.add_option("-o,--output", options.output,
-                 "Where the codes go, by the name's extension: .csv, or .npy (default: standard output, as CSV)")
+                 "Where the codes go, by the name's extension: .csv, .npy or .h5ad (default: standard output, as "
+                 "CSV)")
       ->type_name("FILE");
   auto* linear =
       app.add_flag("--linear", options.linear,

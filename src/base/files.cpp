@@ -311,8 +311,7 @@ void Output::write_at(std::uint64_t offset, std::string_view bytes) {
 
 fs::path Output::path_before_commit() {
   if (state_->kind == State::Kind::stream) {
-    throw UsageError(state_->name +
-                     ": is no file, and this format is not written from beginning to end; name a file");
+    throw UsageError(state_->name + ": is no file, and this format is not written from beginning to end; name a file");
   }
   if (state_->kind == State::Kind::unnamed) state_->name_unnamed();
   return state_->temporary;

@@ -26,8 +26,8 @@ class Output {
   void write(std::string_view bytes);
   // Of a file that is not written in order: at once, at `offset`. Not together with write().
   void write_at(std::uint64_t offset, std::string_view bytes);
-  // For a library that opens files itself: a path by which it reads and writes this one until commit(). What write() had
-  // before is there after flush(). UsageError when this is no file.
+  // For a library that opens files itself: a path by which it reads and writes this one until commit(). What write()
+  // had before is there after flush(). UsageError when this is no file.
   std::filesystem::path path_before_commit();
   void flush();   // hands everything written so far to the operating system
   void commit();  // flush, fsync, rename over the final name, fsync the folder. Standard output: flush only.

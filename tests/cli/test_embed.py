@@ -4,11 +4,14 @@ import csv
 import io
 import json
 import os
+import resource
 import signal
 import subprocess
+import warnings
 
 import numpy as np
 import pytest
+from count_matrices import simulated, write_h5ad
 from pictures import write_png
 from support import (
     CONFIGS, WDBC, catches, needs_torch, one_error, read_safetensors, rows_of, split_safetensors, wait_for,
@@ -400,3 +403,72 @@ def test_an_objective_without_epochs_resumes_as_done(run, tmp_path):
     assert (tmp_path / "pca/model.safetensors").read_bytes() == before
     metadata, _ = read_safetensors(tmp_path / "pca/model.safetensors")
     assert json.loads(metadata["config"])["objective"] == {"type": "principal_components"}
+
+
+# --- .h5ad ---
+
+
+def test_codes_go_into_a_copy_of_an_h5ad_file(run, tmp_path):
+    """obsm["X_ae"], and all else as it was."""
+    h5py = pytest.importorskip("h5py")
+    counts, types = simulated(120, 60, 1)
+    write_h5ad(tmp_path / "in.h5ad", counts, label=[f"type{t}" for t in types], compression="gzip")
+    config = {"data": {"type": "counts", "path": "in.h5ad", "genes": 30},
+              "model": {"type": "dense", "hidden": [8], "latent": 3}, "training": {"epochs": 2, "seed": 0}}
+    assert run("ae-train", write_config(tmp_path / "c.json", config), "--out", "m", "-q").code == 0
+    assert run("ae-embed", "m", "in.h5ad", "-o", "z.npy", "-q") == (0, "", "")
+    codes = np.load(tmp_path / "z.npy")
+    assert run("ae-embed", "m", "in.h5ad", "-o", "z.h5ad", "-q") == (0, "", "")
+    assert run("ae-embed", "m", "z.h5ad", "-o", "again.h5ad", "-q") == (0, "", "")
+    for name in ("z.h5ad", "again.h5ad"):
+        with h5py.File(tmp_path / "in.h5ad") as before, h5py.File(tmp_path / name) as after:
+            made = after["obsm/X_ae"]
+            assert made.dtype == np.dtype("<f4") and np.array_equal(made[:], codes)
+            assert made.attrs["encoding-type"] == "array" and after["obsm"].attrs["encoding-type"] == "dict"
+            assert set(after) == {*before, "obsm"} and set(after["obs"]) == {"_index", "type"}
+            assert np.array_equal(after["X/data"][:], before["X/data"][:])
+            assert np.array_equal(after["obs/type/codes"][:], before["obs/type/codes"][:])
+    # What is written is read: the same scores.
+    assert run("ae-score", "m", "in.h5ad", "-q") == run("ae-score", "m", "z.h5ad", "-q")
+    anndata = pytest.importorskip("anndata")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", module="anndata")
+        assert np.array_equal(anndata.read_h5ad(tmp_path / "again.h5ad").obsm["X_ae"], codes)
+
+
+def test_of_tables_ids_labels_and_kept_columns_become_obs(run, trained, tmp_path):
+    h5py = pytest.importorskip("h5py")
+    head, *lines = WDBC.read_text().splitlines()
+    lines[3] = "x" + lines[3]  # cannot be read
+    (tmp_path / "t.csv").write_text("\n".join([head + ",site", *(f"{line},w{i % 3}" for i, line in enumerate(lines))]) + "\n")
+    arguments = ["ae-embed", trained, "t.csv", "--keep", "site", "--bad-rows", "report", "-q", "-o"]
+    assert run(*arguments, "z.csv").code == run(*arguments, "z.h5ad").code
+    truth = rows_of((tmp_path / "z.csv").read_text())
+    with h5py.File(tmp_path / "z.h5ad") as root:
+        codes = root["obsm/X_ae"][:]
+        expected = [[float(row[f"z{i}"] or "nan") for i in range(codes.shape[1])] for row in truth]
+        assert np.array_equal(codes, np.float32(expected), equal_nan=True) and np.isnan(codes).any(1).sum() == 1
+        obs = root["obs"]
+        assert obs.attrs["column-order"].tolist() == ["label", "site"]
+        for column, of_table in {"_index": "id", "label": "label", "site": "site"}.items():
+            assert obs[column].asstr()[:].tolist() == [row[of_table] for row in truth]
+        assert "X" not in root and root["var/_index"].shape == (0,)
+    one_error(run("ae-embed", trained, "t.csv", "--keep", "a/b", "-o", "y.h5ad", "-q"), 2)
+    anndata = pytest.importorskip("anndata")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("error", module="anndata")
+        data = anndata.read_h5ad(tmp_path / "z.h5ad")
+    assert data.shape == (569, 0) and list(data.obs["site"]) == [row["site"] for row in truth]
+
+
+@pytest.mark.parametrize("bytes_left", [500, 3000, 20000])
+def test_an_h5ad_file_that_fills_the_disk_leaves_nothing(bin_folder, trained, tmp_path, bytes_left):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_left, bytes_left))
+
+    if os.environ.get("AETOOLS_COVERAGE") == "1":
+        pytest.skip("programs that count their lines write those into files too")
+    done = subprocess.run([bin_folder / "ae-embed", trained, WDBC, "-o", "z.h5ad"], preexec_fn=limit, cwd=tmp_path,
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "z.h5ad" in done.stderr and "File too large" in done.stderr, done.stderr
+    assert done.stderr.count("\n") == 1 and [path.name for path in tmp_path.iterdir()] == ["model"]

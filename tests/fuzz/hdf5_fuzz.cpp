@@ -52,7 +52,8 @@ void read(const std::string& layer) {
   const auto cells = std::min(source->cells(), kMostCells);
   require(source->cell_names().empty() || std::ssize(source->cell_names()) == source->cells());
   ae::data::CellCounts parts, whole;
-  for (std::int64_t begin = 0; begin < cells; begin += kPart) source->read(begin, std::min(begin + kPart, cells), parts);
+  for (std::int64_t begin = 0; begin < cells; begin += kPart)
+    source->read(begin, std::min(begin + kPart, cells), parts);
   source->read_again(0, cells, whole);
   check(parts, cells, genes);
   require(parts.begins == whole.begins && parts.genes == whole.genes && parts.counts == whole.counts);
@@ -70,7 +71,8 @@ void read(const std::string& layer) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  std::ofstream(file(), std::ios::binary).write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
+  std::ofstream(file(), std::ios::binary)
+      .write(reinterpret_cast<const char*>(data), static_cast<std::streamsize>(size));
   for (const char* layer : {"", "raw", "doubled"}) {
     try {
       read(layer);

@@ -1,8 +1,8 @@
 // What the readers make of a matrix of counts, as JSON for tests to compare with other programs' view of it.
 //   read_counts PATH [OPTION=VALUE ...]     options: those of data::CountFormat, and label
-// With output=FILE it writes half of each count there instead, or, with whole=1, twice as much; sparse=1 writes only what
-// is not 0 and says so, add=NUMBER adds something to all values, name=LAYER names them.
-// The exit code and the line on standard error of what goes wrong are those of the programs.
+// With output=FILE it writes half of each count there instead, or, with whole=1, twice as much; sparse=1 writes only
+// what is not 0 and says so, add=NUMBER adds something to all values, name=LAYER names them. The exit code and the line
+// on standard error of what goes wrong are those of the programs.
 #include <cstdio>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -85,11 +85,17 @@ int main(int count, char** arguments) {
   ae::data::CountFormat format;
   std::string label;
   Writing writing;
-  const std::map<std::string, std::string*> options{
-      {"orientation", &format.orientation},   {"layer", &format.layer},   {"gene_names", &format.gene_names},
-      {"feature_type", &format.feature_type}, {"genome", &format.genome}, {"label", &label},
-      {"output", &writing.output},            {"whole", &writing.whole},  {"sparse", &writing.sparse},
-      {"add", &writing.add},                  {"name", &writing.name}};
+  const std::map<std::string, std::string*> options{{"orientation", &format.orientation},
+                                                    {"layer", &format.layer},
+                                                    {"gene_names", &format.gene_names},
+                                                    {"feature_type", &format.feature_type},
+                                                    {"genome", &format.genome},
+                                                    {"label", &label},
+                                                    {"output", &writing.output},
+                                                    {"whole", &writing.whole},
+                                                    {"sparse", &writing.sparse},
+                                                    {"add", &writing.add},
+                                                    {"name", &writing.name}};
   for (int i = 2; i < count; ++i) {
     const std::string argument = arguments[i];
     const auto equals = argument.find('=');

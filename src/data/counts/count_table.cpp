@@ -60,8 +60,8 @@ std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const
       counts.genes.push_back(gene);
       counts.counts.push_back(count);
     });
-    return std::make_unique<CountsInMemory>(rows->name(), std::move(counts), std::move(cells), std::move(across),
-                                            false, reporter);
+    return std::make_unique<CountsInMemory>(rows->name(), std::move(counts), std::move(cells), std::move(across), false,
+                                            reporter);
   }
   EntryCollector collector(std::ssize(across), 0);
   std::int32_t gene = 0;
@@ -72,8 +72,8 @@ std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const
       collector.add(cell, gene, count);
     }
   });
-  return std::make_unique<CountsInMemory>(rows->name(), collector.finish(), std::move(across), std::move(genes),
-                                          true, reporter);
+  return std::make_unique<CountsInMemory>(rows->name(), collector.finish(), std::move(across), std::move(genes), true,
+                                          reporter);
 }
 
 }  // namespace

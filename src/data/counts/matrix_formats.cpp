@@ -74,8 +74,7 @@ class MarketMatrix final : public MatrixWriter {
 
  private:
   void write(std::span<const float> values) override {
-    for (std::size_t gene = 0; gene < values.size(); ++gene)
-      append(static_cast<std::int64_t>(gene), values[gene]);
+    for (std::size_t gene = 0; gene < values.size(); ++gene) append(static_cast<std::int64_t>(gene), values[gene]);
     end_cell();
   }
   void write_sparse(std::span<const std::int32_t> genes, std::span<const float> values) override {
@@ -111,8 +110,10 @@ class MarketMatrix final : public MatrixWriter {
     const bool genes_are_rows = about().counts.genes_are_rows();
     const std::int64_t cells = about().counts.cells();
     TextOutput header(into(output_), gzip_);
-    header.write(std::string("%%MatrixMarket matrix coordinate ") + (about().whole ? "integer" : "real") + " general\n");
-    header.write(std::string("% rows are ") + (genes_are_rows ? "genes, columns are cells" : "cells, columns are genes") +
+    header.write(std::string("%%MatrixMarket matrix coordinate ") + (about().whole ? "integer" : "real") +
+                 " general\n");
+    header.write(std::string("% rows are ") +
+                 (genes_are_rows ? "genes, columns are cells" : "cells, columns are genes") +
                  ", in the order of the input\n");
     header.write(std::to_string(genes_are_rows ? genes() : cells) + ' ' +
                  std::to_string(genes_are_rows ? cells : genes()) + ' ' + std::to_string(entries_) + '\n');
@@ -152,11 +153,10 @@ class MatrixArray final : public MatrixWriter {
 
 const MatrixFormat kCsvMatrix{".csv", true, "A line a cell: its name, and the values of its genes.", make_table<','>};
 const MatrixFormat kTsvMatrix{".tsv", true, "The same with tabs.", make_table<'\t'>};
-const MatrixFormat kMatrixMarket{".mtx", true, "Matrix Market: what is not 0.",
-                                 [](Output& output, bool gzip, const MatrixAbout& about) {
-                                   return std::unique_ptr<MatrixWriter>(
-                                       std::make_unique<MarketMatrix>(output, gzip, about));
-                                 }};
+const MatrixFormat kMatrixMarket{
+    ".mtx", true, "Matrix Market: what is not 0.", [](Output& output, bool gzip, const MatrixAbout& about) {
+      return std::unique_ptr<MatrixWriter>(std::make_unique<MarketMatrix>(output, gzip, about));
+    }};
 const MatrixFormat kNpyMatrix{".npy", false, "The values alone: float32 [cells, genes].",
                               [](Output& output, bool, const MatrixAbout& about) {
                                 return std::unique_ptr<MatrixWriter>(std::make_unique<MatrixArray>(output, about));

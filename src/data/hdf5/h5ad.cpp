@@ -16,8 +16,8 @@ namespace ae::data {
 using hdf5::Handle;
 using hdf5::last_cause;
 
-// What is not finished is abandoned instead of closed: closing writes all that waits, and the library crashes where that
-// fails once more.
+// What is not finished is abandoned instead of closed: closing writes all that waits, and the library crashes where
+// that fails once more.
 struct H5adFile::State {
   Output& output;
   std::string name;  // of it, for messages
@@ -103,10 +103,10 @@ namespace {
 constexpr std::size_t kChunkBytes = 1 << 20;
 
 struct Layout {
-  hid_t stored, memory;       // types
-  std::size_t size;           // of an element in memory
-  std::int64_t rows = -1;     // -1: unknown
-  std::int64_t columns = 0;   // 0: of one dimension
+  hid_t stored, memory;      // types
+  std::size_t size;          // of an element in memory
+  std::int64_t rows = -1;    // -1: unknown
+  std::int64_t columns = 0;  // 0: of one dimension
   bool compressed = true;
   std::size_t width() const { return columns > 0 ? static_cast<std::size_t>(columns) : 1; }
 };
@@ -161,9 +161,9 @@ Appended<T>::Appended(const H5adFile::State& file, const std::string& place, Lay
   const Handle access = file.opened(H5Pcreate(H5P_DATASET_ACCESS), H5Pclose);
   constexpr std::size_t kSlots = 521;
   file.check(H5Pset_chunk_cache(access.get(), kSlots, 2 * kChunkBytes, 1));
-  made_.emplace(file.opened(H5Dcreate2(file.id(), place.c_str(), layout.stored, space.get(), H5P_DEFAULT,
-                                       creation.get(), access.get()),
-                            H5Dclose));
+  made_.emplace(file.opened(
+      H5Dcreate2(file.id(), place.c_str(), layout.stored, space.get(), H5P_DEFAULT, creation.get(), access.get()),
+      H5Dclose));
 }
 
 template <typename T>
@@ -330,9 +330,8 @@ Handle H5adFile::State::access() const {
 
 void H5adFile::begin() {
   const Handle access = state_->access();
-  state_->file.emplace(
-      state_->opened(H5Fcreate(state_->output.path_before_commit().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()),
-                     H5Fclose));
+  state_->file.emplace(state_->opened(
+      H5Fcreate(state_->output.path_before_commit().c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, access.get()), H5Fclose));
   const Handle root = state_->opened(H5Gopen2(state_->id(), "/", H5P_DEFAULT), H5Gclose);
   state_->write_encoding(root.get(), "anndata", "0.1.0");
 }

@@ -35,8 +35,8 @@ class H5adFile {
 
   // One of these, first. A new file; ...
   void begin();
-  // ... all that `input`, an .h5ad file, holds but what lies at `replaced` ("layers/imputed"), as it is; InputError when
-  // it cannot be read; ...
+  // ... all that `input`, an .h5ad file, holds but what lies at `replaced` ("layers/imputed"), as it is; InputError
+  // when it cannot be read; ...
   void pass_through(const std::filesystem::path& input, const std::string& replaced);
   // ... the same with raw/X and its genes instead of X, without what belongs to the genes of X.
   void pass_through_raw(const std::filesystem::path& input);

@@ -23,7 +23,7 @@ class Handle {
     if (id_ >= 0) close_(id_);
   }
   hid_t get() const { return id_; }
-  void abandon() { id_ = -1; }  // open until the program ends
+  void abandon() { id_ = -1; }                                             // open until the program ends
   bool close() { return id_ < 0 || close_(std::exchange(id_, -1)) >= 0; }  // now; false when that failed
   explicit operator bool() const { return id_ >= 0; }
 

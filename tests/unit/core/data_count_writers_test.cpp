@@ -26,7 +26,8 @@ const Rows kRows{{0.5f, 0, 0.1f}, {0, 0, 0}, {1e20f, 3, 0}};
 class CountWriters : public ::testing::Test {
  protected:
   // Three cells without a count: what is written is given.
-  static CountsInMemory cells(bool genes_are_rows = false, std::vector<std::string> names = {"c0", "say \"c1\"", "c2"}) {
+  static CountsInMemory cells(bool genes_are_rows = false,
+                              std::vector<std::string> names = {"c0", "say \"c1\"", "c2"}) {
     CellCounts counts;
     for (int i = 0; i < 3; ++i) counts.end_cell();
     SilentReporter silent;
@@ -79,16 +80,19 @@ TEST_F(CountWriters, TablesHaveALineForEachCell) {
 TEST_F(CountWriters, MatrixMarketStandsAsTheInputDoes) {
   auto counts = cells(), turned = cells(true);
   const std::string head = "%%MatrixMarket matrix coordinate real general\n% rows are ";
-  const std::string by_cells = head + "cells, columns are genes, in the order of the input\n3 3 4\n1 1 0.5\n1 3 0.1\n"
-                                      "3 1 1e+20\n3 2 3\n",
-                    by_genes = head + "genes, columns are cells, in the order of the input\n3 3 4\n1 1 0.5\n3 1 0.1\n"
-                                      "1 3 1e+20\n2 3 3\n";
+  const std::string by_cells = head +
+                               "cells, columns are genes, in the order of the input\n3 3 4\n1 1 0.5\n1 3 0.1\n"
+                               "3 1 1e+20\n3 2 3\n",
+                    by_genes = head +
+                               "genes, columns are cells, in the order of the input\n3 3 4\n1 1 0.5\n3 1 0.1\n"
+                               "1 3 1e+20\n2 3 3\n";
   EXPECT_EQ(written("x.mtx", counts, kRows), by_cells);
   EXPECT_EQ(written("x.mtx", counts, kRows, true), by_cells);
   EXPECT_EQ(written("x.mtx", turned, kRows), by_genes);
-  EXPECT_EQ(written("x.mtx", counts, {{0, 16777216, 0}, {1000000, 0, 0}, {0, 0, 0}}, false, true),
-            "%%MatrixMarket matrix coordinate integer general\n% rows are cells, columns are genes, in the order of the "
-            "input\n3 3 2\n1 2 16777216\n2 1 1000000\n");
+  EXPECT_EQ(
+      written("x.mtx", counts, {{0, 16777216, 0}, {1000000, 0, 0}, {0, 0, 0}}, false, true),
+      "%%MatrixMarket matrix coordinate integer general\n% rows are cells, columns are genes, in the order of the "
+      "input\n3 3 2\n1 2 16777216\n2 1 1000000\n");
 }
 
 TEST_F(CountWriters, CompressedMatricesReadBack) {
@@ -115,9 +119,13 @@ TEST_F(CountWriters, ArraysAreNumPys) {
 TEST_F(CountWriters, WhatCannotBeWrittenIsTold) {
   auto counts = cells();
   const auto nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
-  EXPECT_EQ(test::error_of<RunError>([&] { written("x.csv", counts, {{0, 0, 0}, {0, nan, 0}}); }),
+  EXPECT_EQ(test::error_of<RunError>([&] {
+              written("x.csv", counts, {{0, 0, 0}, {0, nan, 0}});
+            }),
             "in.mtx: cell \"say \\\"c1\\\"\", gene \"B,2\" would get nan; the model is not usable for such counts");
-  EXPECT_THAT(test::error_of<RunError>([&] { written("x.csv", counts, {{0, 0, -inf}}, true); }),
+  EXPECT_THAT(test::error_of<RunError>([&] {
+                written("x.csv", counts, {{0, 0, -inf}}, true);
+              }),
               HasSubstr("gene \"C\\t3\" would get -inf"));
   EXPECT_THROW(written("x.csv", counts, {{0, 0, 0}}), std::logic_error);
   EXPECT_THROW(written("x.csv", counts, {{0, 0}, {0, 0}, {0, 0}}), std::logic_error);
