@@ -99,7 +99,7 @@ TEST(ModelFile, ErrorsInsideAreOfInputAndNameThePlaceOnce) {
   const auto lines_of = [](const Error& error) {
     return test::errors_of<InputError>([&] { in_model("m.safetensors", [&]() -> int { throw error; }); });
   };
-  EXPECT_THAT(lines_of(UsageError({"/a: odd", "m.safetensors: /b: odd"})),
+  EXPECT_THAT(lines_of(UsageError(std::vector<std::string>{"/a: odd", "m.safetensors: /b: odd"})),
               ElementsAre("m.safetensors: /a: odd", "m.safetensors: /b: odd"));
   EXPECT_EQ(in_model("m", [] { return 3; }), 3);
 }

@@ -1,5 +1,6 @@
 // Likelihoods of counts against their definitions, summed and integrated slowly in float64.
 #include <gtest/gtest.h>
+#include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
