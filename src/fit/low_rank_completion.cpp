@@ -146,15 +146,15 @@ class SoftThresholding {
     return result;
   }
 
-  // |a - b|^2 / |b|^2, by the factors.
+  // |a - b|^2 / |b|^2, by the factors, which are orthonormal to float precision only: nothing may rest on that here.
   static double squared_change(const Factors& a, const Factors& b) {
-    const Eigen::VectorXd of_a = a.d.cast<double>(), of_b = b.d.cast<double>();
-    const Eigen::MatrixXd u = a.u.cast<double>().transpose() * b.u.cast<double>();
-    const Eigen::MatrixXd v = a.v.cast<double>().transpose() * b.v.cast<double>();
-    const double both = (of_a.asDiagonal() * u * of_b.asDiagonal()).cwiseProduct(v).sum();
-    const double size = of_b.squaredNorm();
-    const double change = of_a.squaredNorm() + size - 2 * both;
-    return size > 0 ? std::max(0.0, change) / size : change;
+    const Eigen::Index first = a.d.size(), second = b.d.size();
+    Eigen::MatrixXd left(a.u.rows(), first + second), right(a.v.rows(), first + second);
+    left << (a.u * a.d.asDiagonal()).cast<double>(), (b.u * b.d.asDiagonal()).cast<double>() * -1;
+    right << a.v.cast<double>(), b.v.cast<double>();
+    const double change = (left.transpose() * left).cwiseProduct(right.transpose() * right).sum();
+    const double size = b.d.cast<double>().squaredNorm();
+    return size > 0 ? change / size : change;
   }
 
   const PartialMatrix& matrix_;

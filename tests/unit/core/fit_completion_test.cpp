@@ -136,7 +136,7 @@ Eigen::MatrixXd slow_soft_impute(const Eigen::MatrixXf& x, double lambda) {
     means[j] = sum / n;
     centred.col(j) = x.col(j).cast<double>().array() - means[j];
   }
-  for (int step = 0; step < 3000; ++step) {
+  for (int step = 0; step < 20'000; ++step) {
     const Eigen::MatrixXd filled = centred.array().isNaN().select(z, centred);
     const Eigen::JacobiSVD<Eigen::MatrixXd> svd(filled, Eigen::ComputeThinU | Eigen::ComputeThinV);
     const Eigen::VectorXd d = (svd.singularValues().array() - lambda).max(0.0).matrix();
