@@ -62,14 +62,17 @@ void declare(CLI::App& app, Options& options) {
                       "Of counts, the unit of what is written: counts (the default), counts of a cell of median total, "
                       "or log(1 + that)",
                       {"counts", "norm", "log1p"});
-  app.add_option("--witness", options.witness,
-                 "Counts: something else measured in the same cells (a table or .h5ad), to tell which genes filling spoils")
+  app.add_option(
+         "--witness", options.witness,
+         "Counts: something else measured in the same cells (a table or .h5ad), to tell which genes filling spoils")
       ->type_name("FILE");
-  app.add_option("--witness-pairs", options.witness_pairs,
-                 "Which gene goes with which column of the witness, as GENE=COLUMN; several by commas, or a file of them "
-                 "by @FILE (default: those of one name)")
+  app.add_option(
+         "--witness-pairs", options.witness_pairs,
+         "Which gene goes with which column of the witness, as GENE=COLUMN, or a file of such lines, as @FILE; repeat "
+         "for several or separate them by commas. Without, those of one name go together")
       ->delimiter(',')
       ->allow_extra_args(false)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
       ->type_name("PAIRS");
   app.add_option("--witness-output", options.witness_output,
                  "Where the table of genes goes that the witness tells of (.csv or .json)")
@@ -86,12 +89,13 @@ void declare(CLI::App& app, Options& options) {
          "probability")
       ->type_name("FILE");
   options.reading.declare(app, [](CLI::Option*) {});
-  ae::cli::add_choice(
-      app, "--evaluate", options.evaluate,
-      "Instead of filling, hide observed cells at random (masked), or of counts each molecule (thinning), and report how "
-      "well they are found, against guesses without a network",
-      {"masked", "thinning"});
-  ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells, or molecules, that --evaluate hides", 0.001, 0.999)
+  ae::cli::add_choice(app, "--evaluate", options.evaluate,
+                      "Instead of filling, hide observed cells at random (masked), or of counts each molecule "
+                      "(thinning), and report how "
+                      "well they are found, against guesses without a network",
+                      {"masked", "thinning"});
+  ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells, or molecules, that --evaluate hides",
+                      0.001, 0.999)
       ->capture_default_str();
   ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides", 0,
                        std::numeric_limits<std::int64_t>::max())

@@ -39,8 +39,8 @@ const recipe::CountsKind& counts_kind(const recipe::Checkpoint& checkpoint) {
                    ", not on counts; --mode, --scale, --denoise and --names are for counts (/data/type \"counts\")");
 }
 
-constexpr std::array kReaders{&data::kHdf5Counts, &data::kMatrixMarketFolder, &data::kMatrixMarketFile,
-                              &data::kCountTable};
+// Of a witness; a text table of it has an id column, and need not hold counts.
+constexpr std::array kReaders{&data::kHdf5Counts, &data::kMatrixMarketFolder, &data::kMatrixMarketFile};
 
 bool tells_detections(const loss::Composition& loss) {
   const auto width = loss.outputs() + std::ssize(loss.constants());
@@ -59,9 +59,10 @@ void check_fill(const recipe::Checkpoint& checkpoint, const recipe::CountsKind& 
   }
   const bool all = fill == Fill::gated || (fill == Fill::conditional && !kind.options().zero_as_missing);
   if (all && !tells_detections(checkpoint.autoencoder().loss())) {
-    throw UsageError(checkpoint.name() +
-                     ": has no loss term that tells zeros from counts: use --mode expected, or train with a \"hurdle\", "
-                     "\"nb\", \"zinb\" or \"poisson\" term");
+    throw UsageError(
+        checkpoint.name() +
+        ": has no loss term that tells zeros from counts: use --mode expected, or train with a \"hurdle\", "
+        "\"nb\", \"zinb\" or \"poisson\" term");
   }
 }
 

@@ -26,7 +26,8 @@ Autoencoder::Autoencoder(const model::Family& family, const TermList& terms, con
                      ", which the data are; use " + ae::join(fitting, " or "));
   }
   if (!loss_.constants().empty() && !family.has_constants()) {
-    throw UsageError("/model/type: this family has nothing for the dispersions that terms of counts learn; use \"dense\"");
+    throw UsageError(
+        "/model/type: this family has nothing for the dispersions that terms of counts learn; use \"dense\"");
   }
   torch::manual_seed(stream_key(seed, "weights"));
   network_ = family.build({domain, loss_.outputs(), observed_matters, loss_.constants()});

@@ -244,7 +244,8 @@ at::Tensor Composition::first_outputs(const model::Samples& samples) const {
     throw_if_stopped("looking at the data");
     const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
     const auto values = batch.values.to(torch::kFloat64);
-    const auto sizes = batch.sizes.defined() ? batch.sizes.to(torch::kFloat64) : torch::ones({values.size(0)}, torch::kFloat64);
+    const auto sizes =
+        batch.sizes.defined() ? batch.sizes.to(torch::kFloat64) : torch::ones({values.size(0)}, torch::kFloat64);
     counts += (torch::expm1(values) * sizes.unsqueeze(1)).sum(0);
     detected += (values > 0).sum(0);
     amounts += values.sum(0);
@@ -255,7 +256,8 @@ at::Tensor Composition::first_outputs(const model::Samples& samples) const {
     for (std::size_t i = 0; i < head.elements.size(); ++i) {
       const auto of = [&](const at::Tensor& numbers) { return numbers[head.elements[i]].item<double>(); };
       const double share = of(detected) / static_cast<double>(samples.size());
-      const auto outputs = head.owner->first_outputs({of(counts) / size, share, of(amounts) / std::max(1.0, of(detected))});
+      const auto outputs =
+          head.owner->first_outputs({of(counts) / size, share, of(amounts) / std::max(1.0, of(detected))});
       for (std::size_t k = 0; k < outputs.size(); ++k)
         first[head.offset + static_cast<std::int64_t>(i) * head.width + static_cast<std::int64_t>(k)] = outputs[k];
     }
@@ -271,7 +273,8 @@ at::Tensor Composition::slots(const at::Tensor& prediction, const Head& head) co
   const auto outputs = prediction.narrow(1, head.offset, count * head.width).reshape(shape);
   if (head.constants == 0) return outputs;
   shape[2] = head.constants;
-  return torch::cat({outputs, prediction.narrow(1, outputs_ + head.first_constant, count * head.constants).reshape(shape)}, 2);
+  return torch::cat(
+      {outputs, prediction.narrow(1, outputs_ + head.first_constant, count * head.constants).reshape(shape)}, 2);
 }
 
 Evaluation Composition::evaluate(const model::Output& output, const model::Batch& target, double epoch,
@@ -437,7 +440,8 @@ namespace {
 
 // The heads' answers, each for its elements; undefined when some element has none.
 template <typename Heads, typename Answer>
-at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, const Heads& heads, const Answer& answer) {
+at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, const Heads& heads,
+                         const Answer& answer) {
   at::Tensor values;
   std::vector<bool> answered(static_cast<std::size_t>(elements), false);
   for (auto head = heads.rbegin(); head != heads.rend(); ++head) {

@@ -77,11 +77,11 @@ class Composition {
     const float* prediction = nullptr;
     const float* target = nullptr;
     const float* share = nullptr;
+    const float* mean = nullptr;
+    const float* log_variance = nullptr;
     const float* plain_share = nullptr;  // without the emphasis
     const float* sizes = nullptr;        // [samples]; null: all 1
     const float* constants = nullptr;    // [constants()]
-    const float* mean = nullptr;
-    const float* log_variance = nullptr;
   };
   struct FusedGradient {
     float* prediction = nullptr;
@@ -100,9 +100,9 @@ class Composition {
  private:
   struct Head {  // decoder outputs of one kind and width, contiguous
     std::string name;
-    std::int64_t width = 1;   // outputs per element
-    std::int64_t offset = 0;  // first output
-    std::int64_t constants = 0;        // per element
+    std::int64_t width = 1;           // outputs per element
+    std::int64_t offset = 0;          // first output
+    std::int64_t constants = 0;       // per element
     std::int64_t first_constant = 0;  // in constants()
     std::vector<std::int64_t> elements;
     const Term* owner = nullptr;  // gives the expected value

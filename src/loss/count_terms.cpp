@@ -94,7 +94,8 @@ struct RowPart {
   double count(std::int64_t g) const { return std::expm1(static_cast<double>(target[g])) * size; }
 };
 
-AE_VECTORISED void poisson_zeros(const float* prediction, float log_size, std::int64_t group, float* __restrict__ loss) {
+AE_VECTORISED void poisson_zeros(const float* prediction, float log_size, std::int64_t group,
+                                 float* __restrict__ loss) {
   for (std::int64_t g = 0; g < group; ++g) {
     float log = prediction[g];
     log = log < static_cast<float>(kLeastLog) ? static_cast<float>(kLeastLog) : log;
@@ -230,9 +231,9 @@ class NegativeBinomial final : public CountTerm {
           const double share = std::exp(log - both), more = x + t;
           row.loss[g] = static_cast<float>(std::max(0.0, x * (std::log(x) - log) - more * (std::log(more) - both)));
           row.slope[g] = static_cast<float>(more * share - x);
-          row.other_slope[g] = static_cast<float>(
-              -t * (digamma(more) - of_dispersion[g] + static_cast<double>(log_dispersion[g]) + 1 - both -
-                    more * std::exp(-both)));
+          row.other_slope[g] =
+              static_cast<float>(-t * (digamma(more) - of_dispersion[g] + static_cast<double>(log_dispersion[g]) + 1 -
+                                       both - more * std::exp(-both)));
         }
         const float weight = rows.factor * part.share[g];
         if (!is_held(part.prediction[g])) part.gradient[g] += weight * row.slope[g];
@@ -246,9 +247,7 @@ class NegativeBinomial final : public CountTerm {
   }
 
  protected:
-  static double log_of_sum(double a, double b) {
-    return std::max(a, b) + std::log1p(std::exp(-std::abs(a - b)));
-  }
+  static double log_of_sum(double a, double b) { return std::max(a, b) + std::log1p(std::exp(-std::abs(a - b))); }
   static at::Tensor log_dispersion(const at::Tensor& prediction) {
     return prediction.select(2, 1).clamp(kLeastLog, kMostLog);
   }
@@ -257,9 +256,9 @@ class NegativeBinomial final : public CountTerm {
     const auto counts = counts_of(judged.target, judged.sizes);
     const auto log = log_mean(judged.prediction, judged.sizes), dispersion = log_dispersion(judged.prediction);
     const auto fixed = dispersion.detach(), more = counts + fixed.exp();
-    const auto value = (torch::xlogy(counts, counts) - counts * log - torch::xlogy(more, more) +
-                        more * torch::logaddexp(log, fixed))
-                           .clamp_min(0);
+    const auto value =
+        (torch::xlogy(counts, counts) - counts * log - torch::xlogy(more, more) + more * torch::logaddexp(log, fixed))
+            .clamp_min(0);
     if (!torch::GradMode::is_enabled()) return value;
     return with_slope(value, -log_likelihood(counts, log.detach(), dispersion));
   }
@@ -277,7 +276,8 @@ class ZeroInflated final : public CountTerm {
   }
   at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const override {
     const auto seen = torch::sigmoid(-prediction.select(2, 1));
-    return -seen * torch::expm1(log_zero(log_mean(prediction, sizes), prediction.select(2, 2).clamp(kLeastLog, kMostLog)));
+    return -seen *
+           torch::expm1(log_zero(log_mean(prediction, sizes), prediction.select(2, 2).clamp(kLeastLog, kMostLog)));
   }
 
  protected:
@@ -350,8 +350,8 @@ class Hurdle final : public Term {
   // An emphasis is of amounts: hidden counts are never 0, and would make detections of zeros.
   at::Tensor weighted_loss(const Judged& judged) const override {
     const auto there = (judged.target > 0).to(judged.target.scalar_type());
-    const auto detected = torch::binary_cross_entropy_with_logits(judged.prediction.select(2, 0), there, {}, {},
-                                                                  at::Reduction::None);
+    const auto detected =
+        torch::binary_cross_entropy_with_logits(judged.prediction.select(2, 0), there, {}, {}, at::Reduction::None);
     const auto error = judged.prediction.select(2, 1) - judged.target;
     const auto spread = log_spread(judged.prediction), fixed = spread.detach();
     auto amount = 0.5 * error.square() * (-2 * fixed).exp();

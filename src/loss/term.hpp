@@ -55,8 +55,8 @@ class Term : public config::Section {
   // The outputs of an element at which training begins, so that it does not spend its steps on what is the same for all
   // samples; {}: whatever random weights give.
   virtual std::vector<double> first_outputs(const Typical&) const { return {}; }
-  // The loss below times observed and emphasis: [samples, group]. Terms of counts, which need the sizes, and those whose
-  // parts are not emphasised alike have it instead of the two below.
+  // The loss below times observed and emphasis: [samples, group]. Terms of counts, which need the sizes, and those
+  // whose parts are not emphasised alike have it instead of the two below.
   virtual at::Tensor weighted_loss(const Judged& judged) const;
   // prediction [samples, group, outputs], target [samples, group] -> loss [samples, group], unweighted, >= 0; of images
   // all three have [height, width] behind
@@ -88,10 +88,10 @@ class Term : public config::Section {
   // adds `factor` times the derivatives of that sum to the gradients.
   struct Rows {
     std::int64_t samples = 0, group = 0;
-    std::int64_t stride = 0;            // from the outputs of a row to those of the next
-    const float* prediction = nullptr;  // [samples, group, outputs]
-    const float* target = nullptr;      // [samples, group], and the next two
-    const float* share = nullptr;       // observed * emphasis / #observed of the sample
+    std::int64_t stride = 0;             // from the outputs of a row to those of the next
+    const float* prediction = nullptr;   // [samples, group, outputs]
+    const float* target = nullptr;       // [samples, group], and the next two
+    const float* share = nullptr;        // observed * emphasis / #observed of the sample
     const float* plain_share = nullptr;  // without the emphasis
     const float* sizes = nullptr;        // [samples]; null: all 1
     const float* constants = nullptr;    // [group, constants]
@@ -115,6 +115,7 @@ class Term : public config::Section {
   virtual double ramp(double epoch) const;
 };
 
-std::span<const config::Entry<Term>> terms();  // mse, l1, huber, bce, cross_entropy, kl; of images ssim ...; of counts poisson ...
+std::span<const config::Entry<Term>>
+terms();  // mse, l1, huber, bce, cross_entropy, kl; of images ssim ...; of counts poisson ...
 
 }  // namespace ae::loss

@@ -98,7 +98,7 @@ class DenseForward {
   const std::vector<Layer>& layers() const { return layers_; }
   bool variational() const { return !log_variance_.empty(); }
   const Affine& log_variance() const { return log_variance_.front(); }
-  const float* constants() const { return constants_; }  // null when there are none
+  const float* constants() const { return constants_; }                        // null when there are none
   const std::vector<const float*>& embeddings() const { return embeddings_; }  // of each categorical element, or none
   std::int64_t widest() const;                                                 // of all layers and the input
   std::int64_t code_of(const PlainRows& rows, std::int64_t row, std::size_t category) const;

@@ -102,9 +102,9 @@ class Family : public config::Section {
  public:
   virtual std::unique_ptr<Network> build(const Interface& interface) const = 0;
   virtual bool variational() const { return false; }
-  virtual bool has_network() const { return true; }   // false: what build() gives can be asked nothing
+  virtual bool has_network() const { return true; }     // false: what build() gives can be asked nothing
   virtual bool has_constants() const { return false; }  // Interface::constants
-  virtual bool reads_grids() const { return false; }  // channels over a grid (images), else table rows
+  virtual bool reads_grids() const { return false; }    // channels over a grid (images), else table rows
   // How many weights build() would allocate at least, without allocating any.
   virtual double weights(const Interface& interface) const = 0;
 };

@@ -143,9 +143,7 @@ class Drop final : public Corruption {
     return {batch.values * (torch::rand_like(batch.values) >= probability), batch.observed};
   }
   bool fused() const override { return true; }
-  void corrupt(const Cells& cells, std::uint64_t key) const override {
-    blank(cells, cells.values, rate, varied, key);
-  }
+  void corrupt(const Cells& cells, std::uint64_t key) const override { blank(cells, cells.values, rate, varied, key); }
   std::string complaint(const model::Domain& domain) const override {
     const auto counts = [](const model::Element& element) { return element.counts; };
     if (std::all_of(domain.elements.begin(), domain.elements.end(), counts)) return "";

@@ -215,15 +215,16 @@ class CountStream final : public CellStream {
     source_->read(begin, end, counts_);
     const std::int64_t cells = end - begin, elements = std::ssize(schema_.selected);
     values_ = torch::zeros({cells, elements});
-    seen_ = options_.zero_as_missing ? torch::zeros({cells, elements}) : observed_.expand({cells, elements}).contiguous();
+    seen_ =
+        options_.zero_as_missing ? torch::zeros({cells, elements}) : observed_.expand({cells, elements}).contiguous();
     sizes_ = torch::empty({cells});
     const data::CellCounts shown = show_ ? show_(counts_.view(), begin) : data::CellCounts{};
     const data::CountView view = show_ ? shown.view() : counts_.view();
     SampleBlock block;
     for (std::int64_t cell = 0; cell < cells; ++cell) {
-      sizes_.data_ptr<float>()[cell] = fill(view.genes_of(cell), view.counts_of(cell),
-                                            values_.data_ptr<float>() + cell * elements,
-                                            seen_.data_ptr<float>() + cell * elements);
+      sizes_.data_ptr<float>()[cell] =
+          fill(view.genes_of(cell), view.counts_of(cell), values_.data_ptr<float>() + cell * elements,
+               seen_.data_ptr<float>() + cell * elements);
       block.numbers.push_back(first_cell + begin + cell);
       const auto at = static_cast<std::size_t>(begin + cell);
       if (!source_->cell_names().empty()) block.ids.push_back(source_->cell_names()[at]);
@@ -259,8 +260,8 @@ class CountStream final : public CellStream {
   // Of the input being visited:
   std::unique_ptr<data::CountSource> source_;
   std::vector<std::int32_t> elements_;  // of the file's genes among the network's elements, -1: none
-  std::vector<std::int32_t> places_;  // of the file's genes among the model's, -1: unknown
-  at::Tensor observed_;               // [elements]
+  std::vector<std::int32_t> places_;    // of the file's genes among the model's, -1: unknown
+  at::Tensor observed_;                 // [elements]
   std::optional<data::CellTexts> labels_;
   Shown show_;
   // Of the block being visited:

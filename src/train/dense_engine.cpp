@@ -514,7 +514,7 @@ class DenseEngine::Implementation {
   std::vector<bool> shared_;   // of each layer: its weight is also a tied layer's
   std::vector<float> target_;  // values, observed, share of the batch
   std::vector<float> even_share_;
-  std::vector<float> sizes_;  // of the batch
+  std::vector<float> sizes_;                            // of the batch
   std::vector<double> part_sums_;                       // of each member and slice
   std::vector<Bucket> buckets_;                         // of each member
   std::vector<std::atomic<std::int64_t>> slices_done_;  // of each bucket, how many slices have completed it

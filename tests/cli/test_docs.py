@@ -221,7 +221,7 @@ def options(bin_folder):
     known = {}
     for program in PROGRAMS:
         done = subprocess.run([bin_folder / program, "--help"], capture_output=True, text=True, check=True)
-        listed = re.findall(r"(?m)^ +(-\w)?,? *(--[a-z-]+)?", done.stdout)
+        listed = re.findall(r"(?m)^ +(-\w)?,? *(--[a-z0-9-]+)?(?:,(--[a-z0-9-]+))?", done.stdout)
         known[program] = {option for pair in listed for option in pair if option}
     for script in (SOURCE / "scripts").rglob("*"):
         if os.access(script, os.X_OK) and script.is_file():

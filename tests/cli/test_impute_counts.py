@@ -140,7 +140,7 @@ def test_evaluation_beats_column_means_and_shows_what_is_put_in(run, made):
     told = run("ae-impute", folder / "m", folder / "cells", "--evaluate", "masked", "--mode", "conditional", "-q")
     assert told.code == 0, told.stderr
     lines = told.stdout.splitlines()
-    assert lines[0].split()[0] == "method" and lines[1].split()[0] == "model" and "nrmse" in lines[0]
+    assert lines[0].split()[0] == "method" and lines[1].split()[0] == "model" and "NRMSE" in lines[0]
     again = run("ae-impute", folder / "m", folder / "cells", "--evaluate", "masked", "--mode", "conditional", "-q")
     assert again.stdout == told.stdout
 
@@ -176,5 +176,5 @@ def test_what_does_not_go_together_is_told(run, made):
         told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "no.npy", *arguments)
         one_error(told, 2, part)
         assert not (folder / "no.npy").exists()
-    told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "out.xlsx")
+    told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "out.xlsx", "-q")
     one_error(told, 2, ".h5ad")

@@ -9,7 +9,7 @@ from support import BUILT_PROGRAMS
 
 TYPES = {"FILE", "PATH", "DIR", "NUMBER", "INTEGER", "COLUMN", "LABEL", "RULE", "POINTER=VALUE", "TEXT"}
 FILE_OF_A_KIND = r"[A-Z]+\.[a-z]+"  # CONFIG.json
-CHOICES = r"\{[a-z-]+(,[a-z-]+)*\}"
+CHOICES = r"\{[a-z0-9-]+(,[a-z0-9-]+)*\}"
 
 # Names that may mean something else in another program, and why.
 DIFFERENT_ON_PURPOSE = {

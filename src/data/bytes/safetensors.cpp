@@ -430,7 +430,7 @@ Safetensors read_safetensors(const std::filesystem::path& path) {
   std::ifstream file;
   if (std::filesystem::is_regular_file(path, ignored)) file.open(path, std::ios::binary);
   const std::uint64_t size = file.is_open() ? std::filesystem::file_size(path, ignored) : 0;
-  if (!file.is_open() || ignored || size > max_file_size)
+  if (!file.is_open() || ignored)
     return parse_safetensors(read_file(path, FileKind::data, max_file_size), path.string());
 
   // A piece at a time: never the whole file and what it holds at once.
@@ -439,6 +439,7 @@ Safetensors read_safetensors(const std::filesystem::path& path) {
   file.read(first.data(), first.size());
   const std::uint64_t header_size =
       checked_header_size({first.data(), static_cast<std::size_t>(file.gcount())}, size, name);
+  if (size > max_file_size) read_file(path, FileKind::data, max_file_size);  // says so
   const std::uint64_t buffer_begin = prefix_size + header_size;
   const auto bytes_at = [&](std::uint64_t begin, std::uint64_t end) {
     std::string bytes(end - begin, '\0');

@@ -18,7 +18,7 @@ struct PreparedCounts {
   // counts values in network units. `owner` keeps them where they are.
   CountView cells;
   std::shared_ptr<const void> owner;
-  std::vector<float> factors;  // of each of `cells`: its size factor
+  std::vector<float> factors;                    // of each of `cells`: its size factor
   std::vector<std::int64_t> training, held_out;  // of `cells`, ascending
   std::vector<std::int64_t> numbers;             // of each of `cells` in the file
   std::string data_sha256;                       // of the names and counts of `cells`

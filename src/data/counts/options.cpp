@@ -45,9 +45,10 @@ void CountOptions::fields(config::Fields& f) {
             "all.");
   f.boolean("size_factors", size_factors, "Divide a cell's counts by its total over the training cells' median total.");
   f.boolean("log1p", log1p, "Take log(1 + count), after the division.");
-  f.boolean("zero_as_missing", zero_as_missing,
-            "A count of 0 is taken for one that was missed: nothing is asked of it, and what is learned is how much there "
-            "is where anything is.");
+  f.boolean(
+      "zero_as_missing", zero_as_missing,
+      "A count of 0 is taken for one that was missed: nothing is asked of it, and what is learned is how much there "
+      "is where anything is.");
 }
 
 void CountOptions::check(std::vector<config::Problem>& problems) const {

@@ -438,7 +438,7 @@ class CsvRows final : public RowSource {
     if (probe.found().empty()) {
       refuse_title(probe.seen());
       if (format.names.empty()) refuse_bars();
-      if (format.names.empty()) refuse_blanks();
+      if (format.names.empty() && format.type != "csv") refuse_blanks();
       return ',';
     }
     if (probe.found().size() == 1) return probe.found()[0];

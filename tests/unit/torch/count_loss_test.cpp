@@ -28,7 +28,7 @@ double logistic(double x) { return 1 / (1 + std::exp(-x)); }
 model::Domain genes(std::int64_t count) {
   std::vector<model::Element> elements;
   for (std::int64_t i = 0; i < count; ++i) {
-    elements.push_back({"g" + std::to_string(i), 0, false});
+    elements.push_back({std::to_string(i).append("g"), 0, false});
     elements.back().counts = true;
   }
   return elements;
@@ -58,9 +58,8 @@ std::vector<Case> cases() {
       all.push_back({"poisson", {log_norm}, size, [=](double x) { return std::exp(log_poisson(x, mean)); }});
       for (const double log_dispersion : {-1.0, 0.0, 3.0}) {
         const double dispersion = std::exp(log_dispersion);
-        all.push_back({"nb", {log_norm, log_dispersion}, size, [=](double x) {
-                         return std::exp(log_nb(x, mean, dispersion));
-                       }});
+        all.push_back(
+            {"nb", {log_norm, log_dispersion}, size, [=](double x) { return std::exp(log_nb(x, mean, dispersion)); }});
         for (const double zeros : {-2.0, 1.0}) {
           const double p = logistic(zeros);
           all.push_back({"zinb", {log_norm, zeros, log_dispersion}, size, [=](double x) {
@@ -80,9 +79,12 @@ TEST(CountLoss, IsHalfADeviance) {
     for (const double count : {0.0, 1.0, 2.0, 7.0, 40.0}) {
       // The saturated model: the largest probability of this count over all means, and over all shares of zeros.
       const double dispersion = std::exp(one.outputs.back());
-      const double best = count == 0 ? 0 : one.type == "poisson" ? log_poisson(count, count) : log_nb(count, count, dispersion);
+      const double best = count == 0              ? 0
+                          : one.type == "poisson" ? log_poisson(count, count)
+                                                  : log_nb(count, count, dispersion);
       const double expected = best - std::log(one.probability(count));
-      const model::Batch batch{row({std::log1p(count / one.size)}), row({1}), torch::tensor({one.size}, torch::kFloat64)};
+      const model::Batch batch{row({std::log1p(count / one.size)}), row({1}),
+                               torch::tensor({one.size}, torch::kFloat64)};
       const auto loss = composition.evaluate({row(one.outputs), {}}, batch).samples.item<double>();
       EXPECT_NEAR(loss, expected, 1e-9 * std::max(1.0, expected)) << one.type << " " << count << " size " << one.size;
     }
@@ -150,7 +152,8 @@ TEST(CountLoss, GradientOfTheDispersionIsThatOfTheLikelihood) {
       const double at = one.outputs.back();
       const double slope = -(likelihood(at + kStep) - likelihood(at - kStep)) / (2 * kStep);
       auto prediction = row(one.outputs).requires_grad_(true);
-      const model::Batch batch{row({std::log1p(count / one.size)}), row({1}), torch::tensor({one.size}, torch::kFloat64)};
+      const model::Batch batch{row({std::log1p(count / one.size)}), row({1}),
+                               torch::tensor({one.size}, torch::kFloat64)};
       composition.evaluate({prediction, {}}, batch).samples.sum().backward();
       EXPECT_NEAR(prediction.grad()[0][-1].item<double>(), slope, 1e-6 * std::max(1.0, std::abs(slope))) << one.type;
     }
@@ -164,7 +167,8 @@ TEST(CountLoss, SpreadOfAHurdleIsLearnedFromItsAmounts) {
   const auto values = (2 + 0.3 * torch::randn({4000, 1}, torch::kFloat64)).clamp_min(0.01);
   auto spread = torch::full({1}, -1.0, torch::kFloat64).requires_grad_(true);
   for (int step = 0; step < 400; ++step) {
-    const auto prediction = torch::cat({torch::zeros_like(values), torch::full_like(values, 2), spread.expand({4000, 1})}, 1);
+    const auto prediction =
+        torch::cat({torch::zeros_like(values), torch::full_like(values, 2), spread.expand({4000, 1})}, 1);
     const auto loss = composition.evaluate({prediction, {}}, {values, torch::ones_like(values)}).samples.mean();
     const auto slope = torch::autograd::grad({loss}, {spread})[0];
     const torch::NoGradGuard no_grad;

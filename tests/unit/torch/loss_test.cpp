@@ -154,7 +154,7 @@ TEST_P(EveryTerm, DoesNotChangeWhenUnobservedCellsChange) {
   const Composition composition(list, domain_for(GetParam()), variational(GetParam()));
   const auto batch = random_batch(domain_for(GetParam()), 30, 3);
   auto other = random_batch(domain_for(GetParam()), 30, 4);
-  const Batch changed{torch::where(batch.observed > 0, batch.values, other.values), batch.observed};
+  const Batch changed{torch::where(batch.observed > 0, batch.values, other.values), batch.observed, batch.sizes};
   const auto output = random_output(composition, 30, variational(GetParam()));
   const auto a = composition.evaluate(output, batch);
   const auto b = composition.evaluate(output, changed);
