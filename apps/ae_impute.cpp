@@ -73,7 +73,7 @@ void declare(CLI::App& app, Options& options) {
       ->delimiter(',')
       ->allow_extra_args(false)
       ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll)
-      ->type_name("PAIRS");
+      ->type_name("TEXT");
   app.add_option("--witness-output", options.witness_output,
                  "Where the table of genes goes that the witness tells of (.csv or .json)")
       ->type_name("FILE");

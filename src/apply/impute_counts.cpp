@@ -145,6 +145,7 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
   check_network(checkpoint, "ae-impute", "fill counts");
   check_fill(checkpoint, kind, options.fill);
   if (options.stream.inputs.size() != 1) throw UsageError("ae-impute writes one matrix of counts at a time");
+  if (!options.only_missing) data::matrix_format(output.path(), kFormats);  // before anything is read
   const auto& scale = kind.scale();
   const auto stream = kind.open_cells(options.stream, reporter);
   ImputeTotals totals;

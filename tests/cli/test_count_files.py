@@ -272,3 +272,15 @@ def test_other_hdf5_files_and_cut_ones(read, counts, tmp_path):
         (tmp_path / "cut.h5ad").write_bytes(path.read_bytes()[:size])
         line, code = read(tmp_path / "cut.h5ad")
         assert code == 4 and "cut.h5ad" in line
+
+
+def test_a_damaged_heap_of_texts_is_refused_before_the_library_goes_through_it(read, counts, tmp_path):
+    path = write_h5ad(tmp_path / "in.h5ad", counts)
+    assert read(path)[0].shape == counts.shape
+    content = bytearray(path.read_bytes())
+    heap = content.find(b"GCOL\1")
+    assert heap > 0
+    content[heap + 16 + 8 : heap + 16 + 16] = (1 << 40).to_bytes(8, "little")  # the size of its first text
+    path.write_bytes(content)
+    line, code = read(path)
+    assert code == 4 and f"the heap of texts at byte {heap} is damaged" in line

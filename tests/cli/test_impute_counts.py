@@ -162,7 +162,7 @@ def test_a_witness_tells_what_was_spoiled(run, made):
     assert [gene["column"] for gene in genes] == ["first", "second"]
     # What is but the count itself with noise can only lose.
     assert genes[0]["before"] > genes[0]["after"]
-    assert genes[0]["high"] < 0 and f"GENE{read[0]:04}" in told
+    assert genes[0]["interval"][1] < 0 and f"GENE{read[0]:04}" in told
 
 
 def test_what_does_not_go_together_is_told(run, made):

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.hpp"
+#include "base/files.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
 #include "data/hdf5/library.hpp"
@@ -271,10 +272,47 @@ std::vector<std::string> Hdf5Dataset::texts() const {
   return texts;
 }
 
+// --- heaps -----------------------------------------------------------------------------------------------------------
+
+namespace {
+
+std::uint64_t little_endian(std::string_view bytes, std::size_t at, std::size_t size) {
+  std::uint64_t value = 0;
+  for (std::size_t i = size; i-- > 0;) value = value << 8 | static_cast<unsigned char>(bytes[at + i]);
+  return value;
+}
+
+// Texts of variable length are in global heaps: "GCOL", version, reserved, size, and then objects of 16 bytes (number,
+// count, reserved, size) and their padded contents (HDF5 File Format Specification 3.0, III.E). libhdf5 1.10 goes through
+// them without asking whether it comes further; in a damaged heap it never ends.
+void check_heaps(std::string_view bytes, const std::string& name) {
+  constexpr std::string_view kBegin("GCOL\1", 5);
+  constexpr std::uint64_t kHeader = 16;
+  for (std::size_t at = bytes.find(kBegin); at != std::string_view::npos; at = bytes.find(kBegin, at + 1)) {
+    if (bytes.size() - at < kHeader) return;
+    const std::uint64_t size = little_endian(bytes, at + 8, 8);
+    if (size > bytes.size() - at) continue;  // none: chance, or what the library finds out itself
+    for (std::uint64_t object = kHeader; object + kHeader <= size;) {
+      const std::uint64_t number = little_endian(bytes, at + object, 2);
+      const std::uint64_t content = little_endian(bytes, at + object + 8, 8), left = size - object;
+      // Number 0 is the free rest, whose size includes its header.
+      const std::uint64_t needed = number == 0 ? content : content > left ? left + 1 : kHeader + (content + 7) / 8 * 8;
+      if (needed < kHeader || needed > left) {
+        throw InputError(name + ": cannot be read as HDF5: the heap of texts at byte " + std::to_string(at) +
+                         " is damaged; fetch or write it again");
+      }
+      object += needed;
+    }
+  }
+}
+
+}  // namespace
+
 // --- files -----------------------------------------------------------------------------------------------------------
 
 Hdf5File::Hdf5File(const std::filesystem::path& path) : name_(path.string()) {
   hdf5::begin();
+  if (const auto file = MappedFile::open(path)) check_heaps(file->bytes(), name_);
   id_ = H5Fopen(name_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
   if (id_ < 0) throw InputError(name_ + ": cannot be read as HDF5: " + last_cause() + "; fetch or write it again");
 }
