@@ -12,7 +12,14 @@ cd "$(dirname "$0")/.."
 run_format() { scripts/format.sh --check; }
 run_tidy() { scripts/tidy.sh --changed ${BASE:+"$BASE"}; }
 run_sanitizers() { scripts/sanitize.sh core_tests; }
-run_fuzz() { scripts/fuzz.sh 20; }
+# All but hdf5, of which most is a library that is not ours to mend: for those who look for faults.
+run_fuzz() {
+  local targets=(tests/fuzz/*_fuzz.cpp)
+  targets=("${targets[@]##*/}")
+  targets=("${targets[@]%_fuzz.cpp}")
+  mapfile -t targets < <(printf '%s\n' "${targets[@]}" | grep -vx hdf5)
+  scripts/fuzz.sh 20 "${targets[@]}"
+}
 
 [ $# -gt 0 ] || set -- format tidy sanitizers fuzz
 for name in "$@"; do

@@ -283,8 +283,8 @@ std::uint64_t little_endian(std::string_view bytes, std::size_t at, std::size_t 
 }
 
 // Texts of variable length are in global heaps: "GCOL", version, reserved, size, and then objects of 16 bytes (number,
-// count, reserved, size) and their padded contents (HDF5 File Format Specification 3.0, III.E). libhdf5 1.10 goes through
-// them without asking whether it comes further; in a damaged heap it never ends.
+// count, reserved, size) and their padded contents (HDF5 File Format Specification 3.0, III.E). libhdf5 1.10 goes
+// through them without asking whether it comes further; in a damaged heap it never ends.
 void check_heaps(std::string_view bytes, const std::string& name) {
   constexpr std::string_view kBegin("GCOL\1", 5);
   constexpr std::uint64_t kHeader = 16;
