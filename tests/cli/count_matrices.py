@@ -1,14 +1,36 @@
 """Files of counts, written by other programs or from the formats' descriptions alone."""
 
 import importlib.util
+import os
+import subprocess
 
 import numpy as np
+import pytest
 from support import SOURCE
 
 _spec = importlib.util.spec_from_file_location("simulate_counts", SOURCE / "scripts/simulate-counts.py")
 _script = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(_script)
 names, simulated, write_folder = _script.names, _script.simulated, _script.write_folder
+
+
+def read_counts(*arguments, **more):
+    """Runs tests/tools/read_counts.cpp: what it did; when it failed, that was told in one line on stderr."""
+    tool = os.environ.get("AETOOLS_READ_COUNTS")
+    if not tool:
+        pytest.skip("AETOOLS_READ_COUNTS is not set: the program read_counts of a build with HDF5")
+    done = subprocess.run([tool, *arguments], capture_output=True, text=True, timeout=60, **more)
+    if done.returncode != 0:
+        assert done.stdout == "" and done.stderr.count("\n") == 1, done.stderr
+    return done
+
+
+def with_gaps():
+    """40 cells x 30 genes, of which one gene and one cell have no counts."""
+    made = simulated(40, 30, 1)[0]
+    made[:, 7] = 0
+    made[5] = 0
+    return made
 
 
 def _string_array(h5py, group, name, texts):
