@@ -39,11 +39,11 @@ struct CountImputeOptions {
   bool names = false;                // in triplets names of cell and gene instead of their numbers, from 0
 };
 
-// The matrix of the input, with all its genes in its order, as the extension of the output's name says (see
-// data::matrix_formats()). Genes that the network does not read stay as they are, with a warning. One input only.
-// UsageError when the model was trained on other data, holds no network, or does not tell what is asked of it:
-// "expected" of one that takes zeros for missing, "conditional" and "gated" of one without a term that tells
-// detections.
+// The matrix of the input, with all its genes in its order, as the extension of the output's name says
+// (.csv, .tsv, .mtx, .npy, .h5ad; see data::MatrixFormat). Genes that the network does not read stay as they are, with
+// a warning. One input only. UsageError when the model was trained on other data, holds no network, or does not tell
+// what is asked of it: "expected" of one that takes zeros for missing, "conditional" and "gated" of one without a term
+// that tells detections.
 ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options, Output& output,
                            Reporter& reporter);
 

@@ -412,16 +412,32 @@ void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradie
   }
 }
 
-at::Tensor Composition::expected(const at::Tensor& prediction) const {
+namespace {
+
+// The heads' answers, each for its elements, shaped like a batch; undefined when some element has none.
+template <typename Heads, typename Answer>
+at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, const Heads& heads,
+                         const Answer& answer) {
   auto shape = prediction.sizes().vec();
-  shape[1] = static_cast<std::int64_t>(domain_.elements.size());
+  shape[1] = elements;
   auto values = torch::zeros(shape, prediction.options());
+  std::vector<bool> answered(static_cast<std::size_t>(elements), false);
   // Backwards, so that where two heads describe one element the first declared one has the last word.
-  for (auto head = heads_.rbegin(); head != heads_.rend(); ++head) {
-    values.index_copy_(1, torch::tensor(head->elements, torch::kInt64),
-                       head->owner->expected(slots(prediction, *head)));
+  for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
+    const at::Tensor own = answer(*head);
+    if (!own.defined()) continue;
+    values.index_copy_(1, torch::tensor(head->elements, torch::kInt64), own);
+    for (const auto e : head->elements) answered[static_cast<std::size_t>(e)] = true;
   }
-  return values;
+  const bool all = std::all_of(answered.begin(), answered.end(), [](bool known) { return known; });
+  return all ? values : at::Tensor();
+}
+
+}  // namespace
+
+at::Tensor Composition::expected(const at::Tensor& prediction) const {
+  return first_answers(prediction, std::ssize(domain_.elements), heads_,
+                       [&](const Head& head) { return head.owner->expected(slots(prediction, head)); });
 }
 
 std::vector<at::Tensor> Composition::probabilities(const at::Tensor& prediction) const {
@@ -435,27 +451,6 @@ std::vector<at::Tensor> Composition::probabilities(const at::Tensor& prediction)
   }
   return levels;
 }
-
-namespace {
-
-// The heads' answers, each for its elements; undefined when some element has none.
-template <typename Heads, typename Answer>
-at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, const Heads& heads,
-                         const Answer& answer) {
-  at::Tensor values;
-  std::vector<bool> answered(static_cast<std::size_t>(elements), false);
-  for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
-    const at::Tensor own = answer(*head);
-    if (!own.defined()) continue;
-    if (!values.defined()) values = torch::zeros({prediction.size(0), elements}, prediction.options());
-    values.index_copy_(1, torch::tensor(head->elements, torch::kInt64), own);
-    for (const auto e : head->elements) answered[static_cast<std::size_t>(e)] = true;
-  }
-  const bool all = std::all_of(answered.begin(), answered.end(), [](bool known) { return known; });
-  return all ? values : at::Tensor();
-}
-
-}  // namespace
 
 at::Tensor Composition::detection(const at::Tensor& prediction, const at::Tensor& sizes) const {
   return first_answers(prediction, std::ssize(domain_.elements), heads_,

@@ -15,17 +15,13 @@ namespace {
 // Logarithms of means and dispersions are held where their exponentials are finite and above 0.
 constexpr double kLeastLog = -15, kMostLog = 15;
 
-at::Tensor log_size(const at::Tensor& sizes) { return sizes.defined() ? sizes.log() : at::Tensor(); }
-
 at::Tensor counts_of(const at::Tensor& target, const at::Tensor& sizes) {
   const auto norm = torch::expm1(target.clamp_min(0));
   return sizes.defined() ? norm * sizes : norm;
 }
 
 // The same value, with another gradient: that of `slope`.
-at::Tensor with_slope(const at::Tensor& value, const at::Tensor& slope) {
-  return torch::GradMode::is_enabled() ? value + (slope - slope.detach()) : value;
-}
+at::Tensor with_slope(const at::Tensor& value, const at::Tensor& slope) { return value + (slope - slope.detach()); }
 
 // What terms of counts share: the first output is the logarithm of a mean count per cell of median size.
 class CountTerm : public Term {
@@ -50,7 +46,7 @@ class CountTerm : public Term {
     return prediction.select(2, 0).clamp(kLeastLog, kMostLog);
   }
   static at::Tensor log_mean(const at::Tensor& prediction, const at::Tensor& sizes) {
-    return sizes.defined() ? log_norm(prediction) + log_size(sizes) : log_norm(prediction);
+    return sizes.defined() ? log_norm(prediction) + sizes.log() : log_norm(prediction);
   }
 };
 
