@@ -13,6 +13,7 @@
 #include "apply/passing.hpp"
 #include "apply/streams.hpp"
 #include "base/error.hpp"
+#include "base/scratch_folder.hpp"
 #include "base/signals.hpp"
 #include "loss/linear_pair.hpp"
 #include "model/principal_components.hpp"
@@ -22,13 +23,6 @@ namespace ae::apply {
 namespace {
 
 using Json = nlohmann::ordered_json;
-namespace fs = std::filesystem;
-
-fs::path scratch_folder() {
-  std::error_code error;
-  const auto folder = fs::temp_directory_path(error);  // honours TMPDIR
-  return error ? fs::path("/tmp") : folder;
-}
 
 // The samples of an input that can be read only once, in an unnamed temporary file: NaN is what is not observed.
 class SpooledSamples final : public model::Samples {

@@ -2,6 +2,7 @@
 #include <charconv>
 #include <optional>
 
+#include "base/scratch_folder.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
 #include "data/bytes/npy_writer.hpp"
@@ -55,12 +56,6 @@ void append_whole(std::string& text, std::int64_t number) {
   text.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
 }
 
-std::filesystem::path scratch_folder_for_entries() {
-  std::error_code error;
-  auto folder = std::filesystem::temp_directory_path(error);  // honours TMPDIR
-  return error ? std::filesystem::path("/tmp") : folder;
-}
-
 // Entries go cell by cell, as Cell Ranger writes them. Compressed they are a member of their own behind that of the
 // header, so that they need not be compressed twice.
 class MarketMatrix final : public MatrixWriter {
@@ -69,7 +64,7 @@ class MarketMatrix final : public MatrixWriter {
       : MatrixWriter(about),
         output_(output),
         gzip_(gzip),
-        scratch_(scratch_folder_for_entries()),
+        scratch_(scratch_folder()),
         text_([this](std::string_view bytes) { size_ += keep(bytes); }, gzip) {}
 
  private:
