@@ -219,8 +219,8 @@ def test_a_stopped_run_leaves_nothing(bin_folder, trained, tmp_path):
     process.stdin.flush()
     wait_for(lambda: catches(process, signal.SIGTERM))
     process.send_signal(signal.SIGTERM)
+    process.wait(30)  # before its input ends, which would end it as well
     process.stdin.close()
-    process.wait(30)
     process.stderr.close()
     assert process.returncode == 128 + signal.SIGTERM
     assert not (tmp_path / "z.npy").exists()
