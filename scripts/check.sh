@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What scripts/test.sh does not see: how the sources are formatted, clang-tidy over what has changed, the unit tests of
 # the rooms without LibTorch, where the readers of files are, under AddressSanitizer and UndefinedBehaviorSanitizer
-# (scripts/sanitize.sh does all, in ten times the time), and each fuzzer for 20 seconds. One that fails does not stop
+# (scripts/sanitize.sh does all, in ten times the time), and each fuzzer for 20 seconds or RUNS inputs. One that fails does not stop
 # the others; the last lines say how each of them ended.
 #   scripts/check.sh                        all four
 #   scripts/check.sh [format] [tidy] [sanitizers] [fuzz]
@@ -18,7 +18,8 @@ run_fuzz() {
   targets=("${targets[@]##*/}")
   targets=("${targets[@]%_fuzz.cpp}")
   mapfile -t targets < <(printf '%s\n' "${targets[@]}" | grep -vx hdf5)
-  scripts/fuzz.sh 20 "${targets[@]}"
+  # So many inputs rather than so many seconds (RUNS) come to the same on a slow machine.
+  scripts/fuzz.sh "$([ -n "${RUNS:-}" ] && echo 240 || echo 20)" "${targets[@]}"
 }
 
 [ $# -gt 0 ] || set -- format tidy sanitizers fuzz

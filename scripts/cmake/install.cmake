@@ -1,10 +1,10 @@
 # What `cmake --install` and CPack place where, in two components:
 #   programs      the ae-* programs with man pages, shell completions and documents
-#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core cli hdf5 images torch)
+#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core report cli hdf5 images torch)
 include(CMakePackageConfigHelpers)
 set(aetools_package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/aetools")
 
-set(aetools_components core cli)
+set(aetools_components core report cli)
 if(AETOOLS_WITH_HDF5)
   list(APPEND aetools_components hdf5)
 endif()
