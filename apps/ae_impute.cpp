@@ -27,6 +27,7 @@ struct Options {
   std::string output = "-";
   std::string evaluate;
   std::string marks;
+  std::string spread;
   bool only_missing = false;
   bool names = false;
   std::string witness;
@@ -79,8 +80,15 @@ void declare(CLI::App& app, Options& options) {
       ->type_name("FILE");
   app.add_flag("--names", options.names, "Counts with --only-missing: names of cells and genes instead of numbers");
   ae::cli::add_integer(app, "--samples", options.impute.samples,
-                       "Average this many reconstructions, each with other cells hidden as in training", 1, 10000)
+                       "Tables: average this many reconstructions, each with other cells hidden as in training. "
+                       "Counts: so many draws of what another reading of the cell may count, whose mean is filled in; "
+                       "--only-missing adds a column sd, --evaluate tells how often the truth lies in the central 90 % "
+                       "of them",
+                       1, 10000)
       ->capture_default_str();
+  app.add_option("--spread", options.spread,
+                 "Counts with --samples: where the standard deviations of the draws go, a matrix as the output is")
+      ->type_name("FILE");
   app.add_flag("--integers", options.impute.integers,
                "Round what is filled into columns whose cells were all whole numbers in training");
   app.add_option(
@@ -97,8 +105,8 @@ void declare(CLI::App& app, Options& options) {
   ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells, or molecules, that --evaluate hides",
                       0.001, 0.999)
       ->capture_default_str();
-  ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides", 0,
-                       std::numeric_limits<std::int64_t>::max())
+  ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides, and what --samples of counts draws",
+                       0, std::numeric_limits<std::int64_t>::max())
       ->capture_default_str();
 }
 
@@ -109,7 +117,6 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   };
   refuse(options.impute.integers, "--integers");
   refuse(!options.marks.empty(), "--mark (for counts, --only-missing)");
-  refuse(options.impute.samples > 1, "--samples");
   ae::apply::CountImputeOptions counts;
   counts.stream = options.impute.stream;
   using enum ae::apply::Fill;
@@ -117,9 +124,21 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   using Unit = ae::apply::CountUnit;
   counts.unit = options.scale == "norm" ? Unit::norm : options.scale == "log1p" ? Unit::log1p : Unit::counts;
   counts.denoise = options.impute.all_cells;
+  if (options.names && !options.only_missing)
+    throw ae::UsageError("--names are those of --only-missing, whose triplets else have numbers; give both or none");
   counts.only_missing = options.only_missing;
   counts.names = options.names;
+  counts.samples = options.impute.samples;
+  counts.seed = options.evaluation.seed;
   if (!options.evaluate.empty()) {
+    for (const auto& [given, what] :
+         {std::pair{options.impute.all_cells, "--denoise"}, std::pair{options.only_missing, "--only-missing"},
+          std::pair{!options.scale.empty(), "--scale"}}) {
+      if (given) {
+        throw ae::UsageError(std::string(what) +
+                             " says what is written, and --evaluate fills nothing; leave one of them out");
+      }
+    }
     if (!options.witness.empty())
       throw ae::UsageError("--witness judges what was filled, and --evaluate fills nothing; leave one of them out");
     ae::apply::CountEvaluation evaluation{ae::apply::CountEvaluation::By::masked, options.evaluation.rate,
@@ -129,7 +148,13 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
     output.commit();
     return 0;
   }
-  std::optional<ae::Output> table;
+  std::optional<ae::Output> table, spread;
+  if (!options.spread.empty()) {
+    if (counts.samples == 1 || counts.only_missing)
+      throw ae::UsageError("--spread is a matrix of what --samples draws; give --samples 2 or more, no --only-missing");
+    spread.emplace(ae::Output::open(options.spread, context.options.force));
+    counts.spread = &*spread;
+  }
   if (!options.witness.empty()) {
     counts.witness = ae::fit::WitnessReading{options.witness};
     for (const auto& text : options.witness_pairs) {
@@ -147,6 +172,7 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   context.reporter.info(ae::counted(totals.filled, "counts") + " filled in " + ae::counted(totals.rows, "cells"));
   output.commit();
   if (table) table->commit();
+  if (spread) spread->commit();
   return 0;
 }
 
@@ -164,9 +190,9 @@ int run(Options& options, ae::cli::Context& context) {
   const auto checkpoint = ae::apps::open_model(options.model, context);
   if (ae::apply::reads_counts(checkpoint)) return run_counts(options, checkpoint, output, context);
   if (!options.mode.empty() || !options.scale.empty() || options.names || !options.witness.empty() ||
-      options.evaluate == "thinning") {
+      !options.spread.empty() || options.evaluate == "thinning") {
     throw ae::UsageError(checkpoint.name() +
-                         ": was not trained on counts, for which --mode, --scale, --names, --witness and "
+                         ": was not trained on counts, for which --mode, --scale, --names, --witness, --spread and "
                          "--evaluate thinning are; leave them out");
   }
   if (options.only_missing && options.impute.all_cells)

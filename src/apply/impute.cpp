@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <limits>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <utility>
 
 #include "apply/passing.hpp"
@@ -16,6 +17,7 @@
 #include "base/random.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
+#include "fit/completion.hpp"
 #include "score/head.hpp"
 
 namespace ae::apply {
@@ -145,6 +147,57 @@ struct ColumnTally {
   }
 };
 
+// What guesses without a network are made from, and judged by: the numbers of all rows, those hidden and those left.
+class OtherGuesses {
+ public:
+  static constexpr std::int64_t kMostCells = 50'000'000;  // 8 bytes each
+
+  explicit OtherGuesses(const std::vector<model::Element>& elements) : column_of_(elements.size(), -1) {
+    for (std::size_t e = 0; e < elements.size(); ++e)
+      if (!elements[e].categorical()) column_of_[e] = static_cast<std::int32_t>(seen_.columns++);
+  }
+  void begin_row() {
+    if (row_ >= 0) seen_.begins.push_back(std::ssize(seen_.values));
+    ++row_;
+  }
+  void keep(std::size_t e, float value) {
+    if (column_of_[e] < 0 || too_many()) return;
+    seen_.places.push_back(column_of_[e]);
+    seen_.values.push_back(value);
+  }
+  void hide(std::size_t e, float value) {
+    if (column_of_[e] >= 0 && !too_many()) hidden_.push_back({row_, static_cast<std::int32_t>(e), value});
+  }
+  bool too_many() const { return std::ssize(seen_.values) + std::ssize(hidden_) >= kMostCells; }
+
+  // The sums of squared errors of each element, 0 of categories; completions() says whose.
+  std::vector<double> squared_errors(fit::Completion& completion, std::uint64_t seed, Reporter& reporter) {
+    if (std::ssize(seen_.begins) <= row_ + 1) seen_.begins.push_back(std::ssize(seen_.values));
+    completion.fit(seen_, seed, reporter);
+    std::vector<double> sums(column_of_.size(), 0.0);
+    std::vector<float> guess(static_cast<std::size_t>(seen_.columns));
+    std::int64_t row = -1;
+    for (const auto& cell : hidden_) {
+      if (cell.row != row) completion.row(row = cell.row, guess);
+      const double error =
+          guess[static_cast<std::size_t>(column_of_[static_cast<std::size_t>(cell.element)])] - cell.value;
+      sums[static_cast<std::size_t>(cell.element)] += error * error;
+    }
+    return sums;
+  }
+
+ private:
+  struct Hidden {
+    std::int64_t row;
+    std::int32_t element;
+    float value;
+  };
+  std::vector<std::int32_t> column_of_;  // -1 of categories
+  fit::PartialMatrix seen_;
+  std::vector<Hidden> hidden_;
+  std::int64_t row_ = -1;
+};
+
 // A stream whose samples are written back.
 class Rewriting {
  public:
@@ -265,6 +318,7 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
   const Imputer imputer(checkpoint, options.samples);
   const auto& elements = checkpoint.kind().domain().elements;
   std::vector<ColumnTally> tallies(elements.size());
+  OtherGuesses others(elements);
   ImputeTotals totals;
   const auto stream = open_stream(checkpoint, options.stream, reporter);
   stream->for_each([&](const recipe::SampleBlock& block) {
@@ -285,11 +339,14 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
     const float* values = block.batch.values.data_ptr<float>();
     const float* observed = block.batch.observed.data_ptr<float>();
     for (std::size_t cell = 0; cell < block.numbers.size() * elements.size(); ++cell) {
-      if (observed[cell] == 0) continue;
       const std::size_t e = cell % elements.size();
+      if (e == 0) others.begin_row();
+      if (observed[cell] == 0) continue;
       if (left[cell] != 0) {
+        others.keep(e, values[cell]);
         tallies[e].keep(values[cell], elements[e].categorical());
       } else {
+        others.hide(e, values[cell]);
         tallies[e].hide(values[cell], guesses[cell], elements[e].categorical());
       }
     }
@@ -300,42 +357,85 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
     reporter.warning(counted(totals.bad.count, "rows") + " could not be read (the first: " + totals.bad.first +
                      ") and left out of the evaluation");
   }
-  std::string text = "column,kind,cells,error,baseline_error,unit\n";
-  double cells = 0, squares = 0, baseline = 0;
-  const auto line = [&](std::string_view name, std::string_view kind, double count, double error, double base,
-                        std::string_view unit) {
-    append_csv_field(text, name);
-    const bool known = count > 0;
-    for (const auto& field : {std::string(kind), number_text(count), known ? brief(error) : std::string(),
-                              known ? brief(base) : std::string(), std::string(unit)}) {
-      text.append(1, ',').append(field);
+  struct Method {
+    std::string name;
+    std::vector<double> squares;  // of each element
+    double pooled = 0;
+  };
+  std::vector<Method> methods;  // beside the mean of what is kept, which the tallies know
+  if (others.too_many()) {
+    reporter.info("no comparison with guesses from other rows, which need all cells in memory: there are more than " +
+                  std::to_string(OtherGuesses::kMostCells));
+  } else {
+    for (const auto& entry : fit::completions()) {
+      const auto completion = entry.make();
+      if (completion->averages()) continue;
+      methods.push_back({std::string(entry.name), others.squared_errors(*completion, evaluation.seed, reporter)});
     }
+  }
+
+  std::vector<std::string> header{"column", "kind", "cells", "error", "baseline_error", "unit"};
+  for (const auto& method : methods) header.push_back(method.name + "_error");
+  std::string text;
+  for (const auto& name : header) text.append(text.empty() ? 0 : 1, ',').append(name);
+  text += '\n';
+  auto rows = nlohmann::ordered_json::array();
+  // `errors`: of the model, of the baseline, and of the methods, or fewer.
+  const auto line = [&](const std::string& name, const char* kind, double count, std::vector<double> errors,
+                        const char* unit) {
+    errors.resize(methods.size() + 2, std::numeric_limits<double>::quiet_NaN());
+    if (count == 0) std::ranges::fill(errors, std::numeric_limits<double>::quiet_NaN());
+    append_csv_field(text, name);
+    text.append(1, ',').append(kind).append(1, ',').append(number_text(count));
+    nlohmann::ordered_json row{{header[0], name}, {header[1], kind}, {header[2], static_cast<std::int64_t>(count)}};
+    for (std::size_t i = 0; i < errors.size(); ++i) {
+      if (i == 2) text.append(1, ',').append(unit);
+      const bool known = std::isfinite(errors[i]);
+      text.append(1, ',').append(known ? brief(errors[i]) : "");
+      row[header[i < 2 ? 3 + i : 4 + i]] = known ? nlohmann::ordered_json(errors[i]) : nlohmann::ordered_json(nullptr);
+    }
+    if (errors.size() == 2) text.append(1, ',').append(unit);
+    row[header[5]] = unit;
+    rows.push_back(std::move(row));
     text += '\n';
   };
+  double cells = 0, squares = 0, baseline = 0;
   for (std::size_t e = 0; e < elements.size(); ++e) {
     const ColumnTally& tally = tallies[e];
     if (elements[e].categorical()) {
-      line(elements[e].name, "categorical", tally.hidden, static_cast<double>(tally.wrong) / tally.hidden,
-           static_cast<double>(tally.baseline_wrong()) / tally.hidden, "wrong_share");
+      line(
+          elements[e].name, "categorical", tally.hidden,
+          {static_cast<double>(tally.wrong) / tally.hidden, static_cast<double>(tally.baseline_wrong()) / tally.hidden},
+          "wrong_share");
       continue;
     }
     const double variance = tally.kept > 0 ? tally.variance() : 0;
     if (tally.hidden == 0 || variance <= 0) {
-      line(elements[e].name, "numeric", 0, 0, 0, "nrmse");
+      line(elements[e].name, "numeric", 0, {}, "nrmse");
       continue;
     }
-    line(elements[e].name, "numeric", tally.hidden, std::sqrt(tally.error_squares / tally.hidden / variance),
-         std::sqrt(tally.baseline_squares() / tally.hidden / variance), "nrmse");
+    const auto nrmse = [&](double sum) { return std::sqrt(sum / tally.hidden / variance); };
+    std::vector<double> errors{nrmse(tally.error_squares), nrmse(tally.baseline_squares())};
+    for (auto& method : methods) {
+      errors.push_back(nrmse(method.squares[e]));
+      method.pooled += method.squares[e] / variance;
+    }
+    line(elements[e].name, "numeric", tally.hidden, errors, "nrmse");
     cells += tally.hidden;
     squares += tally.error_squares / variance;
     baseline += tally.baseline_squares() / variance;
   }
-  const double pooled = cells > 0 ? std::sqrt(squares / cells) : 0;
-  const double pooled_baseline = cells > 0 ? std::sqrt(baseline / cells) : 0;
-  line("all", "numeric", cells, pooled, pooled_baseline, "nrmse");
-  output.write(text);
-  reporter.info("NRMSE " + brief(pooled) + " over " + number_text(cells) + " hidden numeric cells; column mean " +
-                brief(pooled_baseline));
+  const auto pooled = [&](double sum) { return cells > 0 ? std::sqrt(sum / cells) : 0; };
+  std::vector<double> all{pooled(squares), pooled(baseline)};
+  std::string told =
+      "NRMSE " + brief(all[0]) + " over " + number_text(cells) + " hidden numeric cells; column mean " + brief(all[1]);
+  for (const auto& method : methods) {
+    all.push_back(pooled(method.pooled));
+    told += ", " + method.name + " " + brief(all.back());
+  }
+  line("all", "numeric", cells, all, "nrmse");
+  output.write(output.path().extension() == ".json" ? rows.dump(2) + "\n" : text);
+  reporter.info(told);
   return totals;
 }
 

@@ -1,5 +1,6 @@
 #include "apply/impute_counts.hpp"
 
+#include <ATen/CPUGeneratorImpl.h>
 #include <torch/types.h>
 
 #include <algorithm>
@@ -18,6 +19,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "data/bytes/text_output.hpp"
 #include "data/counts/thinning.hpp"
 #include "data/counts/writer.hpp"
 #include "data/hdf5/count_files.hpp"
@@ -66,6 +68,70 @@ void check_fill(const recipe::Checkpoint& checkpoint, const recipe::CountsKind& 
   }
 }
 
+void check_draws(const recipe::Checkpoint& checkpoint, Fill fill) {
+  const auto& pair = checkpoint.autoencoder();
+  const auto width = pair.loss().outputs() + std::ssize(pair.loss().constants());
+  at::Generator random = at::make_generator<at::CPUGeneratorImpl>(0);
+  if (pair.loss().draw(torch::zeros({1, width}), {}, {.detected = fill != Fill::expected}, random).defined()) return;
+  throw UsageError(checkpoint.name() +
+                   ": its loss terms give no distribution to draw --samples from: train with a \"hurdle\" term, or, "
+                   "for --mode expected, with \"nb\", \"zinb\" or \"poisson\"");
+}
+
+// Draws of what may stand in the place of a block's counts.
+class Draws {
+ public:
+  Draws(const loss::Autoencoder& pair, const loss::Counts& counts, Fill fill, bool whole, double depth,
+        std::uint64_t seed, std::int64_t first_cell)
+      : pair_(pair),
+        counts_(counts),
+        what_{fill != Fill::expected, depth, whole},
+        random_(at::make_generator<at::CPUGeneratorImpl>(
+            stream_key(seed, "draws of counts", static_cast<std::uint64_t>(first_cell)))) {
+    if (fill == Fill::gated) likely_ = counts.detection > 0.5;
+  }
+  // [cells, elements] float64 counts
+  at::Tensor next() {
+    const auto drawn = pair_.draw(counts_, what_, random_).to(torch::kFloat64);
+    return likely_.defined() ? torch::where(likely_, drawn, torch::zeros_like(drawn)) : drawn;
+  }
+
+ private:
+  const loss::Autoencoder& pair_;
+  const loss::Counts& counts_;
+  loss::CountDraw what_;
+  at::Tensor likely_;
+  at::Generator random_;
+};
+
+// Counts [cells, elements] of cells of these sizes [cells, 1], or undefined, in that unit.
+at::Tensor in_unit(const at::Tensor& counts, const at::Tensor& sizes, CountUnit unit) {
+  if (unit == CountUnit::counts) return counts;
+  const auto norm = sizes.defined() ? counts / sizes : counts;
+  return unit == CountUnit::norm ? norm : torch::log1p(norm);
+}
+
+struct Moments {
+  at::Tensor mean, spread;  // [cells, elements] float32; the spread has draws - 1 degrees of freedom
+};
+
+Moments moments(Draws draws, const at::Tensor& sizes, const CountImputeOptions& options) {
+  at::Tensor mean, squares;  // sum of squared deviations
+  for (std::int64_t i = 1; i <= options.samples; ++i) {
+    const auto value = in_unit(draws.next(), sizes, options.unit);
+    if (i == 1) {
+      mean = value;
+      squares = torch::zeros_like(value);
+      continue;
+    }
+    const auto from_mean = value - mean;
+    mean = mean + from_mean / i;
+    squares += from_mean * (value - mean);
+  }
+  const auto spread = (squares / static_cast<double>(options.samples - 1)).clamp_min(0).sqrt();
+  return {mean.to(torch::kFloat32).contiguous(), spread.to(torch::kFloat32).contiguous()};
+}
+
 // [cells, elements] float32 in network units.
 at::Tensor filling(const loss::Counts& counts, Fill fill) {
   at::Tensor values;
@@ -89,39 +155,51 @@ bool is_json(const Output& output) { return output.path().extension() == ".json"
 class CellOutput {
  public:
   virtual ~CellOutput() = default;
-  // `values` of all genes in the file's order; `filled`: which of them are not what was read.
-  virtual void add(std::int64_t cell, std::span<const float> values, const std::vector<bool>& filled) = 0;
+  // `values` of all genes in the file's order; `filled`: which of them are not what was read; their `spread`, if draws
+  // were asked for.
+  virtual void add(std::int64_t cell, std::span<const float> values, const std::vector<bool>& filled,
+                   std::span<const float> spread) = 0;
   virtual void finish() = 0;
 };
 
 class Matrix final : public CellOutput {
  public:
-  explicit Matrix(std::unique_ptr<data::MatrixWriter> writer) : writer_(std::move(writer)) {}
-  void add(std::int64_t, std::span<const float> values, const std::vector<bool>&) override { writer_->add(values); }
-  void finish() override { writer_->finish(); }
+  // `spread` may be null.
+  Matrix(std::unique_ptr<data::MatrixWriter> writer, std::unique_ptr<data::MatrixWriter> spread)
+      : writer_(std::move(writer)), spread_(std::move(spread)) {}
+  void add(std::int64_t, std::span<const float> values, const std::vector<bool>&,
+           std::span<const float> spread) override {
+    writer_->add(values);
+    if (spread_ != nullptr) spread_->add(spread);
+  }
+  void finish() override {
+    writer_->finish();
+    if (spread_ != nullptr) spread_->finish();
+  }
 
  private:
-  std::unique_ptr<data::MatrixWriter> writer_;
+  std::unique_ptr<data::MatrixWriter> writer_, spread_;
 };
 
 class Triplets final : public CellOutput {
  public:
-  Triplets(Output& output, const data::CountSource& source, bool names) : output_(output) {
-    if (names) {
+  Triplets(Output& output, const data::CountSource& source, const CountImputeOptions& options) : output_(output) {
+    if (options.names) {
       genes_ = source.genes();
       cells_ = source.cell_names();
     }
-    text_ = "row,column,value\n";
+    text_ = options.samples > 1 ? "row,column,value,sd\n" : "row,column,value\n";
   }
-  void add(std::int64_t cell, std::span<const float> values, const std::vector<bool>& filled) override {
+  void add(std::int64_t cell, std::span<const float> values, const std::vector<bool>& filled,
+           std::span<const float> spread) override {
     std::string row;
     append_csv_field(row, cells_.empty() ? std::to_string(cell) : cells_[static_cast<std::size_t>(cell)]);
     for (std::size_t gene = 0; gene < values.size(); ++gene) {
       if (!filled[gene]) continue;
       append_csv_field(text_ += row + ',', genes_.empty() ? std::to_string(gene) : genes_[gene]);
-      char value[32];
-      std::snprintf(value, sizeof value, ",%.6g\n", static_cast<double>(values[gene]));
-      text_ += value;
+      data::append_float(text_ += ',', values[gene]);
+      if (!spread.empty()) data::append_float(text_ += ',', spread[gene]);
+      text_ += '\n';
     }
     if (text_.size() > (1u << 16)) output_.write(std::exchange(text_, {}));
   }
@@ -145,13 +223,17 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
   check_network(checkpoint, "ae-impute", "fill counts");
   check_fill(checkpoint, kind, options.fill);
   if (options.stream.inputs.size() != 1) throw UsageError("ae-impute writes one matrix of counts at a time");
-  if (!options.only_missing) data::matrix_format(output.path(), kFormats);  // before anything is read
+  // Before anything is read.
+  if (options.samples > 1) check_draws(checkpoint, options.fill);
+  if (!options.only_missing) data::matrix_format(output.path(), kFormats);
+  if (options.spread != nullptr) data::matrix_format(options.spread->path(), kFormats);
   const auto& scale = kind.scale();
   const auto stream = kind.open_cells(options.stream, reporter);
   ImputeTotals totals;
   std::unique_ptr<CellOutput> to;
   std::vector<float> row;
   std::vector<float> before;
+  std::vector<float> spread;  // empty without draws
   std::vector<bool> filled;
   std::optional<fit::Witness> witness;
   stream->for_each([&](const recipe::SampleBlock& block) {
@@ -164,17 +246,31 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
                          " genes are none that the network reads, and stay as they are; /data/genes 0 reads all");
       }
       if (options.only_missing) {
-        to = std::make_unique<Triplets>(output, source, options.names);
+        to = std::make_unique<Triplets>(output, source, options);
       } else {
         data::MatrixAbout about{source, options.stream.inputs.front(), kind.options().format.layer};
         about.sparse = options.fill == Fill::gated;
-        to = std::make_unique<Matrix>(data::make_matrix_writer(output, about, kFormats));
+        auto writer = data::make_matrix_writer(output, about, kFormats);
+        std::unique_ptr<data::MatrixWriter> spreads;
+        if (options.spread != nullptr) {
+          about.layer = "imputed_sd";
+          spreads = data::make_matrix_writer(*options.spread, about, kFormats);
+        }
+        to = std::make_unique<Matrix>(std::move(writer), std::move(spreads));
       }
       if (options.witness) witness.emplace(*options.witness, source.genes(), kReaders, reporter);
       row.resize(elements.size());
       filled.resize(elements.size());
+      if (options.samples > 1) spread.resize(elements.size());
     }
-    const auto values = filling(checkpoint.autoencoder().counts(block.batch), options.fill);
+    const auto counts_told = checkpoint.autoencoder().counts(block.batch);
+    Moments drawn;
+    if (options.samples > 1) {
+      const bool whole = stream->counts().whole();
+      drawn = moments({checkpoint.autoencoder(), counts_told, options.fill, whole, 1, options.seed, block.numbers[0]},
+                      counts_told.sizes, options);
+    }
+    const auto values = drawn.mean.defined() ? drawn.mean : filling(counts_told, options.fill);
     const float* sizes = block.batch.sizes.data_ptr<float>();
     for (std::int64_t cell = 0; cell < values.size(0); ++cell) {
       const double size = static_cast<double>(sizes[cell]);
@@ -196,12 +292,18 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
       for (std::size_t gene = 0; gene < row.size(); ++gene) {
         filled[gene] = elements[gene] >= 0 && (options.denoise || row[gene] == 0);
         if (!filled[gene]) continue;
-        row[gene] = in_unit(scale.norm(static_cast<double>(answers[elements[gene]])));
+        const float answer = answers[elements[gene]];
+        row[gene] = drawn.mean.defined() ? answer : in_unit(scale.norm(static_cast<double>(answer)));
         ++totals.filled;
+      }
+      if (drawn.mean.defined()) {
+        const float* spreads = drawn.spread.data_ptr<float>() + cell * values.size(1);
+        for (std::size_t gene = 0; gene < spread.size(); ++gene)
+          spread[gene] = filled[gene] ? spreads[elements[gene]] : 0;
       }
       const auto at = static_cast<std::size_t>(cell);
       if (witness) witness->add(block.ids.empty() ? std::to_string(block.numbers[at]) : block.ids[at], before, row);
-      to->add(block.numbers[at], row, filled);
+      to->add(block.numbers[at], row, filled, spread);
       ++totals.rows;
     }
   });
@@ -254,6 +356,21 @@ class Guesser {
 
 float to_norm(float value) { return std::expm1(std::max(value, 0.0f)); }
 
+// [cells, elements] float64
+at::Tensor hidden_counts(const data::CountView& counts, const std::vector<std::int32_t>& element_of,
+                         std::int64_t elements) {
+  auto dense = torch::zeros({counts.cells, elements}, torch::kFloat64);
+  for (std::int64_t cell = 0; cell < counts.cells; ++cell) {
+    double* row = dense.data_ptr<double>() + cell * elements;
+    const auto genes = counts.genes_of(cell);
+    for (std::size_t i = 0; i < genes.size(); ++i) {
+      const auto element = element_of[static_cast<std::size_t>(genes[i])];
+      if (element >= 0) row[element] = static_cast<double>(counts.counts_of(cell)[i]);
+    }
+  }
+  return dense;
+}
+
 }  // namespace
 
 ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options,
@@ -261,6 +378,7 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
   const auto& kind = counts_kind(checkpoint);
   check_network(checkpoint, "ae-impute", "fill counts");
   check_fill(checkpoint, kind, options.fill);
+  if (options.samples > 1) check_draws(checkpoint, options.fill);
   const bool thinned = evaluation.by == CountEvaluation::By::thinning;
   const std::int64_t elements = std::ssize(kind.domain().elements);
   const auto stream = kind.open_cells(options.stream, reporter);
@@ -291,21 +409,38 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
   std::vector<Guesser> guessers;
   guessers.emplace_back("model", nullptr, false);
   for (const auto& entry : fit::completions()) {
-    const bool of_norm = thinned && (entry.name == "mean" || entry.name == "observed_mean");
-    guessers.emplace_back(std::string(entry.name), entry.make(), of_norm);
+    auto completion = entry.make();
+    const bool of_norm = thinned && completion->averages();
+    guessers.emplace_back(std::string(entry.name), std::move(completion), of_norm);
     guessers.back().completion->fit(of_norm ? norms : logs, evaluation.seed, reporter);
   }
   const auto means = fit::column_means(logs);
   std::vector<fit::MaskedFigures> masked;
   for (std::size_t i = 0; i < guessers.size(); ++i) masked.emplace_back(means.of_observed);
   std::vector<fit::ThinnedFigures> thinning(guessers.size());
+  fit::Coverage coverage;
 
   std::vector<float> guess(static_cast<std::size_t>(elements)), truth(guess.size()), zeros;
   std::int64_t row = 0;
   stream->for_each([&](const recipe::SampleBlock& block) {
-    const auto of_model = filling(checkpoint.autoencoder().counts(block.batch), options.fill);
+    const auto counts_told = checkpoint.autoencoder().counts(block.batch);
+    const auto of_model = filling(counts_told, options.fill);
     const float* sizes = block.batch.sizes.data_ptr<float>();
     const auto& element_of = stream->elements_of_genes();
+    const double to_hidden = evaluation.share / (1 - evaluation.share);
+    at::Tensor below, equal;  // of the draws, [cells, elements] int64
+    if (options.samples > 1) {
+      const auto truths = hidden_counts(hidden.view(), element_of, elements);
+      below = torch::zeros(truths.sizes(), torch::kInt64);
+      equal = below.clone();
+      Draws draws(checkpoint.autoencoder(), counts_told, options.fill, stream->counts().whole(),
+                  thinned ? to_hidden : 1, options.seed, block.numbers[0]);
+      for (std::int64_t i = 0; i < options.samples; ++i) {
+        const auto drawn = draws.next();
+        below += drawn < truths;
+        equal += drawn == truths;
+      }
+    }
     for (std::int64_t cell = 0; cell < block.batch.samples(); ++cell, ++row) {
       std::ranges::fill(truth, 0.0f);
       const auto genes = hidden.view().genes_of(cell);
@@ -315,6 +450,13 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
       }
       const float* seen = block.batch.values.data_ptr<float>() + cell * elements;
       const double size = static_cast<double>(sizes[cell]);
+      if (below.defined()) {
+        const auto* lower = below.data_ptr<std::int64_t>() + cell * elements;
+        const auto* same = equal.data_ptr<std::int64_t>() + cell * elements;
+        Random ties(stream_key(options.seed, "ranks of counts", static_cast<std::uint64_t>(row)));
+        for (std::size_t e = 0; e < truth.size(); ++e)
+          if (thinned || truth[e] > 0) coverage.add(lower[e], same[e], options.samples, ties.uniform());
+      }
       for (std::size_t m = 0; m < guessers.size(); ++m) {
         if (guessers[m].completion == nullptr) {
           std::copy_n(of_model.data_ptr<float>() + cell * elements, elements, guess.begin());
@@ -322,10 +464,9 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
           guessers[m].completion->row(row, guess);
         }
         if (thinned) {
-          const double to_hidden = size * evaluation.share / (1 - evaluation.share);
           for (auto& value : guess) {
             const float norm = guessers[m].of_norm ? std::max(value, 0.0f) : to_norm(value);
-            value = static_cast<float>(static_cast<double>(norm) * to_hidden);
+            value = static_cast<float>(static_cast<double>(norm) * size * to_hidden);
           }
           thinning[m].add(truth, guess);
           continue;
@@ -346,7 +487,8 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
 
   std::vector<fit::MethodFigures> figures;
   for (std::size_t m = 0; m < guessers.size(); ++m) {
-    figures.push_back({guessers[m].name, {}, {}, {}});
+    figures.push_back({guessers[m].name, {}, {}, {}, {}});
+    if (guessers[m].completion == nullptr && options.samples > 1) figures.back().coverage = coverage.share();
     if (thinned) {
       figures.back().thinned = thinning[m].result();
     } else {

@@ -37,13 +37,20 @@ struct CountImputeOptions {
   std::optional<fit::WitnessReading> witness;
   Output* witness_output = nullptr;  // a table of its genes, JSON where its name ends in ".json"
   bool names = false;                // in triplets names of cell and gene instead of their numbers, from 0
+  // Above 1: so many draws of what another reading of the cell may count, given that there is anything where `fill`
+  // says so; their mean is filled in, with their standard deviation, in `unit`, as another column of triplets, or as a
+  // matrix of its own in `spread` (0 where nothing was filled in). An evaluation tells how often the truth lies in
+  // their central 90 %. A function of seed and cell.
+  std::int64_t samples = 1;
+  std::uint64_t seed = 0;
+  Output* spread = nullptr;
 };
 
 // The matrix of the input, with all its genes in its order, as the extension of the output's name says
 // (.csv, .tsv, .mtx, .npy, .h5ad; see data::MatrixFormat). Genes that the network does not read stay as they are, with
 // a warning. One input only. UsageError when the model was trained on other data, holds no network, or does not tell
 // what is asked of it: "expected" of one that takes zeros for missing, "conditional" and "gated" of one without a term
-// that tells detections.
+// that tells detections, draws of one without a term that gives a distribution.
 ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options, Output& output,
                            Reporter& reporter);
 

@@ -52,6 +52,7 @@ class MeanCompletion final : public Completion {
     means_.assign((means.*kind).begin(), (means.*kind).end());
   }
   void row(std::int64_t, std::span<float> guess) const override { std::ranges::copy(means_, guess.begin()); }
+  bool averages() const override { return true; }
 
  private:
   std::vector<float> means_;

@@ -44,6 +44,7 @@ class Completion {
   virtual void fit(const PartialMatrix& matrix, std::uint64_t seed, Reporter& reporter) = 0;
   // The guess for all columns of one of its rows, also for the observed ones. `guess`: [columns].
   virtual void row(std::int64_t row, std::span<float> guess) const = 0;
+  virtual bool averages() const { return false; }  // the guess is the same for every row, a mean of the column
 };
 
 // mean, observed_mean, knn, low_rank

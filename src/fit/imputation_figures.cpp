@@ -52,6 +52,7 @@ constexpr FigureColumn kFigures[] = {
     {"poisson_nll", "Poisson NLL", false, of_thinned<&ThinnedResult::poisson_nll>},
     {"sum_ratio", "sum ratio", false, of_thinned<&ThinnedResult::sum_ratio>},
     {"impossible", "impossible", true, of_thinned<&ThinnedResult::impossible>},
+    {"coverage", "in 90 %", false, [](const MethodFigures& m) { return m.coverage; }},
     {"seconds", "seconds", false, [](const MethodFigures& m) { return m.seconds; }},
 };
 
@@ -113,6 +114,17 @@ void ThinnedFigures::add(std::span<const float> found, std::span<const float> ex
 ThinnedResult ThinnedFigures::result() const {
   return {entries_, std::llround(found_), entries_ > 0 ? sum_ / static_cast<double>(entries_) : kUnknown,
           found_ > 0 ? expected_ / found_ : kUnknown, impossible_};
+}
+
+void Coverage::add(std::int64_t below, std::int64_t equal, std::int64_t draws, double uniform) {
+  const double place =
+      (static_cast<double>(below) + uniform * static_cast<double>(equal + 1)) / static_cast<double>(draws + 1);
+  ++entries_;
+  covered_ += std::abs(place - 0.5) <= kCentral / 2;
+}
+
+double Coverage::share() const {
+  return entries_ > 0 ? static_cast<double>(covered_) / static_cast<double>(entries_) : kUnknown;
 }
 
 nlohmann::ordered_json figures_json(std::span<const MethodFigures> methods) {

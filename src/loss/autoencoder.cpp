@@ -136,7 +136,12 @@ Counts Autoencoder::counts(const model::Batch& batch) const {
   const torch::NoGradGuard no_grad;
   const auto all = prediction(batch);
   const auto sizes = batch.sizes.defined() ? batch.sizes.unsqueeze(1) : batch.sizes;
-  return {loss_.detection(all, sizes), loss_.conditional(all, sizes), loss_.expected(all)};
+  return {loss_.detection(all, sizes), loss_.conditional(all, sizes), loss_.expected(all), all, sizes};
+}
+
+at::Tensor Autoencoder::draw(const Counts& counts, const CountDraw& what, at::Generator& random) const {
+  const torch::NoGradGuard no_grad;
+  return loss_.draw(counts.prediction, counts.sizes, what, random);
 }
 
 at::Tensor codes(const Autoencoder& autoencoder, const model::Batch& batch) {

@@ -28,6 +28,8 @@ struct Counts {
   at::Tensor detection;
   at::Tensor conditional;
   at::Tensor expected;
+  at::Tensor prediction;  // what Autoencoder::draw() draws from
+  at::Tensor sizes;       // [samples, 1]; undefined: all 1
 };
 
 class Autoencoder {
@@ -60,6 +62,8 @@ class Autoencoder {
   // The decoder's outputs [samples, loss().outputs()], of images [samples, outputs, height, width].
   at::Tensor prediction(const model::Batch& batch) const;
   Counts counts(const model::Batch& batch) const;  // likewise
+  // Counts of another reading of the same samples, [samples, elements]; undefined where a term gives no distribution.
+  at::Tensor draw(const Counts& counts, const CountDraw& what, at::Generator& random) const;
 
  private:
   Autoencoder(const Composition& loss, std::shared_ptr<model::Network> network);

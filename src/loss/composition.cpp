@@ -462,6 +462,13 @@ at::Tensor Composition::conditional(const at::Tensor& prediction, const at::Tens
                        [&](const Head& head) { return head.owner->conditional(slots(prediction, head), sizes); });
 }
 
+at::Tensor Composition::draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
+                             at::Generator& random) const {
+  return first_answers(prediction, std::ssize(domain_.elements), heads_, [&](const Head& head) {
+    return head.owner->draw(slots(prediction, head), sizes, what, random);
+  });
+}
+
 void Composition::check_targets(const model::Batch& batch) const {
   std::vector<std::string> lines;
   for (const Use& use : uses_) {

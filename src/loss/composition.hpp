@@ -61,6 +61,8 @@ class Composition {
   // Of counts: see Term. What is the first to tell of an element tells; undefined where an element has no such term.
   at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const;
   at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const;
+  at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
+                  at::Generator& random) const;
 
   // evaluate() of one network's batch over plain arrays, with its gradient, for terms that are all fused().
   //   prediction [samples, outputs()], target [samples, elements]

@@ -50,6 +50,26 @@ class CountTerm : public Term {
   }
 };
 
+// --- Drawn ---
+
+at::Tensor draw_poisson(const at::Tensor& means, at::Generator& random) {
+  return torch::poisson(means.to(torch::kFloat64), random);
+}
+
+// A Poisson count of a rate that is gamma distributed: of mean m and shape t.
+at::Tensor draw_binomial(const at::Tensor& log_mean, const at::Tensor& log_dispersion, double depth,
+                         at::Generator& random) {
+  const auto shape = log_dispersion.to(torch::kFloat64).exp().expand_as(log_mean);
+  const auto rate =
+      at::_standard_gamma(shape, random) * ((log_mean - log_dispersion).to(torch::kFloat64).exp() * depth);
+  return draw_poisson(rate, random);
+}
+
+// 1 with these probabilities, else 0.
+at::Tensor draw_whether(const at::Tensor& probability, at::Generator& random) {
+  return torch::rand(probability.sizes(), random, torch::kFloat64) < probability;
+}
+
 // --- Fused ---
 // Most counts are 0: a row is first taken as if all were, by vectors, and then put right where there are some.
 
@@ -139,6 +159,11 @@ double weighted(const std::vector<float>& loss, const float* share) {
 class Poisson final : public CountTerm {
  public:
   std::string_view head() const override { return "log_mean"; }
+  at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
+                  at::Generator& random) const override {
+    if (what.detected) return {};
+    return draw_poisson(log_mean(prediction, sizes).to(torch::kFloat64).exp() * what.depth, random);
+  }
   at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const override {
     return -torch::expm1(-log_mean(prediction, sizes).exp());
   }
@@ -198,6 +223,11 @@ at::Tensor log_zero(const at::Tensor& log_mean, const at::Tensor& log_dispersion
 class NegativeBinomial final : public CountTerm {
  public:
   std::string_view head() const override { return "log_mean_dispersion"; }
+  at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
+                  at::Generator& random) const override {
+    if (what.detected) return {};
+    return draw_binomial(log_mean(prediction, sizes), log_dispersion(prediction), what.depth, random);
+  }
   std::vector<double> constants() const override { return {0}; }
   at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const override {
     return -torch::expm1(log_zero(log_mean(prediction, sizes), log_dispersion(prediction)));
@@ -264,6 +294,13 @@ class NegativeBinomial final : public CountTerm {
 class ZeroInflated final : public CountTerm {
  public:
   std::string_view head() const override { return "log_mean_zeros"; }
+  at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
+                  at::Generator& random) const override {
+    if (what.detected) return {};
+    const auto some = draw_whether(torch::sigmoid(-prediction.select(2, 1)), random);
+    const auto dispersion = prediction.select(2, 2).clamp(kLeastLog, kMostLog);
+    return draw_binomial(log_mean(prediction, sizes), dispersion, what.depth, random) * some;
+  }
   std::int64_t outputs(const model::Element&) const override { return 2; }
   std::vector<double> constants() const override { return {0}; }
   std::vector<double> first_outputs(const Typical& typical) const override { return {log_of(typical.norm), -2}; }
@@ -362,6 +399,18 @@ class Hurdle final : public Term {
   }
   at::Tensor conditional(const at::Tensor& prediction, const at::Tensor&) const override {
     return prediction.select(2, 1).clamp_min(0);
+  }
+  // Detections are those of the depth at which the term has learned; at another, counts are drawn as Poisson's around
+  // what is drawn at that.
+  at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
+                  at::Generator& random) const override {
+    const auto mean = prediction.select(2, 1).clamp(0, kMostLog).to(torch::kFloat64);
+    const auto spread = log_spread(prediction).to(torch::kFloat64).exp();
+    auto counts = torch::expm1((mean + spread * torch::randn(mean.sizes(), random, torch::kFloat64)).clamp_min(0));
+    if (sizes.defined()) counts = counts * sizes;
+    if (what.whole) counts = counts.round().clamp_min(1);
+    if (!what.detected) counts = counts * draw_whether(torch::sigmoid(prediction.select(2, 0)), random);
+    return what.depth == 1 ? counts : draw_poisson(counts * what.depth, random);
   }
   // The mean of a log-normal is above the exponential of the mean logarithm: E[1 + x] = exp(m + s^2 / 2).
   at::Tensor expected(const at::Tensor& prediction) const override {

@@ -4,6 +4,7 @@
 // sweep tests follow from the registry.
 #pragma once
 
+#include <ATen/core/Generator.h>
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
@@ -26,6 +27,13 @@ struct Judged {
   at::Tensor observed;    // [samples, group]: 1 or 0
   at::Tensor emphasis;    // [samples, group], >= 0; undefined: 1 everywhere
   at::Tensor sizes;       // [samples, 1]; undefined: all 1 (see model::Batch)
+};
+
+// Which counts are drawn.
+struct CountDraw {
+  bool detected = false;  // only of those above 0
+  double depth = 1;       // of a reading this many times as deep as that of the samples
+  bool whole = true;      // whole numbers; else what is read from the samples has been scaled
 };
 
 // What the samples of a training set have of an element of counts.
@@ -74,6 +82,10 @@ class Term : public config::Section {
   // expected value where there is, in network units. Undefined, and as expected(), of terms that do not tell.
   virtual at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const;
   virtual at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const;
+  // Likewise, random: what another reading of the same samples may count, [samples, group], not in network units.
+  // Undefined of terms that give no distribution, or not this one.
+  virtual at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
+                          at::Generator& random) const;
   // What is wrong with these targets for this term ("values outside [0, 1]"), or "". target [samples], observed ones
   // only
   virtual std::string complaint(const at::Tensor& target) const;

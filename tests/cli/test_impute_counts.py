@@ -145,6 +145,35 @@ def test_evaluation_beats_column_means_and_shows_what_is_put_in(run, made):
     assert again.stdout == told.stdout
 
 
+def test_draws_have_the_expected_mean_and_tell_their_spread(run, made):
+    folder, counts = made
+    expected, _ = filled(run, folder)
+    many, _ = filled(run, folder, "--samples", "400", "--spread", folder / "sd.npy", out="mean.npy")
+    spread = np.load(folder / "sd.npy")
+    assert (many[counts > 0] == counts[counts > 0]).all() and (spread[counts > 0] == 0).all()
+    zeros = (counts == 0) & (expected != counts)
+    error = (many - expected)[zeros] / np.maximum(spread[zeros] / 20, 1e-3)
+    assert np.abs(error.mean()) < 0.3 and 0.7 < error.std() < 1.5
+    filled(run, folder, "--samples", "400", "--only-missing", out="triplets.csv")
+    for line in csv.DictReader(open(folder / "triplets.csv")):
+        cell, gene = int(line["row"]), int(line["column"])
+        assert np.float32(line["value"]) == many[cell, gene] and np.float32(line["sd"]) == spread[cell, gene]
+    again, _ = filled(run, folder, "--samples", "400", "--seed", "1")
+    assert (again != many).any()
+    told = run("ae-impute", folder / "missing", folder / "cells", "-o", folder / "no.npy", "--mode", "conditional",
+               "--samples", "9")
+    one_error(told, 2, "hurdle")
+
+
+def test_coverage_of_draws(run, made):
+    folder, _ = made
+    told = run("ae-impute", folder / "m", folder / "cells", "--evaluate", "thinning", "--samples", "99", "-o",
+               folder / "draws.json", "--force")
+    assert told.code == 0, told.stderr
+    by = {row["method"]: row for row in json.load(open(folder / "draws.json"))}
+    assert 0.88 < by["model"]["coverage"] < 0.92 and "coverage" not in by["mean"]
+
+
 def test_a_witness_tells_what_was_spoiled(run, made):
     folder, counts = made
     values, _ = filled(run, folder)
@@ -172,6 +201,10 @@ def test_what_does_not_go_together_is_told(run, made):
         (["--mark", folder / "x.csv"], "--mark"),
         (["--evaluate", "masked", "--witness", "x.csv"], "--witness"),
         (["--witness-pairs", "A=b"], "--witness"),
+        (["--evaluate", "masked", "--denoise"], "--denoise"),
+        (["--evaluate", "masked", "--scale", "norm"], "--scale"),
+        (["--names"], "--only-missing"),
+        (["--spread", folder / "sd.npy"], "--samples"),
     ]:
         told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "no.npy", *arguments)
         one_error(told, 2, part)

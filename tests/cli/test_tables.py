@@ -375,3 +375,9 @@ def test_only_observed_cells_are_hidden_by_the_evaluation(run, tmp_path, numbers
     assert 130 < int(table["all"]["cells"]) < 230  # 600 * 0.3 = 180, standard deviation 11
     assert float(table["all"]["baseline_error"]) == pytest.approx(1, abs=0.1)
     assert float(table["all"]["error"]) < float(table["all"]["baseline_error"])
+    assert float(table["all"]["knn_error"]) < 1 and float(table["all"]["low_rank_error"]) < 1
+    assert run("ae-impute", "model", "table.csv", "--evaluate", "masked", "--rate", 0.3, "--seed", 4, "-q", "-o",
+               "figures.json").code == 0
+    figures = {row["column"]: row for row in json.loads((tmp_path / "figures.json").read_text())}
+    for name, row in table.items():
+        assert figures[name]["knn_error"] == pytest.approx(float(row["knn_error"]), rel=1e-3)

@@ -1,6 +1,7 @@
 #include "data/counts/matrix.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <utility>
 
@@ -9,6 +10,11 @@ namespace ae::data {
 double CountView::total(std::int64_t cell) const {
   const auto counts = counts_of(cell);
   return std::accumulate(counts.begin(), counts.end(), 0.0);
+}
+
+bool CountView::whole() const {
+  return std::all_of(counts + begins[0], counts + begins[cells],
+                     [](float count) { return count == std::nearbyint(count); });
 }
 
 void CellCounts::clear() {

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "base/random.hpp"
 #include "fit/completion.hpp"
@@ -232,7 +233,7 @@ TEST(ThinnedFigures, AreThoseOfTheirDefinitions) {
 
 TEST(FiguresOfMethods, AreATableAndJson) {
   MaskedResult masked{4, 0, 0.5, 0.25, std::nan(""), std::nan("")};
-  const std::vector<MethodFigures> methods{{"mean", masked, {}, {}}, {"low_rank", masked, {}, 1.5}};
+  const std::vector<MethodFigures> methods{{"mean", masked, {}, {}, {}}, {"low_rank", masked, {}, 1.5, {}}};
   EXPECT_EQ(figures_text(methods),
             "method    entries   NRMSE  centred r  zeros  at zeros  AUC zeros  seconds\n"
             "mean            4  0.5000     0.2500      0         -          -        -\n"
@@ -242,6 +243,38 @@ TEST(FiguresOfMethods, AreATableAndJson) {
   EXPECT_EQ(json[1]["nrmse"], 0.5);
   EXPECT_TRUE(json[0]["zero_auc"].is_null());
   EXPECT_FALSE(json[0].contains("poisson_nll"));
+}
+
+// Of draws from the truth's own distribution 90 % cover it, also where nearly all are equal; of draws that vary less,
+// fewer.
+TEST(Coverage, IsThatOfTheIntervalForCountsToo) {
+  for (const double mean : {0.02, 0.7, 30.0}) {
+    std::mt19937_64 random(1);
+    // Rates that differ between entries, as a gamma's do; the narrow draws know nothing of that.
+    const auto spread = [&] {
+      return std::poisson_distribution<int>(mean * std::gamma_distribution<>(2, 0.5)(random))(random);
+    };
+    Coverage right, narrow;
+    for (int entry = 0; entry < 20000; ++entry) {
+      const int truth = spread();
+      const auto judge = [&](Coverage& coverage, const auto& draw) {
+        int below = 0, equal = 0;
+        for (int i = 0; i < 19; ++i) {
+          const int drawn = draw();
+          below += drawn < truth;
+          equal += drawn == truth;
+        }
+        coverage.add(below, equal, 19, std::uniform_real_distribution<>()(random));
+      };
+      judge(right, spread);
+      judge(narrow, [&] { return std::poisson_distribution<int>(mean)(random); });
+    }
+    EXPECT_NEAR(right.share(), 0.9, 0.009) << mean;  // 4 standard errors
+    if (mean > 1) {
+      EXPECT_LT(narrow.share(), 0.7);
+    }
+  }
+  EXPECT_TRUE(std::isnan(Coverage().share()));
 }
 
 }  // namespace

@@ -1,4 +1,5 @@
 // Likelihoods of counts against their definitions, summed and integrated slowly in float64.
+#include <ATen/CPUGeneratorImpl.h>
 #include <gtest/gtest.h>
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/types.h>
@@ -108,6 +109,43 @@ TEST(CountLoss, TellsDetectionsAndExpectedCounts) {
                 1e-6 * mean / detection)
         << one.type;
   }
+}
+
+// Of 40,000 draws, mean and share of zeros as summed above, within 4 standard errors; also of another depth, at which
+// means are so many times as large and the dispersion is the same.
+TEST(CountLoss, DrawsFromItsDistribution) {
+  constexpr std::int64_t kDraws = 40000;
+  at::Generator random = at::make_generator<at::CPUGeneratorImpl>(1);
+  for (const auto& one : cases()) {
+    const TermList list = only(one.type);
+    const Composition composition(list, genes(1), false);
+    const auto prediction = row(one.outputs).expand({kDraws, -1}).contiguous();
+    const auto sizes = torch::full({kDraws, 1}, one.size, torch::kFloat64);
+    double mean = 0, square = 0;
+    for (double x = 1; x < 20000; ++x) {
+      mean += x * one.probability(x);
+      square += x * x * one.probability(x);
+    }
+    const auto error = [&](double variance) { return 4 * std::sqrt(variance / kDraws) + 1e-9; };
+    const auto drawn = composition.draw(prediction, sizes, {}, random);
+    EXPECT_NEAR(drawn.mean().item<double>(), mean, error(square - mean * mean)) << one.type << " size " << one.size;
+    const double zero = one.probability(0);
+    EXPECT_NEAR((drawn == 0).to(torch::kFloat64).mean().item<double>(), zero, error(zero * (1 - zero))) << one.type;
+    const auto thin = composition.draw(prediction, sizes, {.depth = 0.1}, random);
+    EXPECT_NEAR(thin.mean().item<double>(), 0.1 * mean, 0.1 * error(square + 10 * mean)) << one.type;
+    EXPECT_FALSE(composition.draw(prediction, sizes, {.detected = true}, random).defined());
+  }
+  const TermList list = only("hurdle");
+  const Composition composition(list, genes(1), false);
+  const auto prediction = row({0.4, 2.2, std::log(0.3)}).expand({kDraws, -1}).contiguous();
+  const auto sizes = torch::full({kDraws, 1}, 2.0, torch::kFloat64);
+  const auto amounts = composition.draw(prediction, sizes, {.detected = true, .whole = false}, random);
+  EXPECT_NEAR(torch::log1p(amounts / 2).mean().item<double>(), 2.2, 4 * 0.3 / std::sqrt(kDraws));
+  EXPECT_NEAR(torch::log1p(amounts / 2).std().item<double>(), 0.3, 4 * 0.3 / std::sqrt(2.0 * kDraws));
+  const auto whole = composition.draw(prediction, sizes, {}, random);
+  EXPECT_TRUE(torch::equal(whole, whole.round()));
+  const double seen = logistic(0.4);
+  EXPECT_NEAR((whole > 0).to(torch::kFloat64).mean().item<double>(), seen, 4 * std::sqrt(seen * (1 - seen) / kDraws));
 }
 
 // log(1 + x) is normal where there is anything: by the trapezoidal rule.
