@@ -414,14 +414,15 @@ void Composition::fused(const FusedBatch& batch, double epoch, const FusedGradie
 
 namespace {
 
-// The heads' answers, each for its elements, shaped like a batch; undefined when some element has none.
+// The heads' answers, each for its elements, shaped like a batch; of elements without one what `otherwise` has, and
+// undefined without that.
 template <typename Heads, typename Answer>
-at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, const Heads& heads,
-                         const Answer& answer) {
+at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, const Heads& heads, const Answer& answer,
+                         const at::Tensor& otherwise = {}) {
   auto shape = prediction.sizes().vec();
   shape[1] = elements;
-  auto values = torch::zeros(shape, prediction.options());
-  std::vector<bool> answered(static_cast<std::size_t>(elements), false);
+  auto values = otherwise.defined() ? otherwise.clone() : torch::zeros(shape, prediction.options());
+  std::vector<bool> answered(static_cast<std::size_t>(elements), otherwise.defined());
   // Backwards, so that where two heads describe one element the first declared one has the last word.
   for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
     const at::Tensor own = answer(*head);
@@ -458,15 +459,16 @@ at::Tensor Composition::detection(const at::Tensor& prediction, const at::Tensor
 }
 
 at::Tensor Composition::conditional(const at::Tensor& prediction, const at::Tensor& sizes) const {
-  return first_answers(prediction, std::ssize(domain_.elements), heads_,
-                       [&](const Head& head) { return head.owner->conditional(slots(prediction, head), sizes); });
+  return first_answers(
+      prediction, std::ssize(domain_.elements), heads_,
+      [&](const Head& head) { return head.owner->conditional(slots(prediction, head), sizes); }, expected(prediction));
 }
 
 at::Tensor Composition::draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
                              at::Generator& random) const {
-  return first_answers(prediction, std::ssize(domain_.elements), heads_, [&](const Head& head) {
-    return head.owner->draw(slots(prediction, head), sizes, what, random);
-  });
+  const auto exact = prediction.to(torch::kFloat64);
+  return first_answers(exact, std::ssize(domain_.elements), heads_,
+                       [&](const Head& head) { return head.owner->draw(slots(exact, head), sizes, what, random); });
 }
 
 void Composition::check_targets(const model::Batch& batch) const {

@@ -58,7 +58,8 @@ class Composition {
   // One for each element: of categories the probability of each level that training saw [samples, levels], whose most
   // probable one is the expected one; undefined of numbers.
   std::vector<at::Tensor> probabilities(const at::Tensor& prediction) const;
-  // Of counts: see Term. What is the first to tell of an element tells; undefined where an element has no such term.
+  // Of counts: see Term. The first term that tells of an element tells; undefined where an element has none, but for
+  // conditional(), which then is what is expected.
   at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const;
   at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const;
   at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,

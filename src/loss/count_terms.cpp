@@ -208,11 +208,12 @@ at::Tensor log_likelihood(const at::Tensor& counts, const at::Tensor& log_mean, 
          counts * log_mean - (counts + dispersion) * torch::logaddexp(log_mean, log_dispersion);
 }
 
-// The same where it is largest, at m = x.
-at::Tensor saturated(const at::Tensor& counts, const at::Tensor& log_dispersion) {
-  const auto dispersion = log_dispersion.exp();
-  return torch::lgamma(counts + dispersion) - torch::lgamma(dispersion) + dispersion * log_dispersion +
-         torch::xlogy(counts, counts) - torch::xlogy(counts + dispersion, counts + dispersion);
+// x log(x / m) - (x + t) log((x + t) / (m + t)), whose second logarithm is that of a number near 1 where t is large.
+at::Tensor half_deviance(const at::Tensor& counts, const at::Tensor& log_mean, const at::Tensor& log_dispersion) {
+  const auto mean = log_mean.exp(), dispersion = log_dispersion.exp();
+  const auto value = torch::xlogy(counts, counts) - counts * log_mean -
+                     (counts + dispersion) * torch::log1p((counts - mean) / (mean + dispersion));
+  return value.clamp_min(0);
 }
 
 // log P(0) = -t log(1 + m / t)
@@ -277,14 +278,10 @@ class NegativeBinomial final : public CountTerm {
   static at::Tensor log_dispersion(const at::Tensor& prediction) {
     return prediction.select(2, 1).clamp(kLeastLog, kMostLog);
   }
-  // x log(x / m) - (x + t) log((x + t) / (m + t))
   at::Tensor deviance(const Judged& judged) const override {
     const auto counts = counts_of(judged.target, judged.sizes);
     const auto log = log_mean(judged.prediction, judged.sizes), dispersion = log_dispersion(judged.prediction);
-    const auto fixed = dispersion.detach(), more = counts + fixed.exp();
-    const auto value =
-        (torch::xlogy(counts, counts) - counts * log - torch::xlogy(more, more) + more * torch::logaddexp(log, fixed))
-            .clamp_min(0);
+    const auto value = half_deviance(counts, log, dispersion.detach());
     if (!torch::GradMode::is_enabled()) return value;
     return with_slope(value, -log_likelihood(counts, log.detach(), dispersion));
   }
@@ -320,8 +317,9 @@ class ZeroInflated final : public CountTerm {
     const auto zeros = judged.prediction.select(2, 1);
     const auto dispersion = judged.prediction.select(2, 2).clamp(kLeastLog, kMostLog), fixed = dispersion.detach();
     // A zero is predicted exactly by p = 1, another count by p = 0 and m = x.
-    const auto best = torch::where(counts > 0, saturated(counts, fixed), torch::zeros_like(counts));
-    const auto value = (best - likelihood(counts, log, zeros, fixed)).clamp_min(0);
+    const auto zero = torch::logaddexp(zeros, log_zero(log, fixed));
+    const auto value =
+        (torch::where(counts > 0, half_deviance(counts, log, fixed), -zero) + torch::softplus(zeros)).clamp_min(0);
     if (!torch::GradMode::is_enabled()) return value;
     return with_slope(value, -likelihood(counts, log.detach(), zeros.detach(), dispersion));
   }
@@ -408,9 +406,15 @@ class Hurdle final : public Term {
     const auto spread = log_spread(prediction).to(torch::kFloat64).exp();
     auto counts = torch::expm1((mean + spread * torch::randn(mean.sizes(), random, torch::kFloat64)).clamp_min(0));
     if (sizes.defined()) counts = counts * sizes;
-    if (what.whole) counts = counts.round().clamp_min(1);
-    if (!what.detected) counts = counts * draw_whether(torch::sigmoid(prediction.select(2, 0)), random);
-    return what.depth == 1 ? counts : draw_poisson(counts * what.depth, random);
+    const auto some = torch::sigmoid(prediction.select(2, 0));
+    if (what.depth != 1) {
+      if (!what.detected) counts = counts * draw_whether(some, random);
+      return draw_poisson(counts * what.depth, random);
+    }
+    // Up or down by chance, which leaves the mean as it is.
+    if (what.whole) counts = counts.floor() + draw_whether(counts - counts.floor(), random);
+    if (!what.detected) return counts * draw_whether(some, random);
+    return what.whole ? counts.clamp_min(1) : counts;
   }
   // The mean of a log-normal is above the exponential of the mean logarithm: E[1 + x] = exp(m + s^2 / 2).
   at::Tensor expected(const at::Tensor& prediction) const override {

@@ -30,7 +30,7 @@ at::Tensor Term::weighted_loss(const Judged& judged) const {
 }
 at::Tensor Term::expected(const at::Tensor& prediction) const { return prediction.squeeze(2); }
 at::Tensor Term::detection(const at::Tensor&, const at::Tensor&) const { return {}; }
-at::Tensor Term::conditional(const at::Tensor& prediction, const at::Tensor&) const { return expected(prediction); }
+at::Tensor Term::conditional(const at::Tensor&, const at::Tensor&) const { return {}; }
 at::Tensor Term::draw(const at::Tensor&, const at::Tensor&, const CountDraw&, at::Generator&) const { return {}; }
 std::string Term::complaint(const at::Tensor&) const { return ""; }
 at::Tensor Term::sample_loss(const model::Code&, std::int64_t) const {

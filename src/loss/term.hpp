@@ -79,7 +79,8 @@ class Term : public config::Section {
   // Likewise -> the probability of each level that training saw [samples, group, levels]; undefined of numbers
   virtual at::Tensor probabilities(const at::Tensor&) const { return {}; }
   // Of counts, sizes [samples, 1] or undefined: the probability that there is one at all, [samples, group], and the
-  // expected value where there is, in network units. Undefined, and as expected(), of terms that do not tell.
+  // value where there is, in network units: the mean count, of "hurdle" the mean logarithm. Undefined of terms that do
+  // not tell.
   virtual at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const;
   virtual at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const;
   // Likewise, random: what another reading of the same samples may count, [samples, group], not in network units.

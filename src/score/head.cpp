@@ -63,10 +63,14 @@ std::int64_t samples_at_once(const model::Domain& domain) {
 }
 
 // Of table rows: see model::piece_rows().
-at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end, std::int64_t height) {
+at::Tensor padded(const at::Tensor& rows, std::int64_t begin, std::int64_t end, std::int64_t height,
+                  double padding = 0) {
+  if (!rows.defined()) return rows;
   auto part = rows.narrow(0, begin, end - begin);
   if (end - begin == height) return part;
-  return torch::cat({part, torch::zeros({height - (end - begin), rows.size(1)}, rows.options())});
+  auto rest = rows.sizes().vec();
+  rest[0] = height - (end - begin);
+  return torch::cat({part, torch::full(rest, padding, rows.options())});
 }
 
 Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const SampleHead& head, const model::Batch& batch,
@@ -79,7 +83,9 @@ Answer answer_in_pieces(const loss::Autoencoder& autoencoder, const SampleHead& 
     throw_if_stopped("scoring");
     const torch::NoGradGuard no_grad;  // counts for this thread only
     const auto answer =
-        head.answer(autoencoder, {padded(batch.values, begin, end, height), padded(batch.observed, begin, end, height)},
+        head.answer(autoencoder,
+                    {padded(batch.values, begin, end, height), padded(batch.observed, begin, end, height),
+                     padded(batch.sizes, begin, end, height, 1)},
                     first_training < 0 ? -1 : first_training + begin);
     const auto piece = static_cast<std::size_t>(begin / height);
     shares[piece] = answer.shares.narrow(0, 0, end - begin);
@@ -134,8 +140,8 @@ bool chance_explains(const Repeats& repeats, const model::Samples& samples) {
   return chance.explain();
 }
 
-// By the bytes of values and of what is observed; images are not compared. None where new rows will repeat these as
-// well.
+// By the bytes of values, of what is observed and of sizes; images are not compared. None where new rows will repeat
+// these as well.
 std::shared_ptr<const Repeats> repeats_of(const model::Samples& samples, const model::Domain& domain) {
   if (domain.gridded() || samples.size() == 0) return std::make_shared<Repeats>();
   const std::int64_t at_once = samples_at_once(domain);
@@ -145,11 +151,12 @@ std::shared_ptr<const Repeats> repeats_of(const model::Samples& samples, const m
     throw_if_stopped("comparing rows");
     const auto batch = samples.range(begin, std::min(begin + at_once, samples.size()));
     const auto values = batch.values.contiguous(), observed = batch.observed.contiguous();
+    const auto sizes = batch.sizes.defined() ? batch.sizes.contiguous() : batch.sizes;
     const float* value = values.data_ptr<float>();
     const float* seen = observed.data_ptr<float>();
     const std::int64_t elements = values.size(1);
     for (std::int64_t i = 0; i < batch.samples(); ++i) {
-      std::uint64_t hash = 0;
+      std::uint64_t hash = sizes.defined() ? meaning_of(sizes.data_ptr<float>()[i], 1) : 0;
       for (std::int64_t j = 0; j < elements; ++j, ++value, ++seen) {
         hash = mix64(hash ^ meaning_of(*value, *seen));
       }

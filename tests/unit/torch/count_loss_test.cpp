@@ -92,6 +92,33 @@ TEST(CountLoss, IsHalfADeviance) {
   }
 }
 
+// As scores are: of numbers of single precision, up to the largest dispersions.
+TEST(CountLoss, IsExactInSinglePrecisionForLargeDispersions) {
+  for (const std::string type : {"nb", "zinb"}) {
+    const TermList list = only(type);
+    const Composition composition(list, genes(1), false);
+    for (const double log_dispersion : {5.0, 10.0, 12.0, 15.0}) {
+      for (const auto& [count, mean] : {std::pair{0.0, 0.05}, {1.0, 0.3}, {3.0, 8.0}, {40.0, 38.0}}) {
+        const std::vector<double> outputs = type == "nb" ? std::vector{std::log(mean), log_dispersion}
+                                                         : std::vector{std::log(mean), -9.0, log_dispersion};
+        const auto single = [](const at::Tensor& numbers) { return numbers.to(torch::kFloat32); };
+        const model::Batch batch{single(row({std::log1p(count)})), single(row({1})), torch::ones({1})};
+        const auto loss = composition.evaluate({single(row(outputs)), {}}, batch).samples.item<double>();
+        const double dispersion = std::exp(log_dispersion), share = type == "nb" ? 0 : std::log1p(std::exp(-9.0));
+        double expected = 0;
+        if (count > 0) {
+          expected = log_nb(count, count, dispersion) - log_nb(count, mean, dispersion) + share;
+        } else if (type == "nb") {
+          expected = -log_nb(0, mean, dispersion);
+        } else {
+          expected = -std::log(logistic(-9) + (1 - logistic(-9)) * std::exp(log_nb(0, mean, dispersion)));
+        }
+        EXPECT_NEAR(loss, expected, 2e-5 * std::max(1.0, count)) << type << " " << count << " log t " << log_dispersion;
+      }
+    }
+  }
+}
+
 TEST(CountLoss, TellsDetectionsAndExpectedCounts) {
   for (const auto& one : cases()) {
     const TermList list = only(one.type);
@@ -146,6 +173,8 @@ TEST(CountLoss, DrawsFromItsDistribution) {
   EXPECT_TRUE(torch::equal(whole, whole.round()));
   const double seen = logistic(0.4);
   EXPECT_NEAR((whole > 0).to(torch::kFloat64).mean().item<double>(), seen, 4 * std::sqrt(seen * (1 - seen) / kDraws));
+  const auto mean = 2 * std::expm1(composition.expected(prediction.narrow(0, 0, 1)).item<double>());
+  EXPECT_NEAR(whole.mean().item<double>(), mean, 4 * whole.std().item<double>() / std::sqrt(kDraws));
 }
 
 // log(1 + x) is normal where there is anything: by the trapezoidal rule.
