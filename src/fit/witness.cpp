@@ -235,7 +235,10 @@ void Witness::read_table(const WitnessReading& how, Reporter& reporter) {
 
 void Witness::read_counts(const WitnessReading& how, std::span<const data::CountReader* const> readers,
                           Reporter& reporter) {
-  const auto source = data::open_counts(how.path, readers, how.format, reporter);
+  // Beside the genes a 10x file may have what else was measured, which is the witness.
+  data::CountFormat format;
+  format.other_than = data::CountFormat().feature_type;
+  const auto source = data::open_counts(how.path, readers, format, reporter);
   if (source->cell_names().empty())
     throw InputError(name_ + ": its cells have no names to be matched by; give a file with names, or a table of ids");
   pair_up(how, source->genes());

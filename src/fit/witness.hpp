@@ -32,7 +32,6 @@ std::vector<WitnessPair> read_witness_pairs(const std::filesystem::path& path);
 struct WitnessReading {
   std::filesystem::path path;
   std::optional<std::string> id = {};   // of a table, its id column; none = "id" if there is one, else the first
-  data::CountFormat format = {};        // of a matrix of counts
   std::vector<WitnessPair> pairs = {};  // none = genes and columns of the same name
 };
 

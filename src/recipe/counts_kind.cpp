@@ -114,6 +114,8 @@ class CountStream final : public CellStream {
     std::int64_t first_cell = 0;
     for (std::size_t input = 0; input < stream_.inputs.size(); ++input) {
       open(stream_.inputs[input], reporter_);
+      if (source_->cells() == 0 && !stream_.allow_empty)
+        throw InputError(source_->name() + ": has no cells; expected at least one");
       std::int64_t begin = 0, end = source_->cells();
       if (const auto& share = stream_.share) {
         begin = std::clamp<std::int64_t>(share->first - first_cell, 0, end);
@@ -163,7 +165,10 @@ class CountStream final : public CellStream {
 
  private:
   void open(const std::string& input, Reporter& reporter) {
-    source_ = data::open_counts(input, kReaders, options_.format, reporter);
+    // What was said of a file that did not tell is not said of one that does.
+    auto format = options_.format;
+    format.tells_itself = true;
+    source_ = data::open_counts(input, kReaders, format, reporter);
     places_.clear();
     elements_.clear();
     std::vector<bool> there(schema_.genes.size(), false);

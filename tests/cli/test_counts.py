@@ -238,3 +238,38 @@ def test_memory_of_fifty_thousand_cells(bin_folder, tmp_path):
         used = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20  # GiB
         print(command[0], f"{used:.2f} GiB")
         assert used <= 1.5, command
+
+
+def test_residual_heads_know_the_size_of_a_cell(run, made):
+    """What is eight times as deep is another cell to a likelihood, for every head as for the loss itself."""
+    counts, _ = simulated(60, 120, 4)
+    for at, cells in enumerate([counts, 8 * counts]):
+        write_h5ad(made / f"depth{at}.h5ad", cells)
+    for head in ["loss", "normalized"]:
+        train(run, "--set", '/loss={"terms": [{"type": "nb"}]}', "--set", f'/score={{"type": "{head}"}}', out=head)
+        shallow, deep = ([float(row["score"]) for row in scores(run, head, f"depth{at}.h5ad")] for at in (0, 1))
+        assert np.mean(np.isclose(shallow, deep, rtol=1e-3)) < 0.1, head
+
+
+def test_a_folder_tells_its_own_orientation(run, made):
+    """A model of a table whose orientation had to be said reads 10x folders as they are, square ones too."""
+    counts, _ = simulated(120, 120, 2)
+    write_folder(made / "square", counts)
+    write_h5ad(made / "square.h5ad", counts)
+    table, _ = simulated(150, 120, 5)
+    lines = [",".join(["id", *names(120, "GENE")])]
+    lines += [",".join([f"c{i}", *map(str, row)]) for i, row in enumerate(table)]
+    (made / "table.csv").write_text("\n".join(lines) + "\n")
+    train(run, "--data", "table.csv", "--set", "/data/orientation=cells_by_genes", out="of_table")
+    one, other = ([row["score"] for row in scores(run, "of_table", name)] for name in ("square", "square.h5ad"))
+    assert one == other
+
+
+def test_no_cells_are_an_error(run, made):
+    train(run)
+    write_folder(made / "none", simulated(1, 120, 2)[0][:0])
+    for program, more in [("ae-score", []), ("ae-impute", ["-o", "x.npy"]), ("ae-impute", ["--evaluate", "masked"]),
+                          ("ae-embed", ["-o", "z.csv"])]:
+        one_error(run(program, "m", "none", *more), 4, "no cells")
+    assert not (made / "x.npy").exists() and not (made / "z.csv").exists()
+    one_error(run("ae-train", "config.json", "--data", "none", "--out", "no"), 4, "no cells")

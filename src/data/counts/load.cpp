@@ -89,6 +89,7 @@ class Loader {
     }
     reporter_.progress_done();
     source_->report(reporter_);
+    if (source_->cells() == 0) throw InputError(source_->name() + ": has no cells; expected at least one");
     if (counts().cells() == 0) throw UsageError("/data/rows: leaves no cell of " + source_->name());
   }
 

@@ -12,9 +12,8 @@ double CountView::total(std::int64_t cell) const {
   return std::accumulate(counts.begin(), counts.end(), 0.0);
 }
 
-bool CountView::whole() const {
-  return std::all_of(counts + begins[0], counts + begins[cells],
-                     [](float count) { return count == std::nearbyint(count); });
+bool CountView::whole(std::int64_t cell) const {
+  return std::ranges::all_of(counts_of(cell), [](float count) { return count == std::nearbyint(count); });
 }
 
 void CellCounts::clear() {

@@ -27,7 +27,7 @@ struct CountView {
     return {counts + begins[cell], static_cast<std::size_t>(begins[cell + 1] - begins[cell])};
   }
   double total(std::int64_t cell) const;  // of all genes
-  bool whole() const;                     // all are whole numbers
+  bool whole(std::int64_t cell) const;    // all are whole numbers
 };
 
 // The same in memory of its own.

@@ -33,9 +33,13 @@ std::vector<std::int32_t> wanted_features(const std::string& file, const Feature
   std::vector<std::int32_t> places(features.ids.size(), -1);
   std::int32_t next = 0;
   std::set<std::string> others;
+  const bool several = std::ranges::any_of(features.types, [&](const auto& type) { return type != format.other_than; });
+  const auto wanted = [&](const std::string& type) {
+    if (!format.other_than.empty()) return !several || type != format.other_than;
+    return format.feature_type.empty() || type == format.feature_type;
+  };
   for (std::size_t i = 0; i < places.size(); ++i) {
-    const bool all = features.types.empty() || format.feature_type.empty();
-    if (all || features.types[i] == format.feature_type) {
+    if (features.types.empty() || wanted(features.types[i])) {
       places[i] = next++;
     } else {
       others.insert(features.types[i]);
@@ -47,8 +51,9 @@ std::vector<std::int32_t> wanted_features(const std::string& file, const Feature
     throw UsageError("/data/feature_type: no feature of " + file + " is of type " + ae::quoted(format.feature_type) +
                      "; its types are: " + join(names) + "; name one of them, or \"\" for all");
   }
-  reporter.info(file + ": " + std::to_string(next) + " of " + std::to_string(places.size()) + " features are of type " +
-                ae::quoted(format.feature_type) + "; others are not read: " + join(names));
+  reporter.info(file + ": " + std::to_string(next) + " of " + std::to_string(places.size()) + " features are of " +
+                (format.other_than.empty() ? "type " + ae::quoted(format.feature_type) : "other types") +
+                "; these are not read: " + join(names));
   return places;
 }
 

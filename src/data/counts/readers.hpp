@@ -21,6 +21,8 @@ struct CountFormat {
   std::string gene_names = "symbol";             // or "id", where a file has both
   std::string feature_type = "Gene Expression";  // of 10x features; "" = all
   std::string genome;                            // the group of a 10x .h5 file of version 2; "" = the only one
+  bool tells_itself = false;  // of a 10x folder whose sizes show it, its own orientation counts instead
+  std::string other_than;     // instead of a feature type: all but this one, where there are others
 };
 
 struct CountReader {

@@ -118,8 +118,9 @@ std::string size_text(std::int64_t rows, std::int64_t columns) {
 
 std::unique_ptr<CountSource> with_names(MatrixMarket& matrix, Features features, std::vector<std::string> barcodes,
                                         const CountFormat& format, Reporter& reporter) {
-  const bool genes_are_rows = format.orientation != "cells_by_genes";
   const std::int64_t genes = std::ssize(features.ids), cells = std::ssize(barcodes);
+  const bool as_usual = matrix.rows() == genes && matrix.columns() == cells;
+  const bool genes_are_rows = format.orientation != "cells_by_genes" || (format.tells_itself && as_usual);
   const std::int64_t rows = genes_are_rows ? genes : cells, columns = genes_are_rows ? cells : genes;
   if (matrix.rows() != rows || matrix.columns() != columns) {
     const bool turned = matrix.rows() == columns && matrix.columns() == rows;

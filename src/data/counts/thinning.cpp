@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/signals.hpp"
 #include "base/text.hpp"
 
 namespace ae::data {
@@ -29,6 +30,7 @@ std::int64_t held_out_molecules(std::uint64_t seed, std::int64_t cell, std::int3
 ThinnedCounts thin(const CountView& counts, std::int64_t first_cell, std::uint64_t seed, double share) {
   ThinnedCounts parts;
   for (std::int64_t cell = 0; cell < counts.cells; ++cell) {
+    throw_if_stopped("thinning");
     const auto genes = counts.genes_of(cell);
     const auto of_cell = counts.counts_of(cell);
     for (std::size_t e = 0; e < genes.size(); ++e) {
@@ -38,6 +40,11 @@ ThinnedCounts thin(const CountView& counts, std::int64_t first_cell, std::uint64
                          ": found " + number_text(count) +
                          "; thinning deals out single molecules and needs whole numbers: give raw counts (/data/layer "
                          "may name them), or evaluate by masked entries");
+      if (count > kLargestExactCount)
+        throw InputError("cell " + std::to_string(first_cell + cell) + ", gene " + std::to_string(genes[e]) +
+                         ": found " + number_text(count) +
+                         " molecules, which cannot be dealt out one by one; expected " +
+                         number_text(kLargestExactCount) + " at most");
       const auto taken = held_out_molecules(seed, first_cell + cell, genes[e], static_cast<std::int64_t>(count), share);
       add(parts.kept, genes[e], static_cast<std::int64_t>(count) - taken);
       add(parts.held_out, genes[e], taken);

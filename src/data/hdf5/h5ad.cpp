@@ -397,7 +397,7 @@ class H5adMatrix final : public MatrixWriter {
     passed_ = is_h5ad(about.input);
     if (!passed_) {
       file_.begin();
-    } else if (about.input_layer == "raw") {
+    } else if (about.input_layer == "raw" && Hdf5File(about.input).has("raw/X")) {  // else a layer of that name
       file_.pass_through_raw(about.input);
     } else {
       file_.pass_through(about.input, place);
