@@ -1,7 +1,6 @@
 // ae-embed: what is the essence?
 #include <filesystem>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
+#include "output_files.hpp"
 #include "reading.hpp"
 
 namespace {
@@ -108,22 +108,21 @@ int run(Options& options, ae::cli::Context& context) {
                      : options.unreadable == "ignore" ? ae::apply::Unreadable::ignore
                                                       : ae::apply::Unreadable::report;
   const auto& format = ae::apply::code_format(options.output);
-  auto output = ae::Output::open(options.output, context.options.force);
-  std::optional<ae::Output> check;
-  if (options.linear) check.emplace(ae::Output::open(check_path(options), context.options.force));
+  ae::apps::OutputFiles files(embed.stream.inputs, context.options.force);
+  auto& output = *files.open(options.output, "--output");
+  auto* check = options.linear ? files.open(check_path(options).string(), "--check") : nullptr;
   const auto file = format.make(output, embed.stream.inputs);
   const auto checkpoint = ae::apps::open_model(options.model, context);
   check_kind(options, checkpoint);
   ae::apply::EmbedTotals totals;
-  if (check) {
+  if (check != nullptr) {
     std::string report;
     totals = ae::apply::embed_linear(checkpoint, embed, *file, report, context.reporter);
     check->write(report);
   } else {
     totals = ae::apply::embed(checkpoint, embed, *file, context.reporter);
   }
-  output.commit();
-  if (check) check->commit();
+  files.commit();
   context.reporter.info(ae::counted(totals.samples, "codes") + ae::apps::bad_rows_text(totals.bad));
   if (checkpoint.kind().domain().gridded()) {
     if (totals.bad.count > 0 && embed.unreadable == ae::apply::Unreadable::report) {

@@ -1,14 +1,17 @@
 // ae-impute: what is missing?
 #include <algorithm>
+#include <initializer_list>
 #include <iterator>
 #include <limits>
-#include <optional>
+#include <string>
+#include <utility>
 
 #include "apply/impute.hpp"
 #include "apply/impute_counts.hpp"
 #include "base/counted.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
+#include "output_files.hpp"
 #include "reading.hpp"
 
 namespace {
@@ -37,6 +40,7 @@ struct Options {
   std::string scale;
   ae::apps::ReadingOptions reading;
   std::int64_t seed = 0;
+  bool rate_given = false;
   ae::apply::ImputeOptions impute;
   ae::apply::MaskedEvaluation evaluation;
 };
@@ -104,19 +108,44 @@ void declare(CLI::App& app, Options& options) {
                       {"masked", "thinning"});
   ae::cli::add_number(app, "--rate", options.evaluation.rate, "Share of cells, or molecules, that --evaluate hides",
                       0.001, 0.999)
-      ->capture_default_str();
+      ->capture_default_str()
+      ->each([&options](const std::string&) { options.rate_given = true; });
   ae::cli::add_integer(app, "--seed", options.seed, "Which cells --evaluate hides, and what --samples of counts draws",
                        0, std::numeric_limits<std::int64_t>::max())
       ->capture_default_str();
 }
 
-int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint, ae::Output& output,
-               ae::cli::Context& context) {
-  const auto refuse = [](bool given, const char* what) {
-    if (given) throw ae::UsageError(std::string(what) + " is for tables, and the model was trained on counts");
-  };
-  refuse(options.impute.integers, "--integers");
-  refuse(!options.marks.empty(), "--mark (for counts, --only-missing)");
+// The first of what was given and goes with nothing else that was.
+using Given = std::pair<bool, const char*>;
+void refuse(std::initializer_list<Given> options, const std::string& why) {
+  for (const auto& [given, what] : options)
+    if (given) throw ae::UsageError(std::string(what) + " " + why);
+}
+
+void check(const Options& options) {
+  if (options.evaluate.empty()) {
+    refuse({{options.rate_given, "--rate"}}, "is of --evaluate, which was not given; leave it out");
+  } else {
+    refuse({{options.impute.all_cells, "--denoise"},
+            {options.only_missing, "--only-missing"},
+            {!options.scale.empty(), "--scale"},
+            {!options.marks.empty(), "--mark"},
+            {!options.spread.empty(), "--spread"},
+            {!options.witness.empty(), "--witness"}},
+           "says what is written or judged of what was filled, and --evaluate fills nothing; leave one of them out");
+  }
+  if (options.witness.empty()) {
+    refuse({{!options.witness_pairs.empty(), "--witness-pairs"}, {!options.witness_output.empty(), "--witness-output"}},
+           "is about a --witness; name it");
+  }
+}
+
+int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint, ae::apps::OutputFiles& files,
+               ae::Output& output, ae::cli::Context& context) {
+  refuse({{options.impute.integers, "--integers"},
+          {!options.marks.empty(), "--mark (for counts, --only-missing)"},
+          {options.reading.about_rows(), "--bad-rows and --missing"}},
+         "is for tables, and the model was trained on counts");
   ae::apply::CountImputeOptions counts;
   counts.stream = options.impute.stream;
   using enum ae::apply::Fill;
@@ -131,48 +160,29 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   counts.samples = options.impute.samples;
   counts.seed = options.evaluation.seed;
   if (!options.evaluate.empty()) {
-    for (const auto& [given, what] :
-         {std::pair{options.impute.all_cells, "--denoise"}, std::pair{options.only_missing, "--only-missing"},
-          std::pair{!options.scale.empty(), "--scale"}}) {
-      if (given) {
-        throw ae::UsageError(std::string(what) +
-                             " says what is written, and --evaluate fills nothing; leave one of them out");
-      }
-    }
-    if (!options.witness.empty())
-      throw ae::UsageError("--witness judges what was filled, and --evaluate fills nothing; leave one of them out");
     ae::apply::CountEvaluation evaluation{ae::apply::CountEvaluation::By::masked, options.evaluation.rate,
                                           options.evaluation.seed};
     if (options.evaluate == "thinning") evaluation.by = ae::apply::CountEvaluation::By::thinning;
     ae::apply::evaluate_counts(checkpoint, counts, evaluation, output, context.reporter);
-    output.commit();
+    files.commit();
     return 0;
   }
-  std::optional<ae::Output> table, spread;
-  if (!options.spread.empty()) {
-    if (counts.samples == 1 || counts.only_missing)
-      throw ae::UsageError("--spread is a matrix of what --samples draws; give --samples 2 or more, no --only-missing");
-    spread.emplace(ae::Output::open(options.spread, context.options.force));
-    counts.spread = &*spread;
-  }
+  if (!options.spread.empty() && (counts.samples == 1 || counts.only_missing))
+    throw ae::UsageError("--spread is a matrix of what --samples draws; give --samples 2 or more, no --only-missing");
+  counts.spread = files.open(options.spread, "--spread");
   if (!options.witness.empty()) {
     counts.witness = ae::fit::WitnessReading{options.witness};
     for (const auto& text : options.witness_pairs) {
       auto pairs = text.starts_with("@") ? ae::fit::read_witness_pairs(text.substr(1)) : ae::fit::witness_pairs({text});
       std::ranges::move(pairs, std::back_inserter(counts.witness->pairs));
     }
-    if (!options.witness_output.empty()) {
-      table.emplace(ae::Output::open(options.witness_output, context.options.force));
-      counts.witness_output = &*table;
-    }
-  } else if (!options.witness_pairs.empty() || !options.witness_output.empty()) {
-    throw ae::UsageError("--witness-pairs and --witness-output are about a --witness; name it");
+    counts.witness_output = files.open(options.witness_output, "--witness-output");
   }
   const auto totals = ae::apply::impute_counts(checkpoint, counts, output, context.reporter);
-  context.reporter.info(ae::counted(totals.filled, "counts") + " filled in " + ae::counted(totals.rows, "cells"));
-  output.commit();
-  if (table) table->commit();
-  if (spread) spread->commit();
+  context.reporter.info(ae::counted(totals.filled, "counts") + " filled" +
+                        (counts.denoise ? " and " + ae::counted(totals.replaced, "others") + " replaced" : "") +
+                        " in " + ae::counted(totals.rows, "cells"));
+  files.commit();
   return 0;
 }
 
@@ -181,14 +191,13 @@ int run(Options& options, ae::cli::Context& context) {
   options.impute.stream.threads = context.options.threads;
   options.impute.stream.reading = options.reading.reading();
   options.impute.stream.allow_empty = options.reading.allow_empty();
-  if (!options.marks.empty() && !options.evaluate.empty())
-    throw ae::UsageError("--mark names what was filled, and --evaluate fills nothing; leave one of them out");
+  check(options);
   options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
-  auto output = ae::Output::open(options.output, context.options.force);
-  std::optional<ae::Output> marks;
-  if (!options.marks.empty()) marks.emplace(ae::Output::open(options.marks, context.options.force));
+  ae::apps::OutputFiles files({options.input, options.witness}, context.options.force);
+  auto& output = *files.open(options.output, "--output");
+  auto* marks = files.open(options.marks, "--mark");
   const auto checkpoint = ae::apps::open_model(options.model, context);
-  if (ae::apply::reads_counts(checkpoint)) return run_counts(options, checkpoint, output, context);
+  if (ae::apply::reads_counts(checkpoint)) return run_counts(options, checkpoint, files, output, context);
   if (!options.mode.empty() || !options.scale.empty() || options.names || !options.witness.empty() ||
       !options.spread.empty() || options.evaluate == "thinning") {
     throw ae::UsageError(checkpoint.name() +
@@ -201,14 +210,13 @@ int run(Options& options, ae::cli::Context& context) {
   if (!options.evaluate.empty()) {
     totals = ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);
   } else {
-    totals = ae::apply::impute(checkpoint, options.impute, output, marks ? &*marks : nullptr, context.reporter);
+    totals = ae::apply::impute(checkpoint, options.impute, output, marks, context.reporter);
     context.reporter.info(
         ae::counted(totals.filled, "missing cells") + " filled" +
         (options.impute.all_cells ? " and " + ae::counted(totals.replaced, "observed cells") + " replaced" : "") +
         " in " + ae::counted(totals.rows, "rows") + ae::apps::bad_rows_text(totals.bad));
   }
-  output.commit();
-  if (marks) marks->commit();
+  files.commit();
   options.reading.complain(totals.bad.count, totals.rows + totals.bad.count);
   return 0;
 }

@@ -45,6 +45,7 @@ class ReadingOptions {
     return reading;
   }
   bool allow_empty() const { return allow_empty_; }
+  bool about_rows() const { return bad_rows_ != "stop" || !missing_.empty(); }
 
   // After the outputs are there. InputError when rows could not be read and the user wants to hear of it.
   void complain(std::int64_t bad, std::int64_t all) const {

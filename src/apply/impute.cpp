@@ -150,7 +150,7 @@ struct ColumnTally {
 // What guesses without a network are made from, and judged by: the numbers of all rows, those hidden and those left.
 class OtherGuesses {
  public:
-  static constexpr std::int64_t kMostCells = 50'000'000;  // 8 bytes each
+  static constexpr std::int64_t kMostCells = 1'000'000;  // nearest rows of more take minutes
 
   explicit OtherGuesses(const std::vector<model::Element>& elements) : column_of_(elements.size(), -1) {
     for (std::size_t e = 0; e < elements.size(); ++e)

@@ -42,8 +42,8 @@ struct MaskedEvaluation {
 // Hides observed cells, imputes them and writes a table
 // `column,kind,cells,error,baseline_error,unit,knn_error,low_rank_error`, or JSON where the output's name ends in
 // ".json": of numbers NRMSE = root mean square error / standard deviation of the kept cells, beside that of filling in
-// the mean of the kept cells and of guesses from the other rows (fit::completions(); left out of more than 50 million
-// cells, which these need in memory); of categories the share of wrong levels, beside that of the most frequent kept
+// the mean of the kept cells and of guesses from the other rows (fit::completions(); left out of more than a million
+// cells, for which they take minutes); of categories the share of wrong levels, beside that of the most frequent kept
 // level. The last row, "all", pools the numeric cells of all columns. Rows that cannot be read are left out, with a
 // warning; the totals count rows only.
 ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeOptions& options,

@@ -59,6 +59,11 @@ void check_fill(const recipe::Checkpoint& checkpoint, const recipe::CountsKind& 
                      ": was trained with /data/zero_as_missing and knows only what there is where anything is: "
                      "--mode conditional; for expected counts train with a \"hurdle\" or \"nb\" term and without it");
   }
+  if (fill == Fill::gated && kind.options().zero_as_missing) {
+    throw UsageError(checkpoint.name() +
+                     ": was trained with /data/zero_as_missing and cannot tell where there is nothing: --mode "
+                     "conditional; for gated counts train with a \"hurdle\" term and without it");
+  }
   const bool all = fill == Fill::gated || (fill == Fill::conditional && !kind.options().zero_as_missing);
   if (all && !tells_detections(checkpoint.autoencoder().loss())) {
     throw UsageError(
@@ -68,79 +73,49 @@ void check_fill(const recipe::Checkpoint& checkpoint, const recipe::CountsKind& 
   }
 }
 
-void check_draws(const recipe::Checkpoint& checkpoint, Fill fill) {
+// `detected`: of draws above 0.
+void check_draws(const recipe::Checkpoint& checkpoint, bool detected) {
   const auto& pair = checkpoint.autoencoder();
   const auto width = pair.loss().outputs() + std::ssize(pair.loss().constants());
   at::Generator random = at::make_generator<at::CPUGeneratorImpl>(0);
-  if (pair.loss().draw(torch::zeros({1, width}), {}, {.detected = fill != Fill::expected}, random).defined()) return;
-  throw UsageError(checkpoint.name() +
-                   ": its loss terms give no distribution to draw --samples from: train with a \"hurdle\" term, or, "
-                   "for --mode expected, with \"nb\", \"zinb\" or \"poisson\"");
+  if (pair.loss().draw(torch::zeros({1, width}), {}, {.detected = detected}, random).defined()) return;
+  throw UsageError(checkpoint.name() + ": its loss terms give no distribution " +
+                   (detected ? "of what there is where there is anything" : "of counts") +
+                   " to draw --samples from: train with a \"hurdle\" term" +
+                   (detected ? "" : ", or with \"nb\", \"zinb\" or \"poisson\""));
 }
 
-// Draws of what may stand in the place of a block's counts.
-class Draws {
- public:
-  Draws(const loss::Autoencoder& pair, const loss::Counts& counts, Fill fill, bool whole, double depth,
-        std::uint64_t seed, std::int64_t first_cell)
-      : pair_(pair),
-        counts_(counts),
-        what_{fill != Fill::expected, depth, whole},
-        random_(at::make_generator<at::CPUGeneratorImpl>(
-            stream_key(seed, "draws of counts", static_cast<std::uint64_t>(first_cell)))) {
-    if (fill == Fill::gated) likely_ = counts.detection > 0.5;
-  }
-  // [cells, elements] float64 counts
-  at::Tensor next() {
-    const auto drawn = pair_.draw(counts_, what_, random_).to(torch::kFloat64);
-    return likely_.defined() ? torch::where(likely_, drawn, torch::zeros_like(drawn)) : drawn;
-  }
-
- private:
-  const loss::Autoencoder& pair_;
-  const loss::Counts& counts_;
-  loss::CountDraw what_;
-  at::Tensor likely_;
-  at::Generator random_;
-};
-
-// Counts [cells, elements] of cells of these sizes [cells, 1], or undefined, in that unit.
-at::Tensor in_unit(const at::Tensor& counts, const at::Tensor& sizes, CountUnit unit) {
-  if (unit == CountUnit::counts) return counts;
-  const auto norm = sizes.defined() ? counts / sizes : counts;
-  return unit == CountUnit::norm ? norm : torch::log1p(norm);
+// [draws, elements] float64 counts of one cell: of the block the one at `place`, of the input that of this number.
+at::Tensor draws_of(const loss::Autoencoder& pair, const loss::Counts& counts, std::int64_t place, std::int64_t number,
+                    const loss::CountDraw& what, const CountImputeOptions& options) {
+  at::Generator random = at::make_generator<at::CPUGeneratorImpl>(
+      stream_key(options.seed, "draws of counts", static_cast<std::uint64_t>(number)));
+  const auto of_cell = [&](const at::Tensor& rows) {
+    return rows.defined() ? rows.narrow(0, place, 1).expand({options.samples, -1}) : rows;
+  };
+  return pair.draw({{}, {}, {}, of_cell(counts.prediction), of_cell(counts.sizes)}, what, random);
 }
 
 struct Moments {
-  at::Tensor mean, spread;  // [cells, elements] float32; the spread has draws - 1 degrees of freedom
+  at::Tensor mean, spread;  // [elements] float32; the spread has draws - 1 degrees of freedom
 };
 
-Moments moments(Draws draws, const at::Tensor& sizes, const CountImputeOptions& options) {
-  at::Tensor mean, squares;  // sum of squared deviations
-  for (std::int64_t i = 1; i <= options.samples; ++i) {
-    const auto value = in_unit(draws.next(), sizes, options.unit);
-    if (i == 1) {
-      mean = value;
-      squares = torch::zeros_like(value);
-      continue;
-    }
-    const auto from_mean = value - mean;
-    mean = mean + from_mean / i;
-    squares += from_mean * (value - mean);
-  }
-  const auto spread = (squares / static_cast<double>(options.samples - 1)).clamp_min(0).sqrt();
-  return {mean.to(torch::kFloat32).contiguous(), spread.to(torch::kFloat32).contiguous()};
+Moments moments(const at::Tensor& draws, double size, CountUnit unit) {
+  const auto norm = unit == CountUnit::counts ? draws : draws / size;
+  const auto values = unit == CountUnit::log1p ? torch::log1p(norm) : norm;
+  return {values.mean(0).to(torch::kFloat32).contiguous(), values.std(0).to(torch::kFloat32).contiguous()};
 }
 
 // [cells, elements] float32 in network units.
-at::Tensor filling(const loss::Counts& counts, Fill fill) {
+at::Tensor filling(const loss::Counts& counts, Fill fill, bool zero_as_missing) {
   at::Tensor values;
   switch (fill) {
     case Fill::expected:
       values = counts.expected;
       break;
     case Fill::conditional:
-      values = counts.conditional;
+      // What has learned from counts above 0 alone expects these.
+      values = zero_as_missing ? counts.expected : counts.conditional;
       break;
     case Fill::gated:
       values = torch::where(counts.detection > 0.5, counts.conditional, torch::zeros_like(counts.conditional));
@@ -224,7 +199,7 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
   check_fill(checkpoint, kind, options.fill);
   if (options.stream.inputs.size() != 1) throw UsageError("ae-impute writes one matrix of counts at a time");
   // Before anything is read.
-  if (options.samples > 1) check_draws(checkpoint, options.fill);
+  if (options.samples > 1) check_draws(checkpoint, options.fill != Fill::expected);
   if (!options.only_missing) data::matrix_format(output.path(), kFormats);
   if (options.spread != nullptr) data::matrix_format(options.spread->path(), kFormats);
   const auto& scale = kind.scale();
@@ -236,6 +211,7 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
   std::vector<float> spread;  // empty without draws
   std::vector<bool> filled;
   std::optional<fit::Witness> witness;
+  std::int64_t empty = 0;
   stream->for_each([&](const recipe::SampleBlock& block) {
     auto& source = stream->source();
     const auto& elements = stream->elements_of_genes();
@@ -263,14 +239,8 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
       filled.resize(elements.size());
       if (options.samples > 1) spread.resize(elements.size());
     }
-    const auto counts_told = checkpoint.autoencoder().counts(block.batch);
-    Moments drawn;
-    if (options.samples > 1) {
-      const bool whole = stream->counts().whole();
-      drawn = moments({checkpoint.autoencoder(), counts_told, options.fill, whole, 1, options.seed, block.numbers[0]},
-                      counts_told.sizes, options);
-    }
-    const auto values = drawn.mean.defined() ? drawn.mean : filling(counts_told, options.fill);
+    const auto told = checkpoint.autoencoder().counts(block.batch);
+    const auto values = filling(told, options.fill, kind.options().zero_as_missing);
     const float* sizes = block.batch.sizes.data_ptr<float>();
     for (std::int64_t cell = 0; cell < values.size(0); ++cell) {
       const double size = static_cast<double>(sizes[cell]);
@@ -288,18 +258,32 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
         row[gene] = options.unit == CountUnit::counts ? counts[i] : in_unit(static_cast<double>(counts[i]) / size);
       }
       if (witness) before = row;
-      const float* answers = values.data_ptr<float>() + cell * values.size(1);
-      for (std::size_t gene = 0; gene < row.size(); ++gene) {
-        filled[gene] = elements[gene] >= 0 && (options.denoise || row[gene] == 0);
-        if (!filled[gene]) continue;
-        const float answer = answers[elements[gene]];
-        row[gene] = drawn.mean.defined() ? answer : in_unit(scale.norm(static_cast<double>(answer)));
-        ++totals.filled;
+      const bool has_counts = !counts.empty();
+      empty += has_counts ? 0 : 1;
+      Moments drawn;
+      if (options.samples > 1 && has_counts) {
+        const loss::CountDraw what{options.fill != Fill::expected, 1, stream->counts().whole(cell)};
+        drawn = moments(draws_of(checkpoint.autoencoder(), told, cell, block.numbers[static_cast<std::size_t>(cell)],
+                                 what, options),
+                        size, options.unit);
       }
-      if (drawn.mean.defined()) {
-        const float* spreads = drawn.spread.data_ptr<float>() + cell * values.size(1);
-        for (std::size_t gene = 0; gene < spread.size(); ++gene)
-          spread[gene] = filled[gene] ? spreads[elements[gene]] : 0;
+      const float* answers = values.data_ptr<float>() + cell * values.size(1);
+      std::ranges::fill(spread, 0.0f);
+      for (std::size_t gene = 0; gene < row.size(); ++gene) {
+        const bool there = row[gene] != 0;
+        filled[gene] = has_counts && elements[gene] >= 0 && (options.denoise || !there);
+        if (!filled[gene]) continue;
+        const auto element = elements[gene];
+        if (options.fill == Fill::gated && answers[element] == 0) {  // more likely nothing
+          row[gene] = 0;
+          filled[gene] = there;
+        } else if (drawn.mean.defined()) {
+          row[gene] = drawn.mean.data_ptr<float>()[element];
+          spread[gene] = drawn.spread.data_ptr<float>()[element];
+        } else {
+          row[gene] = in_unit(scale.norm(static_cast<double>(answers[element])));
+        }
+        if (filled[gene]) ++(there ? totals.replaced : totals.filled);
       }
       const auto at = static_cast<std::size_t>(cell);
       if (witness) witness->add(block.ids.empty() ? std::to_string(block.numbers[at]) : block.ids[at], before, row);
@@ -308,6 +292,9 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
     }
   });
   if (to != nullptr) to->finish();
+  if (empty > 0) {
+    reporter.warning(counted(empty, "cell has", "cells have") + " no counts, and nothing is filled in there");
+  }
   if (witness) {
     const auto result = witness->finish({}, reporter);
     std::istringstream lines(fit::witness_text(result));
@@ -356,21 +343,6 @@ class Guesser {
 
 float to_norm(float value) { return std::expm1(std::max(value, 0.0f)); }
 
-// [cells, elements] float64
-at::Tensor hidden_counts(const data::CountView& counts, const std::vector<std::int32_t>& element_of,
-                         std::int64_t elements) {
-  auto dense = torch::zeros({counts.cells, elements}, torch::kFloat64);
-  for (std::int64_t cell = 0; cell < counts.cells; ++cell) {
-    double* row = dense.data_ptr<double>() + cell * elements;
-    const auto genes = counts.genes_of(cell);
-    for (std::size_t i = 0; i < genes.size(); ++i) {
-      const auto element = element_of[static_cast<std::size_t>(genes[i])];
-      if (element >= 0) row[element] = static_cast<double>(counts.counts_of(cell)[i]);
-    }
-  }
-  return dense;
-}
-
 }  // namespace
 
 ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options,
@@ -378,8 +350,9 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
   const auto& kind = counts_kind(checkpoint);
   check_network(checkpoint, "ae-impute", "fill counts");
   check_fill(checkpoint, kind, options.fill);
-  if (options.samples > 1) check_draws(checkpoint, options.fill);
+  // What is ranked among draws is above 0 where counts are hidden, and anything where molecules are.
   const bool thinned = evaluation.by == CountEvaluation::By::thinning;
+  if (options.samples > 1) check_draws(checkpoint, !thinned);
   const std::int64_t elements = std::ssize(kind.domain().elements);
   const auto stream = kind.open_cells(options.stream, reporter);
   data::CellCounts hidden;  // of the block being visited
@@ -420,27 +393,19 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
   std::vector<fit::ThinnedFigures> thinning(guessers.size());
   fit::Coverage coverage;
 
-  std::vector<float> guess(static_cast<std::size_t>(elements)), truth(guess.size()), zeros;
+  std::vector<float> guess(static_cast<std::size_t>(elements)), truth(guess.size()), zeros, found, expected;
   std::int64_t row = 0;
   stream->for_each([&](const recipe::SampleBlock& block) {
-    const auto counts_told = checkpoint.autoencoder().counts(block.batch);
-    const auto of_model = filling(counts_told, options.fill);
+    const auto told = checkpoint.autoencoder().counts(block.batch);
+    const auto of_model = filling(told, options.fill, kind.options().zero_as_missing);
     const float* sizes = block.batch.sizes.data_ptr<float>();
     const auto& element_of = stream->elements_of_genes();
     const double to_hidden = evaluation.share / (1 - evaluation.share);
-    at::Tensor below, equal;  // of the draws, [cells, elements] int64
-    if (options.samples > 1) {
-      const auto truths = hidden_counts(hidden.view(), element_of, elements);
-      below = torch::zeros(truths.sizes(), torch::kInt64);
-      equal = below.clone();
-      Draws draws(checkpoint.autoencoder(), counts_told, options.fill, stream->counts().whole(),
-                  thinned ? to_hidden : 1, options.seed, block.numbers[0]);
-      for (std::int64_t i = 0; i < options.samples; ++i) {
-        const auto drawn = draws.next();
-        below += drawn < truths;
-        equal += drawn == truths;
-      }
-    }
+    // A gene that the file lacks was not counted, and its 0 is no truth.
+    std::vector<std::size_t> judged;
+    for (const auto element : element_of)
+      if (element >= 0) judged.push_back(static_cast<std::size_t>(element));
+    std::ranges::sort(judged);
     for (std::int64_t cell = 0; cell < block.batch.samples(); ++cell, ++row) {
       std::ranges::fill(truth, 0.0f);
       const auto genes = hidden.view().genes_of(cell);
@@ -450,12 +415,20 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
       }
       const float* seen = block.batch.values.data_ptr<float>() + cell * elements;
       const double size = static_cast<double>(sizes[cell]);
-      if (below.defined()) {
-        const auto* lower = below.data_ptr<std::int64_t>() + cell * elements;
-        const auto* same = equal.data_ptr<std::int64_t>() + cell * elements;
-        Random ties(stream_key(options.seed, "ranks of counts", static_cast<std::uint64_t>(row)));
-        for (std::size_t e = 0; e < truth.size(); ++e)
-          if (thinned || truth[e] > 0) coverage.add(lower[e], same[e], options.samples, ties.uniform());
+      // Of a cell of which nothing is left the size is unknown.
+      if (std::none_of(seen, seen + elements, [](float value) { return value > 0; })) continue;
+      if (options.samples > 1) {
+        const loss::CountDraw what{!thinned, thinned ? to_hidden : 1, stream->counts().whole(cell)};
+        const auto number = block.numbers[static_cast<std::size_t>(cell)];
+        const auto draws = draws_of(checkpoint.autoencoder(), told, cell, number, what, options);
+        const auto truths = torch::from_blob(truth.data(), {elements}).to(torch::kFloat64);
+        const auto below = (draws < truths).sum(0), equal = (draws == truths).sum(0);
+        Random ties(stream_key(options.seed, "ranks of counts", static_cast<std::uint64_t>(number)));
+        for (const auto e : judged) {
+          if (!thinned && truth[e] == 0) continue;
+          coverage.add(below.data_ptr<std::int64_t>()[e], equal.data_ptr<std::int64_t>()[e], options.samples,
+                       ties.uniform());
+        }
       }
       for (std::size_t m = 0; m < guessers.size(); ++m) {
         if (guessers[m].completion == nullptr) {
@@ -464,15 +437,18 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
           guessers[m].completion->row(row, guess);
         }
         if (thinned) {
-          for (auto& value : guess) {
-            const float norm = guessers[m].of_norm ? std::max(value, 0.0f) : to_norm(value);
-            value = static_cast<float>(static_cast<double>(norm) * size * to_hidden);
+          expected.clear();
+          found.clear();
+          for (const auto e : judged) {
+            const float norm = guessers[m].of_norm ? std::max(guess[e], 0.0f) : to_norm(guess[e]);
+            expected.push_back(static_cast<float>(static_cast<double>(norm) * size * to_hidden));
+            found.push_back(truth[e]);
           }
-          thinning[m].add(truth, guess);
+          thinning[m].add(found, expected);
           continue;
         }
         zeros.clear();
-        for (std::size_t e = 0; e < guess.size(); ++e) {
+        for (const auto e : judged) {
           if (truth[e] > 0) {
             masked[m].add(static_cast<std::int64_t>(e), std::log1p(static_cast<double>(truth[e]) / size),
                           static_cast<double>(guess[e]));

@@ -17,7 +17,7 @@ namespace ae::apply {
 // anything, filled in everywhere, doubles the molecules.
 enum class Fill {
   expected,     // the expected count: the probability that there is one times what there then is
-  conditional,  // what there is, given that there is anything
+  conditional,  // what there is, given that there is anything (see loss::Term::conditional())
   gated,        // that, where there is more likely something than not, else 0
 };
 
@@ -50,7 +50,7 @@ struct CountImputeOptions {
 // (.csv, .tsv, .mtx, .npy, .h5ad; see data::MatrixFormat). Genes that the network does not read stay as they are, with
 // a warning. One input only. UsageError when the model was trained on other data, holds no network, or does not tell
 // what is asked of it: "expected" of one that takes zeros for missing, "conditional" and "gated" of one without a term
-// that tells detections, draws of one without a term that gives a distribution.
+// that tells detections, draws of one without a term that gives a distribution. Cells without a count stay as they are.
 ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImputeOptions& options, Output& output,
                            Reporter& reporter);
 

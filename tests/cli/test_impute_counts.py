@@ -1,6 +1,7 @@
 """ae-impute on counts: what is filled, in which unit and form, and how it is judged."""
 
 import csv
+import gzip
 import json
 import subprocess
 
@@ -194,6 +195,118 @@ def test_a_witness_tells_what_was_spoiled(run, made):
     assert genes[0]["interval"][1] < 0 and f"GENE{read[0]:04}" in told
 
 
+def test_proteins_of_the_same_file_are_the_witness(run, made):
+    """What a 10x folder has beside gene expression, not the genes against themselves."""
+    folder, counts = made
+    protein = counts[:, :1] * 3 + np.random.default_rng(1).poisson(2, (CELLS, 1))
+    write_folder(folder / "cite", np.hstack([counts, protein]), symbols=[*names(GENES, "GENE"), "CD0"])
+    features = folder / "cite" / "features.tsv.gz"
+    lines = gzip.decompress(features.read_bytes()).decode().splitlines()
+    lines[-1] = lines[-1].replace("Gene Expression", "Antibody Capture")
+    features.write_bytes(gzip.compress(("\n".join(lines) + "\n").encode()))
+    pair = ["--witness-pairs", "GENE0000=CD0"]
+    told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "w.npy", "--force", "--witness",
+               folder / "cite", *pair, "--witness-output", folder / "w.json")
+    assert told.code == 0, told.stderr
+    assert [gene["column"] for gene in json.load(open(folder / "w.json"))["genes"]] == ["CD0"]
+
+
+def test_zeros_taken_for_missing_by_a_likelihood(run, made):
+    """A negative binomial of counts above 0 alone has their mean already."""
+    folder, counts = made
+    config = json.loads((folder / "missing.json").read_text())
+    config["loss"] = {"terms": [{"type": "nb"}]}
+    config["training"].update({"epochs": 60, "corruption": []})
+    (folder / "nb.json").write_text(json.dumps(config))
+    assert run("ae-train", folder / "nb.json", "--out", folder / "nb", "-q").code == 0
+    values, _ = filled(run, folder, "--mode", "conditional", "--denoise", model="nb", out="nb.npy")
+    read = (values != counts).any(0)
+    there = (counts > 0) & read
+    assert 0.9 < values[there].sum() / counts[there].sum() < 1.1
+    told = run("ae-impute", folder / "nb", folder / "cells", "-o", folder / "no.npy", "--mode", "gated")
+    one_error(told, 2, "zero_as_missing")
+
+
+def test_the_order_of_terms_does_not_matter(run, made):
+    """What there is where there is anything comes of the term that tells."""
+    folder, counts = made
+    config = json.loads((folder / "missing.json").read_text())
+    del config["data"]["zero_as_missing"], config["training"]["corruption"]
+    sums = []
+    for at, terms in enumerate([["mse", "hurdle"], ["hurdle", "mse"]]):
+        config["loss"] = {"terms": [{"type": term} for term in terms]}
+        (folder / "two.json").write_text(json.dumps(config))
+        assert run("ae-train", folder / "two.json", "--out", folder / f"two{at}", "-q").code == 0
+        values, _ = filled(run, folder, "--mode", "conditional", "--denoise", model=f"two{at}", out="two.npy")
+        there = (counts > 0) & (values != counts).any(0)
+        sums.append(values[there].sum() / counts[there].sum())
+    assert abs(sums[0] - sums[1]) < 0.1 and min(sums) > 0.75, sums
+
+
+def test_genes_that_a_file_lacks_are_not_judged(run, made):
+    folder, counts = made
+    values, _ = filled(run, folder)
+    read = np.flatnonzero((values != counts).any(0))
+    left = np.delete(np.arange(GENES), read[:10])
+    write_h5ad(folder / "fewer.h5ad", counts[:, left], gene_names=[f"GENE{g:04}" for g in left])
+    told = run("ae-impute", folder / "m", folder / "fewer.h5ad", "--evaluate", "thinning", "-o", folder / "f.json",
+               "--force")
+    assert told.code == 0, told.stderr
+    entries = {row["thinned_entries"] for row in json.load(open(folder / "f.json"))}
+    assert len(entries) == 1 and (READ - 10 - 3) * CELLS <= entries.pop() <= (READ - 10) * CELLS
+
+
+def test_a_cell_without_counts_stays_empty(run, made):
+    folder, counts = made
+    some = counts[:20].copy()
+    some[3] = 0
+    write_h5ad(folder / "some.h5ad", some)
+    told = run("ae-impute", folder / "m", folder / "some.h5ad", "-o", folder / "some.npy", "--force")
+    assert told.code == 0 and "1 cell has no counts" in told.stderr
+    values = np.load(folder / "some.npy")
+    assert (values[3] == 0).all() and (values[4] > some[4]).any()
+
+
+def test_draws_do_not_depend_on_threads(run, made):
+    folder, _ = made
+    results = [filled(run, folder, "--samples", "5", "--threads", threads, out=f"t{threads}.npy")[0]
+               for threads in ("1", "4")]
+    assert (results[0] == results[1]).all()
+
+
+def test_a_layer_called_raw(run, made):
+    folder, counts = made
+    write_h5ad(folder / "layered.h5ad", counts)
+    with h5py.File(folder / "layered.h5ad", "a") as file:
+        file.create_group("layers").attrs.update({"encoding-type": "dict", "encoding-version": "0.1.0"})
+        file.copy("X", file["layers"], "raw")
+    config = json.loads((folder / "missing.json").read_text())
+    config["data"].update({"path": "layered.h5ad", "layer": "raw"})
+    (folder / "layered.json").write_text(json.dumps(config))
+    assert run("ae-train", folder / "layered.json", "--out", folder / "layered", "-q").code == 0
+    told = run("ae-impute", folder / "layered", folder / "layered.h5ad", "-o", folder / "layered_out.h5ad", "--mode",
+               "conditional")
+    assert told.code == 0, told.stderr
+    with h5py.File(folder / "layered_out.h5ad") as file:
+        assert set(file["layers"]) == {"raw", "imputed"}
+
+
+def test_counts_that_cannot_be_dealt_out_one_by_one(run, made):
+    folder, counts = made
+    large = counts[:20].astype(float)
+    large[0, 0] = 1e13
+    write_h5ad(folder / "large.h5ad", large)
+    told = run("ae-impute", folder / "m", folder / "large.h5ad", "--evaluate", "thinning")
+    one_error(told, 4, "molecules")
+
+
+def test_outputs_of_one_name_are_refused(run, made):
+    folder, _ = made
+    told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "a.csv", "--witness", folder / "witness.csv",
+               "--witness-output", folder / "a.csv", "--force")
+    one_error(told, 2, "both write")
+
+
 def test_what_does_not_go_together_is_told(run, made):
     folder, _ = made
     for arguments, part in [
@@ -204,6 +317,8 @@ def test_what_does_not_go_together_is_told(run, made):
         (["--evaluate", "masked", "--denoise"], "--denoise"),
         (["--evaluate", "masked", "--scale", "norm"], "--scale"),
         (["--names"], "--only-missing"),
+        (["--bad-rows", "skip"], "--bad-rows"),
+        (["--rate", "0.2"], "--rate"),
         (["--spread", folder / "sd.npy"], "--samples"),
     ]:
         told = run("ae-impute", folder / "m", folder / "cells", "-o", folder / "no.npy", *arguments)
