@@ -219,6 +219,10 @@ std::string_view figure_name(Family family) {
   return family == Family::cox ? "c_index" : family == Family::logistic ? "auc" : "r2";
 }
 
+std::string_view figure_title(Family family) {
+  return family == Family::cox ? "C-index" : family == Family::logistic ? "AUC" : "R2";
+}
+
 void check_folds(const Outcome& outcome, std::int32_t folds, const std::string& what) {
   const auto fewest = outcome.scarcest();
   if (fewest >= folds) return;

@@ -45,6 +45,7 @@ class SameColumns final : public ColumnsOfFold {
 
 // "c_index", "auc" (of more than two classes the mean over classes of one against the rest) or "r2".
 std::string_view figure_name(Family family);
+std::string_view figure_title(Family family);  // the same for people: "C-index", "AUC" or "R2"
 
 // One set of columns: "latent" (all but the controls), "controls", "both"; of other codes "against", "both_against".
 struct SetResult {

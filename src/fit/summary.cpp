@@ -64,10 +64,6 @@ std::string padded(std::string text, std::size_t width) {
 
 std::string percent(double confidence) { return number_text(100 * confidence) + " %"; }
 
-std::string title_of(Family family) {
-  return family == Family::cox ? "C-index" : family == Family::logistic ? "AUC" : "R2";
-}
-
 std::string interval_text(const evaluate::Interval& interval, std::string (*text)(double, int)) {
   return text(interval.low, 4) + " to " + text(interval.high, 4);
 }
@@ -237,7 +233,8 @@ std::string summary_json(const ProbeEvaluation& e, const std::string& made_by,
 
 std::string summary_text(const ProbeEvaluation& e) {
   std::string text = heading(e);
-  text += "\n" + padded("", 36) + padded(title_of(e.outcome.family), 10) + percent(e.confidence) + " interval\n";
+  text += "\n" + padded("", 36) + padded(std::string(figure_title(e.outcome.family)), 10) + percent(e.confidence) +
+          " interval\n";
   for (const auto& set : e.result.sets) {
     const auto estimate = e.estimate(set.figure);
     text += padded(set.name, 36) + padded(rate_text(estimate.value), 10) + interval_text(estimate.interval, rate_text) +

@@ -25,10 +25,6 @@ std::string table(std::string_view head, const std::string& rows) {
   return joined("<div class=\"scroll\"><table>\n<tr>", head, "</tr>\n", rows, "</table></div>\n");
 }
 
-std::string title_of(fit::Family family) {
-  return family == fit::Family::cox ? "C-index" : family == fit::Family::logistic ? "AUC" : "R2";
-}
-
 std::string facts(const ProbePage& page) {
   const auto& e = page.evaluation;
   std::string list;
@@ -75,7 +71,7 @@ std::string figures(const fit::ProbeEvaluation& e) {
     add(comparison.of + " - " + comparison.over, comparison.difference, comparison.verdict());
   if (e.leak) add("transductive - nested", e.leak->difference, e.leak->verdict());
   return panel("On held-out rows",
-               table(joined("<th>columns</th><th>", title_of(e.outcome.family), "</th><th>",
+               table(joined("<th>columns</th><th>", fit::figure_title(e.outcome.family), "</th><th>",
                             rounded_text(100 * e.confidence, 4), " % interval</th><th>verdict</th>"),
                      rows));
 }
