@@ -1,6 +1,9 @@
 #include "fit/encoded_columns.hpp"
 
+#include <algorithm>
+#include <functional>
 #include <numeric>
+#include <string_view>
 #include <unordered_map>
 
 #include "base/child_process.hpp"
@@ -37,6 +40,22 @@ void write_rows(const ProbeTable& table, std::span<const std::int64_t> rows, con
   output.commit();
 }
 
+// z0, z1, ..., of several networks m0_z0, m0_z1, ..., as ae-embed names the numbers of a code. The label that it writes
+// beside them, where the config names one, may be what is to be predicted.
+bool is_code_name(std::string_view name) {
+  const auto take_number = [&](char letter) {
+    const auto end = std::min(name.find_first_not_of("0123456789", 1), name.size());
+    if (name.empty() || name.front() != letter || end == 1) return false;
+    name.remove_prefix(end);
+    return true;
+  };
+  if (take_number('m')) {
+    if (!name.starts_with('_')) return false;
+    name.remove_prefix(1);
+  }
+  return take_number('z') && name.empty();
+}
+
 // The numbers of all rows in one file, in the order of the ids.
 class RowsById {
  public:
@@ -44,17 +63,25 @@ class RowsById {
     for (std::size_t i = 0; i < ids.size(); ++i) row_of_[ids[i]] = static_cast<Eigen::Index>(i);
   }
 
-  // `only`: one column of the file; "" = all but the id.
-  void add(const std::filesystem::path& path, const std::string& only, Columns& columns) const {
+  void add_codes(const std::filesystem::path& path, Columns& columns) const { add(path, is_code_name, columns); }
+  void add_losses(const std::filesystem::path& path, Columns& columns) const {
+    add(
+        path, [](std::string_view name) { return name == "score"; }, columns);
+    columns.names.back() = kLossColumn;
+  }
+
+ private:
+  void add(const std::filesystem::path& path, const std::function<bool(std::string_view)>& wanted_name,
+           Columns& columns) const {
     SilentReporter silent;
     ScoreReader reader(path, silent);
     const std::size_t id = reader.require("id", "ids", "--id-column");
     std::vector<std::size_t> wanted;
     for (std::size_t c = 0; c < reader.rows().columns().size(); ++c)
-      if (c != id && (only.empty() || reader.rows().columns()[c] == only)) wanted.push_back(c);
+      if (wanted_name(reader.rows().columns()[c])) wanted.push_back(c);
     const auto first = static_cast<Eigen::Index>(columns.names.size());
     for (const auto c : wanted) {
-      columns.names.push_back(only.empty() ? reader.rows().columns()[c] : kLossColumn);
+      columns.names.push_back(reader.rows().columns()[c]);
       columns.controls.push_back(false);
     }
     const auto width = static_cast<Eigen::Index>(wanted.size());
@@ -70,11 +97,10 @@ class RowsById {
     if (met != ids_.size() || width == 0) refuse(path);
   }
 
- private:
   [[noreturn]] static void refuse(const std::filesystem::path& path) {
     throw InputError(path.filename().string() +
                      ": its rows are not those that were asked for; expected the ids of all "
-                     "rows, once each, and a column of numbers at least");
+                     "rows, once each, and their codes (z0, z1, ...) or scores");
   }
 
   const std::vector<std::string>& ids_;
@@ -118,8 +144,8 @@ Columns EncodedColumns::encoded(std::span<const std::int64_t> training, const st
   if (options_.loss) answer(score_, "scores.csv");
   Columns columns;
   const RowsById rows(table_.ids);
-  rows.add(file("codes.csv"), "", columns);
-  if (options_.loss) rows.add(file("scores.csv"), "score", columns);
+  rows.add_codes(file("codes.csv"), columns);
+  if (options_.loss) rows.add_losses(file("scores.csv"), columns);
   columns.append(table_.columns);  // the controls
   return columns;
 }

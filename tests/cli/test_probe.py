@@ -13,7 +13,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import r2_score, roc_auc_score
-from support import CONFIGS, one_error, rows_of, wait_for, write_csv
+from support import CONFIGS, needs_torch, one_error, rows_of, wait_for, write_config, write_csv
 
 PROBE = CONFIGS / "data" / "probe.csv"
 CODES = [f"z{k}" for k in range(8)]
@@ -444,3 +444,31 @@ def test_codes_of_other_rows_are_refused(run_nested, nested_table):
     process = run_nested()
     complaints = process.communicate(timeout=60)[1]
     assert process.returncode == 4 and complaints.count("\n") == 1 and "codes.csv" in complaints
+
+
+def test_the_label_that_passes_through_an_encoder_is_none_of_its_codes(run_nested, nested_table, tmp_path):
+    """As ae-embed writes it where the config names a label; beside it a code that tells nothing."""
+    run_nested.write("ae-embed", FAKE_EMBED.replace('"id,z0\\n"', '"id,m0_z0,label,m11_z10\\n"')
+                     .replace("{float(row['answer']) + noise / 2 if row['id'] in seen else noise * 1.5}",
+                              "{noise},{row['answer']},{1 - noise}"))
+    process = run_nested("--summary", "s.json", "--coefficients", "c.csv")
+    complaints = process.communicate(timeout=120)[1]
+    assert process.returncode == 0, complaints
+    told = json.loads((tmp_path / "s.json").read_text())
+    assert told["columns"] == 2 and abs(told["auc"] - 0.5) < 0.1
+    assert [row["column"] for row in rows_of((tmp_path / "c.csv").read_text())] == ["m0_z0", "m11_z10"]
+
+
+@needs_torch
+def test_the_label_of_a_config_tells_nothing_about_its_nested_codes(run, tmp_path):
+    """The target is made of the label; the numbers that the encoder learns from are noise."""
+    random = np.random.default_rng(0)
+    label = random.integers(0, 2, 60)
+    noise = random.normal(size=(60, 4))
+    write_csv(tmp_path / "t.csv", [{**{f"x{k}": x for k, x in enumerate(noise[i])}, "kind": label[i],
+                                    "y": label[i] + random.normal() / 10} for i in range(60)])
+    write_config(tmp_path / "config.json", {"extends": "recipe:linear-pca", "data": {"path": "", "label": "kind"},
+                                            "model": {"latent": 2}})
+    told = summary_of(run, tmp_path, "evaluate", "t.csv", "--target", "y", "--nested", "config.json", "--repeats", "1",
+                      "--folds", "3")
+    assert told["columns"] == 2 and told["r2"] < 0.3
