@@ -357,7 +357,8 @@ AllColumns cross_validate_encoders(const Options& o, const fit::ProbeTable& tabl
   const fit::EncodedColumns nested(table, {o.nested, o.settings, o.loss});
   std::optional<fit::EncodedColumns> against;
   if (!o.against.empty()) {
-    against.emplace(table, fit::EncoderOptions{o.against, o.against_settings, o.loss, "the encoder of --against"});
+    against.emplace(
+        table, fit::EncoderOptions{o.against, o.against_settings, o.loss, "the encoder of --against", "--against-set"});
     all.against = against->transductive();
   }
   all.codes = nested.transductive();

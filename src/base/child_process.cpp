@@ -48,11 +48,12 @@ class Pipe {
   std::array<int, 2> ends_{-1, -1};
 };
 
-pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>& arguments, const Pipe& errors) {
+pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>& arguments, const Pipe& errors,
+            const std::filesystem::path& output) {
   posix_spawn_file_actions_t actions;
   posix_spawn_file_actions_init(&actions);
   posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
-  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, STDOUT_FILENO, output.c_str(), O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_adddup2(&actions, errors.writer(), STDERR_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
@@ -119,10 +120,10 @@ std::filesystem::path find_program(std::string_view name) {
 }
 
 void run_program(const std::filesystem::path& program, const std::vector<std::string>& arguments,
-                 const std::string& what) {
+                 const std::string& what, const std::filesystem::path& output) {
   throw_if_stopped(what.c_str());
   Pipe errors;
-  const pid_t pid = spawn(program, arguments, errors);
+  const pid_t pid = spawn(program, arguments, errors, output);
   errors.close_writer();
   const std::string said = listen(pid, errors);
   int status = 0;

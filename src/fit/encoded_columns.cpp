@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <numeric>
 #include <string_view>
 #include <unordered_map>
@@ -112,6 +113,28 @@ class RowsById {
 EncodedColumns::EncodedColumns(const ProbeTable& table, const EncoderOptions& options)
     : table_(table), options_(options), train_(find_program("ae-train")), embed_(find_program("ae-embed")) {
   if (options.loss) score_ = find_program("ae-score");
+  refuse_rows();
+}
+
+// With what the config extends, which only ae-train knows.
+void EncodedColumns::refuse_rows() const {
+  const TemporaryFolder folder("ae-probe-");
+  const auto file = folder.path() / "config.json";
+  auto arguments = of_config();
+  arguments.emplace_back("--print-config");
+  run_program(train_, arguments, options_.name, file);
+  const auto config = nlohmann::json::parse(read_file(file, FileKind::config));
+  if (config.value("/data/rows"_json_pointer, std::string()).empty()) return;
+  throw UsageError(options_.config.string() +
+                   ": /data/rows gives rows by number, which are others in the table of a fold; leave the other rows "
+                   "out of the table, and add " +
+                   options_.set_option + " /data/rows=");
+}
+
+std::vector<std::string> EncodedColumns::of_config() const {
+  std::vector<std::string> arguments{options_.config.string()};
+  for (const auto& setting : options_.settings) arguments.insert(arguments.end(), {"--set", setting});
+  return arguments;
 }
 
 Columns EncodedColumns::columns(std::int32_t repeat, std::int32_t fold, std::span<const std::int64_t> training) const {
@@ -132,10 +155,9 @@ Columns EncodedColumns::encoded(std::span<const std::int64_t> training, const st
   std::iota(all.begin(), all.end(), 0);
   write_rows(table_, training, file("training.csv"));
   write_rows(table_, all, file("rows.csv"));
-  std::vector<std::string> arguments{
-      options_.config.string(), "--data", file("training.csv"), "--out", file("model"), "--threads", "1", "-q", "--set",
-      "/data/id=\"id\""};
-  for (const auto& setting : options_.settings) arguments.insert(arguments.end(), {"--set", setting});
+  auto arguments = of_config();
+  arguments.insert(arguments.end(), {"--set", "/data/id=\"id\"", "--data", file("training.csv"), "--out", file("model"),
+                                     "--threads", "1", "-q"});
   run_program(train_, arguments, what);
   const auto answer = [&](const std::filesystem::path& program, const char* output) {
     run_program(program, {file("model"), file("rows.csv"), "-o", file(output), "--threads", "1", "-q"}, what);

@@ -322,6 +322,10 @@ def test_the_same_seed_gives_the_same_bytes(run, tmp_path):
 FAKE_TRAIN = """#!/usr/bin/python3
 import json, pathlib, sys
 arguments = sys.argv[1:]
+if arguments[-1] == "--print-config":
+    config = pathlib.Path(arguments[0])
+    print(config.read_text() if config.exists() else "{}")
+    sys.exit()
 given = dict(zip(arguments[1::2], arguments[2::2]))
 folder = pathlib.Path(given["--out"])
 folder.mkdir()
@@ -340,6 +344,10 @@ with open(sys.argv[sys.argv.index("-o") + 1], "w") as out:
     for row in reversed(rows):
         noise = int(row["id"][1:]) * 7919 % 101 / 101
         out.write(f"{row['id']},{float(row['answer']) + noise / 2 if row['id'] in seen else noise * 1.5}\\n")
+"""
+
+PRINTS_CONFIG = """#!/bin/sh
+case "$*" in *--print-config) echo '{}'; exit ;; esac
 """
 
 
@@ -415,19 +423,21 @@ def test_nested_encoders_are_compared_on_the_same_folds(run_nested, nested_table
 
 
 def test_what_an_encoder_complains_about_is_told_with_its_exit_code(run_nested, nested_table, tmp_path):
-    run_nested.write("ae-train", "#!/bin/sh\necho 'ae-train: error: config.json: /model: unknown key' >&2\nexit 2\n")
-    process = run_nested("--summary", "s.json")
-    said, complaints = process.communicate(timeout=60)
-    assert (process.returncode, said) == (2, "") and complaints.count("\n") == 1
-    assert "encoder of all rows" in complaints and "config.json: /model: unknown key" in complaints
-    run_nested.write("ae-train", "#!/bin/sh\nkill -9 $$\n")
+    complain = "echo 'ae-train: error: config.json: /model: unknown key' >&2\nexit 2\n"
+    for begin, whose in (("#!/bin/sh\n", "the encoder: "), (PRINTS_CONFIG, "the encoder of all rows: ")):
+        run_nested.write("ae-train", begin + complain)
+        process = run_nested("--summary", "s.json")
+        said, complaints = process.communicate(timeout=60)
+        assert (process.returncode, said) == (2, "") and complaints.count("\n") == 1
+        assert whose in complaints and "config.json: /model: unknown key" in complaints
+    run_nested.write("ae-train", PRINTS_CONFIG + "kill -9 $$\n")
     process = run_nested()
     assert "signal 9" in process.communicate(timeout=60)[1] and process.returncode == 1
     assert list((tmp_path / "scratch").iterdir()) == [] and not (tmp_path / "s.json").exists()
 
 
 def test_a_signal_ends_the_encoder_too_and_leaves_nothing(run_nested, nested_table, tmp_path):
-    run_nested.write("ae-train", "#!/bin/sh\necho $$ > \"$0.pid\"\nexec sleep 100\n")
+    run_nested.write("ae-train", PRINTS_CONFIG + "echo $$ > \"$0.pid\"\nexec sleep 100\n")
     process = run_nested()
     pid_file = tmp_path / "programs" / "ae-train.pid"
     wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
@@ -437,6 +447,32 @@ def test_a_signal_ends_the_encoder_too_and_leaves_nothing(run_nested, nested_tab
     with pytest.raises(ProcessLookupError):
         os.kill(int(pid_file.read_text()), 0)
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_rows_by_number_are_refused_for_folds_that_number_them_anew(run_nested, nested_table, tmp_path):
+    write_config(tmp_path / "config.json", {"data": {"rows": "some.idx"}})
+    process = run_nested("--summary", "s.json")
+    said, complaints = process.communicate(timeout=60)
+    assert (process.returncode, said) == (2, "") and complaints.count("\n") == 1
+    assert "config.json: /data/rows" in complaints and "add --set /data/rows=" in complaints
+    write_config(tmp_path / "config.json", {"data": {"rows": ""}})
+    write_config(tmp_path / "other.json", {"data": {"rows": "some.idx"}})
+    process = run_nested("--against", "other.json")
+    assert "add --against-set /data/rows=" in process.communicate(timeout=120)[1] and process.returncode == 2
+    assert list((tmp_path / "scratch").iterdir()) == [] and not (tmp_path / "s.json").exists()
+
+
+@needs_torch
+def test_rows_that_an_extended_config_numbers_are_refused_or_unset(run, tmp_path):
+    random = np.random.default_rng(0)
+    write_csv(tmp_path / "t.csv", [{"x0": random.normal(), "x1": random.normal(), "y": i} for i in range(30)])
+    (tmp_path / "some.idx").write_text("".join(f"{i}\n" for i in range(10)))
+    write_config(tmp_path / "base.json", {"extends": "recipe:linear-pca", "data": {"path": "", "rows": "some.idx"},
+                                          "model": {"latent": 1}})
+    write_config(tmp_path / "config.json", {"extends": "base.json"})
+    arguments = ["evaluate", "t.csv", "--target", "y", "--nested", "config.json", "--repeats", "1", "--folds", "2"]
+    one_error(run("ae-probe", *arguments), 2, "config.json: /data/rows")
+    assert run("ae-probe", *arguments, "--set", "/data/rows=").code == 0
 
 
 def test_codes_of_other_rows_are_refused(run_nested, nested_table):
