@@ -218,7 +218,7 @@ void declare(CLI::App& app, Options& o) {
 
 std::vector<std::string> Options::inputs() const {
   auto all = files;
-  for (const auto& file : {label_table, scores, nested.empty() ? against : std::string()})
+  for (const auto& file : {label_table, scores, nested, against})
     if (!file.empty()) all.push_back(file);
   return all;
 }

@@ -475,6 +475,16 @@ def test_rows_that_an_extended_config_numbers_are_refused_or_unset(run, tmp_path
     assert run("ae-probe", *arguments, "--set", "/data/rows=").code == 0
 
 
+@pytest.mark.parametrize("option, name", [("--nested", "config.json"), ("--against", "other.json")])
+def test_configs_are_not_overwritten(run_nested, nested_table, tmp_path, option, name):
+    write_config(tmp_path / "config.json", {})
+    write_config(tmp_path / "other.json", {})
+    process = run_nested("--against", "other.json", "-o", name, "--force")
+    complaints = process.communicate(timeout=60)[1]
+    assert process.returncode == 2 and f'-o "{name}" is an input file' in complaints
+    assert (tmp_path / name).read_text() == "{}"
+
+
 def test_codes_of_other_rows_are_refused(run_nested, nested_table):
     run_nested.write("ae-embed", "#!/bin/sh\nprintf 'id,z0\\np001,1\\n' > \"$4\"\n")
     process = run_nested()
