@@ -4,6 +4,8 @@
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/counted.hpp"
@@ -39,6 +41,7 @@ const cli::Program kProgram{
      {"TMPDIR", "where the tables, models and codes of --nested are kept while it runs; /tmp if not set"}}};
 
 struct Options {
+  const CLI::App* given = nullptr;  // the command line, which tells an option from its default
   std::string action;
   std::vector<std::string> files;
   fit::OutcomeColumns outcome;
@@ -108,8 +111,10 @@ void declare_columns(CLI::App& app, Options& o) {
        "Column to be compared with, such as age: figures of controls, of the other columns and of both. Not penalised; "
        "repeat for several",
        "COLUMN");
-  app.add_option("--scores", o.scores,
-                 "Table as ae-score writes it: the reconstruction loss is one more column to predict from")
+  app.add_option(
+         "--scores", o.scores,
+         "Table as ae-score writes it: the reconstruction loss is one more column to predict from; of apply for a "
+         "model that was fitted with it")
       ->type_name("FILE")
       ->group("Columns");
   app.add_option("--score-column", o.score_column, "Column of --scores with the loss")
@@ -186,6 +191,7 @@ void declare_against(CLI::App& app, Options& o) {
 }
 
 void declare(CLI::App& app, Options& o) {
+  o.given = &app;
   cli::add_choice(
       app, "action", o.action,
       "Fit a model of all rows, apply one to new rows, or evaluate by folds how well new rows are predicted",
@@ -242,43 +248,51 @@ fit::TableReading Options::reading() const {
   return how;
 }
 
-void refuse(const Options& o, const std::vector<std::pair<const char*, bool>>& given) {
-  for (const auto& [option, is] : given)
-    if (is) throw UsageError(std::string(option) + " is not for " + o.action);
+// The options that not every action reads, and those that do.
+const std::vector<std::pair<std::string_view, std::vector<std::string_view>>> kReaders{
+    {"fit or evaluate",
+     {"--time", "--event", "--label-column", "--positive", "--target", "--labels", "--id", "--features", "--ignore",
+      "--controls", "--ties", "--penalty", "--one-standard-error", "--inner-folds", "--risk-groups", "--seed",
+      "--confidence", "--summary", "--coefficients"}},
+    {"evaluate",
+     {"--folds", "--repeats", "--nested", "--set", "--loss", "--against", "--against-set", "--margin", "--plot",
+      "--page"}},
+    {"apply", {"--horizon"}}};
+
+void refuse_unread(const Options& o) {
+  for (const auto& [actions, options] : kReaders) {
+    if (actions.find(o.action) != std::string_view::npos) continue;
+    for (const auto option : options)
+      if (o.given->count(std::string(option)) > 0)
+        throw UsageError(std::string(option) + " is not for " + o.action + " but for " + std::string(actions) +
+                         "; leave it out");
+  }
 }
 
 // Options that go in pairs, or that belong to another action.
 void check(const Options& o) {
+  const auto given = [&](const char* option) { return o.given->count(option) > 0; };
   const std::size_t expected = o.action == "apply" ? 2 : 1;
   if (o.files.size() != expected)
     throw UsageError(o.action + ": found " + std::to_string(o.files.size()) + " files; expected " +
                      (expected == 2 ? "a model and a table" : "one table"));
+  refuse_unread(o);
   if (!o.label_id.empty() && o.label_table.empty()) throw UsageError("--id needs --labels as well");
-  if (o.penalty && o.one_standard_error)
-    throw UsageError("--one-standard-error chooses a penalty, and --penalty gives one; leave out either");
+  if (given("--score-column") && o.scores.empty()) throw UsageError("--score-column needs --scores as well");
+  for (const char* option : {"--one-standard-error", "--inner-folds"})
+    if (o.penalty && given(option))
+      throw UsageError(std::string(option) + " chooses a penalty, and --penalty gives one; leave out either");
   if (o.nested.empty() && (o.loss || !o.settings.empty()))
     throw UsageError(std::string(o.loss ? "--loss" : "--set") + " needs --nested as well");
   if (!o.nested.empty() && !o.scores.empty()) throw UsageError("--scores is not for --nested, which has --loss");
   if (o.against.empty() && (o.margin || !o.against_settings.empty()))
     throw UsageError(std::string(o.margin ? "--margin" : "--against-set") + " needs --against as well");
   if (o.nested.empty() && !o.against_settings.empty()) throw UsageError("--against-set needs --nested as well");
-  if (o.action != "evaluate")
-    refuse(o, {{"--plot", !o.plot.empty()},
-               {"--page", !o.page.empty()},
-               {"--nested", !o.nested.empty()},
-               {"--against", !o.against.empty()}});
-  if (o.action != "apply") refuse(o, {{"--horizon", o.horizon.has_value()}});
-  if (o.action == "apply") {
-    refuse(o, {{"--summary", !o.summary.empty()},
-               {"--coefficients", !o.coefficients.empty()},
-               {"--labels", !o.label_table.empty()},
-               {"--scores", !o.scores.empty()},
-               {"--controls", !o.columns.controls.empty()}});
-    return;
-  }
+  if (o.action == "apply") return;
   o.outcome.check();
-  if (!o.plot.empty() && o.outcome.family() != fit::Family::cox)
-    throw UsageError("--plot draws the curves of --time and --event; leave it out");
+  for (const char* option : {"--plot", "--ties", "--risk-groups"})
+    if (given(option) && o.outcome.family() != fit::Family::cox)
+      throw UsageError(std::string(option) + " is for --time and --event; leave it out");
 }
 
 // All files a run writes; null where there is none.
@@ -319,7 +333,7 @@ int run_apply(const Options& o, cli::Context& context) {
   const auto model = fit::read_model(o.files[0]);
   const auto missing_cells = o.missing_cells == "mean" ? fit::MissingCells::mean : fit::MissingCells::stop;
   const auto rows = fit::apply_model(
-      model, {o.files[1], o.id, o.missing, missing_cells, o.horizon},
+      model, {o.files[1], o.id, o.missing, missing_cells, o.scores, o.score_column, o.horizon},
       [&](std::string_view text) { output.write(text); }, context.reporter);
   files.commit();
   context.reporter.info(counted(rows, "rows"));

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "evaluate/score_reader.hpp"
+#include "fit/by_id.hpp"
 #include "fit/cross_validation.hpp"
 #include "fit/numbers.hpp"
 
@@ -23,9 +24,16 @@ class Applying {
         table_(options.table, reporter),
         numbers_(options.missing, options.missing_cells),
         values_(1, fitted.model.means.size()) {
-    id_ = find_id(table_, options.id);
-    for (const auto& name : fitted.model.columns)
-      columns_.push_back(table_.require(name, "model", "the same header as where it was fitted"));
+    id_ = find_id(table_, options.id, !options.scores.empty());
+    if (!options.scores.empty()) scores_.emplace(options.scores, options.score, reporter);
+    for (const auto& name : fitted.model.columns) {
+      const bool loss = name == kLossColumn;
+      if (loss && scores_)
+        columns_.push_back(std::nullopt);
+      else
+        columns_.push_back(table_.require(
+            name, "model", loss ? "--scores, by a table of ae-score" : "the same header as where it was fitted"));
+    }
   }
 
   std::string header() const {
@@ -43,11 +51,13 @@ class Applying {
   bool next() { return table_.next(); }
 
   std::string row() {
+    const std::string id = id_of(table_, id_);
     for (std::size_t c = 0; c < columns_.size(); ++c)
-      values_(0, static_cast<Eigen::Index>(c)) = numbers_.predictor(table_, columns_[c]);
+      values_(0, static_cast<Eigen::Index>(c)) =
+          columns_[c] ? numbers_.predictor(table_, *columns_[c]) : scores_->of(id, table_.name());
     const Eigen::MatrixXd answers = fitted_.model.answers(values_);
     std::string text;
-    append_csv_field(text, id_of(table_, id_));
+    append_csv_field(text, id);
     text += ',';
     if (answers.cols() == 1) {
       append_number(text, answers(0, 0));
@@ -75,8 +85,9 @@ class Applying {
   ScoreReader table_;
   Numbers numbers_;
   std::optional<std::size_t> id_;
-  std::vector<std::size_t> columns_;
-  Eigen::MatrixXd values_;  // one row
+  std::optional<ScoresById> scores_;
+  std::vector<std::optional<std::size_t>> columns_;  // none: that of the scores
+  Eigen::MatrixXd values_;                           // one row
 };
 
 }  // namespace
@@ -86,6 +97,10 @@ std::int64_t apply_model(const FittedModel& model, const ApplyOptions& options,
   if (options.horizon && model.model.family != Family::cox)
     throw UsageError("--horizon is for models of survival; this one is of family " +
                      std::string(family_name(model.model.family)));
+  const auto& columns = model.model.columns;
+  if (!options.scores.empty() && std::find(columns.begin(), columns.end(), kLossColumn) == columns.end())
+    throw UsageError("--scores is for models that were fitted with it; this one has no column " +
+                     ae::quoted(kLossColumn));
   Applying applying(model, options, reporter);
   write(applying.header());
   std::int64_t rows = 0;

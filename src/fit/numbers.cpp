@@ -55,8 +55,9 @@ std::string Numbers::shown(const ScoreReader& reader, std::size_t column) {
   return reader.rows().has_numbers() ? number_text(reader.rows().number(column)) : ae::quoted(reader.text(column));
 }
 
-std::optional<std::size_t> find_id(const ScoreReader& reader, const std::optional<std::string>& name) {
-  if (name) return reader.require(*name, "ids", "--id-column");
+std::optional<std::size_t> find_id(const ScoreReader& reader, const std::optional<std::string>& name, bool matched) {
+  if (name || (matched && !reader.rows().has_numbers()))
+    return reader.require(name.value_or("id"), "ids", "--id-column");
   return reader.find("id");
 }
 

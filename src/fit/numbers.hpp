@@ -30,8 +30,10 @@ class Numbers {
   MissingCells policy_;
 };
 
-// The id column: the named one, or "id" if there is one; none = rows are numbered from 0.
-std::optional<std::size_t> find_id(const evaluate::ScoreReader& reader, const std::optional<std::string>& name);
+// The id column: the named one, or "id" if there is one; none = rows are numbered from 0, which is an InputError of
+// tables with a header whose rows are `matched` with those of others.
+std::optional<std::size_t> find_id(const evaluate::ScoreReader& reader, const std::optional<std::string>& name,
+                                   bool matched);
 std::string id_of(const evaluate::ScoreReader& reader, std::optional<std::size_t> column);
 
 }  // namespace ae::fit

@@ -11,6 +11,7 @@
 #include "base/text.hpp"
 #include "evaluate/labels.hpp"
 #include "evaluate/score_reader.hpp"
+#include "fit/by_id.hpp"
 #include "fit/numbers.hpp"
 
 namespace ae::fit {
@@ -101,48 +102,6 @@ class Answers {
   std::size_t time_ = 0, event_ = 0, label_ = 0, target_ = 0;
 };
 
-// A table whose rows are looked up by id.
-template <typename Row>
-class ById {
- public:
-  std::string name;
-
-  // Without an id column, rows go by their numbers.
-  void add(const ScoreReader& reader, std::optional<std::size_t> id, Row row) {
-    ++rows_;
-    const std::string key = id_of(reader, id);
-    if (key.empty()) return;
-    if (!by_id_.try_emplace(key, Entry{std::move(row), false}).second) reader.refuse_duplicate(*id);
-    if (example_.empty()) example_ = key;
-  }
-  const Row* find(const std::string& id) {
-    const auto found = by_id_.find(id);
-    if (found == by_id_.end()) return nullptr;
-    if (!found->second.met) ++met_;
-    found->second.met = true;
-    return &found->second.row;
-  }
-  // When all rows of `table` were looked up.
-  void finish(const std::string& table, const std::string& example_there, Reporter& reporter) const {
-    if (met_ == 0)
-      throw InputError(name + ": none of its " + counted(rows_, "id", "ids") + " is an id of " + table + " (" +
-                       ae::quoted(example_) + " here, " + ae::quoted(example_there) +
-                       " there); name the columns with --id and --id-column");
-    if (rows_ > met_)
-      reporter.warning(name + ": " + counted(rows_ - met_, "row has an id that is", "rows have ids that are") +
-                       " not in " + table);
-  }
-
- private:
-  struct Entry {
-    Row row;
-    bool met;
-  };
-  std::unordered_map<std::string, Entry> by_id_;
-  std::int64_t rows_ = 0, met_ = 0;
-  std::string example_;
-};
-
 // The columns to predict from: those that are nothing else.
 std::vector<std::size_t> feature_columns(const ScoreReader& table, std::optional<std::size_t> id,
                                          const TableReading& how) {
@@ -183,7 +142,7 @@ class Reading {
   ProbeTable read() {
     find_id();
     if (!how_.outcome_table.empty()) read_side();
-    if (!how_.scores.empty()) read_scores();
+    if (!how_.scores.empty()) scores_.emplace(how_.scores, how_.score, reporter_);
     choose_columns();
     std::optional<Answers> own;
     if (how_.outcome_table.empty()) own.emplace(table_, how_, numbers_);
@@ -193,11 +152,7 @@ class Reading {
   }
 
  private:
-  void find_id() {
-    id_ = fit::find_id(table_, how_.id);
-    const bool matched = !how_.outcome_table.empty() || !how_.scores.empty();
-    if (!id_ && matched && !table_.rows().has_numbers()) table_.require("id", "ids", "--id-column");
-  }
+  void find_id() { id_ = fit::find_id(table_, how_.id, !how_.outcome_table.empty() || !how_.scores.empty()); }
 
   std::string id_name() const { return how_.id.value_or("id"); }
 
@@ -219,14 +174,6 @@ class Reading {
         for (const auto column : columns) row.controls.push_back(numbers_.predictor(side, column));
       side_.add(side, id, std::move(row));
     }
-  }
-
-  void read_scores() {
-    ScoreReader scores(how_.scores, reporter_);
-    scores_.name = scores.name();
-    const std::size_t id = scores.require("id", "ids", "a header \"id\", as ae-score writes it");
-    const std::size_t score = scores.require(how_.score, "scores", "--score-column");
-    while (scores.next()) scores_.add(scores, id, scores.score(score));
   }
 
   void choose_columns() {
@@ -267,17 +214,9 @@ class Reading {
       for (const auto c : features_) result_.texts.emplace_back(table_.rows().text(c));
     else
       for (const auto c : features_) values_.push_back(numbers_.predictor(table_, c));
-    if (!how_.scores.empty()) values_.push_back(score_of(id));
+    if (scores_) values_.push_back(scores_->of(id, table_.name()));
     for (const auto c : controls_) values_.push_back(numbers_.predictor(table_, c));
     if (side) values_.insert(values_.end(), side->controls.begin(), side->controls.end());
-  }
-
-  double score_of(const std::string& id) {
-    const double* score = scores_.find(id);
-    if (score == nullptr)
-      throw InputError(scores_.name + ": no score for the id " + ae::quoted(id) + " of " + table_.name() +
-                       "; score the same rows");
-    return *score;
   }
 
   void take(const OutcomeCells& cells) {
@@ -367,7 +306,7 @@ class Reading {
   ScoreReader table_;
   std::optional<std::size_t> id_;
   ById<SideRow> side_;
-  ById<double> scores_;
+  std::optional<ScoresById> scores_;
   std::vector<std::string> side_controls_;
   std::vector<std::size_t> features_, controls_;  // columns of the table
   std::vector<double> values_;                    // row by row
@@ -412,7 +351,7 @@ Columns read_other_codes(const std::filesystem::path& path, const ProbeTable& ta
                          Reporter& reporter) {
   ScoreReader reader(path, reporter);
   const Numbers numbers(how.missing, how.missing_cells);
-  const auto id = find_id(reader, how.id);
+  const auto id = find_id(reader, how.id, false);
   const auto features = feature_columns(reader, id, how);
   ById<std::vector<double>> codes;
   codes.name = reader.name();

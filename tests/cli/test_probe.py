@@ -179,6 +179,54 @@ def test_the_reconstruction_loss_is_one_more_column(run, tmp_path, rows):
     assert abs(model["columns"][-1]["mean"] - 0.5 * 299 / 2) < 1e-9
 
 
+def test_a_model_of_the_reconstruction_loss_is_applied_to_scores(run, tmp_path, rows):
+    losses = {r["id"]: (i * 37) % 50 / 10 for i, r in enumerate(rows)}
+    write_csv(tmp_path / "scores.csv", [{"id": key, "loss": loss} for key, loss in reversed(losses.items())])
+    from_scores = ["--scores", "scores.csv", "--score-column", "loss"]
+    fitted(run, tmp_path, "--target", "response", *from_scores, "--penalty", "0.3")
+    done = run("ae-probe", "apply", "m.json", PROBE, *from_scores, "-q")
+    assert (done.code, done.stderr) == (0, "")
+    x = np.column_stack([*(column(rows, name) for name in CODES), [losses[r["id"]] for r in rows]])
+    x = (x - x.mean(0)) / x.std(0)
+    truth = Ridge(alpha=0.3 * len(x)).fit(x, column(rows, "response")).predict(x)
+    assert np.abs(column(rows_of(done.stdout), "prediction") - truth).max() < 1e-9
+    one_error(run("ae-probe", "apply", "m.json", PROBE), 4, "reconstruction_loss", "--scores")
+    write_csv(tmp_path / "few.csv", [{"id": r["id"], "loss": 1} for r in rows[1:]])
+    one_error(run("ae-probe", "apply", "m.json", PROBE, "--scores", "few.csv", "--score-column", "loss"), 4, "few.csv",
+              rows[0]["id"])
+    fitted(run, tmp_path, "--target", "response", "--penalty", "0.3")
+    one_error(run("ae-probe", "apply", "m.json", PROBE, *from_scores), 2, "--scores")
+
+
+VALUE = {"--loss": [], "--one-standard-error": [], "--ties": ["efron"], "--confidence": ["0.5"], "--margin": ["0.5"]}
+ONLY_OF = {
+    "fit evaluate": "--time --event --label-column --positive --target --labels --id --features --ignore --controls "
+                    "--ties --penalty --one-standard-error --inner-folds --risk-groups --seed --confidence --summary "
+                    "--coefficients",
+    "evaluate": "--folds --repeats --nested --set --loss --against --against-set --margin --plot --page",
+    "apply": "--horizon",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("action", ["fit", "apply", "evaluate"])
+def test_options_that_an_action_would_not_read_are_refused(run, tmp_path, action):
+    fitted(run, tmp_path, *SURVIVAL, "--penalty", "1")
+    arguments = [action, PROBE, "--features", "z*", *SURVIVAL] if action != "apply" else [action, "m.json", PROBE]
+    for options in (options.split() for actions, options in ONLY_OF.items() if action not in actions.split()):
+        for option in options:
+            done = run("ae-probe", *arguments, option, *VALUE.get(option, ["3"]))
+            one_error(done, 2, f"{option} is not for {action}")
+
+
+def test_every_option_has_its_actions(declarations):
+    """A new one is to be put where it belongs, here and in the program."""
+    arguments = declarations["ae-probe"]["arguments"]
+    declared = {argument["names"][-1] for argument in arguments if not argument["positional"]}
+    of_all_programs = {"--help", "--version", "--verbose", "--quiet", "--log-json", "--threads", "--force"}
+    of_all_actions = {"--id-column", "--scores", "--score-column", "--missing", "--missing-cells", "--output"}
+    assert set(" ".join(ONLY_OF.values()).split()) | of_all_actions | of_all_programs == declared
+
+
 def test_missing_cells_are_refused_or_the_mean_of_the_training_rows(run, tmp_path, rows):
     some = [{c: r[c] for c in [*CODES, "response"]} for r in rows]
     some[3]["z1"] = "NA"
@@ -208,6 +256,11 @@ def test_missing_cells_are_refused_or_the_mean_of_the_training_rows(run, tmp_pat
         (["apply", PROBE], 2, ["model"]),
         (["fit", PROBE, PROBE, "--target", "response"], 2, ["one table"]),
         (["evaluate", PROBE, "--features", "z*", "--target", "response", "--plot", "a.svg"], 2, ["--plot"]),
+        (["fit", PROBE, "--features", "z*", "--target", "response", "--ties", "efron"], 2, ["--ties", "--time"]),
+        (["fit", PROBE, "--features", "z*", "--target", "response", "--risk-groups", "3"], 2, ["--risk-groups"]),
+        (["fit", PROBE, "--features", "z*", "--target", "response", "--score-column", "a"], 2, ["--scores"]),
+        (["fit", PROBE, "--features", "z*", "--target", "response", "--penalty", "1", "--inner-folds", "5"], 2,
+         ["--inner-folds"]),
         (["fit", PROBE, "--features", "z*", "--target", "response", "--against", PROBE], 2, ["--against", "fit"]),
         (["evaluate", PROBE, "--features", "z*", "--target", "response", "--margin", "0.1"], 2, ["--against"]),
         (["evaluate", PROBE, "--features", "z*", "--target", "response", "--against", PROBE, "--against-set", "/a=1"],
