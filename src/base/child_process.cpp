@@ -57,11 +57,13 @@ pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>
   posix_spawn_file_actions_adddup2(&actions, errors.writer(), STDERR_FILENO);
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);
-  sigset_t to_default;  // what we ignore would stay ignored
+  sigset_t to_default, to_block;  // what we ignore would stay ignored, what this thread blocks would stay blocked
   sigemptyset(&to_default);
   sigaddset(&to_default, SIGPIPE);
+  sigemptyset(&to_block);
   posix_spawnattr_setsigdefault(&attributes, &to_default);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+  posix_spawnattr_setsigmask(&attributes, &to_block);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
   std::vector<std::string> words{program.filename()};
   words.insert(words.end(), arguments.begin(), arguments.end());
   std::vector<char*> argv;
@@ -75,11 +77,15 @@ pid_t spawn(const std::filesystem::path& program, const std::vector<std::string>
   return pid;
 }
 
-// Reads what the program says until it closes its standard error; the last bytes are kept.
+// Reads what the program says until it closes its standard error, or is killed; the last bytes are kept.
 std::string listen(pid_t pid, const Pipe& errors) {
   std::string kept;
   bool passed_on = false;
   for (;;) {
+    if (stop_signals() > 1) {
+      ::kill(pid, SIGKILL);
+      return kept;
+    }
     if (stop_signal() != 0 && !passed_on) {
       ::kill(pid, stop_signal());
       passed_on = true;

@@ -16,6 +16,8 @@ namespace {
 
 // Process-wide by nature: a signal handler reaches nothing else.
 std::atomic<int> received{0};             // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<int> received_count{0};       // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+std::atomic<int> to_clean_up{0};          // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 std::atomic<std::int64_t> time_limit{0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables) 0: none
 std::atomic<bool> signals_wait{false};    // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
 // NOLINTNEXTLINE(cppcoreguidelines-avoid-non-const-global-variables)
@@ -30,7 +32,8 @@ std::int64_t nanoseconds_now() {
 // The first signal asks for an orderly stop; whoever sends a second one does not want to wait for it.
 extern "C" void on_stop_signal(int signal_number) {
   int none = 0;
-  if (received.compare_exchange_strong(none, signal_number)) return;
+  ++received_count;
+  if (received.compare_exchange_strong(none, signal_number) || to_clean_up > 0) return;
   std::signal(signal_number, SIG_DFL);
   std::raise(signal_number);
 }
@@ -70,6 +73,8 @@ const char* signal_name(int signal_number) noexcept {
 
 int stop_signal() noexcept { return received.load(std::memory_order_relaxed); }
 
+int stop_signals() noexcept { return received_count.load(std::memory_order_relaxed); }
+
 void throw_if_stopped(const char* what) {
   if (abandoned_here != nullptr && *abandoned_here) throw Interrupted(0, std::string(what) + " is no longer wanted");
   const std::int64_t limit = time_limit.load(std::memory_order_relaxed);
@@ -90,6 +95,9 @@ TimeLimit::~TimeLimit() {
   time_limit = 0;
   signals_wait = false;
 }
+
+CleanUpFirst::CleanUpFirst() noexcept { ++to_clean_up; }
+CleanUpFirst::~CleanUpFirst() { --to_clean_up; }
 
 std::thread signal_free_thread(std::function<void()> work) {
   sigset_t all, before;

@@ -9,6 +9,7 @@ namespace ae {
 
 void install_stop_signals();  // idempotent; also ignores SIGPIPE so that a closed pipe is a write error
 int stop_signal() noexcept;   // 0, or the first stop signal received
+int stop_signals() noexcept;  // how many were received
 const char* signal_name(int signal_number) noexcept;  // "SIGTERM" ...
 void throw_if_stopped(
     const char* what);  // Interrupted("<what> stopped by SIGTERM") when the flag is set; for loops with nothing to save
@@ -25,6 +26,16 @@ class TimeLimit {
   ~TimeLimit();
   TimeLimit(const TimeLimit&) = delete;
   TimeLimit& operator=(const TimeLimit&) = delete;
+};
+
+// While one lives, a second stop signal is counted only, and does not end the process at once: it would leave behind
+// what the owner has to remove. Where that takes long, a loop looks at stop_signals().
+class CleanUpFirst {
+ public:
+  CleanUpFirst() noexcept;
+  ~CleanUpFirst();
+  CleanUpFirst(const CleanUpFirst&) = delete;
+  CleanUpFirst& operator=(const CleanUpFirst&) = delete;
 };
 
 // A thread to which no signal is delivered: they are for the thread that works.

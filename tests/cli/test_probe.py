@@ -502,6 +502,49 @@ def test_a_signal_ends_the_encoder_too_and_leaves_nothing(run_nested, nested_tab
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def gone(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
+def test_a_signal_ends_the_encoders_of_all_folds_at_a_time(run_nested, nested_table, tmp_path):
+    """Those of further threads too, to which no signal of ours is delivered."""
+    real = FAKE_TRAIN.replace("#!/usr/bin/python3\n", "")
+    hang = 'import os, time\nif "all" in os.listdir(os.path.dirname(sys.argv[0])):\n'
+    hang += '    open(f"{sys.argv[0]}.pid.{os.getpid()}", "w").close()\n    time.sleep(100)\n'
+    hang += 'open(os.path.join(os.path.dirname(sys.argv[0]), "all"), "w").close()\n'
+    run_nested.write("ae-train", "#!/usr/bin/python3\n" + real.replace("given =", hang + "given ="))
+    process = run_nested("--threads", "3")
+    wait_for(lambda: len(list((tmp_path / "programs").glob("ae-train.pid.*"))) == 3)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert all(gone(int(file.suffix[1:])) for file in (tmp_path / "programs").glob("ae-train.pid.*"))
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def test_a_second_signal_does_not_wait_for_the_encoder_and_leaves_nothing_either(run_nested, nested_table, tmp_path):
+    """Of an encoder that takes its time to save what it has."""
+    run_nested.write("ae-train", "#!/usr/bin/python3\nimport os, signal, sys, time\n"
+                     "if sys.argv[-1] == '--print-config':\n    print('{}')\n    sys.exit()\n"
+                     "signal.signal(signal.SIGTERM, lambda *_: open(sys.argv[0] + '.told', 'w').close())\n"
+                     "print(os.getpid(), file=open(sys.argv[0] + '.pid', 'w'), flush=True)\n"
+                     "while True:\n    time.sleep(0.1)\n")
+    process = run_nested()
+    programs = tmp_path / "programs"
+    wait_for(lambda: (programs / "ae-train.pid").exists() and (programs / "ae-train.pid").read_text().strip())
+    process.send_signal(signal.SIGTERM)
+    wait_for(lambda: (programs / "ae-train.told").exists())
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert gone(int((programs / "ae-train.pid").read_text()))
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
 def test_rows_by_number_are_refused_for_folds_that_number_them_anew(run_nested, nested_table, tmp_path):
     write_config(tmp_path / "config.json", {"data": {"rows": "some.idx"}})
     process = run_nested("--summary", "s.json")
