@@ -13,7 +13,7 @@ import pytest
 from scipy.optimize import minimize
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import r2_score, roc_auc_score
-from support import CONFIGS, needs_torch, one_error, rows_of, wait_for, write_config, write_csv
+from support import CONFIGS, SOURCE, needs_torch, one_error, rows_of, wait_for, write_config, write_csv
 
 PROBE = CONFIGS / "data" / "probe.csv"
 CODES = [f"z{k}" for k in range(8)]
@@ -532,7 +532,7 @@ def test_a_second_signal_does_not_wait_for_the_encoder_and_leaves_nothing_either
                      "if sys.argv[-1] == '--print-config':\n    print('{}')\n    sys.exit()\n"
                      "signal.signal(signal.SIGTERM, lambda *_: open(sys.argv[0] + '.told', 'w').close())\n"
                      "print(os.getpid(), file=open(sys.argv[0] + '.pid', 'w'), flush=True)\n"
-                     "while True:\n    time.sleep(0.1)\n")
+                     "for _ in range(600):\n    time.sleep(0.1)\n")
     process = run_nested()
     programs = tmp_path / "programs"
     wait_for(lambda: (programs / "ae-train.pid").exists() and (programs / "ae-train.pid").read_text().strip())
@@ -614,3 +614,16 @@ def test_the_label_of_a_config_tells_nothing_about_its_nested_codes(run, tmp_pat
     told = summary_of(run, tmp_path, "evaluate", "t.csv", "--target", "y", "--nested", "config.json", "--repeats", "1",
                       "--folds", "3")
     assert told["columns"] == 2 and told["r2"] < 0.3
+
+
+def test_the_benchmark_tells_how_often_verdicts_are_right(bin_folder, tmp_path):
+    """A signal that no verdict can miss, and one that is not there."""
+    def counts(*arguments):
+        command = [SOURCE / "scripts" / "benchmark-probe.py", "--bin", bin_folder, "--tables", "2", "--rows", "120",
+                   "--codes", "3", *arguments, "--", "--repeats", "1"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=120)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [int(line.split(" in ")[1].split()[0]) for line in done.stdout.splitlines()[:2]]
+
+    assert counts("--signal", "3") == [2, 2]
+    assert counts("--signal", "0") == [0, 2]
