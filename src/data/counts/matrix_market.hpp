@@ -15,7 +15,7 @@
 
 #include "base/reporter.hpp"
 #include "data/bytes/source.hpp"
-#include "data/counts/lines.hpp"
+#include "data/bytes/lines.hpp"
 #include "data/counts/matrix.hpp"
 
 namespace ae::data {

@@ -8,7 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "data/counts/lines.hpp"
+#include "data/bytes/lines.hpp"
 #include "data/counts/matrix_market.hpp"
 #include "data/counts/readers.hpp"
 

@@ -1,4 +1,4 @@
-#include "data/counts/lines.hpp"
+#include "data/bytes/lines.hpp"
 
 #include <cstring>
 
