@@ -7,10 +7,10 @@
 namespace ae::data {
 
 namespace {
-constexpr std::size_t kMostBytes = 1 << 20, kAtFirst = 1 << 16;
+constexpr std::size_t kMostLineBytes = 1 << 20, kLineBytesAtFirst = 1 << 16;
 }
 
-Lines::Lines(std::unique_ptr<ByteSource> source) : source_(std::move(source)), buffer_(kAtFirst, '\0') {}
+Lines::Lines(std::unique_ptr<ByteSource> source) : source_(std::move(source)), buffer_(kLineBytesAtFirst, '\0') {}
 
 bool Lines::next(std::string_view& line) {
   std::size_t searched = begin_;
@@ -27,7 +27,7 @@ bool Lines::next(std::string_view& line) {
         begin_ = 0;
       }
       searched = end_;
-      if (end_ == kMostBytes) {
+      if (end_ == kMostLineBytes) {
         throw InputError(source_->name() + ":" + std::to_string(number_ + 1) +
                          ": the line is longer than 1 MiB; is this a text file?");
       }
@@ -36,7 +36,8 @@ bool Lines::next(std::string_view& line) {
       end_ += count;
       if (count > 0) continue;
       if (end_ == 0) return false;
-      line_end = next_begin = end_;  // the last line lacks its end
+      line_end = next_begin = end_;
+      unfinished_ = true;
     }
     line = std::string_view(buffer_).substr(begin_, line_end - begin_);
     if (line.ends_with('\r')) line.remove_suffix(1);

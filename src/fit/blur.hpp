@@ -1,0 +1,86 @@
+// How a variable is blurred: the probability of observed bins for each bin of the truth.
+#pragma once
+
+#include <Eigen/Core>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "fit/deconvolution.hpp"
+#include "fit/grid.hpp"
+
+namespace ae::fit {
+
+// Of the observed value at one true value.
+struct NormalError {
+  double mean = 0;
+  double deviation = 0;  // >= 0; 0 = observed exactly
+};
+
+// Normal errors whose mean and deviation are functions of the truth, which is spread evenly over its bins. What falls
+// outside an observed axis that is not periodic is lost from the column.
+Blur normal_blur(const Axis& truth, const Axis& observed, const std::function<NormalError(double)>& error);
+
+// Of two variables with independent errors.
+Blur product_blur(const Blur& first, const Blur& second);
+
+// Calibration: the truth and what was observed of it, of one or two variables.
+struct Pairs {
+  std::vector<std::vector<double>> truth, observed;  // [variables][pairs]
+  // [pairs], > 0: how much more often the pair would be there without bias, such as e^{V / kT}. The errors at a true
+  // value are those of the unbiased ensemble, as other variables, which they depend on, are biased as well.
+  std::vector<double> weight;
+
+  std::size_t size() const { return weight.size(); }
+};
+
+// What pairs tell of the blur. Of one variable the mean of the observed value is a smooth function of the truth
+// (penalised least squares on second differences), and the distribution around it a kernel density estimate among pairs
+// of similar truth, mixed with that of all pairs where few are near. Of two variables the mean is linear and errors are
+// normal with one covariance. Smoothness and bandwidths are chosen by the likelihood of held-out blocks of pairs.
+class PairBlur {
+ public:
+  // Pairs are in order of time, cut into `blocks` blocks. InputError when they are too few.
+  PairBlur(const Pairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks);
+
+  // `times` [blocks]: how often each block counts. Empty: all once.
+  Blur blur(std::span<const std::int32_t> times = {}) const;
+  double effective_pairs() const { return effective_; }
+  std::int32_t blocks() const { return blocks_; }  // fewer where there are few pairs
+  // The observed value is about intercept + slope * truth: the weighted least squares line.
+  std::pair<double, double> line() const { return line_; }
+
+ private:
+  struct Mean {
+    Eigen::VectorXd at;  // [true bins + 1], at the bins' edges
+  };
+  struct Bandwidths {
+    double truth = 0;     // in bins
+    double observed = 0;  // in bins of residuals
+  };
+  Eigen::VectorXd block_weights(std::span<const std::int32_t> times) const;
+  Mean fit_mean(const Eigen::VectorXd& weights, double smoothness) const;
+  double mean_at(const Mean& mean, double truth) const;
+  Eigen::MatrixXd residual_histogram(const Mean& mean, const Eigen::VectorXd& weights) const;
+  Eigen::MatrixXd smoothed(const Eigen::MatrixXd& histogram, const Bandwidths& bandwidths) const;
+  Blur one_variable(const Eigen::VectorXd& weights) const;
+  Blur two_variables(const Eigen::VectorXd& weights) const;
+  void choose_smoothness();
+  void choose_bandwidths();
+  double periodic_difference(double observed, double truth) const;
+
+  const Pairs& pairs_;
+  Grid truth_, observed_;
+  std::int32_t blocks_;
+  std::vector<std::int32_t> block_;  // [pairs]
+  Eigen::VectorXd relative_;         // [pairs]: weights over those usual at a like truth
+  double effective_ = 0;
+  std::pair<double, double> line_{0, 1};
+  double smoothness_ = 0, residual_low_ = 0, residual_step_ = 1;
+  Eigen::Index residual_bins_ = 1;
+  Bandwidths bandwidths_;
+};
+
+}  // namespace ae::fit

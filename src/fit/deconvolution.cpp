@@ -1,0 +1,299 @@
+#include "fit/deconvolution.hpp"
+
+#include <Eigen/Cholesky>
+#include <Eigen/SparseCholesky>
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/signals.hpp"
+
+namespace ae::fit {
+namespace {
+
+using Eigen::Index;
+using Eigen::MatrixXd;
+using Eigen::VectorXd;
+
+constexpr Index kMostDense = 500;  // bins
+constexpr int kMostScoringSteps = 200;
+constexpr double kLongestStep = 4;  // change of a log probability
+
+// Second differences along one axis, scaled so that the sum of their squares is the integral over an axis of length 1.
+Eigen::SparseMatrix<double> second_differences(const Axis& axis) {
+  const Index n = axis.bins;
+  std::vector<Eigen::Triplet<double>> entries;
+  const Index rows = axis.periodic ? n : std::max<Index>(n - 2, 0);
+  const double scale = std::pow(static_cast<double>(n), 1.5);
+  for (Index r = 0; r < rows && n > 2; ++r)
+    for (const auto& [offset, value] : {std::pair<Index, double>{0, 1}, {1, -2}, {2, 1}})
+      entries.emplace_back(r, (r + offset) % n, scale * value);
+  Eigen::SparseMatrix<double> d(rows, n);
+  d.setFromTriplets(entries.begin(), entries.end());
+  return d;
+}
+
+Eigen::SparseMatrix<double> first_differences(const Axis& axis) {
+  const Index n = axis.bins;
+  std::vector<Eigen::Triplet<double>> entries;
+  const Index rows = axis.periodic ? n : n - 1;
+  const double scale = std::sqrt(static_cast<double>(n));
+  for (Index r = 0; r < rows && n > 1; ++r) {
+    entries.emplace_back(r, r, -scale);
+    entries.emplace_back(r, (r + 1) % n, scale);
+  }
+  Eigen::SparseMatrix<double> d(rows, n);
+  d.setFromTriplets(entries.begin(), entries.end());
+  return d;
+}
+
+Eigen::SparseMatrix<double> kronecker(const Eigen::SparseMatrix<double>& a, const Eigen::SparseMatrix<double>& b) {
+  std::vector<Eigen::Triplet<double>> entries;
+  for (Index ka = 0; ka < a.outerSize(); ++ka)
+    for (Eigen::SparseMatrix<double>::InnerIterator ia(a, ka); ia; ++ia)
+      for (Index kb = 0; kb < b.outerSize(); ++kb)
+        for (Eigen::SparseMatrix<double>::InnerIterator ib(b, kb); ib; ++ib)
+          entries.emplace_back(ia.row() * b.rows() + ib.row(), ia.col() * b.cols() + ib.col(), ia.value() * ib.value());
+  Eigen::SparseMatrix<double> product(a.rows() * b.rows(), a.cols() * b.cols());
+  product.setFromTriplets(entries.begin(), entries.end());
+  return product;
+}
+
+Eigen::SparseMatrix<double> identity(Index n) {
+  Eigen::SparseMatrix<double> one(n, n);
+  one.setIdentity();
+  return one;
+}
+
+// u_xx^2 + 2 u_xy^2 + u_yy^2, whose integral does not change when coordinates are turned.
+Eigen::SparseMatrix<double> roughness_of(const Grid& grid) {
+  const auto dx = second_differences(grid.axes[0]);
+  if (grid.axes.size() == 1) return dx.transpose() * dx;
+  const auto& [x, y] = std::pair(grid.axes[0], grid.axes[1]);
+  const auto dy = second_differences(y);
+  const Eigen::SparseMatrix<double> xx = kronecker(dx, identity(y.bins)) / std::sqrt(static_cast<double>(y.bins));
+  const Eigen::SparseMatrix<double> yy = kronecker(identity(x.bins), dy) / std::sqrt(static_cast<double>(x.bins));
+  const Eigen::SparseMatrix<double> xy = kronecker(first_differences(x), first_differences(y));
+  Eigen::SparseMatrix<double> sum = xx.transpose() * xx;
+  sum += Eigen::SparseMatrix<double>(yy.transpose() * yy);
+  sum += Eigen::SparseMatrix<double>(2 * (xy.transpose() * xy));
+  return sum;
+}
+
+}  // namespace
+
+double log_likelihood(const std::vector<Observed>& windows, const VectorXd& q) {
+  double sum = 0;
+  for (const auto& window : windows) {
+    const double total = window.counts.sum();
+    if (!(total > 0)) continue;
+    for (Index b = 0; b < q.size(); ++b)
+      if (window.counts[b] > 0) sum += window.counts[b] * std::log(q[b] * window.exposure[b]);
+    sum -= total * std::log(window.exposure.dot(q));
+  }
+  return sum;
+}
+
+VectorXd Density::probabilities() const {
+  VectorXd p = (u.array() - u.maxCoeff()).exp();
+  return p / p.sum();
+}
+
+struct Deconvolution::State {
+  VectorXd p, gradient;
+  VectorXd weight;  // [observed bins]: J' diag(weight) J is the first part of Fisher's information
+  MatrixXd shares;  // [observed bins, windows]: J' shares times the root of counts, whose squares the second part takes
+};
+
+Deconvolution::Deconvolution(const Grid& truth, Blur blur) : blur_(std::move(blur)), roughness_(roughness_of(truth)) {
+  if (truth.bins() > kMostDense) return;
+  dense_ = blur_;
+  dense_roughness_ = roughness_;
+  for (Index j = 0; j < dense_.cols(); ++j) {
+    Index first = 0, last = dense_.rows();
+    while (first < last && dense_(first, j) == 0) ++first;
+    while (last > first && dense_(last - 1, j) == 0) --last;
+    rows_.emplace_back(first, last);
+  }
+}
+
+double Deconvolution::evaluate(const std::vector<Observed>& windows, double penalty, const VectorXd& u,
+                               State* state) const {
+  VectorXd p = (u.array() - u.maxCoeff()).exp();
+  p /= p.sum();
+  const VectorXd q = blur_ * p;
+  const VectorXd rough = roughness_ * u;
+  const double value = penalty / 2 * u.dot(rough) - log_likelihood(windows, q);
+  if (state == nullptr) return value;
+  VectorXd slope = VectorXd::Zero(q.size());
+  state->weight = VectorXd::Zero(q.size());
+  state->shares.resize(q.size(), static_cast<Index>(windows.size()));
+  for (std::size_t k = 0; k < windows.size(); ++k) {
+    const auto& [counts, exposure] = windows[k];
+    const double total = counts.sum(), seen = exposure.dot(q);
+    const VectorXd share = exposure / (seen > 0 ? seen : 1);  // of q: the window's probabilities over q
+    state->shares.col(static_cast<Index>(k)) = std::sqrt(total) * share;
+    for (Index b = 0; b < q.size(); ++b) {
+      if (counts[b] > 0) slope[b] -= counts[b] / q[b];
+      if (q[b] > 0) state->weight[b] += total * share[b] / q[b];
+    }
+    slope += total * share;
+  }
+  state->p = p;
+  state->gradient = p.cwiseProduct(blur_.transpose() * slope) + penalty * rough;
+  return value;
+}
+
+VectorXd Deconvolution::dense_step(const State& state, double penalty) const {
+  const Index n = state.p.size();
+  MatrixXd information = penalty * dense_roughness_;
+  VectorXd weighted(dense_.rows());
+  for (Index j = 0; j < n; ++j) {
+    const auto [first, last] = rows_[static_cast<std::size_t>(j)];
+    if (first == last) continue;
+    weighted.segment(first, last - first) =
+        dense_.col(j).segment(first, last - first).cwiseProduct(state.weight.segment(first, last - first));
+    for (Index i = j; i < n; ++i) {
+      const auto [other_first, other_last] = rows_[static_cast<std::size_t>(i)];
+      const Index begin = std::max(first, other_first), count = std::min(last, other_last) - begin;
+      if (count <= 0) continue;
+      information(i, j) +=
+          state.p[i] * state.p[j] * dense_.col(i).segment(begin, count).dot(weighted.segment(begin, count));
+    }
+  }
+  const MatrixXd seen = state.p.asDiagonal() * (blur_.transpose() * state.shares);
+  information.selfadjointView<Eigen::Lower>().rankUpdate(seen, -1);
+  // The constant that the density does not depend on: any curvature there leaves the step as it is.
+  const double size = information.diagonal().sum() / static_cast<double>(n * n);
+  information.array() += size;
+  information.diagonal().array() += 1e-10 * size * static_cast<double>(n);
+  Eigen::LDLT<MatrixXd> factors(information.selfadjointView<Eigen::Lower>());
+  return -factors.solve(state.gradient);
+}
+
+// Conjugate gradients, preconditioned by the roughness with the diagonal of the information.
+VectorXd Deconvolution::sparse_step(const State& state, double penalty) const {
+  constexpr int kMostIterations = 200;
+  constexpr double kPrecision = 1e-3;  // of the step: the next one corrects it
+  const MatrixXd seen = state.p.asDiagonal() * (blur_.transpose() * state.shares);
+  const auto times = [&](const VectorXd& v) -> VectorXd {
+    VectorXd image = blur_ * state.p.cwiseProduct(v);
+    image = image.cwiseProduct(state.weight);
+    return state.p.cwiseProduct(blur_.transpose() * image) - seen * (seen.transpose() * v) + penalty * (roughness_ * v);
+  };
+  VectorXd diagonal(state.p.size());
+  for (Index j = 0; j < blur_.outerSize(); ++j) {
+    double sum = 0;
+    for (Blur::InnerIterator entry(blur_, j); entry; ++entry)
+      sum += entry.value() * state.weight[entry.row()] * entry.value();
+    diagonal[j] = sum * state.p[j] * state.p[j];
+  }
+  // A blur over several bins couples them: rows sum to more than the diagonal.
+  const VectorXd sums =
+      times(VectorXd::Ones(state.p.size())) + seen * (seen.transpose() * VectorXd::Ones(state.p.size()));
+  const double floor = 1e-9 * std::max(diagonal.maxCoeff(), 1e-300);
+  Eigen::SparseMatrix<double> near = penalty * roughness_;
+  for (Index j = 0; j < near.cols(); ++j)
+    near.coeffRef(j, j) += std::sqrt(diagonal[j] * std::max(sums[j], diagonal[j])) + floor;
+  const Eigen::SimplicialLDLT<Eigen::SparseMatrix<double>> factors(near);
+  VectorXd x = VectorXd::Zero(state.p.size()), r = -state.gradient, z = factors.solve(r), d = z;
+  double rz = r.dot(z);
+  const double enough = kPrecision * kPrecision * rz;
+  for (int i = 0; i < kMostIterations && rz > enough; ++i) {
+    const VectorXd image = times(d);
+    const double curvature = d.dot(image);
+    if (!(curvature > 0)) break;
+    const double length = rz / curvature;
+    x += length * d;
+    r -= length * image;
+    z = factors.solve(r);
+    const double next = r.dot(z);
+    d = z + next / rz * d;
+    rz = next;
+  }
+  return x;
+}
+
+Density Deconvolution::fit(const std::vector<Observed>& windows, double penalty, const VectorXd* start,
+                           double tolerance) const {
+  Density result;
+  result.u = start != nullptr ? *start : VectorXd::Zero(blur_.cols());
+  State state;
+  double value = evaluate(windows, penalty, result.u, &state);
+  for (result.steps = 0; result.steps < kMostScoringSteps; ++result.steps) {
+    throw_if_stopped("deconvolution");
+    VectorXd step = dense_.size() > 0 ? dense_step(state, penalty) : sparse_step(state, penalty);
+    step.array() -= step.mean();
+    const double expected = -step.dot(state.gradient);
+    if (!(expected > 0)) {
+      result.converged = state.gradient.norm() <= 1e-6 * (1 + std::abs(value));
+      break;
+    }
+    if (expected / 2 < tolerance) {
+      result.converged = true;
+      break;
+    }
+    double length = std::min(1.0, kLongestStep / step.cwiseAbs().maxCoeff());
+    double next = evaluate(windows, penalty, result.u + length * step, nullptr);
+    for (int halving = 0; !(next < value) && halving < 30; ++halving) {
+      length /= 2;
+      next = evaluate(windows, penalty, result.u + length * step, nullptr);
+    }
+    if (!(next < value)) {  // nothing but rounding is left
+      result.converged = expected < 1e-3;
+      break;
+    }
+    result.u += length * step;
+    value = evaluate(windows, penalty, result.u, &state);
+  }
+  result.u.array() -= result.u.maxCoeff();
+  return result;
+}
+
+VectorXd unblurred(const std::vector<Observed>& windows) {
+  constexpr int kMostIterations = 100'000;
+  constexpr double kPrecision = 1e-10;
+  const Index bins = windows.front().counts.size();
+  VectorXd counts = VectorXd::Zero(bins);
+  for (const auto& window : windows) counts += window.counts;
+  VectorXd f = VectorXd::Ones(static_cast<Index>(windows.size())), q;
+  for (int i = 0; i < kMostIterations; ++i) {
+    if (i % 1000 == 0) throw_if_stopped("reweighting");
+    VectorXd exposure = VectorXd::Zero(bins);
+    for (std::size_t k = 0; k < windows.size(); ++k)
+      exposure += windows[k].counts.sum() * f[static_cast<Index>(k)] * windows[k].exposure;
+    q = (exposure.array() > 0).select(counts.array() / exposure.array(), 0.0);
+    q /= q.sum();
+    VectorXd next(f.size());
+    for (std::size_t k = 0; k < windows.size(); ++k) {
+      const double seen = windows[k].exposure.dot(q);
+      next[static_cast<Index>(k)] = seen > 0 ? 1 / seen : f[static_cast<Index>(k)];
+    }
+    const double change = (next.array() / f.array()).log().abs().maxCoeff();
+    f = next;
+    if (change < kPrecision || windows.size() == 1) {
+      for (Index b = 0; b < bins; ++b)
+        if (!(exposure[b] > 0)) q[b] = std::numeric_limits<double>::quiet_NaN();
+      break;
+    }
+  }
+  return q;
+}
+
+RichardsonLucy::RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows)
+    : blur_(blur),
+      data_(unblurred(windows)),
+      column_sums_(blur.transpose() * VectorXd::Ones(blur.rows())),
+      p_(VectorXd::Constant(blur.cols(), 1.0 / static_cast<double>(blur.cols()))) {
+  data_ = data_.array().isNaN().select(0.0, data_.array());
+}
+
+void RichardsonLucy::step() {
+  const VectorXd q = blur_ * p_;
+  const VectorXd ratio = (q.array() > 0).select(data_.array() / q.array(), 0.0);
+  const VectorXd back = blur_.transpose() * ratio;
+  p_ = (column_sums_.array() > 0).select(p_.array() * back.array() / column_sums_.array(), 0.0);
+  p_ /= p_.sum();
+}
+
+}  // namespace ae::fit

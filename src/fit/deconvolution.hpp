@@ -1,0 +1,85 @@
+// The density of a variable that was observed through a blur, by penalised maximum likelihood.
+//
+// Bin j of the true variable has the probability p_j = e^{u_j} / sum e^u, K_bj is the probability to observe bin b when
+// the truth is in bin j, and q = K p. A window k of a simulation sees bin b in proportion to c_kb q_b, its exposures
+// c_kb being e^{-V_k(b) / kT} for a bias V_k: what is minimised over u is
+//
+//   - sum_kb n_kb ln(c_kb q_b / sum_b' c_kb' q_b') + penalty / 2 * roughness(u),
+//
+// the multinomial likelihood of all windows with the free energies of windows profiled out: WHAM (Ferrenberg and
+// Swendsen 1989; Kumar et al. 1992) with the blur inside. The roughness is the integral of the squared second
+// derivatives of u over coordinates in which each axis has the length 1, by second differences: Good and Gaskins 1971
+// for the idea of penalising the log density, Wood 1973 for Tikhonov's form of two variables.
+#pragma once
+
+#include <Eigen/Core>
+#include <Eigen/SparseCore>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "fit/grid.hpp"
+
+namespace ae::fit {
+
+using Blur = Eigen::SparseMatrix<double>;  // [observed bins, true bins]; columns sum to 1 or, at the edges, to less
+
+// What one window has seen.
+struct Observed {
+  Eigen::VectorXd counts;    // [observed bins], >= 0; effective ones, when samples were weighted
+  Eigen::VectorXd exposure;  // [observed bins], >= 0; 0 where the window cannot be, and then no counts
+};
+
+// sum over windows of n ln(c q / sum c q): the log-likelihood of bins whose probabilities without bias are q.
+double log_likelihood(const std::vector<Observed>& windows, const Eigen::VectorXd& q);
+
+struct Density {
+  Eigen::VectorXd u;  // [true bins], log probability of bins but for a constant
+  bool converged = false;
+  int steps = 0;
+
+  Eigen::VectorXd probabilities() const;  // sum to 1
+};
+
+class Deconvolution {
+ public:
+  Deconvolution(const Grid& truth, Blur blur);
+
+  // By Fisher's scoring from `start` (uniform when null) with steps that are halved until the sum falls. `tolerance`:
+  // of the sum, in units of log-likelihood.
+  Density fit(const std::vector<Observed>& windows, double penalty, const Eigen::VectorXd* start = nullptr,
+              double tolerance = 1e-6) const;
+  const Blur& blur() const { return blur_; }
+
+ private:
+  struct State;
+  double evaluate(const std::vector<Observed>& windows, double penalty, const Eigen::VectorXd& u, State* state) const;
+  Eigen::VectorXd dense_step(const State& state, double penalty) const;
+  Eigen::VectorXd sparse_step(const State& state, double penalty) const;
+
+  Blur blur_;
+  Eigen::MatrixXd dense_;                                    // of few bins
+  std::vector<std::pair<Eigen::Index, Eigen::Index>> rows_;  // of each column of dense_, those that are not 0
+  Eigen::SparseMatrix<double> roughness_;                    // [true bins, true bins], symmetric
+  Eigen::MatrixXd dense_roughness_;
+};
+
+// Richardson 1972, Lucy 1974: expectation maximisation without a penalty, from a uniform density, which is the better
+// for being stopped early. Weights n_b / c_b of windows are pooled by WHAM first.
+class RichardsonLucy {
+ public:
+  RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows);
+  void step();
+  const Eigen::VectorXd& probabilities() const { return p_; }
+  Eigen::VectorXd observed() const { return blur_ * p_; }  // [observed bins]
+
+ private:
+  const Blur& blur_;
+  Eigen::VectorXd data_, column_sums_, p_;
+};
+
+// The probabilities of observed bins without bias and without a model of the blur, by WHAM: n_b / sum_k N_k f_k c_kb.
+// NaN in bins that no window can see. Sum to 1.
+Eigen::VectorXd unblurred(const std::vector<Observed>& windows);
+
+}  // namespace ae::fit
