@@ -22,6 +22,15 @@ constexpr double kFarthest = 7.5;    // deviations; beyond is less than 1e-13
 constexpr double kSmallest = 1e-14;  // probability that is kept
 constexpr std::size_t kFewestPairs = 20;
 
+// Errors over their deviation, in steps.
+constexpr Index kErrorSteps = 141;
+constexpr double kErrorStep = 0.1;
+double error_at(Index step) { return static_cast<double>(step - kErrorSteps / 2) * kErrorStep; }
+Index error_step(double error) {
+  const double at = std::clamp(error / kErrorStep, -1e6, 1e6) + static_cast<double>(kErrorSteps / 2);
+  return std::clamp<Index>(static_cast<Index>(std::lround(at)), 0, kErrorSteps - 1);
+}
+
 double below(double z) { return std::erfc(-z / std::numbers::sqrt2) / 2; }
 
 // Adds what an error in [low, high] of one value, with the given mass, gives to observed bins.
@@ -37,6 +46,21 @@ void add_interval(VectorXd& column, const Axis& observed, double low, double hig
     if (observed.periodic) at = ((b % observed.bins) + observed.bins) % observed.bins;
     if (at >= 0 && at < observed.bins) column[at] += mass * share;
   }
+}
+
+constexpr Index kPairFolds = 10;
+
+// The first candidate, a column of losses of folds, that is not worse than the best by more than a standard error of
+// the difference (after Breiman et al. 1984).
+Index first_like_best(const MatrixXd& losses) {
+  Index best = 0;
+  losses.colwise().sum().minCoeff(&best);
+  const auto folds = static_cast<double>(losses.rows());
+  for (Index c = 0; c < best; ++c) {
+    const Eigen::ArrayXd more = (losses.col(c) - losses.col(best)).array();
+    if (more.mean() <= std::sqrt((more - more.mean()).square().sum() / (folds * (folds - 1)))) return c;
+  }
+  return best;
 }
 
 Blur sparse(const MatrixXd& dense) { return dense.sparseView(1, kSmallest); }
@@ -124,13 +148,13 @@ PairBlur::PairBlur(const Pairs& pairs, const Grid& truth, const Grid& observed, 
   line_.first = sy / sw - line_.second * sx / sw;
   // Of pairs of one true value only the weights relative to each other matter.
   VectorXd sums = VectorXd::Zero(axis.bins), squares = sums;
-  std::vector<Index> bins(n);
+  bin_.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
-    bins[i] = axis.bin(pairs.truth[0][i]).value_or(pairs.truth[0][i] < axis.low ? 0 : axis.bins - 1);
-    sums[bins[i]] += relative_[static_cast<Index>(i)];
-    squares[bins[i]] += std::pow(relative_[static_cast<Index>(i)], 2);
+    bin_[i] = axis.bin(pairs.truth[0][i]).value_or(pairs.truth[0][i] < axis.low ? 0 : axis.bins - 1);
+    sums[bin_[i]] += relative_[static_cast<Index>(i)];
+    squares[bin_[i]] += std::pow(relative_[static_cast<Index>(i)], 2);
   }
-  for (std::size_t i = 0; i < n; ++i) relative_[static_cast<Index>(i)] *= sums[bins[i]] / squares[bins[i]];
+  for (std::size_t i = 0; i < n; ++i) relative_[static_cast<Index>(i)] *= sums[bin_[i]] / squares[bin_[i]];
   choose_smoothness();
   choose_bandwidths();
 }
@@ -193,118 +217,114 @@ double PairBlur::mean_at(const Mean& mean, double truth) const {
 }
 
 void PairBlur::choose_smoothness() {
-  constexpr int kFolds = 5;
-  double best = std::numeric_limits<double>::infinity();
-  for (double exponent = -8; exponent <= 2; exponent += 0.5) {
-    const double smoothness = std::pow(10, exponent) * relative_.sum();
-    double error = 0;
-    for (int fold = 0; fold < kFolds; ++fold) {
-      VectorXd weights = relative_;
-      for (Index i = 0; i < weights.size(); ++i)
-        if (block_[static_cast<std::size_t>(i)] % kFolds == fold) weights[i] = 0;
-      const auto mean = fit_mean(weights, smoothness);
-      for (std::size_t i = 0; i < pairs_.size(); ++i) {
-        if (block_[i] % kFolds != fold) continue;
-        const double r = observed_.axes[0].difference(pairs_.observed[0][i], mean_at(mean, pairs_.truth[0][i]));
-        error += relative_[static_cast<Index>(i)] * r * r;
-      }
-    }
-    if (error < best) {
-      best = error;
-      smoothness_ = smoothness;
+  std::vector<double> candidates;
+  for (double exponent = 2; exponent >= -8; exponent -= 0.5) candidates.push_back(std::pow(10, exponent));
+  MatrixXd losses(kPairFolds, std::ssize(candidates));
+  for (Index c = 0; c < losses.cols(); ++c) {
+    for (Index fold = 0; fold < kPairFolds; ++fold) {
+      const auto mean = fit_mean(without_fold(fold), candidates[static_cast<std::size_t>(c)] * relative_.sum());
+      double loss = 0;
+      for (std::size_t i = 0; i < pairs_.size(); ++i)
+        if (block_[i] % kPairFolds == fold) loss += relative_[static_cast<Index>(i)] * std::pow(error_of(mean, i), 2);
+      losses(fold, c) = loss;
     }
   }
+  smoothness_ = candidates[static_cast<std::size_t>(first_like_best(losses))] * relative_.sum();
 }
 
-MatrixXd PairBlur::residual_histogram(const Mean& mean, const VectorXd& weights) const {
+VectorXd PairBlur::without_fold(Index fold) const {
+  VectorXd weights = relative_;
+  for (Index i = 0; i < weights.size(); ++i)
+    if (block_[static_cast<std::size_t>(i)] % kPairFolds == fold) weights[i] = 0;
+  return weights;
+}
+
+double PairBlur::error_of(const Mean& mean, std::size_t pair) const {
+  return observed_.axes[0].difference(pairs_.observed[0][pair], mean_at(mean, pairs_.truth[0][pair]));
+}
+
+PairBlur::Errors PairBlur::fit_errors(const Mean& mean, const VectorXd& weights, const Bandwidths& bandwidths) const {
+  constexpr double kPooled = 3;  // effective pairs that all pairs together count as
   const auto& axis = truth_.axes[0];
-  MatrixXd histogram = MatrixXd::Zero(axis.bins, residual_bins_);
+  VectorXd sums = VectorXd::Zero(axis.bins), squares = sums;
   for (std::size_t i = 0; i < pairs_.size(); ++i) {
-    const double w = weights[static_cast<Index>(i)];
-    const auto bin = axis.bin(pairs_.truth[0][i]);
-    if (w == 0 || !bin) continue;
-    const double r = observed_.axes[0].difference(pairs_.observed[0][i], mean_at(mean, pairs_.truth[0][i]));
-    const auto at = static_cast<Index>(std::floor((r - residual_low_) / residual_step_));
-    histogram(*bin, std::clamp<Index>(at, 0, residual_bins_ - 1)) += w;
+    sums[bin_[i]] += weights[static_cast<Index>(i)];
+    squares[bin_[i]] += weights[static_cast<Index>(i)] * std::pow(error_of(mean, i), 2);
   }
-  return histogram;
-}
-
-// [true bins, residuals]: the conditional distribution at each true bin.
-MatrixXd PairBlur::smoothed(const MatrixXd& histogram, const Bandwidths& bandwidths) const {
-  constexpr double kPooled = 3;  // effective pairs that the distribution of all pairs counts as
-  const auto& axis = truth_.axes[0];
-  MatrixXd spread = closeness(residual_bins_, false, bandwidths.observed);
-  for (Index r = 0; r < residual_bins_; ++r) spread.row(r) /= spread.row(r).sum();
-  const MatrixXd softened = histogram * spread;
-  const Eigen::RowVectorXd all = softened.colwise().sum();
-  MatrixXd local = closeness(axis.bins, axis.periodic, bandwidths.truth) * softened;
+  const MatrixXd near = closeness(axis.bins, axis.periodic, bandwidths.truth);
+  const double pooled = squares.sum() / sums.sum();
+  const double least = 1e-3 * observed_.axes[0].width();
+  Errors errors;
+  errors.deviation = (((near * squares).array() + kPooled * pooled) / ((near * sums).array() + kPooled)).sqrt();
+  errors.deviation = errors.deviation.cwiseMax(least);
+  MatrixXd histogram = MatrixXd::Zero(axis.bins, kErrorSteps);
+  for (std::size_t i = 0; i < pairs_.size(); ++i)
+    histogram(bin_[i], error_step(error_of(mean, i) / errors.deviation[bin_[i]])) += weights[static_cast<Index>(i)];
+  MatrixXd local = near * histogram;
+  const Eigen::RowVectorXd all = histogram.colwise().sum() / histogram.sum();
+  local.rowwise() += kPooled * all;
+  const double shrunk = 1 / std::sqrt(1 + bandwidths.observed * bandwidths.observed);
+  MatrixXd spread(kErrorSteps, kErrorSteps);
+  for (Index from = 0; from < kErrorSteps; ++from) {
+    for (Index to = 0; to < kErrorSteps; ++to) {
+      const double z = (error_at(to) - shrunk * error_at(from)) / (bandwidths.observed * shrunk);
+      spread(from, to) = std::exp(-z * z / 2);
+    }
+    spread.row(from) /= spread.row(from).sum();
+  }
+  errors.shape = local * spread;
   for (Index j = 0; j < axis.bins; ++j) {
-    local.row(j) += kPooled / all.sum() * all;
-    local.row(j) /= local.row(j).sum();
+    // The deviation is what was fitted, whatever the steps and the neighbours made of it.
+    errors.shape.row(j) /= errors.shape.row(j).sum();
+    double first = 0, second = 0;
+    for (Index r = 0; r < kErrorSteps; ++r) {
+      first += errors.shape(j, r) * error_at(r);
+      second += errors.shape(j, r) * error_at(r) * error_at(r);
+    }
+    errors.deviation[j] /= std::sqrt(std::max(second - first * first, 0.25));
   }
-  return local;
+  return errors;
 }
 
 void PairBlur::choose_bandwidths() {
-  constexpr int kFolds = 5;
-  constexpr double kStepsPerDeviation = 20;
-  const auto mean = fit_mean(relative_, smoothness_);
-  double low = std::numeric_limits<double>::infinity(), high = -low, squares = 0;
-  for (std::size_t i = 0; i < pairs_.size(); ++i) {
-    const double r = observed_.axes[0].difference(pairs_.observed[0][i], mean_at(mean, pairs_.truth[0][i]));
-    low = std::min(low, r);
-    high = std::max(high, r);
-    squares += relative_[static_cast<Index>(i)] * r * r;
-  }
-  const double deviation = std::sqrt(squares / relative_.sum());
-  const double width = observed_.axes[0].width();
-  residual_step_ = std::max({deviation / kStepsPerDeviation, width / 1000, (high - low) / 400});
-  const double margin = 2 * std::max(deviation, residual_step_);
-  residual_low_ = low - margin;
-  residual_bins_ = static_cast<Index>(std::ceil((high + margin - residual_low_) / residual_step_)) + 1;
-  std::vector<MatrixXd> folds;
-  for (int fold = 0; fold < kFolds; ++fold) {
-    VectorXd weights = relative_;
-    for (Index i = 0; i < weights.size(); ++i)
-      if (block_[static_cast<std::size_t>(i)] % kFolds != fold) weights[i] = 0;
-    folds.push_back(residual_histogram(mean, weights));
-  }
-  MatrixXd all = folds[0];
-  for (int fold = 1; fold < kFolds; ++fold) all += folds[static_cast<std::size_t>(fold)];
-  double best = -std::numeric_limits<double>::infinity();
-  const double steps = deviation / residual_step_;  // of one deviation
-  for (const double of_truth : {0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 1.0, 4.0}) {
-    for (const double of_deviation : {0.07, 0.14, 0.21, 0.3, 0.45}) {
-      const Bandwidths candidate{std::max(0.5, of_truth * static_cast<double>(truth_.axes[0].bins)),
-                                 std::max(0.5, of_deviation * steps)};
-      double likelihood = 0;
-      for (const auto& held_out : folds) {
-        const MatrixXd density = smoothed(all - held_out, candidate);
-        likelihood += (held_out.array() > 0).select(held_out.array() * density.array().max(1e-300).log(), 0.0).sum();
+  std::vector<Bandwidths> candidates;  // from the simplest on: normal errors of one deviation
+  for (const double of_truth : {4.0, 1.0, 0.32, 0.16, 0.08, 0.04, 0.02})
+    for (const double of_deviation : {1.5, 0.7, 0.4, 0.25, 0.15})
+      candidates.push_back({std::max(0.5, of_truth * static_cast<double>(truth_.axes[0].bins)), of_deviation});
+  MatrixXd losses(kPairFolds, std::ssize(candidates));
+  for (Index fold = 0; fold < kPairFolds; ++fold) {
+    const VectorXd learned = without_fold(fold);
+    const auto mean = fit_mean(learned, smoothness_);
+    for (Index c = 0; c < losses.cols(); ++c) {
+      const auto errors = fit_errors(mean, learned, candidates[static_cast<std::size_t>(c)]);
+      double loss = 0;
+      for (std::size_t i = 0; i < pairs_.size(); ++i) {
+        if (block_[i] % kPairFolds != fold) continue;
+        const double deviation = errors.deviation[bin_[i]];
+        const double density = errors.shape(bin_[i], error_step(error_of(mean, i) / deviation)) / deviation;
+        loss -= relative_[static_cast<Index>(i)] * std::log(std::max(density, 1e-300));
       }
-      if (likelihood > best) {
-        best = likelihood;
-        bandwidths_ = candidate;
-      }
+      losses(fold, c) = loss;
     }
   }
+  bandwidths_ = candidates[static_cast<std::size_t>(first_like_best(losses))];
 }
 
 Blur PairBlur::one_variable(const VectorXd& weights) const {
   const auto& axis = truth_.axes[0];
   const auto mean = fit_mean(weights, smoothness_);
-  const MatrixXd density = smoothed(residual_histogram(mean, weights), bandwidths_);
+  const auto errors = fit_errors(mean, weights, bandwidths_);
   MatrixXd blur(observed_.axes[0].bins, axis.bins);
   for (Index j = 0; j < axis.bins; ++j) {
     VectorXd column = VectorXd::Zero(blur.rows());
+    const double step = kErrorStep * errors.deviation[j];
     for (int point = 0; point < kPoints; ++point) {
       const double x = axis.low + (static_cast<double>(j) + (point + 0.5) / kPoints) * axis.width();
       const double centre = mean_at(mean, x);
-      for (Index r = 0; r < residual_bins_; ++r) {
-        if (density(j, r) < kSmallest) continue;
-        const double from = centre + residual_low_ + static_cast<double>(r) * residual_step_;
-        add_interval(column, observed_.axes[0], from, from + residual_step_, density(j, r) / kPoints);
+      for (Index r = 0; r < kErrorSteps; ++r) {
+        if (errors.shape(j, r) < kSmallest) continue;
+        const double at = centre + error_at(r) * errors.deviation[j];
+        add_interval(column, observed_.axes[0], at - step / 2, at + step / 2, errors.shape(j, r) / kPoints);
       }
     }
     blur.col(j) = column;

@@ -19,7 +19,7 @@ using Eigen::Index;
 using Eigen::VectorXd;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
-constexpr int kPenaltyFolds = 5;
+constexpr int kPenaltyFolds = 10;
 constexpr double kShallowest = 1;  // kT: basins that are less deep are none of their own
 
 // Penalties that are tried, rising: per unit of the squared curvature over an axis of length 1, two a decade. At the
@@ -75,6 +75,19 @@ VectorXd energies_of(const VectorXd& probabilities, double cell, double kt) {
   return -kt * (probabilities.array() / cell).log();
 }
 
+// At the centres of bins: there a density differs from its mean over the bin by a 24th of its second difference.
+VectorXd central_energies(const Grid& grid, const VectorXd& probabilities, double kt) {
+  VectorXd energies = energies_of(probabilities, grid.cell(), kt);
+  for (Index b = 0; b < grid.bins(); ++b) {
+    const auto neighbours = grid.neighbours(b);
+    if (neighbours.size() < 2 * grid.axes.size()) continue;
+    double second = 0;
+    for (const Index other : neighbours) second += probabilities[other] / probabilities[b] - 1;
+    energies[b] -= kt * std::log1p(std::clamp(-second / 24, -0.5, 0.5));
+  }
+  return energies;
+}
+
 // The rest of what is estimated of a density: on which bins, and how.
 struct Questions {
   std::optional<std::pair<Index, Index>> barrier;  // saddle, minimum
@@ -90,9 +103,9 @@ struct Answers {
   std::vector<double> states;
 };
 
-Answers answer(const Questions& questions, const VectorXd& probabilities, double cell, double kt) {
+Answers answer(const Questions& questions, const VectorXd& probabilities, const Grid& grid, double kt) {
   Answers a;
-  a.energies = energies_of(probabilities, cell, kt);
+  a.energies = central_energies(grid, probabilities, kt);
   if (questions.barrier) a.barrier = a.energies[questions.barrier->first] - a.energies[questions.barrier->second];
   if (questions.right.size() > 0) {
     const double right = questions.right.select(probabilities.array(), 0.0).sum();
@@ -187,13 +200,25 @@ class Estimation {
                   best = std::max(best, likelihood);
                 }
               });
-    Index chosen = tried - 1;
+    Index best = -1;
     for (Index p = tried - 1; p >= 0; --p) {
       const double sum = likelihoods.row(p).sum();
       if (std::isnan(sum)) continue;
       result_.penalties.insert(result_.penalties.begin(), range[static_cast<std::size_t>(p)]);
       result_.held_out.insert(result_.held_out.begin(), sum);
-      if (sum > likelihoods.row(chosen).sum()) chosen = p;
+      if (best < 0 || sum > likelihoods.row(best).sum()) best = p;
+    }
+    // What the blur has taken away changes the likelihood little, and the density much. So the largest penalty is taken
+    // that is not worse than the best one by more than two standard errors of the difference (after Breiman et al.
+    // 1984). Where slow modes make blocks differ by much, that error says little, and a loss that is large is none to
+    // take.
+    constexpr double kLikeBest = 2, kMostLost = 25;
+    Index chosen = best;
+    for (Index p = best; p < tried && !std::isnan(likelihoods.row(p).sum()); ++p) {
+      const Eigen::ArrayXd loss = (likelihoods.row(best) - likelihoods.row(p)).transpose().array();
+      const double mean = loss.mean(), folds = static_cast<double>(kPenaltyFolds);
+      const double error = std::sqrt((loss - mean).square().sum() / (folds * (folds - 1)));
+      if (mean <= kLikeBest * error && loss.sum() <= kMostLost) chosen = p;
     }
     result_.penalty = range[static_cast<std::size_t>(chosen)];
   }
@@ -248,7 +273,7 @@ class Estimation {
   void ask() {
     const auto& grid = result_.grid;
     const VectorXd p = density_.probabilities();
-    const VectorXd f = energies_of(p, grid.cell(), options_.kt);
+    const VectorXd f = central_energies(grid, p, options_.kt);
     supported_ = supported();
     auto found = find_states(grid, f, kShallowest * options_.kt);
     label_observed(found);
@@ -325,7 +350,7 @@ class Estimation {
 
   void fill_energies(const std::vector<Observed>& all) {
     const auto& grid = result_.grid;
-    const auto answers = answer(questions_, density_.probabilities(), grid.cell(), options_.kt);
+    const auto answers = answer(questions_, density_.probabilities(), grid, options_.kt);
     result_.energies = supported_.select(answers.energies.array(), kNan);
     shift_ = std::numeric_limits<double>::infinity();
     for (Index b = 0; b < grid.bins(); ++b)
@@ -381,7 +406,7 @@ class Estimation {
   // Pearson's chi^2 of what is seen against what the blurred density predicts, over bins of some rows, by the larger of
   // the variance of independent rows and the variance between blocks.
   void judge_fit(const std::vector<Observed>& all) {
-    constexpr double kFewestRows = 10;
+    constexpr double kFewestRows = 10, kFewestExpected = 5;  // of which the variance can be told
     const VectorXd q = result_.blur * density_.probabilities();
     double sum = 0;
     for (std::size_t k = 0; k < all.size(); ++k) {
@@ -401,7 +426,7 @@ class Estimation {
               window.reweighting == Reweighting::weights ? window.squares.row(b).sum() / (scale * scale) : expected[b];
           of_blocks += window.weights.row(b).transpose() / scale;
         }
-        const bool enough = rows >= kFewestRows && model > 0;
+        const bool enough = rows >= kFewestRows && model >= kFewestExpected;
         if (!enough) continue;
         const double between =
             (of_blocks.array() - of_blocks.mean()).square().sum() * blocks / std::max(1.0, blocks - 1);
@@ -419,7 +444,7 @@ class Estimation {
     RichardsonLucy iteration(deconvolution.blur(), all);
     for (std::int64_t i = 0; i < iterations_; ++i) iteration.step();
     const auto answers =
-        answer(questions_, iteration.probabilities().array().max(1e-300).matrix(), result_.grid.cell(), options_.kt);
+        answer(questions_, iteration.probabilities().array().max(1e-300).matrix(), result_.grid, options_.kt);
     Comparison comparison{supported_.select(answers.energies.array(), kNan), iterations_, answers.barrier,
                           answers.delta_f};
     double lowest = std::numeric_limits<double>::infinity();
@@ -451,7 +476,7 @@ class Estimation {
           }
           if (density.u.allFinite())
             answers[static_cast<std::size_t>(r)] =
-                answer(questions_, density.probabilities(), result_.grid.cell(), options_.kt);
+                answer(questions_, density.probabilities(), result_.grid, options_.kt);
         },
         [&](std::int64_t done) {
           reporter_.progress("resamples", static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(resamples));
@@ -575,7 +600,23 @@ void Estimation::judge_states() {
     if (result_.states[s].at.size() > 1) text += ", " + number_text(std::round(result_.states[s].at[1] * 1000) / 1000);
     return text;
   };
-  if (!pooled || result_.states.size() < 2) return;
+  if (!pooled) return;
+  if (result_.states.size() < 2) {
+    // A bias is there to bring a run over barriers.
+    constexpr double kStrongBias = 10, kFewestOfBin = 5;
+    const auto& window = result_.windows.front();
+    const VectorXd counts = window.counts.rowwise().sum(), weights = window.weights.rowwise().sum();
+    double smallest = std::numeric_limits<double>::infinity(), largest = 0;
+    for (Index b = 0; b < counts.size(); ++b) {
+      if (counts[b] < kFewestOfBin) continue;
+      smallest = std::min(smallest, weights[b] / counts[b]);
+      largest = std::max(largest, weights[b] / counts[b]);
+    }
+    if (std::log(largest / smallest) > kStrongBias)
+      result_.reasons.push_back("one state is seen only, though the bias spans " + shown(std::log(largest / smallest)) +
+                                " kT: no barrier was crossed to another one");
+    return;
+  }
   for (std::size_t s = 0; s < result_.states.size(); ++s) {
     const auto rows = visits_rows_.row(static_cast<Index>(kept_[s]));
     const Index half = rows.size() / 2;

@@ -16,6 +16,8 @@ DIFFERENT_ON_PURPOSE = {
     "-o": "each program has one main output, a folder of ae-train's and a file of the others",
     "--output": "each program writes something else",
     "--seed": "what is drawn at random differs",
+    "--bootstrap": "ae-roc resamples samples, ae-deconvolve blocks of time",
+    "--penalty": "ae-probe penalises coefficients, ae-deconvolve the curvature of a density",
     "--maps": "ae-score writes what ae-roc reads",
     "--regions": "ae-score writes what ae-roc reads",
     "--unreadable": "ae-score also speaks of alarms, ae-embed of sizes",
