@@ -20,7 +20,6 @@ using Eigen::VectorXd;
 constexpr int kPoints = 8;           // within a bin of the truth
 constexpr double kFarthest = 7.5;    // deviations; beyond is less than 1e-13
 constexpr double kSmallest = 1e-14;  // probability that is kept
-constexpr std::size_t kFewestPairs = 20;
 
 // Errors over their deviation, in steps.
 constexpr Index kErrorSteps = 141;
@@ -121,12 +120,9 @@ Blur product_blur(const Blur& first, const Blur& second) {
   return product;
 }
 
-PairBlur::PairBlur(const Pairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks)
+PairBlur::PairBlur(const CalibrationPairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks)
     : pairs_(pairs), truth_(truth), observed_(observed), blocks_(blocks) {
   const std::size_t n = pairs.size();
-  if (n < kFewestPairs)
-    throw InputError("found " + std::to_string(n) + " pairs to learn the blur from, expected at least " +
-                     std::to_string(kFewestPairs));
   blocks_ = std::min<std::int32_t>(blocks, static_cast<std::int32_t>(n / 5));
   for (std::size_t i = 0; i < n; ++i)
     block_.push_back(static_cast<std::int32_t>(i * static_cast<std::size_t>(blocks_) / n));

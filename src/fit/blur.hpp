@@ -27,7 +27,7 @@ Blur normal_blur(const Axis& truth, const Axis& observed, const std::function<No
 Blur product_blur(const Blur& first, const Blur& second);
 
 // Calibration: the truth and what was observed of it, of one or two variables.
-struct Pairs {
+struct CalibrationPairs {
   std::vector<std::vector<double>> truth, observed;  // [variables][pairs]
   // [pairs], > 0: how much more often the pair would be there without bias, such as e^{V / kT}. The errors at a true
   // value are those of the unbiased ensemble, as other variables, which they depend on, are biased as well.
@@ -44,8 +44,9 @@ struct Pairs {
 // blocks of pairs.
 class PairBlur {
  public:
-  // Pairs are in order of time, cut into `blocks` blocks. InputError when they are too few.
-  PairBlur(const Pairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks);
+  static constexpr std::size_t kFewest = 20;  // pairs
+  // At least kFewest pairs in order of time, cut into `blocks` blocks. InputError when all truths are the same.
+  PairBlur(const CalibrationPairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks);
 
   // `times` [blocks]: how often each block counts. Empty: all once.
   Blur blur(std::span<const std::int32_t> times = {}) const;
@@ -78,7 +79,7 @@ class PairBlur {
   void choose_bandwidths();
   double periodic_difference(double observed, double truth) const;
 
-  const Pairs& pairs_;
+  const CalibrationPairs& pairs_;
   Grid truth_, observed_;
   std::int32_t blocks_;
   std::vector<std::int32_t> block_;  // [pairs]

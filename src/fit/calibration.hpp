@@ -20,7 +20,7 @@ struct PairReading {
 };
 
 struct ReadPairs {
-  Pairs pairs;
+  CalibrationPairs pairs;
   bool weighted = false;
   std::int64_t left_out = 0;  // with a cell that is not finite, or without weight
 };

@@ -174,7 +174,7 @@ VectorXd Deconvolution::dense_step(const State& state, double penalty) const {
 // Conjugate gradients, preconditioned by the roughness with the diagonal of the information.
 VectorXd Deconvolution::sparse_step(const State& state, double penalty) const {
   constexpr int kMostIterations = 200;
-  constexpr double kPrecision = 1e-3;  // of the step: the next one corrects it
+  constexpr double kPrecision = 0.05;  // of the step: the next one corrects it
   const MatrixXd seen = state.p.asDiagonal() * (blur_.transpose() * state.shares);
   const auto times = [&](const VectorXd& v) -> VectorXd {
     VectorXd image = blur_ * state.p.cwiseProduct(v);

@@ -33,7 +33,7 @@ class FixedBlur final : public BlurSource {
 
 class BlurOfPairs final : public BlurSource {
  public:
-  BlurOfPairs(const Pairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks)
+  BlurOfPairs(const CalibrationPairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks)
       : pairs_(pairs, truth, observed, blocks) {}
   Blur blur() const override { return pairs_.blur(); }
   std::pair<double, double> line() const override { return pairs_.line(); }
@@ -166,11 +166,12 @@ Calibrated by_table(const DeconvolutionJob& job, const Runs& runs, Reporter& rep
   return c;
 }
 
-Calibrated by_pairs(const DeconvolutionJob& job, const Runs& runs, Pairs& pairs, Reporter& reporter) {
+Calibrated by_pairs(const DeconvolutionJob& job, const Runs& runs, CalibrationPairs& pairs, Reporter& reporter) {
   auto read = read_pairs(*job.pairs, reporter);
   pairs = std::move(read.pairs);
-  if (pairs.weight.empty())
-    throw InputError(job.pairs->file + ": no pairs; expected rows of a true and an observed value");
+  if (pairs.size() < PairBlur::kFewest)
+    throw InputError(job.pairs->file + ": found " + counted(pairs.size(), "pairs") + ", expected at least " +
+                     std::to_string(PairBlur::kFewest) + " to learn the blur from");
   if (read.left_out > 0)
     reporter.warning(job.pairs->file + ": " + counted(read.left_out, "pairs") + " left out, not finite or of weight 0");
   if (!read.weighted && !job.columns.biases.empty())
@@ -218,7 +219,7 @@ FreeEnergyRun run_deconvolution(const DeconvolutionJob& job, Reporter& reporter)
     run.files.push_back(samples.name);
     run.rows.push_back(samples.rows);
   }
-  Pairs pairs;
+  CalibrationPairs pairs;
   const auto calibrated = job.pairs                ? by_pairs(job, runs, pairs, reporter)
                           : job.blur_table.empty() ? by_sigma(job, runs)
                                                    : by_table(job, runs, reporter);

@@ -181,6 +181,8 @@ class Estimation {
     if (options_.penalty || of_richardson_and_lucy()) return;
     const auto range = penalty_range();
     const auto tried = static_cast<std::int64_t>(range.size());
+    const std::int64_t stride = result_.grid.axes.size() > 1 ? 2 : 1;  // a decade, where fits take longer
+    constexpr double kWorse = 1;  // below that, nothing better comes where less is smoothed
     Eigen::MatrixXd likelihoods = Eigen::MatrixXd::Constant(tried, kPenaltyFolds, kNan);
     run_tasks(kPenaltyFolds, task_threads(options_.threads, kPenaltyFolds), "choosing the penalty",
               [&](std::int64_t fold, int) {
@@ -190,13 +192,13 @@ class Estimation {
                 constexpr double kShare = 1 - 1.0 / kPenaltyFolds;  // so that all data get the penalty as it is
                 VectorXd start;
                 double best = -std::numeric_limits<double>::infinity();
-                for (std::int64_t p = tried - 1, worse = 0; p >= 0 && worse < 4; --p) {
+                for (std::int64_t p = tried - 1, worse = 0; p >= 0 && worse < 4; p -= stride) {
                   const auto density = deconvolution.fit(learned, range[static_cast<std::size_t>(p)] * kShare,
                                                          start.size() > 0 ? &start : nullptr, 1e-3);
                   start = density.u;
                   const double likelihood = log_likelihood(held_out, deconvolution.blur() * density.probabilities());
                   likelihoods(p, fold) = likelihood;
-                  worse = likelihood < best - 5 ? worse + 1 : 0;
+                  worse = likelihood < best - kWorse ? worse + 1 : 0;
                   best = std::max(best, likelihood);
                 }
               });
@@ -214,7 +216,7 @@ class Estimation {
     // take.
     constexpr double kLikeBest = 2, kMostLost = 25;
     Index chosen = best;
-    for (Index p = best; p < tried && !std::isnan(likelihoods.row(p).sum()); ++p) {
+    for (Index p = best; p < tried; p += stride) {
       const Eigen::ArrayXd loss = (likelihoods.row(best) - likelihoods.row(p)).transpose().array();
       const double mean = loss.mean(), folds = static_cast<double>(kPenaltyFolds);
       const double error = std::sqrt((loss - mean).square().sum() / (folds * (folds - 1)));
@@ -224,12 +226,11 @@ class Estimation {
   }
 
   void choose_iterations(const Deconvolution& deconvolution) {
-    constexpr std::int64_t kMost = 2000;
+    const std::int64_t most = result_.grid.axes.size() > 1 ? 200 : 2000;
     if (options_.iterations) {
       iterations_ = *options_.iterations;
       return;
     }
-    if (result_.windows.size() > 1 && result_.grid.axes.size() > 1) return;
     std::vector<VectorXd> sums(kPenaltyFolds);
     run_tasks(kPenaltyFolds, task_threads(options_.threads, kPenaltyFolds), "choosing the iterations",
               [&](std::int64_t fold, int) {
@@ -238,8 +239,8 @@ class Estimation {
                 RichardsonLucy iteration(deconvolution.blur(),
                                          observe(result_.windows, fold_blocks(result_.windows, f, false), reached_));
                 auto& likelihoods = sums[static_cast<std::size_t>(fold)];
-                likelihoods = VectorXd::Constant(kMost, -std::numeric_limits<double>::infinity());
-                for (std::int64_t i = 0; i < kMost; ++i) {
+                likelihoods = VectorXd::Constant(most, -std::numeric_limits<double>::infinity());
+                for (std::int64_t i = 0; i < most; ++i) {
                   iteration.step();
                   likelihoods[i] = log_likelihood(held_out, iteration.observed().array().max(1e-300).matrix());
                   if (i > 100 && likelihoods[i] < likelihoods.maxCoeff() - 20) break;

@@ -325,7 +325,7 @@ def test_a_wrong_file_is_one_line(run, tmp_path, content, words):
 
 def test_wrong_pairs_are_one_line(run, tmp_path):
     small_run(tmp_path, 500)
-    for text, words in (("true,seen\n1,2\n", ['"observed"', "--observed"]), ("true,observed\n1,2\n", ["1 pairs"]),
+    for text, words in (("true,seen\n1,2\n", ['"observed"', "--observed"]), ("true,observed\n1,2\n", ["p.csv: found 1 pair,"]),
                         ("true,observed\n1,2\n1,x\n", ["p.csv:3:3", "x"]),
                         ("true,observed,weight\n1,2,-1\n", ["below 0"])):
         (tmp_path / "p.csv").write_text(text)
