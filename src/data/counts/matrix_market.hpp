@@ -14,8 +14,8 @@
 #include <span>
 
 #include "base/reporter.hpp"
-#include "data/bytes/source.hpp"
 #include "data/bytes/lines.hpp"
+#include "data/bytes/source.hpp"
 #include "data/counts/matrix.hpp"
 
 namespace ae::data {
