@@ -97,14 +97,14 @@ struct Questions {
   std::size_t states = 0;
 };
 
-struct Answers {
+struct Observables {
   VectorXd energies;
   double barrier = kNan, delta_f = kNan;
   std::vector<double> states;
 };
 
-Answers answer(const Questions& questions, const VectorXd& probabilities, const Grid& grid, double kt) {
-  Answers a;
+Observables answer(const Questions& questions, const VectorXd& probabilities, const Grid& grid, double kt) {
+  Observables a;
   a.energies = central_energies(grid, probabilities, kt);
   if (questions.barrier) a.barrier = a.energies[questions.barrier->first] - a.energies[questions.barrier->second];
   if (questions.right.size() > 0) {
@@ -459,7 +459,7 @@ class Estimation {
     const auto resamples = static_cast<std::size_t>(options_.bootstrap);
     result_.standard_errors = VectorXd::Constant(result_.grid.bins(), kNan);
     if (resamples < 2) return;
-    std::vector<std::optional<Answers>> answers(resamples);
+    std::vector<std::optional<Observables>> answers(resamples);
     const Deconvolution fixed(result_.grid, result_.blur);
     run_tasks(
         options_.bootstrap, task_threads(options_.threads, options_.bootstrap), "resampling",
@@ -496,7 +496,7 @@ class Estimation {
     }
   }
 
-  void spread_of(const std::vector<std::optional<Answers>>& answers) {
+  void spread_of(const std::vector<std::optional<Observables>>& answers) {
     std::int32_t blocks = std::numeric_limits<std::int32_t>::max();
     for (const auto& window : result_.windows) blocks = std::min(blocks, window.blocks());
     // A resample of n blocks varies by (n - 1) / n of what new ones would.
@@ -514,11 +514,11 @@ class Estimation {
       return count > 1 ? small * std::sqrt(squares / (count - 1)) : kNan;
     };
     for (Index b = 0; b < result_.standard_errors.size(); ++b)
-      if (supported_[b]) result_.standard_errors[b] = deviation([&](const Answers& a) { return a.energies[b]; });
-    if (result_.barrier) result_.barrier->standard_error = deviation([](const Answers& a) { return a.barrier; });
-    if (result_.delta_f) result_.delta_f->standard_error = deviation([](const Answers& a) { return a.delta_f; });
+      if (supported_[b]) result_.standard_errors[b] = deviation([&](const Observables& a) { return a.energies[b]; });
+    if (result_.barrier) result_.barrier->standard_error = deviation([](const Observables& a) { return a.barrier; });
+    if (result_.delta_f) result_.delta_f->standard_error = deviation([](const Observables& a) { return a.delta_f; });
     for (std::size_t s = 0; s < result_.states.size(); ++s)
-      result_.states[s].energy.standard_error = deviation([&](const Answers& a) { return a.states[s]; });
+      result_.states[s].energy.standard_error = deviation([&](const Observables& a) { return a.states[s]; });
   }
 
   // Of the two sides, by rows reweighted as they are.
