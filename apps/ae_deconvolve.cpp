@@ -65,7 +65,8 @@ void declare_data(CLI::App& app, Options& o) {
   };
   list("--cv", o.variables, "Column with the observed variable; repeat for a second one", "COLUMN")->required();
   list("--bias", o.biases, "Column with the bias in force at each row; repeat for several, which are added", "COLUMN");
-  cli::add_number(app, "--kt", o.kt, "kT in the unit of the bias, in which energies are written", 1e-300, kInfinite)
+  cli::add_number(app, "--kt", o.kt, "Value of kT in the unit of the bias, in which energies are written", 1e-300,
+                  kInfinite)
       ->group("Data");
   cli::add_number(app, "--temp", o.temperature, "Temperature in kelvin, instead of --kt, for a bias in --units", 1e-300,
                   kInfinite)
@@ -87,7 +88,7 @@ void declare_data(CLI::App& app, Options& o) {
       ->group("Data");
   list("--periodic", o.periods,
        "Period of the variable as LOW:HIGH, such as -pi:pi, or none; as the file says (min_NAME, max_NAME) if not "
-       "given. Repeat for a second variable",
+       "given; repeat for a second variable",
        "TEXT");
 }
 
@@ -97,7 +98,7 @@ void declare_blur(CLI::App& app, Options& o) {
   };
   list("--sigma", o.sigma,
        "Standard deviation of normal errors in the unit of the variable, 0 for none; too small a value cannot be seen "
-       "in the data. Repeat for a second variable",
+       "in the data; repeat for a second variable",
        "NUMBER");
   app.add_option(
          "--pairs", o.pairs,
@@ -124,7 +125,7 @@ void declare_estimate(CLI::App& app, Options& o) {
   list("--minimum", o.low, "Lower end of the grid of true values; repeat for a second variable", "NUMBER");
   list("--maximum", o.high, "Upper end, likewise; repeat for a second variable", "NUMBER");
   list("--bins", o.bins,
-       "Bins of the grid; 120 or more by sigma if not given, of two variables 40. Repeat for a second variable",
+       "Bins of the grid; 120 or more by sigma if not given, of two variables 40; repeat for a second variable",
        "INTEGER");
   cli::add_choice(app, "--method", o.method,
                   "Penalised likelihood, or Richardson-Lucy, with which it is compared anyway",
@@ -162,7 +163,7 @@ void declare_estimate(CLI::App& app, Options& o) {
 }
 
 void declare(CLI::App& app, Options& o) {
-  app.add_option("files", o.files, "COLVAR files (.gz and .zst; - is standard input)")->required()->type_name("FILE");
+  app.add_option("colvar", o.files, "COLVAR files (.gz and .zst; - is standard input)")->required()->type_name("FILE");
   declare_data(app, o);
   declare_blur(app, o);
   declare_estimate(app, o);
