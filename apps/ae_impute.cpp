@@ -32,6 +32,7 @@ struct Options {
   std::string marks;
   std::string spread;
   bool only_missing = false;
+  bool all_genes = false;
   bool names = false;
   std::string witness;
   std::vector<std::string> witness_pairs;
@@ -59,6 +60,8 @@ void declare(CLI::App& app, Options& options) {
                "Tables: fill only missing cells, the default. Counts: write only what was filled, as row,column,value");
   app.add_flag("--all-cells,--denoise", options.impute.all_cells,
                "Also replace observed cells by their reconstruction");
+  app.add_flag("--all-genes", options.all_genes,
+               "Of counts: also fill zeros of genes of which a cell's own counts tell more than cells alike do");
   ae::cli::add_choice(app, "--mode", options.mode,
                       "Of counts, what stands where there was none: the expected count (the default), what there is "
                       "given that there is anything, or that where it is more likely than nothing",
@@ -128,6 +131,7 @@ void check(const Options& options) {
   } else {
     refuse({{options.impute.all_cells, "--denoise"},
             {options.only_missing, "--only-missing"},
+            {options.all_genes, "--all-genes"},
             {!options.scale.empty(), "--scale"},
             {!options.marks.empty(), "--mark"},
             {!options.spread.empty(), "--spread"},
@@ -153,6 +157,7 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   using Unit = ae::apply::CountUnit;
   counts.unit = options.scale == "norm" ? Unit::norm : options.scale == "log1p" ? Unit::log1p : Unit::counts;
   counts.denoise = options.impute.all_cells;
+  counts.all_genes = options.all_genes;
   if (options.names && !options.only_missing)
     throw ae::UsageError("--names are those of --only-missing, whose triplets else have numbers; give both or none");
   counts.only_missing = options.only_missing;
@@ -198,11 +203,12 @@ int run(Options& options, ae::cli::Context& context) {
   auto* marks = files.open(options.marks, "--mark");
   const auto checkpoint = ae::apps::open_model(options.model, context);
   if (ae::apply::reads_counts(checkpoint)) return run_counts(options, checkpoint, files, output, context);
-  if (!options.mode.empty() || !options.scale.empty() || options.names || !options.witness.empty() ||
-      !options.spread.empty() || options.evaluate == "thinning") {
-    throw ae::UsageError(checkpoint.name() +
-                         ": was not trained on counts, for which --mode, --scale, --names, --witness, --spread and "
-                         "--evaluate thinning are; leave them out");
+  if (!options.mode.empty() || !options.scale.empty() || options.names || options.all_genes ||
+      !options.witness.empty() || !options.spread.empty() || options.evaluate == "thinning") {
+    throw ae::UsageError(
+        checkpoint.name() +
+        ": was not trained on counts, for which --mode, --scale, --names, --all-genes, --witness, --spread and "
+        "--evaluate thinning are; leave them out");
   }
   if (options.only_missing && options.impute.all_cells)
     throw ae::UsageError("--only-missing and --all-cells exclude each other; leave one of them out");

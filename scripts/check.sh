@@ -1,8 +1,7 @@
 #!/usr/bin/env bash
-# What scripts/test.sh does not see: how the sources are formatted, clang-tidy over what has changed, the unit tests of
-# the rooms without LibTorch, where the readers of files are, under AddressSanitizer and UndefinedBehaviorSanitizer
-# (scripts/sanitize.sh does all, in ten times the time), and each fuzzer for 20 seconds or RUNS inputs. One that fails does not stop
-# the others; the last lines say how each of them ended.
+# What scripts/test.sh does not see: how the sources are formatted, clang-tidy over what has changed, the unit tests
+# under AddressSanitizer and UndefinedBehaviorSanitizer, and each fuzzer for 20 seconds or RUNS inputs. One that fails
+# does not stop the others; the last lines say how each of them ended.
 #   scripts/check.sh                        all four
 #   scripts/check.sh [format] [tidy] [sanitizers] [fuzz]
 #   BASE=COMMIT scripts/check.sh tidy       what has changed since COMMIT; scripts/tidy.sh says what is taken without it
@@ -11,7 +10,7 @@ cd "$(dirname "$0")/.."
 
 run_format() { scripts/format.sh --check; }
 run_tidy() { scripts/tidy.sh --changed ${BASE:+"$BASE"}; }
-run_sanitizers() { scripts/sanitize.sh core_tests; }
+run_sanitizers() { scripts/sanitize.sh; }
 # All but hdf5, of which most is a library that is not ours to mend: for those who look for faults.
 run_fuzz() {
   local targets=(tests/fuzz/*_fuzz.cpp)

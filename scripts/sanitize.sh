@@ -12,4 +12,4 @@ cmake --build --preset asan --target "$@"
 
 # Each in one process, as LibTorch takes longer to start than most tests run. Options as in the preset of ctest.
 export ASAN_OPTIONS=detect_container_overflow=0:detect_leaks=1
-printf 'build/asan/tests/%s\0' "$@" | xargs -0 -P "${JOBS:-$(nproc)}" -I {} {} --gtest_brief=1
+printf '%s\0' "$@" | xargs -0 -n 1 -P "${JOBS:-$(nproc)}" bash -c 'exec "build/asan/tests/$1" --gtest_brief=1' _

@@ -211,6 +211,8 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
   std::vector<float> spread;  // empty without draws
   std::vector<bool> filled;
   std::optional<fit::Witness> witness;
+  const bool all_genes = options.all_genes || options.denoise || options.fill != Fill::expected;
+  const auto filled_genes = all_genes ? std::vector<bool>(kind.domain().elements.size(), true) : kind.supported();
   std::int64_t empty = 0;
   stream->for_each([&](const recipe::SampleBlock& block) {
     auto& source = stream->source();
@@ -220,6 +222,14 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
       if (unread > 0) {
         reporter.warning(source.name() + ": " + std::to_string(unread) + " of " + std::to_string(elements.size()) +
                          " genes are none that the network reads, and stay as they are; /data/genes 0 reads all");
+      }
+      const auto kept = std::ranges::count_if(
+          elements, [&](auto element) { return element >= 0 && !filled_genes[static_cast<std::size_t>(element)]; });
+      if (kept > 0) {
+        reporter.info(
+            source.name() + ": zeros of " + std::to_string(kept) + " of " +
+            std::to_string(std::ssize(elements) - unread) +
+            " genes stay: a cell's own counts tell more of these than cells alike do (--all-genes fills them)");
       }
       if (options.only_missing) {
         to = std::make_unique<Triplets>(output, source, options);
@@ -271,7 +281,8 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
       std::ranges::fill(spread, 0.0f);
       for (std::size_t gene = 0; gene < row.size(); ++gene) {
         const bool there = row[gene] != 0;
-        filled[gene] = has_counts && elements[gene] >= 0 && (options.denoise || !there);
+        filled[gene] = has_counts && elements[gene] >= 0 && (options.denoise || !there) &&
+                       filled_genes[static_cast<std::size_t>(elements[gene])];
         if (!filled[gene]) continue;
         const auto element = elements[gene];
         if (options.fill == Fill::gated && answers[element] == 0) {  // more likely nothing

@@ -31,7 +31,10 @@ struct CountImputeOptions {
   recipe::StreamOptions stream;
   Fill fill = Fill::expected;
   CountUnit unit = CountUnit::counts;
-  bool denoise = false;       // also in place of counts above 0; without, these stay as they are
+  bool denoise = false;  // also in place of counts above 0; without, these stay as they are
+  // Of Fill::expected without `denoise`: also zeros of genes of which a cell's own counts tell more than other cells
+  // do, which otherwise stay 0 (CountsKind::supported()).
+  bool all_genes = false;
   bool only_missing = false;  // triplets `row,column,value` of what was filled in, instead of a matrix
   // Something else that was measured in the cells, which is shown them before and after, in `unit`.
   std::optional<fit::WitnessReading> witness;

@@ -22,6 +22,10 @@ class Collector final : public Fields {
                        std::string_view description) override {
     add(name, description, OptionalNumberField{&value, range});
   }
+  void optional_integer(std::string_view name, std::optional<std::int64_t>& value, IntegerRange range,
+                        std::string_view description) override {
+    add(name, description, OptionalIntegerField{&value, range});
+  }
   void boolean(std::string_view name, bool& value, std::string_view description) override {
     add(name, description, BooleanField{&value});
   }
@@ -161,6 +165,7 @@ std::string expectation(const Field& field) {
           [](const IntegerField& f) { return integer_expectation(f.range); },
           [](const NumberField& f) { return number_expectation(f.range); },
           [](const OptionalNumberField& f) { return number_expectation(f.range) + " or null"; },
+          [](const OptionalIntegerField& f) { return integer_expectation(f.range) + " or null"; },
           [](const BooleanField&) { return std::string("true or false"); },
           [](const TextField&) { return std::string("text in double quotes"); },
           [](const ChoiceField& f) { return choice_expectation(f.choices); },

@@ -23,6 +23,10 @@ struct OptionalNumberField {
   std::optional<double>* value;
   NumberRange range;
 };
+struct OptionalIntegerField {
+  std::optional<std::int64_t>* value;
+  IntegerRange range;
+};
 struct BooleanField {
   bool* value;
 };
@@ -64,8 +68,9 @@ struct VariantsField {
 struct Field {
   std::string name;
   std::string description;
-  std::variant<IntegerField, NumberField, OptionalNumberField, BooleanField, TextField, ChoiceField, PathField,
-               IntegersField, TextsField, ScalarsField, ChoiceMapField, SectionField, VariantField, VariantsField>
+  std::variant<IntegerField, NumberField, OptionalNumberField, OptionalIntegerField, BooleanField, TextField,
+               ChoiceField, PathField, IntegersField, TextsField, ScalarsField, ChoiceMapField, SectionField,
+               VariantField, VariantsField>
       kind;
   std::vector<std::string> former_names = {};
 

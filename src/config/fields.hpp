@@ -170,6 +170,8 @@ class Fields {
   // JSON null = not set.
   virtual void optional_number(std::string_view name, std::optional<double>& value, NumberRange range,
                                std::string_view description) = 0;
+  virtual void optional_integer(std::string_view name, std::optional<std::int64_t>& value, IntegerRange range,
+                                std::string_view description) = 0;
   virtual void boolean(std::string_view name, bool& value, std::string_view description) = 0;
   virtual void text(std::string_view name, std::string& value, std::string_view description) = 0;
   virtual void choice(std::string_view name, std::string& value, std::span<const Choice> choices,

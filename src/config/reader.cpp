@@ -68,6 +68,9 @@ struct Accepts {
   bool operator()(const OptionalNumberField& f) const {
     return node.kind == Kind::null || number_of(node, f.range).has_value();
   }
+  bool operator()(const OptionalIntegerField& f) const {
+    return node.kind == Kind::null || integer_of(node, f.range).has_value();
+  }
   bool operator()(const BooleanField&) const { return node.kind == Kind::boolean; }
   bool operator()(const TextField&) const { return node.kind == Kind::text; }
   bool operator()(const ChoiceField& f) const { return is_choice(node, f.choices); }
@@ -216,6 +219,9 @@ class Reader {
   void assign(const NumberField& f, const Node& node) { *f.value = node.number; }
   void assign(const OptionalNumberField& f, const Node& node) {
     *f.value = node.kind == Kind::null ? std::nullopt : std::optional(node.number);
+  }
+  void assign(const OptionalIntegerField& f, const Node& node) {
+    *f.value = node.kind == Kind::null ? std::nullopt : integer_of(node, f.range);
   }
   void assign(const BooleanField& f, const Node& node) { *f.value = node.boolean; }
   void assign(const TextField& f, const Node& node) { *f.value = node.text; }

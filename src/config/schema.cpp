@@ -32,10 +32,14 @@ Node choice_schema(std::span<const Choice> choices) {
   return schema;
 }
 
-Node integer_schema(IntegerRange range) {
-  Node schema = typed("integer");
+void set_range(Node& schema, IntegerRange range) {
   schema.set("minimum", Node::of_integer(range.minimum));
   schema.set("maximum", Node::of_integer(range.maximum));
+}
+
+Node integer_schema(IntegerRange range) {
+  Node schema = typed("integer");
+  set_range(schema, range);
   return schema;
 }
 
@@ -162,6 +166,11 @@ class SchemaWriter {
                        },
                        [](const OptionalNumberField& f) {
                          Node number = any_of_types({"number", "null"});
+                         set_range(number, f.range);
+                         return number;
+                       },
+                       [](const OptionalIntegerField& f) {
+                         Node number = any_of_types({"integer", "null"});
                          set_range(number, f.range);
                          return number;
                        },

@@ -27,6 +27,7 @@ Node to_node(const Field& field, Paths paths) {
           [](const IntegerField& f) { return Node::of_integer(*f.value); },
           [](const NumberField& f) { return Node::of_number(*f.value); },
           [](const OptionalNumberField& f) { return f.value->has_value() ? Node::of_number(**f.value) : Node{}; },
+          [](const OptionalIntegerField& f) { return f.value->has_value() ? Node::of_integer(**f.value) : Node{}; },
           [](const BooleanField& f) { return Node::of_boolean(*f.value); },
           [](const TextField& f) { return Node::of_text(*f.value); },
           [](const ChoiceField& f) { return Node::of_text(*f.value); },

@@ -423,12 +423,12 @@ at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, co
   shape[1] = elements;
   auto values = otherwise.defined() ? otherwise.clone() : torch::zeros(shape, prediction.options());
   std::vector<bool> answered(static_cast<std::size_t>(elements), otherwise.defined());
-  // Backwards, so that where two heads describe one element the first declared one has the last word.
+  // Backwards, so that where two heads describe one element the first one has the last word.
   for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
-    const at::Tensor own = answer(*head);
+    const at::Tensor own = answer(**head);
     if (!own.defined()) continue;
-    values.index_copy_(1, torch::tensor(head->elements, torch::kInt64), own);
-    for (const auto e : head->elements) answered[static_cast<std::size_t>(e)] = true;
+    values.index_copy_(1, torch::tensor((*head)->elements, torch::kInt64), own);
+    for (const auto e : (*head)->elements) answered[static_cast<std::size_t>(e)] = true;
   }
   const bool all = std::all_of(answered.begin(), answered.end(), [](bool known) { return known; });
   return all ? values : at::Tensor();
@@ -436,14 +436,22 @@ at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, co
 
 }  // namespace
 
+std::vector<const Composition::Head*> Composition::in_order(Asked asked) const {
+  std::vector<const Head*> heads;
+  for (const auto& head : heads_) heads.push_back(&head);
+  std::ranges::stable_partition(
+      heads, [&](const Head* head) { return head->owner->learns_amounts() == (asked == Asked::amounts); });
+  return heads;
+}
+
 at::Tensor Composition::expected(const at::Tensor& prediction) const {
-  return first_answers(prediction, std::ssize(domain_.elements), heads_,
+  return first_answers(prediction, std::ssize(domain_.elements), in_order(Asked::expected),
                        [&](const Head& head) { return head.owner->expected(slots(prediction, head)); });
 }
 
 std::vector<at::Tensor> Composition::probabilities(const at::Tensor& prediction) const {
   std::vector<at::Tensor> levels(domain_.elements.size());
-  for (auto head = heads_.rbegin(); head != heads_.rend(); ++head) {  // as in expected()
+  for (auto head = heads_.rbegin(); head != heads_.rend(); ++head) {  // as in expected(); of counts no term has any
     const auto of_head = head->owner->probabilities(slots(prediction, *head));
     if (!of_head.defined()) continue;
     for (std::size_t i = 0; i < head->elements.size(); ++i) {
@@ -454,20 +462,21 @@ std::vector<at::Tensor> Composition::probabilities(const at::Tensor& prediction)
 }
 
 at::Tensor Composition::detection(const at::Tensor& prediction, const at::Tensor& sizes) const {
-  return first_answers(prediction, std::ssize(domain_.elements), heads_,
+  return first_answers(prediction, std::ssize(domain_.elements), in_order(Asked::amounts),
                        [&](const Head& head) { return head.owner->detection(slots(prediction, head), sizes); });
 }
 
 at::Tensor Composition::conditional(const at::Tensor& prediction, const at::Tensor& sizes) const {
   return first_answers(
-      prediction, std::ssize(domain_.elements), heads_,
+      prediction, std::ssize(domain_.elements), in_order(Asked::amounts),
       [&](const Head& head) { return head.owner->conditional(slots(prediction, head), sizes); }, expected(prediction));
 }
 
 at::Tensor Composition::draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
                              at::Generator& random) const {
   const auto exact = prediction.to(torch::kFloat64);
-  return first_answers(exact, std::ssize(domain_.elements), heads_,
+  const auto heads = in_order(what.detected ? Asked::amounts : Asked::expected);
+  return first_answers(exact, std::ssize(domain_.elements), heads,
                        [&](const Head& head) { return head.owner->draw(slots(exact, head), sizes, what, random); });
 }
 

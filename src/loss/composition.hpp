@@ -58,8 +58,9 @@ class Composition {
   // One for each element: of categories the probability of each level that training saw [samples, levels], whose most
   // probable one is the expected one; undefined of numbers.
   std::vector<at::Tensor> probabilities(const at::Tensor& prediction) const;
-  // Of counts: see Term. The first term that tells of an element tells; undefined where an element has none, but for
-  // conditional(), which then is what is expected.
+  // Of counts: see Term. The first term that tells of an element tells, of amounts (all but draws of all counts) the
+  // first of those that learn them before the others, and of expected values the other way round; undefined where an
+  // element has none, but for conditional(), which then is what is expected.
   at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const;
   at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const;
   at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
@@ -119,6 +120,8 @@ class Composition {
     std::vector<std::int64_t> positions;  // the same, never empty
   };
   at::Tensor slots(const at::Tensor& prediction, const Head& head) const;
+  enum class Asked { expected, amounts };
+  std::vector<const Head*> in_order(Asked asked) const;
   void declare_use(std::size_t term, const std::vector<std::int64_t>& elements);
   void place_heads();
 

@@ -338,6 +338,7 @@ class Hurdle final : public Term {
  public:
   bool accepts(const model::Element& element) const override { return element.counts; }
   std::string_view head() const override { return "hurdle"; }
+  bool learns_amounts() const override { return true; }
   std::int64_t outputs(const model::Element&) const override { return 2; }
   std::vector<double> constants() const override { return {-1}; }  // log of the standard deviation
   std::vector<double> first_outputs(const Typical& typical) const override {

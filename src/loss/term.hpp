@@ -83,6 +83,9 @@ class Term : public config::Section {
   // not tell.
   virtual at::Tensor detection(const at::Tensor& prediction, const at::Tensor& sizes) const;
   virtual at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const;
+  // Whether the value where there is a count is what the term learns, and the expected value follows from it; of others
+  // it is the other way round. A composition asks for each those that learn it, before the others.
+  virtual bool learns_amounts() const { return false; }
   // Likewise, random: what another reading of the same samples may count, [samples, group], not in network units.
   // Undefined of terms that give no distribution, or not this one.
   virtual at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,

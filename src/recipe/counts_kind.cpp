@@ -15,6 +15,7 @@
 #include "data/counts/load.hpp"
 #include "data/hdf5/count_files.hpp"
 #include "model/threads.hpp"
+#include "recipe/gene_support.hpp"
 #include "recipe/makers.hpp"
 
 namespace ae::recipe {
@@ -284,6 +285,7 @@ class CountsKindOptions final : public KindOptionsOf<data::CountOptions> {
                        ": only one cell to train on; at least two are needed to tell what varies "
                        "among normal cells: give more, or lower /training/validation_fraction");
     }
+    tell_gene_support(prepared, data(), hold_out.seed, reporter);
     Dataset dataset;
     dataset.training = std::make_unique<CellSamples>(prepared, prepared.training, data().zero_as_missing);
     dataset.held_out = std::make_shared<CellSamples>(prepared, prepared.held_out, data().zero_as_missing);
@@ -311,6 +313,12 @@ CountsKind::CountsKind(data::CountSchema schema, data::CountOptions options)
     : Kind(domain_of(schema)), schema_(std::move(schema)), options_(std::move(options)) {}
 
 void CountsKind::save(Metadata& metadata) const { metadata["counts"] = schema_.to_json().dump(); }
+
+std::vector<bool> CountsKind::supported() const {
+  std::vector<bool> supported(schema_.selected.size(), true);
+  for (std::size_t i = 0; i < schema_.told.size(); ++i) supported[i] = schema_.told[i] >= schema_.reliability[i];
+  return supported;
+}
 
 std::unique_ptr<CellStream> CountsKind::open_cells(const StreamOptions& options, Reporter& reporter) const {
   return std::make_unique<CountStream>(schema_, options_, options, reporter);

@@ -178,15 +178,67 @@ def test_what_scipy_writes(read, counts, tmp_path):
 # --- what cannot be read ---------------------------------------------------------------------------------------------
 
 
+def write_filtered(path, counts, number, of_chunk, mask=0):
+    """A dense matrix in one chunk, of the bytes given, of a filter that h5py need not have."""
+    path = write_h5ad(path, counts, encoding="array", dtype="int32", chunks=counts.shape)
+    with h5py.File(path, "a") as root:
+        del root["X"]
+        creation = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        creation.set_chunk(counts.shape)
+        creation.set_filter(number, h5py.h5z.FLAG_OPTIONAL)
+        made = h5py.h5d.create(root.id, b"X", h5py.h5t.NATIVE_INT32, h5py.h5s.create_simple(counts.shape), dcpl=creation)
+        made.write_direct_chunk((0, 0), of_chunk, mask)
+        h5py.Dataset(made).attrs.update({"encoding-type": "array", "encoding-version": "0.2.0"})
+    return path
+
+
 def test_a_lacking_filter_is_named_and_chunks_stored_without_it_are_read(read, counts, tmp_path):
-    path = write_h5ad(tmp_path / "x.h5ad", np.tile(counts, (40, 1)), compression="lzf")
-    line, code = read(path)
-    assert code == 4 and "LZF" in line and 'compression="gzip"' in line
+    dense = np.asarray(counts, dtype="int32")
+    line, code = read(write_filtered(tmp_path / "x.h5ad", dense, 32004, b"0123"))
+    assert code == 4 and "LZ4" in line and 'compression="gzip"' in line and "hdf5-filter-plugin" in line
+    assert np.array_equal(read(write_filtered(tmp_path / "x.h5ad", dense, 32004, dense.tobytes(), mask=1))[0], dense)
+
+
+@pytest.mark.parametrize("encoding", ["csr_matrix", "csc_matrix", "array"])
+def test_lzf(read, counts, tmp_path, encoding):
+    path = write_h5ad(tmp_path / "x.h5ad", np.tile(counts, (40, 1)), encoding=encoding, compression="lzf")
+    assert np.array_equal(read(path)[0], np.tile(counts, (40, 1)))
     noise = np.random.default_rng(1).integers(1, 2**24, (50, 20))  # does not compress, so that chunks are stored plain
     path = write_h5ad(tmp_path / "y.h5ad", noise, encoding="array", dtype="int32", compression="lzf", chunks=(50, 20))
     with h5py.File(path) as root:
         assert root["X"].id.get_chunk_info(0).filter_mask == 1
     assert np.array_equal(read(path)[0], noise)
+
+
+def test_damaged_lzf(read, counts, tmp_path):
+    path = write_h5ad(tmp_path / "x.h5ad", np.tile(counts, (40, 1)), encoding="array", dtype="int32", compression="lzf")
+    with h5py.File(path) as root:
+        chunk = root["X"].id.get_chunk_info(0)
+    with open(path, "r+b") as file:
+        file.seek(chunk.byte_offset)
+        file.write(bytes(chunk.size))
+    line, code = read(path)
+    assert code == 4 and "x.h5ad" in line
+
+
+def zstandard_frame(content, claimed=None, run=False):
+    """RFC 8878: magic number, single segment with the content's size in 8 bytes, one raw block or one run of a byte."""
+    block = (len(content) << 3 | run << 1 | 1).to_bytes(3, "little") + (content[:1] if run else content)
+    size = len(content) if claimed is None else claimed
+    return (0xFD2FB528).to_bytes(4, "little") + bytes([0xE0]) + size.to_bytes(8, "little") + block
+
+
+def test_zstandard(read, counts, tmp_path):
+    dense = np.asarray(counts, dtype="int32")
+
+    def answer(frame):
+        return read(write_filtered(tmp_path / "x.h5ad", dense, 32015, frame))
+
+    assert np.array_equal(answer(zstandard_frame(dense.tobytes()))[0], dense)
+    assert np.array_equal(answer(zstandard_frame(b"\1" * dense.nbytes, run=True))[0], np.full(dense.shape, 0x01010101))
+    for bad in (zstandard_frame(dense.tobytes(), claimed=2**40), zstandard_frame(dense.tobytes())[:-9], b"no frame"):
+        line, code = answer(bad)
+        assert code == 4 and "x.h5ad" in line
 
 
 def test_other_files_are_not_looked_into(read, counts, tmp_path):

@@ -149,18 +149,19 @@ class Loader {
     for (const auto cell : training) totals.push_back(totals_[static_cast<std::size_t>(cell)]);
     schema.scale.median_total = median_total(totals);
     const std::int64_t genes = std::ssize(schema.genes);
-    if (options_.genes == 0) {
+    const std::int64_t wanted = options_.genes_for(std::ssize(training));
+    if (wanted == 0) {
       schema.selected = largest(std::vector<double>(schema.genes.size(), 0.0), 0);
     } else {
-      schema.selected = largest(residual_variances(counts().view(), training, genes, reporter_), options_.genes);
+      schema.selected = largest(residual_variances(counts().view(), training, genes, reporter_), wanted);
     }
     if (schema.selected.empty()) {
       throw InputError(source_->name() + ": no gene varies between the " + std::to_string(training.size()) +
                        " training cells, so that there is nothing to learn; give other cells, or set /data/genes to 0");
     }
-    if (options_.genes > std::ssize(schema.selected)) {
+    if (options_.genes && wanted > std::ssize(schema.selected)) {
       reporter_.info(source_->name() + ": " + std::to_string(schema.selected.size()) + " of " + std::to_string(genes) +
-                     " genes vary between the training cells; /data/genes asks for " + std::to_string(options_.genes));
+                     " genes vary between the training cells; /data/genes asks for " + std::to_string(wanted));
     }
     std::vector<bool> seen(schema.genes.size(), false);
     for (const auto cell : training)

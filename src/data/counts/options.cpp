@@ -1,5 +1,6 @@
 #include "data/counts/options.hpp"
 
+#include <algorithm>
 #include <array>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
@@ -40,15 +41,21 @@ void CountOptions::fields(config::Fields& f) {
       "label", label,
       "The column of an .h5ad file's obs with the known class of each cell; it is passed through, never learned from.");
   f.scalars("normal", normal, "The label value or values that mean normal; only cells with one of them are used.");
-  f.integer("genes", genes, {0, kMostGenes},
-            "How many genes the network sees: those whose Pearson residuals vary most between training cells; 0 takes "
-            "all.");
+  f.optional_integer(
+      "genes", genes, {0, kMostGenes},
+      "How many genes the network sees: those whose Pearson residuals vary most between training cells; 0 takes all, "
+      "null 2,000, or of few cells more: as many as make 4 million values.");
   f.boolean("size_factors", size_factors, "Divide a cell's counts by its total over the training cells' median total.");
   f.boolean("log1p", log1p, "Take log(1 + count), after the division.");
   f.boolean(
       "zero_as_missing", zero_as_missing,
       "A count of 0 is taken for one that was missed: nothing is asked of it, and what is learned is how much there "
       "is where anything is.");
+}
+
+std::int64_t CountOptions::genes_for(std::int64_t training_cells) const {
+  constexpr std::int64_t kUsual = 2000, kValues = 4'000'000;
+  return genes.value_or(std::max(kUsual, kValues / std::max<std::int64_t>(training_cells, 1)));
 }
 
 void CountOptions::check(std::vector<config::Problem>& problems) const {
@@ -72,6 +79,10 @@ nlohmann::ordered_json CountSchema::to_json() const {
   auto& numbers = json["constant"] = nlohmann::ordered_json::array();
   for (std::size_t i = 0; i < constant.size(); ++i)
     if (constant[i]) numbers.push_back(i);
+  if (!reliability.empty()) {
+    json["reliability"] = reliability;
+    json["told_by_others"] = told;
+  }
   return json;
 }
 
@@ -107,6 +118,23 @@ std::vector<std::int32_t> numbers(const Json& json, const char* key, std::size_t
   return found;
 }
 
+// Squared correlations of `count` genes; {} where they are not there, as in models of before they were.
+std::vector<double> shares(const Json& json, const char* key, std::size_t count) {
+  if (!json.contains(key)) return {};
+  const Json& list = json[key];
+  if (!list.is_array() || list.size() != count)
+    throw InputError("/" + std::string(key) + ": expected an array of " + std::to_string(count) + " numbers");
+  std::vector<double> found;
+  for (const auto& item : list) {
+    found.push_back(item.is_number() ? item.get<double>() : -1);
+    if (!(found.back() >= 0 && found.back() <= 1)) {
+      throw InputError("/" + std::string(key) + "/" + std::to_string(found.size() - 1) +
+                       ": expected a number from 0 to 1");
+    }
+  }
+  return found;
+}
+
 std::vector<std::string> gene_names(const Json& json) {
   const Json& list = member(json, "genes");
   if (!list.is_array() || list.empty()) throw InputError("/genes: expected an array of names");
@@ -137,6 +165,10 @@ CountSchema CountSchema::from_json(const Json& json) {
   schema.constant.assign(schema.selected.size(), false);
   for (const auto i : numbers(json, "constant", schema.selected.size()))
     schema.constant[static_cast<std::size_t>(i)] = true;
+  schema.reliability = shares(json, "reliability", schema.selected.size());
+  schema.told = shares(json, "told_by_others", schema.selected.size());
+  if (schema.reliability.size() != schema.told.size())
+    throw InputError("/reliability: expected with /told_by_others, of as many genes");
   return schema;
 }
 

@@ -32,19 +32,24 @@ struct Filter {
   H5Z_filter_t number = 0;
   unsigned index = 0;
   std::string name;
+  std::string package;  // of Debian, which has it as a plugin that the library finds; may be empty
 };
 
-std::string filter_name(H5Z_filter_t number, const char* own) {
+Filter filter_of(H5Z_filter_t number, unsigned index, const char* own) {
   struct Known {
     H5Z_filter_t number;
     const char* name;
+    const char* package;
   };
-  constexpr Known kKnown[] = {{H5Z_FILTER_SZIP, "szip"}, {307, "bzip2"},   {32000, "LZF"},
-                              {32001, "Blosc"},          {32004, "LZ4"},   {32008, "bitshuffle"},
-                              {32015, "Zstandard"},      {32026, "Blosc2"}};
+  constexpr Known kKnown[] = {{H5Z_FILTER_SZIP, "szip", ""},
+                              {307, "bzip2", "hdf5-filter-plugin"},
+                              {32001, "Blosc", "hdf5-filter-plugin-blosc-serial"},
+                              {32004, "LZ4", "hdf5-filter-plugin"},
+                              {32008, "bitshuffle", ""},
+                              {32026, "Blosc2", ""}};
   for (const auto& known : kKnown)
-    if (known.number == number) return known.name;
-  return *own != '\0' ? printable(own) : "filter " + std::to_string(number);
+    if (known.number == number) return {number, index, known.name, known.package};
+  return {number, index, *own != '\0' ? printable(own) : "filter " + std::to_string(number), ""};
 }
 
 // The first filter that this library does not have.
@@ -58,7 +63,7 @@ std::optional<Filter> lacking_filter(hid_t creation) {
         H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values, nullptr, own.size(), own.data(), &config);
     if (number >= 0 && H5Zfilter_avail(number) > 0) continue;
     own.back() = '\0';
-    return Filter{number, static_cast<unsigned>(i), filter_name(number, own.data())};
+    return filter_of(number, static_cast<unsigned>(i), own.data());
   }
   return std::nullopt;
 }
@@ -149,9 +154,9 @@ void Hdf5Dataset::State::check_filters() const {
     if (H5Dget_chunk_info(id.get(), space.get(), i, offset.data(), &mask, &address, &bytes) < 0)
       fail("cannot be read: " + last_cause());
     if (filter->index < 32 && (mask >> filter->index & 1u) == 1) continue;  // this chunk was stored without it
-    fail("is compressed with " + filter->name +
-         ", which the HDF5 library here cannot read; write the file again with gzip, as in Python with "
-         "write_h5ad(FILE, compression=\"gzip\")");
+    fail("is compressed with " + filter->name + ", which the HDF5 library here cannot read; " +
+         (filter->package.empty() ? "" : "install " + filter->package + " of Debian, or ") +
+         "write the file again with gzip, as in Python with write_h5ad(FILE, compression=\"gzip\")");
   }
 }
 

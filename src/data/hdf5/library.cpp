@@ -4,6 +4,7 @@
 #include <string_view>
 
 #include "base/text.hpp"
+#include "data/hdf5/filters.hpp"
 
 namespace ae::data::hdf5 {
 
@@ -11,6 +12,7 @@ void begin() {
   static const bool begun = [] {
     H5dont_atexit();
     H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+    register_filters();
     return true;
   }();
   (void)begun;
