@@ -422,15 +422,22 @@ at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, co
   auto shape = prediction.sizes().vec();
   shape[1] = elements;
   auto values = otherwise.defined() ? otherwise.clone() : torch::zeros(shape, prediction.options());
-  std::vector<bool> answered(static_cast<std::size_t>(elements), otherwise.defined());
-  // Backwards, so that where two heads describe one element the first one has the last word.
-  for (auto head = heads.rbegin(); head != heads.rend(); ++head) {
-    const at::Tensor own = answer(**head);
+  std::vector<bool> answered(static_cast<std::size_t>(elements), false);
+  for (const auto* head : heads) {
+    std::vector<std::int64_t> left, places;  // elements that have no answer yet, and where the head has them
+    for (std::size_t i = 0; i < head->elements.size(); ++i) {
+      if (answered[static_cast<std::size_t>(head->elements[i])]) continue;
+      left.push_back(head->elements[i]);
+      places.push_back(static_cast<std::int64_t>(i));
+    }
+    if (left.empty()) continue;
+    at::Tensor own = answer(*head);
     if (!own.defined()) continue;
-    values.index_copy_(1, torch::tensor((*head)->elements, torch::kInt64), own);
-    for (const auto e : (*head)->elements) answered[static_cast<std::size_t>(e)] = true;
+    if (left.size() < head->elements.size()) own = own.index_select(1, torch::tensor(places, torch::kInt64));
+    values.index_copy_(1, torch::tensor(left, torch::kInt64), own);
+    for (const auto e : left) answered[static_cast<std::size_t>(e)] = true;
   }
-  const bool all = std::all_of(answered.begin(), answered.end(), [](bool known) { return known; });
+  const bool all = otherwise.defined() || std::ranges::find(answered, false) == answered.end();
   return all ? values : at::Tensor();
 }
 

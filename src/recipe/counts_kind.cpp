@@ -316,7 +316,10 @@ void CountsKind::save(Metadata& metadata) const { metadata["counts"] = schema_.t
 
 std::vector<bool> CountsKind::supported() const {
   std::vector<bool> supported(schema_.selected.size(), true);
-  for (std::size_t i = 0; i < schema_.told.size(); ++i) supported[i] = schema_.told[i] >= schema_.reliability[i];
+  // Where less than half of what varies is there at all, little is lost.
+  constexpr double kReliable = 0.5;
+  for (std::size_t i = 0; i < schema_.told.size(); ++i)
+    supported[i] = schema_.reliability[i] < kReliable || schema_.told[i] >= schema_.reliability[i];
   return supported;
 }
 

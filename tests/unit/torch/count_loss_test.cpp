@@ -202,6 +202,33 @@ TEST(CountLoss, HurdleIsADetectionAndALogNormalAmount) {
   EXPECT_NEAR(loss(0, row({9})), loss(0), 1e-12);
 }
 
+// Whichever is declared first: amounts are those of the hurdle, expected counts those of the other term.
+TEST(CountLoss, OfTwoTermsEachTellsWhatItLearns) {
+  const double logit = 0.4, amount = 1.2, log_spread = -0.7, log_norm = 0.3, log_dispersion = 0.5;
+  const TermList hurdle = only("hurdle"), nb = only("nb");
+  const Composition of_hurdle(hurdle, genes(1), false), of_nb(nb, genes(1), false);
+  const auto sizes = row({1.5});
+  for (const bool hurdle_first : {true, false}) {
+    TermList list{terms()};
+    list.append().select(hurdle_first ? "hurdle" : "nb");
+    list.append().select(hurdle_first ? "nb" : "hurdle");
+    const Composition both(list, genes(1), false);
+    const auto prediction = hurdle_first ? row({logit, amount, log_norm, log_spread, log_dispersion})
+                                         : row({log_norm, logit, amount, log_dispersion, log_spread});
+    const auto by_hurdle = row({logit, amount, log_spread}), by_nb = row({log_norm, log_dispersion});
+    EXPECT_EQ(both.expected(prediction).item<double>(), of_nb.expected(by_nb).item<double>());
+    EXPECT_EQ(both.conditional(prediction, sizes).item<double>(),
+              of_hurdle.conditional(by_hurdle, sizes).item<double>());
+    EXPECT_EQ(both.detection(prediction, sizes).item<double>(), of_hurdle.detection(by_hurdle, sizes).item<double>());
+    const auto drawn = [&](const Composition& composition, const at::Tensor& from, const CountDraw& what) {
+      at::Generator random = at::make_generator<at::CPUGeneratorImpl>(7);
+      return composition.draw(from, sizes, what, random).item<double>();
+    };
+    EXPECT_EQ(drawn(both, prediction, {}), drawn(of_nb, by_nb, {}));
+    EXPECT_EQ(drawn(both, prediction, {.detected = true}), drawn(of_hurdle, by_hurdle, {.detected = true}));
+  }
+}
+
 // A deviance falls to 0 with the dispersion; what is learned of it must be what is likeliest.
 TEST(CountLoss, GradientOfTheDispersionIsThatOfTheLikelihood) {
   constexpr double kStep = 1e-5;
