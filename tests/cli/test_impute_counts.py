@@ -227,6 +227,34 @@ def test_zeros_taken_for_missing_by_a_likelihood(run, made):
     one_error(told, 2, "zero_as_missing")
 
 
+def test_zeros_of_genes_that_follow_no_other_stay(run, tmp_path):
+    """Two types of cells; the first gene is in a fifth of the cells, whatever their type, and read well there."""
+    random = np.random.default_rng(4)
+    second = random.random(400) < 0.5
+    rates = np.where((np.arange(60) % 2 == 0)[None] == second[:, None], 6.0, 1.5)
+    rates[:, 1] = np.where(second, 0.9, 0.05)
+    rates[:, 0] = np.where(random.random(400) < 0.2, 12.0, 0.02)
+    counts = random.poisson(rates)
+    write_folder(tmp_path / "cells", counts)
+    config = {
+        "data": {"type": "counts", "path": "cells"},
+        "model": {"type": "dense", "hidden": [16], "latent": 4},
+        "loss": {"terms": [{"type": "nb"}]},
+        "training": {"epochs": 20},
+    }
+    (tmp_path / "c.json").write_text(json.dumps(config))
+    assert run("ae-train", tmp_path / "c.json", "--out", tmp_path / "m", "-q").code == 0
+    values, told = filled(run, tmp_path)
+    assert "zeros of 1 of 60 genes stay" in told and "--all-genes" in told
+    assert np.array_equal(values[:, 0], counts[:, 0]) and (values[:, 1:] > 0).all()
+    everything, told = filled(run, tmp_path, "--all-genes")
+    assert (everything > 0).all() and "genes stay" not in told
+    assert np.array_equal(everything[:, 1:], values[:, 1:])
+    assert (filled(run, tmp_path, "--denoise")[0] > 0).all()
+    assert (filled(run, tmp_path, "--mode", "expected", "--only-missing", out="t.csv")[1]).count("genes stay") == 1
+    assert not [line for line in (tmp_path / "t.csv").read_text().splitlines()[1:] if line.split(",")[1] == "0"]
+
+
 def test_the_order_of_terms_does_not_matter(run, made):
     """What there is where there is anything comes of the term that tells."""
     folder, counts = made

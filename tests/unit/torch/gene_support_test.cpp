@@ -20,8 +20,8 @@ struct Simulated {
 };
 
 // `rate`: molecules to be expected of a gene in a cell.
-Simulated simulate(std::int64_t cells, std::int64_t genes, const std::function<double(std::int64_t, std::int64_t)>& rate,
-                   double scale = 1) {
+Simulated simulate(std::int64_t cells, std::int64_t genes,
+                   const std::function<double(std::int64_t, std::int64_t)>& rate, double scale = 1) {
   std::mt19937_64 random(3);
   Simulated made;
   made.truth.resize(static_cast<std::size_t>(genes));
@@ -41,7 +41,8 @@ Simulated simulate(std::int64_t cells, std::int64_t genes, const std::function<d
     made.prepared.training.push_back(cell);
     made.prepared.factors.push_back(1);
   }
-  for (std::int64_t gene = 0; gene < genes; ++gene) made.prepared.schema.selected.push_back(static_cast<std::int32_t>(gene));
+  for (std::int64_t gene = 0; gene < genes; ++gene)
+    made.prepared.schema.selected.push_back(static_cast<std::int32_t>(gene));
   made.prepared.schema.scale.log1p = true;
   made.prepared.cells = counts->view();
   made.prepared.owner = counts;
@@ -50,7 +51,8 @@ Simulated simulate(std::int64_t cells, std::int64_t genes, const std::function<d
 
 double squared_correlation(const std::vector<double>& a, const std::vector<double>& b) {
   double ma = 0, mb = 0, ab = 0, aa = 0, bb = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) ma += a[i] / static_cast<double>(a.size()), mb += b[i] / static_cast<double>(a.size());
+  for (std::size_t i = 0; i < a.size(); ++i)
+    ma += a[i] / static_cast<double>(a.size()), mb += b[i] / static_cast<double>(a.size());
   for (std::size_t i = 0; i < a.size(); ++i) {
     ab += (a[i] - ma) * (b[i] - mb);
     aa += (a[i] - ma) * (a[i] - ma);
@@ -59,8 +61,8 @@ double squared_correlation(const std::vector<double>& a, const std::vector<doubl
   return ab * ab / (aa * bb);
 }
 
-// Two types of cells. Genes 0-9 follow the type and are read seldom, 10-19 are in a fifth of the cells, each in others, and
-// read well, 20-59 follow the type and are read well, so that cells alike are found.
+// Two types of cells. Genes 0-9 follow the type and are read seldom, 10-19 are in a fifth of the cells, each in others,
+// and read well, 20-59 follow the type and are read well, so that cells alike are found.
 double two_types(std::int64_t cell, std::int64_t gene) {
   const bool second = cell % 2 == 1;
   if (gene < 10) return second ? 0.9 : 0.05;
