@@ -24,7 +24,7 @@ void check_format(const ModelMetadata& metadata, const std::string& name) {
                      (format == metadata.end() ? "missing" : ae::quoted(format->second)) + ", expected " +
                      ae::quoted(kModelFormat) + "); use the model.safetensors that ae-train wrote");
   }
-  if (const auto& version = entry(metadata, "version"); version != kModelVersion) {
+  if (const std::string version = entry(metadata, "version"); version != kModelVersion) {
     throw InputError(name + ": model format version " + ae::quoted(version) + "; this program reads version " +
                      kModelVersion + ": use the aetools version that wrote it, or train again");
   }

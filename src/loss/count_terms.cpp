@@ -27,10 +27,8 @@ at::Tensor with_slope(const at::Tensor& value, const at::Tensor& slope) { return
 class CountTerm : public Term {
  public:
   bool accepts(const model::Element& element) const override { return element.counts; }
-  at::Tensor weighted_loss(const Judged& judged) const override {
-    const auto loss = deviance(judged);
-    return loss * (judged.emphasis.defined() ? judged.observed * judged.emphasis : judged.observed);
-  }
+  // Without the emphasis: what is hidden of counts is never 0, and would raise the mean.
+  at::Tensor weighted_loss(const Judged& judged) const override { return deviance(judged) * judged.observed; }
   std::vector<double> first_outputs(const Typical& typical) const override { return {log_of(typical.norm)}; }
   at::Tensor expected(const at::Tensor& prediction) const override { return torch::log1p(log_norm(prediction).exp()); }
   at::Tensor conditional(const at::Tensor& prediction, const at::Tensor& sizes) const override {
@@ -183,9 +181,9 @@ class Poisson final : public CountTerm {
           row.loss[at] = static_cast<float>(std::max(0.0, x * (std::log(x) - log) - x + std::exp(log)));
           row.slope[at] -= static_cast<float>(x);
         }
-        if (!is_held(part.prediction[g])) part.gradient[g] += rows.factor * part.share[g] * row.slope[at];
+        if (!is_held(part.prediction[g])) part.gradient[g] += rows.factor * part.plain_share[g] * row.slope[at];
       }
-      sum += weighted(row.loss, part.share);
+      sum += weighted(row.loss, part.plain_share);
     }
     return sum;
   }
@@ -262,11 +260,11 @@ class NegativeBinomial final : public CountTerm {
               static_cast<float>(-t * (digamma(more) - of_dispersion[g] + static_cast<double>(log_dispersion[g]) + 1 -
                                        both - more * std::exp(-both)));
         }
-        const float weight = rows.factor * part.share[g];
+        const float weight = rows.factor * part.plain_share[g];
         if (!is_held(part.prediction[g])) part.gradient[g] += weight * row.slope[g];
         slopes[g] += static_cast<double>(weight) * static_cast<double>(row.other_slope[g]);
       }
-      sum += weighted(row.loss, part.share);
+      sum += weighted(row.loss, part.plain_share);
     }
     for (std::size_t g = 0; g < group; ++g)
       if (!is_held(rows.constants[g])) rows.constants_gradient[g] += static_cast<float>(slopes[g]);

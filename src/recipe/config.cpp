@@ -46,7 +46,7 @@ void TrainingOptions::fields(config::Fields& f) {
              "rows have missing cells and does nothing otherwise.");
   f.number("emphasis", emphasis, {0, 1e6},
            "Weight of the training loss where the input was corrupted, against 1 where it was not: above 1 the network "
-           "learns to restore rather than to copy.");
+           "learns to restore rather than to copy; of counts only the amounts of \"hurdle\" have it.");
   f.number("trim", trim, {0, 0.9},
            "Share of the training rows, those with the highest loss, that each epoch after the first leaves out, and "
            "that the finished model does not count as normal: for training data with anomalies among them.");

@@ -235,7 +235,7 @@ def test_zstandard(read, counts, tmp_path):
         return read(write_filtered(tmp_path / "x.h5ad", dense, 32015, frame))
 
     assert np.array_equal(answer(zstandard_frame(dense.tobytes()))[0], dense)
-    assert np.array_equal(answer(zstandard_frame(b"\1" * dense.nbytes, run=True))[0], np.full(dense.shape, 0x01010101))
+    assert np.array_equal(answer(zstandard_frame(b"\1" * dense.nbytes, run=True))[0], np.full(dense.shape, 0x01010101, dtype="float32"))
     for bad in (zstandard_frame(dense.tobytes(), claimed=2**40), zstandard_frame(dense.tobytes())[:-9], b"no frame"):
         line, code = answer(bad)
         assert code == 4 and "x.h5ad" in line

@@ -33,10 +33,10 @@ struct CountSchema {
   std::vector<std::string> genes;      // of the training file, in its order; a cell's total is over these
   std::vector<std::int32_t> selected;  // of them, ascending: the network's elements
   std::vector<bool> constant;          // of the selected: one value in training
+  CountScale scale;
   // Of the selected, or empty where it was not told: squared correlations, 0 to 1, of the counts, and of the mean of
   // the cells alike, with what is there (recipe/gene_support.hpp).
-  std::vector<double> reliability, told;
-  CountScale scale;
+  std::vector<double> reliability = {}, told = {};
   nlohmann::ordered_json to_json() const;
   // Trusts nothing: InputError that begins with a pointer relative to `json`.
   static CountSchema from_json(const nlohmann::ordered_json& json);

@@ -202,6 +202,19 @@ TEST(CountLoss, HurdleIsADetectionAndALogNormalAmount) {
   EXPECT_NEAR(loss(0, row({9})), loss(0), 1e-12);
 }
 
+// Of counts only those above 0 are hidden: an emphasis of these would raise the mean.
+TEST(CountLoss, LikelihoodsAreWithoutEmphasis) {
+  for (const auto& one : cases()) {
+    const TermList list = only(one.type);
+    const Composition composition(list, genes(1), false);
+    const auto loss = [&](const at::Tensor& emphasis) {
+      return composition.evaluate({row(one.outputs), {}}, {row({0.7}), row({1})}, kRamped, emphasis)
+          .samples.item<double>();
+    };
+    EXPECT_EQ(loss(row({9})), loss({})) << one.type;
+  }
+}
+
 // Whichever is declared first: amounts are those of the hurdle, expected counts those of the other term.
 TEST(CountLoss, OfTwoTermsEachTellsWhatItLearns) {
   const double logit = 0.4, amount = 1.2, log_spread = -0.7, log_norm = 0.3, log_dispersion = 0.5;
