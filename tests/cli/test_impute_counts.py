@@ -44,7 +44,7 @@ def filled(run, folder, *arguments, model="m", out="out.npy"):
 
 def test_counts_stay_and_zeros_are_filled_in_all_modes(run, made):
     folder, counts = made
-    expected, told = filled(run, folder)
+    expected, told = filled(run, folder, "--all-genes")
     assert f"{GENES - READ} of {GENES} genes are none that the network reads" in told
     conditional, _ = filled(run, folder, "--mode", "conditional")
     gated, _ = filled(run, folder, "--mode", "gated")
@@ -79,7 +79,7 @@ def test_units_follow_from_size_factors(run, made):
 
 def test_denoise_replaces_counts_too(run, made):
     folder, counts = made
-    values, _ = filled(run, folder)
+    values, _ = filled(run, folder, "--all-genes")
     smooth, _ = filled(run, folder, "--denoise")
     read = (values != counts).any(0)
     assert (smooth[:, ~read] == counts[:, ~read]).all()
