@@ -58,7 +58,7 @@ stats::ColumnProfile profile_of(const Json& json, std::int64_t levels) {
       column.below.size() != column.knots.size() || column.at_most.size() != column.knots.size() ||
       !std::ranges::all_of(column.below, in_rows) || !std::ranges::all_of(column.at_most, in_rows) ||
       !std::ranges::all_of(column.levels, in_rows) || std::ssize(column.levels) != std::max<std::int64_t>(levels, 0) ||
-      (levels != kNumeric && !column.knots.empty()) || (residual.size() != 0 && residual.size() != 2)) {
+      (levels != kNumeric && !column.knots.empty()) || (!residual.empty() && residual.size() != 2)) {
     throw InputError("counts that contradict each other");
   }
   if (!residual.empty()) column.residual = {residual[0], residual[1]};

@@ -270,7 +270,7 @@ at::Tensor Composition::slots(const at::Tensor& prediction, const Head& head) co
   auto shape = prediction.sizes().vec();
   shape[1] = count;
   shape.insert(shape.begin() + 2, head.width);
-  const auto outputs = prediction.narrow(1, head.offset, count * head.width).reshape(shape);
+  auto outputs = prediction.narrow(1, head.offset, count * head.width).reshape(shape);
   if (head.constants == 0) return outputs;
   shape[2] = head.constants;
   return torch::cat(
@@ -446,8 +446,8 @@ at::Tensor first_answers(const at::Tensor& prediction, std::int64_t elements, co
 std::vector<const Composition::Head*> Composition::in_order(Asked asked) const {
   std::vector<const Head*> heads;
   for (const auto& head : heads_) heads.push_back(&head);
-  std::ranges::stable_partition(
-      heads, [&](const Head* head) { return head->owner->learns_amounts() == (asked == Asked::amounts); });
+  std::stable_partition(heads.begin(), heads.end(),
+                        [&](const Head* head) { return head->owner->learns_amounts() == (asked == Asked::amounts); });
   return heads;
 }
 

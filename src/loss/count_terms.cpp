@@ -279,7 +279,7 @@ class NegativeBinomial final : public CountTerm {
   at::Tensor deviance(const Judged& judged) const override {
     const auto counts = counts_of(judged.target, judged.sizes);
     const auto log = log_mean(judged.prediction, judged.sizes), dispersion = log_dispersion(judged.prediction);
-    const auto value = half_deviance(counts, log, dispersion.detach());
+    auto value = half_deviance(counts, log, dispersion.detach());
     if (!torch::GradMode::is_enabled()) return value;
     return with_slope(value, -log_likelihood(counts, log.detach(), dispersion));
   }
@@ -316,7 +316,7 @@ class ZeroInflated final : public CountTerm {
     const auto dispersion = judged.prediction.select(2, 2).clamp(kLeastLog, kMostLog), fixed = dispersion.detach();
     // A zero is predicted exactly by p = 1, another count by p = 0 and m = x.
     const auto zero = torch::logaddexp(zeros, log_zero(log, fixed));
-    const auto value =
+    auto value =
         (torch::where(counts > 0, half_deviance(counts, log, fixed), -zero) + torch::softplus(zeros)).clamp_min(0);
     if (!torch::GradMode::is_enabled()) return value;
     return with_slope(value, -likelihood(counts, log.detach(), zeros.detach(), dispersion));
