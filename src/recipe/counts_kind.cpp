@@ -113,8 +113,8 @@ class CountStream final : public CellStream {
 
   void for_each(const Visit& visit) override {
     std::int64_t first_cell = 0;
-    for (std::size_t input = 0; input < stream_.inputs.size(); ++input) {
-      open(stream_.inputs[input], reporter_);
+    for (const auto& input : stream_.inputs) {
+      open(input, reporter_);
       if (source_->cells() == 0 && !stream_.allow_empty)
         throw InputError(source_->name() + ": has no cells; expected at least one");
       std::int64_t begin = 0, end = source_->cells();

@@ -20,7 +20,8 @@ constexpr std::size_t kMostBytes = std::numeric_limits<unsigned>::max();
 constexpr std::size_t kMostRatio = 1 << 16;
 
 // What a filter does to a chunk: replaces the buffer, whose size it tells, and returns how much of it is filled, 0 when
-// that failed. The library allocates buffers with malloc().
+// that failed. The library allocates and frees buffers by malloc() and free().
+// NOLINTBEGIN(cppcoreguidelines-no-malloc)
 using Decompress = std::size_t (*)(const void* from, std::size_t size, void* to, std::size_t most);
 
 std::size_t replace(Decompress decompress, std::size_t expected, std::size_t bytes, std::size_t* size, void** buffer) {
@@ -37,6 +38,7 @@ std::size_t replace(Decompress decompress, std::size_t expected, std::size_t byt
   *size = expected;
   return found;
 }
+// NOLINTEND(cppcoreguidelines-no-malloc)
 
 // h5py's filter tells the bytes of a chunk as its third value.
 std::size_t lzf(unsigned flags, std::size_t count, const unsigned values[], std::size_t bytes, std::size_t* size,
