@@ -249,15 +249,23 @@ class Estimation {
   // worse than the best by more than two standard errors of the difference (after Breiman et al. 1984) and six units:
   // what the blur has taken away changes the likelihood little, and the density much, and slow modes make the error
   // large. Where weights of rows differ, effective counts understate what is known of barriers, whose rows weigh
-  // little; then the best.
+  // little; then the best, or one like it.
   std::size_t chosen_of(const std::vector<Eigen::ArrayXd>& likelihoods) const {
     constexpr double kLikeBest = 2, kMostLost = 6;
     std::size_t best = 0;
     for (std::size_t p = 1; p < likelihoods.size(); ++p)
       if (likelihoods[p].sum() > likelihoods[best].sum()) best = p;
     if (std::any_of(result_.windows.begin(), result_.windows.end(),
-                    [](const Window& window) { return window.reweighting == Reweighting::weights; }))
+                    [](const Window& window) { return window.reweighting == Reweighting::weights; })) {
+      // Towards small penalties the likelihood is flat and its maximum chance: the first one from above that is none
+      // to reject.
+      constexpr double kAlike = 1;
+      for (std::size_t p = 0; p < best; ++p)
+        if (likelihoods[p].sum() >= likelihoods[best].sum() - kAlike &&
+            likelihoods[p + 1].sum() <= likelihoods[p].sum())
+          return p;
       return best;
+    }
     for (std::size_t p = 0; p < best; ++p) {
       const Eigen::ArrayXd loss = likelihoods[best] - likelihoods[p];
       const double mean = loss.mean(), folds = static_cast<double>(kPenaltyFolds);
