@@ -135,7 +135,7 @@ void declare_estimate(CLI::App& app, Options& o) {
   cli::add_number(app, "--penalty", o.penalty,
                   "Penalty on the squared curvature of the log density, over an axis of length 1; chosen by held-out "
                   "blocks of time if not given",
-                  0, 1e12)
+                  1e-12, 1e12)
       ->group("Estimate");
   cli::add_integer(app, "--iterations", o.iterations,
                    "Iterations of Richardson-Lucy; chosen by held-out blocks of time if not given", 1, 1'000'000)
@@ -252,8 +252,8 @@ fit::DeconvolutionJob job_of(const Options& o, int threads) {
     if (!o.high.empty()) axis.high = number_of("--maximum", o.high[v], -kInfinite);
     if (!o.bins.empty()) {
       const double bins = number_of("--bins", o.bins[v], 0);
-      if (bins < 5 || bins > 2000 || bins != std::floor(bins))
-        throw UsageError("--bins: found " + ae::quoted(o.bins[v]) + "; expected a whole number from 5 to 2000");
+      if (bins < 5 || bins > 1000 || bins != std::floor(bins))
+        throw UsageError("--bins: found " + ae::quoted(o.bins[v]) + "; expected a whole number from 5 to 1000");
       axis.bins = static_cast<std::int64_t>(bins);
     }
     if (!o.periods.empty() && o.periods[v] == "none")

@@ -9,6 +9,8 @@
 #include <numeric>
 
 #include "base/error.hpp"
+#include "base/signals.hpp"
+#include "base/text.hpp"
 
 namespace ae::fit {
 namespace {
@@ -31,21 +33,6 @@ Index error_step(double error) {
 }
 
 double below(double z) { return std::erfc(-z / std::numbers::sqrt2) / 2; }
-
-// Adds what an error in [low, high] of one value, with the given mass, gives to observed bins.
-void add_interval(VectorXd& column, const Axis& observed, double low, double high, double mass) {
-  const double width = observed.width();
-  const auto first = static_cast<Index>(std::floor((low - observed.low) / width));
-  const auto last = static_cast<Index>(std::floor((high - observed.low) / width));
-  for (Index b = first; b <= last; ++b) {
-    const double from = std::max(low, observed.low + static_cast<double>(b) * width);
-    const double to = std::min(high, observed.low + static_cast<double>(b + 1) * width);
-    const double share = high > low ? std::max(0.0, to - from) / (high - low) : 1;
-    Index at = b;
-    if (observed.periodic) at = ((b % observed.bins) + observed.bins) % observed.bins;
-    if (at >= 0 && at < observed.bins) column[at] += mass * share;
-  }
-}
 
 constexpr Index kPairFolds = 10;
 
@@ -77,44 +64,78 @@ MatrixXd closeness(Index bins, bool periodic, double deviation) {
   return near;
 }
 
+// Adds a normal distribution of the given mass.
+void add_normal(VectorXd& column, const Axis& observed, double mean, double deviation, double mass) {
+  const double width = observed.width();
+  const auto count = static_cast<double>(observed.bins);
+  if (!(deviation > 1e-6 * width)) return add_evenly(column, observed, mean, mean, mass);
+  if (observed.periodic) {
+    constexpr double kAsIfEven = 1.5;  // periods: of a normal distribution around a circle nothing else is left
+    if (deviation > kAsIfEven * (observed.high - observed.low)) {
+      column.array() += mass / count;
+      return;
+    }
+    mean = observed.low + std::fmod(mean - observed.low, observed.high - observed.low);
+  }
+  double first = std::floor((mean - kFarthest * deviation - observed.low) / width);
+  double last = std::floor((mean + kFarthest * deviation - observed.low) / width);
+  if (!observed.periodic) {
+    first = std::max(first, 0.0);
+    last = std::min(last, count - 1);
+  }
+  double before = below((observed.low + first * width - mean) / deviation);
+  for (double b = first; b <= last; ++b) {
+    const double until = below((observed.low + (b + 1) * width - mean) / deviation);
+    const auto at = static_cast<Index>(b) % observed.bins;
+    column[at < 0 ? at + observed.bins : at] += (until - before) * mass;
+    before = until;
+  }
+}
+
+// UsageError when there are too many.
+void check_blur_entries(double entries) {
+  constexpr double kMost = 1.5e7;
+  if (entries > kMost)
+    throw UsageError("the blur has some " + number_text(std::round(entries / 1e6)) +
+                     " million entries; expected at most " + number_text(kMost / 1e6) + " million; give fewer --bins");
+}
+
 }  // namespace
 
 Blur normal_blur(const Axis& truth, const Axis& observed, const std::function<NormalError(double)>& error) {
   MatrixXd blur = MatrixXd::Zero(observed.bins, truth.bins);
-  const double width = observed.width();
   for (Index j = 0; j < truth.bins; ++j) {
+    throw_if_stopped("the blur");
     VectorXd column = VectorXd::Zero(observed.bins);
     for (int point = 0; point < kPoints; ++point) {
-      const double x = truth.low + (static_cast<double>(j) + (point + 0.5) / kPoints) * truth.width();
-      const auto [mean, deviation] = error(x);
-      if (!(deviation > 1e-6 * width)) {
-        add_interval(column, observed, mean, mean, 1.0 / kPoints);
-        continue;
-      }
-      const auto first = static_cast<Index>(std::floor((mean - kFarthest * deviation - observed.low) / width));
-      const auto last = static_cast<Index>(std::floor((mean + kFarthest * deviation - observed.low) / width));
-      double before = below((observed.low + static_cast<double>(first) * width - mean) / deviation);
-      for (Index b = first; b <= last; ++b) {
-        const double until = below((observed.low + static_cast<double>(b + 1) * width - mean) / deviation);
-        const Index at = observed.periodic ? ((b % observed.bins) + observed.bins) % observed.bins : b;
-        if (at >= 0 && at < observed.bins) column[at] += (until - before) / kPoints;
-        before = until;
-      }
+      const auto [mean, deviation] =
+          error(truth.low + (static_cast<double>(j) + (point + 0.5) / kPoints) * truth.width());
+      add_normal(column, observed, mean, deviation, 1.0 / kPoints);
     }
     blur.col(j) = column;
   }
   return sparse(blur);
 }
 
+void check_line(const std::string& name, std::pair<double, double> line, const Axis& truth, const Axis& observed) {
+  constexpr double kLeast = 1e-3;  // bins of the observed variable over all of the truth
+  if (!(std::abs(line.second) * (truth.high - truth.low) > kLeast * observed.width()))
+    throw InputError(name + ": the observed values do not depend on the true ones: found the slope " +
+                     number_text(line.second) + ", expected observations that follow the truth");
+}
+
 Blur product_blur(const Blur& first, const Blur& second) {
   constexpr double kSmallestOfTwo = 1e-10;  // many more entries than of one variable
+  check_blur_entries(static_cast<double>(first.nonZeros()) * static_cast<double>(second.nonZeros()));
   std::vector<Eigen::Triplet<double>> entries;
-  for (Index j = 0; j < first.outerSize(); ++j)
+  for (Index j = 0; j < first.outerSize(); ++j) {
+    throw_if_stopped("the blur");
     for (Index k = 0; k < second.outerSize(); ++k)
       for (Blur::InnerIterator a(first, j); a; ++a)
         for (Blur::InnerIterator b(second, k); b; ++b)
           if (a.value() * b.value() > kSmallestOfTwo)
             entries.emplace_back(a.row() * second.rows() + b.row(), j * second.cols() + k, a.value() * b.value());
+  }
   Blur product(first.rows() * second.rows(), first.cols() * second.cols());
   product.setFromTriplets(entries.begin(), entries.end());
   return product;
@@ -127,7 +148,6 @@ PairBlur::PairBlur(const CalibrationPairs& pairs, const Grid& truth, const Grid&
   for (std::size_t i = 0; i < n; ++i)
     block_.push_back(static_cast<std::int32_t>(i * static_cast<std::size_t>(blocks_) / n));
   const auto weight = Eigen::Map<const VectorXd>(pairs.weight.data(), static_cast<Index>(n));
-  effective_ = std::pow(weight.sum(), 2) / weight.squaredNorm();
   relative_ = weight / weight.maxCoeff();
   if (truth.axes.size() > 1) return;
   const auto& axis = truth.axes[0];
@@ -139,16 +159,22 @@ PairBlur::PairBlur(const CalibrationPairs& pairs, const Grid& truth, const Grid&
     sw += w, sx += w * x, sy += w * y, sxx += w * x * x, sxy += w * x * y;
   }
   const double variance = sxx / sw - sx * sx / sw / sw;
-  if (!(variance > 0)) throw InputError("all pairs have the same true value; expected different ones");
+  if (!(variance > 0)) throw InputError(pairs.name + ": all pairs have the same true value; expected different ones");
   line_.second = (sxy / sw - sx * sy / sw / sw) / variance;
   line_.first = sy / sw - line_.second * sx / sw;
-  // Of pairs of one true value only the weights relative to each other matter.
-  VectorXd sums = VectorXd::Zero(axis.bins), squares = sums;
+  check_line(pairs.name, line_, axis, observed.axes[0]);
+  // Of pairs of one true value only the weights relative to each other matter, and they may be tiny.
+  VectorXd largest = VectorXd::Zero(axis.bins), sums = largest, squares = largest;
   bin_.resize(n);
   for (std::size_t i = 0; i < n; ++i) {
     bin_[i] = axis.bin(pairs.truth[0][i]).value_or(pairs.truth[0][i] < axis.low ? 0 : axis.bins - 1);
-    sums[bin_[i]] += relative_[static_cast<Index>(i)];
-    squares[bin_[i]] += std::pow(relative_[static_cast<Index>(i)], 2);
+    largest[bin_[i]] = std::max(largest[bin_[i]], weight[static_cast<Index>(i)]);
+  }
+  for (std::size_t i = 0; i < n; ++i) {
+    auto& relative = relative_[static_cast<Index>(i)];
+    relative = weight[static_cast<Index>(i)] / largest[bin_[i]];
+    sums[bin_[i]] += relative;
+    squares[bin_[i]] += relative * relative;
   }
   for (std::size_t i = 0; i < n; ++i) relative_[static_cast<Index>(i)] *= sums[bin_[i]] / squares[bin_[i]];
   choose_smoothness();
@@ -218,6 +244,7 @@ void PairBlur::choose_smoothness() {
   MatrixXd losses(kPairFolds, std::ssize(candidates));
   for (Index c = 0; c < losses.cols(); ++c) {
     for (Index fold = 0; fold < kPairFolds; ++fold) {
+      throw_if_stopped("the blur of pairs");
       const auto mean = fit_mean(without_fold(fold), candidates[static_cast<std::size_t>(c)] * relative_.sum());
       double loss = 0;
       for (std::size_t i = 0; i < pairs_.size(); ++i)
@@ -292,6 +319,7 @@ void PairBlur::choose_bandwidths() {
     const VectorXd learned = without_fold(fold);
     const auto mean = fit_mean(learned, smoothness_);
     for (Index c = 0; c < losses.cols(); ++c) {
+      throw_if_stopped("the blur of pairs");
       const auto errors = fit_errors(mean, learned, candidates[static_cast<std::size_t>(c)]);
       double loss = 0;
       for (std::size_t i = 0; i < pairs_.size(); ++i) {
@@ -306,12 +334,14 @@ void PairBlur::choose_bandwidths() {
   bandwidths_ = candidates[static_cast<std::size_t>(first_like_best(losses))];
 }
 
-Blur PairBlur::one_variable(const VectorXd& weights) const {
+Blur PairBlur::one_variable(const VectorXd& weights, double share) const {
   const auto& axis = truth_.axes[0];
   const auto mean = fit_mean(weights, smoothness_);
-  const auto errors = fit_errors(mean, weights, bandwidths_);
+  auto errors = fit_errors(mean, weights, bandwidths_);
+  errors.deviation *= share;
   MatrixXd blur(observed_.axes[0].bins, axis.bins);
   for (Index j = 0; j < axis.bins; ++j) {
+    throw_if_stopped("the blur of pairs");
     VectorXd column = VectorXd::Zero(blur.rows());
     const double step = kErrorStep * errors.deviation[j];
     for (int point = 0; point < kPoints; ++point) {
@@ -320,7 +350,7 @@ Blur PairBlur::one_variable(const VectorXd& weights) const {
       for (Index r = 0; r < kErrorSteps; ++r) {
         if (errors.shape(j, r) < kSmallest) continue;
         const double at = centre + error_at(r) * errors.deviation[j];
-        add_interval(column, observed_.axes[0], at - step / 2, at + step / 2, errors.shape(j, r) / kPoints);
+        add_evenly(column, observed_.axes[0], at - step / 2, at + step / 2, errors.shape(j, r) / kPoints);
       }
     }
     blur.col(j) = column;
@@ -328,7 +358,9 @@ Blur PairBlur::one_variable(const VectorXd& weights) const {
   return sparse(blur);
 }
 
-Blur PairBlur::two_variables(const VectorXd& weights) const {
+Blur PairBlur::two_variables(const VectorXd& weights, double share) const {
+  const auto& first = observed_.axes[0];
+  const auto& second = observed_.axes[1];
   // Linear regression of both observed values on both true ones.
   Eigen::Matrix3d normal = Eigen::Matrix3d::Zero();
   Eigen::Matrix<double, 3, 2> right = Eigen::Matrix<double, 3, 2>::Zero();
@@ -354,38 +386,66 @@ Blur PairBlur::two_variables(const VectorXd& weights) const {
     const Eigen::Vector2d r = answer(i) - line.transpose() * row(i);
     covariance += weights[static_cast<Index>(i)] * r * r.transpose();
   }
-  covariance /= weights.sum();
-  for (Index v = 0; v < 2; ++v)  // bins of a width blur as well
-    covariance(v, v) += std::pow(observed_.axes[static_cast<std::size_t>(v)].width(), 2) / 12;
-  const Eigen::Matrix2d inverse = covariance.inverse();
+  covariance *= share * share / weights.sum();
+  Eigen::Matrix2d slope = line.bottomRows<2>().transpose();
+  for (Index v = 0; v < 2; ++v) {
+    const auto& axis = observed_.axes[static_cast<std::size_t>(v)];
+    constexpr double kMost = 0.5;  // of the range
+    const double deviation = std::sqrt(covariance(v, v));
+    if (!(deviation <= kMost * (axis.high - axis.low)))
+      throw InputError(pairs_.name + ": errors of the observed values have the standard deviation " +
+                       number_text(deviation) + ", more than half of the range " + number_text(axis.low) + " to " +
+                       number_text(axis.high) + "; expected observations that follow the truth");
+    if (axis.periodic) slope(v, v) += 1;
+  }
+  // Bins of a width blur as well, those of the truth and those of what is observed.
+  const auto variance = [](const Axis& axis) { return axis.width() * axis.width() / 12; };
+  covariance +=
+      slope * Eigen::Vector2d(variance(truth_.axes[0]), variance(truth_.axes[1])).asDiagonal() * slope.transpose();
+  covariance += Eigen::Vector2d(variance(first), variance(second)).asDiagonal();
+  // Bins inside of the ellipse squared <= kFarthestSquared, row by row.
   constexpr double kFarthestSquared = 30;
-  std::vector<Eigen::Triplet<double>> entries;
-  const auto& first = observed_.axes[0];
-  const auto& second = observed_.axes[1];
-  const auto reach = [&](Index v, const Axis& axis) {
-    return static_cast<Index>(std::ceil(std::sqrt(kFarthestSquared * covariance(v, v)) / axis.width()));
+  const double reach = std::sqrt(kFarthestSquared * covariance(0, 0)) / first.width();
+  const double along = covariance(0, 1) / covariance(0, 0), left = covariance(1, 1) - along * covariance(0, 1);
+  check_blur_entries(std::numbers::pi * kFarthestSquared * std::sqrt(covariance.determinant()) /
+                     (first.width() * second.width()) * static_cast<double>(truth_.bins()));
+  std::vector<Eigen::Triplet<double>> entries, column;
+  // In bins, and bins' centres at whole numbers; of a periodic axis within a period of it.
+  const auto place = [](double x, const Axis& axis) {
+    const double from_low = x - axis.low;
+    return (axis.periodic ? std::fmod(from_low, axis.high - axis.low) : from_low) / axis.width() - 0.5;
+  };
+  const auto is_out_of_reach = [](double bins_from_low, double variance_of, const Axis& axis) {
+    const double farthest = std::sqrt(kFarthestSquared * variance_of) / axis.width() + 1;
+    return !axis.periodic &&
+           !(bins_from_low >= -farthest && bins_from_low <= static_cast<double>(axis.bins) + farthest);
+  };
+  const auto folded = [](double b, const Axis& axis) {
+    if (axis.periodic) b -= std::floor(b / static_cast<double>(axis.bins)) * static_cast<double>(axis.bins);
+    return b >= 0 && b < static_cast<double>(axis.bins) ? static_cast<Index>(b) : Index{-1};
   };
   for (Index j = 0; j < truth_.bins(); ++j) {
+    throw_if_stopped("the blur of pairs");
     const auto [jx, jy] = truth_.place(j);
     const Eigen::Vector3d at(1, truth_.axes[0].centre(jx), truth_.axes[1].centre(jy));
     Eigen::Vector2d centre = line.transpose() * at;
     if (first.periodic) centre[0] += at[1];
     if (second.periodic) centre[1] += at[2];
-    const auto bx = static_cast<Index>(std::floor((centre[0] - first.low) / first.width()));
-    const auto by = static_cast<Index>(std::floor((centre[1] - second.low) / second.width()));
-    std::vector<Eigen::Triplet<double>> column;
+    const double cx = place(centre[0], first), cy = place(centre[1], second);
+    if (is_out_of_reach(cx, covariance(0, 0), first) || is_out_of_reach(cy, covariance(1, 1), second)) continue;
+    column.clear();
     double sum = 0;
-    for (Index x = bx - reach(0, first); x <= bx + reach(0, first); ++x) {
-      for (Index y = by - reach(1, second); y <= by + reach(1, second); ++y) {
-        const Eigen::Vector2d r(first.centre(x) - centre[0], second.centre(y) - centre[1]);
-        const double squared = r.dot(inverse * r);
-        if (squared > kFarthestSquared) continue;
-        const double density = std::exp(-squared / 2);
+    for (double x = std::ceil(cx - reach); x <= cx + reach; ++x) {
+      const double rx = (x - cx) * first.width();
+      const double rest = kFarthestSquared - rx * rx / covariance(0, 0);
+      if (!(rest >= 0)) continue;
+      const double middle = cy + along * rx / second.width(), half = std::sqrt(rest * left) / second.width();
+      for (double y = std::ceil(middle - half); y <= middle + half; ++y) {
+        const double ry = (y - middle) * second.width();
+        const double density = std::exp(-(rx * rx / covariance(0, 0) + ry * ry / left) / 2);
         sum += density;
-        const Index ox = first.periodic ? ((x % first.bins) + first.bins) % first.bins : x;
-        const Index oy = second.periodic ? ((y % second.bins) + second.bins) % second.bins : y;
-        if (ox >= 0 && ox < first.bins && oy >= 0 && oy < second.bins)
-          column.emplace_back(ox * second.bins + oy, j, density);
+        const Index ox = folded(x, first), oy = folded(y, second);
+        if (ox >= 0 && oy >= 0) column.emplace_back(ox * second.bins + oy, j, density);
       }
     }
     for (const auto& entry : column) entries.emplace_back(entry.row(), entry.col(), entry.value() / sum);
@@ -395,9 +455,9 @@ Blur PairBlur::two_variables(const VectorXd& weights) const {
   return blur;
 }
 
-Blur PairBlur::blur(std::span<const std::int32_t> times) const {
+Blur PairBlur::blur(std::span<const std::int32_t> times, double share) const {
   const auto weights = block_weights(times);
-  return truth_.axes.size() == 1 ? one_variable(weights) : two_variables(weights);
+  return truth_.axes.size() == 1 ? one_variable(weights, share) : two_variables(weights, share);
 }
 
 }  // namespace ae::fit

@@ -6,6 +6,8 @@
 #include <functional>
 #include <optional>
 #include <span>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include "fit/deconvolution.hpp"
@@ -23,11 +25,16 @@ struct NormalError {
 // outside an observed axis that is not periodic is lost from the column.
 Blur normal_blur(const Axis& truth, const Axis& observed, const std::function<NormalError(double)>& error);
 
-// Of two variables with independent errors.
+// Of two variables with independent errors. UsageError when it would be too large.
 Blur product_blur(const Blur& first, const Blur& second);
+
+// InputError, with the name of a file, unless observed = line.first + line.second * truth tells bins of the truth
+// apart.
+void check_line(const std::string& name, std::pair<double, double> line, const Axis& truth, const Axis& observed);
 
 // Calibration: the truth and what was observed of it, of one or two variables.
 struct CalibrationPairs {
+  std::string name;                                  // of the file, for errors
   std::vector<std::vector<double>> truth, observed;  // [variables][pairs]
   // [pairs], > 0: how much more often the pair would be there without bias, such as e^{V / kT}. The errors at a true
   // value are those of the unbiased ensemble, as other variables, which they depend on, are biased as well.
@@ -45,12 +52,13 @@ struct CalibrationPairs {
 class PairBlur {
  public:
   static constexpr std::size_t kFewest = 20;  // pairs
-  // At least kFewest pairs in order of time, cut into `blocks` blocks. InputError when all truths are the same.
+  // At least kFewest pairs in order of time, cut into `blocks` blocks. InputError when all truths
+  // are the same, or what was observed does not depend on them.
   PairBlur(const CalibrationPairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks);
 
-  // `times` [blocks]: how often each block counts. Empty: all once.
-  Blur blur(std::span<const std::int32_t> times = {}) const;
-  double effective_pairs() const { return effective_; }
+  // `times` [blocks]: how often each block counts. Empty: all once. `share`: errors are taken to be so much of theirs.
+  // Of two variables InputError when errors are wider than half of an axis.
+  Blur blur(std::span<const std::int32_t> times = {}, double share = 1) const;
   std::int32_t blocks() const { return blocks_; }  // fewer where there are few pairs
   // The observed value is about intercept + slope * truth: the weighted least squares line.
   std::pair<double, double> line() const { return line_; }
@@ -72,8 +80,8 @@ class PairBlur {
   double mean_at(const Mean& mean, double truth) const;
   double error_of(const Mean& mean, std::size_t pair) const;
   Errors fit_errors(const Mean& mean, const Eigen::VectorXd& weights, const Bandwidths& bandwidths) const;
-  Blur one_variable(const Eigen::VectorXd& weights) const;
-  Blur two_variables(const Eigen::VectorXd& weights) const;
+  Blur one_variable(const Eigen::VectorXd& weights, double share) const;
+  Blur two_variables(const Eigen::VectorXd& weights, double share) const;
   Eigen::VectorXd without_fold(Eigen::Index fold) const;
   void choose_smoothness();
   void choose_bandwidths();
@@ -84,7 +92,6 @@ class PairBlur {
   std::int32_t blocks_;
   std::vector<std::int32_t> block_;  // [pairs]
   Eigen::VectorXd relative_;         // [pairs]: weights over those usual at a like truth
-  double effective_ = 0;
   std::pair<double, double> line_{0, 1};
   double smoothness_ = 0;
   std::vector<Eigen::Index> bin_;  // [pairs]: of the truth, the nearest one for pairs outside

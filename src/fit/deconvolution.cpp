@@ -15,7 +15,7 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
-constexpr Index kMostDense = 500;  // bins
+constexpr Index kMostDense = 400;  // bins
 constexpr int kMostScoringSteps = 200;
 constexpr double kLongestStep = 4;  // change of a log probability
 
@@ -250,16 +250,21 @@ Density Deconvolution::fit(const std::vector<Observed>& windows, double penalty,
   return result;
 }
 
-VectorXd unblurred(const std::vector<Observed>& windows) {
+Unblurred unblurred(const std::vector<Observed>& windows, const VectorXd* start) {
   constexpr int kMostIterations = 100'000;
-  constexpr double kPrecision = 1e-10;
+  // Of free energies of windows, in kT; from those of a like problem on, which differ by more than that, less is
+  // enough.
+  const double precision = start != nullptr ? 1e-6 : 1e-10;
   const Index bins = windows.front().counts.size();
-  VectorXd counts = VectorXd::Zero(bins);
+  VectorXd counts = VectorXd::Zero(bins), exposure;
   for (const auto& window : windows) counts += window.counts;
-  VectorXd f = VectorXd::Ones(static_cast<Index>(windows.size())), q;
-  for (int i = 0; i < kMostIterations; ++i) {
+  Unblurred found;
+  auto& [q, f, converged] = found;
+  f = start != nullptr ? *start : VectorXd::Ones(static_cast<Index>(windows.size()));
+  converged = false;
+  for (int i = 0; i < kMostIterations && !converged; ++i) {
     if (i % 1000 == 0) throw_if_stopped("reweighting");
-    VectorXd exposure = VectorXd::Zero(bins);
+    exposure = VectorXd::Zero(bins);
     for (std::size_t k = 0; k < windows.size(); ++k)
       exposure += windows[k].counts.sum() * f[static_cast<Index>(k)] * windows[k].exposure;
     q = (exposure.array() > 0).select(counts.array() / exposure.array(), 0.0);
@@ -271,18 +276,16 @@ VectorXd unblurred(const std::vector<Observed>& windows) {
     }
     const double change = (next.array() / f.array()).log().abs().maxCoeff();
     f = next;
-    if (change < kPrecision || windows.size() == 1) {
-      for (Index b = 0; b < bins; ++b)
-        if (!(exposure[b] > 0)) q[b] = std::numeric_limits<double>::quiet_NaN();
-      break;
-    }
+    converged = change < precision || windows.size() == 1;
   }
-  return q;
+  for (Index b = 0; b < bins; ++b)
+    if (!(exposure[b] > 0)) q[b] = std::numeric_limits<double>::quiet_NaN();
+  return found;
 }
 
-RichardsonLucy::RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows)
+RichardsonLucy::RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows, const VectorXd* start)
     : blur_(blur),
-      data_(unblurred(windows)),
+      data_(unblurred(windows, start).probabilities),
       column_sums_(blur.transpose() * VectorXd::Ones(blur.rows())),
       p_(VectorXd::Constant(blur.cols(), 1.0 / static_cast<double>(blur.cols()))) {
   data_ = data_.array().isNaN().select(0.0, data_.array());

@@ -64,11 +64,21 @@ class Deconvolution {
   Eigen::MatrixXd dense_roughness_;
 };
 
+// The probabilities of observed bins without bias and without a model of the blur, by WHAM: n_b / sum_k N_k f_k c_kb.
+struct Unblurred {
+  Eigen::VectorXd probabilities;  // sum to 1; NaN in bins that no window can see
+  Eigen::VectorXd f;              // [windows]
+  bool converged = true;
+};
+// `start`: f of a like problem, or null.
+Unblurred unblurred(const std::vector<Observed>& windows, const Eigen::VectorXd* start = nullptr);
+
 // Richardson 1972, Lucy 1974: expectation maximisation without a penalty, from a uniform density, which is the better
-// for being stopped early. Weights n_b / c_b of windows are pooled by WHAM first.
+// for being stopped early. Weights n_b / c_b of windows are pooled by WHAM first, from
+// `start` as unblurred() does.
 class RichardsonLucy {
  public:
-  RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows);
+  RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows, const Eigen::VectorXd* start = nullptr);
   void step();
   const Eigen::VectorXd& probabilities() const { return p_; }
   Eigen::VectorXd observed() const { return blur_ * p_; }  // [observed bins]
@@ -77,9 +87,5 @@ class RichardsonLucy {
   const Blur& blur_;
   Eigen::VectorXd data_, column_sums_, p_;
 };
-
-// The probabilities of observed bins without bias and without a model of the blur, by WHAM: n_b / sum_k N_k f_k c_kb.
-// NaN in bins that no window can see. Sum to 1.
-Eigen::VectorXd unblurred(const std::vector<Observed>& windows);
 
 }  // namespace ae::fit

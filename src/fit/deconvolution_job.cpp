@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <memory>
 
@@ -18,16 +19,22 @@ namespace {
 using Eigen::Index;
 
 constexpr std::int64_t kUsualBins = 120, kUsualBinsOfTwo = 40, kMostUsualBins = 240;
-constexpr Index kMostBins = 40'000;
+constexpr Index kMostBins = 40'000, kMostBinsOfPairs = 400;
 
 class FixedBlur final : public BlurSource {
  public:
-  FixedBlur(Blur blur, std::pair<double, double> line) : blur_(std::move(blur)), line_(line) {}
-  Blur blur() const override { return blur_; }
+  // `blur` of errors that are a share of theirs.
+  FixedBlur(std::function<Blur(double)> blur, bool has_errors, std::pair<double, double> line)
+      : blur_(std::move(blur)), has_errors_(has_errors), line_(line) {}
+  Blur blur() const override { return blur_(1); }
+  std::optional<Blur> scaled(double share) const override {
+    return has_errors_ ? std::optional(blur_(share)) : std::nullopt;
+  }
   std::pair<double, double> line() const override { return line_; }
 
  private:
-  Blur blur_;
+  std::function<Blur(double)> blur_;
+  bool has_errors_;
   std::pair<double, double> line_;
 };
 
@@ -36,6 +43,7 @@ class BlurOfPairs final : public BlurSource {
   BlurOfPairs(const CalibrationPairs& pairs, const Grid& truth, const Grid& observed, std::int32_t blocks)
       : pairs_(pairs, truth, observed, blocks) {}
   Blur blur() const override { return pairs_.blur(); }
+  std::optional<Blur> scaled(double share) const override { return pairs_.blur({}, share); }
   std::pair<double, double> line() const override { return pairs_.line(); }
   std::optional<Blur> resampled(std::uint64_t key) const override {
     Random random(stream_key(key, "pairs"));
@@ -52,12 +60,14 @@ class BlurOfPairs final : public BlurSource {
 class Runs {
  public:
   Runs(const DeconvolutionJob& job, Reporter& reporter) : scratch_(scratch_folder()) {
-    for (const auto& file : job.files) samples.push_back(data::read_colvar(file, job.columns, scratch_, reporter));
+    auto columns = job.columns;
+    for (const auto& axis : job.axes) columns.period_is_known.push_back(axis.period || axis.not_periodic);
+    for (const auto& file : job.files) samples.push_back(data::read_colvar(file, columns, scratch_, reporter));
     for (std::size_t v = 0; v < job.columns.variables.size(); ++v) {
       ranges.push_back(samples.front().ranges[v]);
       for (const auto& one : samples) {
         ranges[v] = {std::min(ranges[v].first, one.ranges[v].first), std::max(ranges[v].second, one.ranges[v].second)};
-        if (one.periods[v] != samples.front().periods[v])
+        if (!columns.period_is_known[v] && one.periods[v] != samples.front().periods[v])
           throw InputError(one.name + ": the period of " + ae::quoted(job.columns.variables[v]) + " is not that of " +
                            samples.front().name + "; expected the same min_ and max_, or --periodic");
       }
@@ -88,15 +98,23 @@ Axis make_axis(const AxisChoice& choice, std::pair<double, double> range,
   axis.low = choice.low.value_or(range.first);
   axis.high = choice.high.value_or(range.second);
   axis.bins = choice.bins.value_or(usual_bins);
-  if (!(axis.low < axis.high)) {
-    if (choice.low || choice.high)
-      throw UsageError("--minimum " + number_text(axis.low) + " is not below --maximum " + number_text(axis.high) +
-                       "; the values of " + ae::quoted(name) + " are from " + number_text(range.first) + " to " +
-                       number_text(range.second));
+  // Less is what rounding leaves of numbers of that size.
+  constexpr double kNarrowest = 1e-12;
+  const double length = axis.high - axis.low;
+  if (axis.low < axis.high && std::isfinite(length) &&
+      length >= kNarrowest * std::max(std::abs(axis.low), std::abs(axis.high)))
+    return axis;
+  if (!(axis.low < axis.high) && (choice.low || choice.high))
+    throw UsageError("--minimum " + number_text(axis.low) + " is not below --maximum " + number_text(axis.high) +
+                     "; the values of " + ae::quoted(name) + " are from " + number_text(range.first) + " to " +
+                     number_text(range.second));
+  if (axis.low == axis.high)
     throw InputError("all values of " + ae::quoted(name) + " are " + number_text(axis.low) +
                      "; expected a variable that varies");
-  }
-  return axis;
+  throw InputError("the values of " + ae::quoted(name) + " are from " + number_text(axis.low) + " to " +
+                   number_text(axis.high) + ", " +
+                   (std::isfinite(length) ? "which only rounding tells apart" : "too far apart") +
+                   "; expected a variable that varies within what numbers can hold; subtract a constant or scale it");
 }
 
 std::int64_t usual_bins(const DeconvolutionJob& job, std::pair<double, double> range, std::size_t v) {
@@ -114,14 +132,34 @@ void check_size(const Grid& grid) {
 }
 
 struct Calibrated {
-  Grid truth, observed;
+  Grid truth;            // as it is told
+  Grid inner, observed;  // their bins cut into steps
   std::unique_ptr<BlurSource> source;
   std::string text;
 };
 
-Calibrated by_sigma(const DeconvolutionJob& job, const Runs& runs) {
+// Cuts bins into steps where windows need it.
+void cut_bins(Calibrated& c, const DeconvolutionJob& job, const Runs& runs, Reporter& reporter) {
+  check_size(c.truth);
+  c.inner = c.truth;
+  bool is_coarse = false;
+  const auto steps = steps_of_bins(runs.samples, c.observed, {job.options.kt, job.options.blocks, job.role}, is_coarse);
+  for (std::size_t v = 0; v < steps.size(); ++v) {
+    c.inner.axes[v].bins *= steps[v];
+    c.observed.axes[v].bins *= steps[v];
+  }
+  if (is_coarse)
+    reporter.warning(
+        "the harmonic windows are narrow beside the bins, within which the density is taken as flat; give "
+        "a narrower --minimum and --maximum, or more --bins");
+}
+
+Axis observed_axis(const DeconvolutionJob& job, const Runs& runs, std::size_t v, std::int64_t bins) {
+  return make_axis({}, runs.ranges[v], period_of(job, runs, v), bins, job.columns.variables[v]);
+}
+
+Calibrated by_sigma(const DeconvolutionJob& job, const Runs& runs, Reporter& reporter) {
   Calibrated c;
-  std::vector<Blur> blurs;
   for (std::size_t v = 0; v < job.sigma.size(); ++v) {
     const auto period = period_of(job, runs, v);
     const auto axis = make_axis(job.axes[v], runs.ranges[v], period,
@@ -132,18 +170,19 @@ Calibrated by_sigma(const DeconvolutionJob& job, const Runs& runs) {
       throw UsageError("--sigma " + number_text(sigma) + " is more than half of the range of " +
                        ae::quoted(job.columns.variables[v]) + ", " + number_text(axis.low) + " to " +
                        number_text(axis.high) + "; is it in the unit of the variable?");
-    blurs.push_back(normal_blur(axis, axis, [sigma](double x) { return NormalError{x, sigma}; }));
     c.text += (v == 0 ? "sigma " : ", ") + number_text(sigma);
   }
   c.observed = c.truth;
-  check_size(c.truth);
-  c.source = std::make_unique<FixedBlur>(blurs.size() == 1 ? std::move(blurs[0]) : product_blur(blurs[0], blurs[1]),
-                                         std::pair(0.0, 1.0));
+  cut_bins(c, job, runs, reporter);
+  const auto blur = [sigma = job.sigma, grid = c.inner](double share) {
+    const auto of = [&](std::size_t v) {
+      return normal_blur(grid.axes[v], grid.axes[v], [&](double x) { return NormalError{x, share * sigma[v]}; });
+    };
+    return grid.axes.size() == 1 ? of(0) : product_blur(of(0), of(1));
+  };
+  const bool has_errors = std::any_of(job.sigma.begin(), job.sigma.end(), [](double sigma) { return sigma > 0; });
+  c.source = std::make_unique<FixedBlur>(blur, has_errors, std::pair(0.0, 1.0));
   return c;
-}
-
-Axis observed_axis(const DeconvolutionJob& job, const Runs& runs, std::size_t v, std::int64_t bins) {
-  return make_axis({}, runs.ranges[v], period_of(job, runs, v), bins, job.columns.variables[v]);
 }
 
 Calibrated by_table(const DeconvolutionJob& job, const Runs& runs, Reporter& reporter) {
@@ -154,14 +193,29 @@ Calibrated by_table(const DeconvolutionJob& job, const Runs& runs, Reporter& rep
   const auto observed = observed_axis(job, runs, 0, truth.bins);
   c.truth.axes = {truth};
   c.observed.axes = {observed};
-  double n = 0, x = 0, y = 0, xx = 0, xy = 0;
+  double x = 0, y = 0, xx = 0, xy = 0, widest = 0;
   for (Index j = 0; j < truth.bins; ++j) {
-    const double at = truth.centre(j), mean = table(at).mean;
-    n += 1, x += at, y += mean, xx += at * at, xy += at * mean;
+    const double at = truth.centre(j) - truth.centre(truth.bins / 2);
+    const auto [mean, deviation] = table(truth.centre(j));
+    x += at, y += mean, xx += at * at, xy += at * mean;
+    widest = std::max(widest, deviation);
   }
+  if (widest > (observed.high - observed.low) / 2)
+    throw InputError(job.blur_table + ": sigma is up to " + number_text(widest) + ", more than half of the range of " +
+                     ae::quoted(job.columns.variables[0]) + ", " + number_text(observed.low) + " to " +
+                     number_text(observed.high) + "; is it in the unit of the variable?");
+  const auto n = static_cast<double>(truth.bins);
   const double slope = (n * xy - x * y) / (n * xx - x * x);
-  c.source = std::make_unique<FixedBlur>(normal_blur(truth, observed, std::cref(table)),
-                                         std::pair((y - slope * x) / n, slope));
+  const std::pair line((y - slope * x) / n - slope * truth.centre(truth.bins / 2), slope);
+  check_line(job.blur_table, line, truth, observed);
+  cut_bins(c, job, runs, reporter);
+  const auto blur = [table, inner = c.inner.axes[0], seen = c.observed.axes[0]](double share) {
+    return normal_blur(inner, seen, [&](double at) {
+      const auto [mean, deviation] = table(at);
+      return NormalError{mean, share * deviation};
+    });
+  };
+  c.source = std::make_unique<FixedBlur>(blur, widest > 0, line);
   c.text = "errors by " + job.blur_table;
   return c;
 }
@@ -169,6 +223,7 @@ Calibrated by_table(const DeconvolutionJob& job, const Runs& runs, Reporter& rep
 Calibrated by_pairs(const DeconvolutionJob& job, const Runs& runs, CalibrationPairs& pairs, Reporter& reporter) {
   auto read = read_pairs(*job.pairs, reporter);
   pairs = std::move(read.pairs);
+  pairs.name = job.pairs->file;
   if (pairs.size() < PairBlur::kFewest)
     throw InputError(job.pairs->file + ": found " + counted(pairs.size(), "pairs") + ", expected at least " +
                      std::to_string(PairBlur::kFewest) + " to learn the blur from");
@@ -186,10 +241,34 @@ Calibrated by_pairs(const DeconvolutionJob& job, const Runs& runs, CalibrationPa
         make_axis(job.axes[v], {*low, *high}, period_of(job, runs, v), bins, "true " + job.columns.variables[v]));
     c.observed.axes.push_back(observed_axis(job, runs, v, c.truth.axes[v].bins));
   }
-  check_size(c.truth);
-  c.source = std::make_unique<BlurOfPairs>(pairs, c.truth, c.observed, job.options.blocks);
+  cut_bins(c, job, runs, reporter);
+  if (c.inner.axes.size() == 1 && c.inner.bins() > kMostBinsOfPairs)
+    throw UsageError("with --pairs " + std::to_string(c.inner.bins()) +
+                     " bins are too many to learn a blur in; expected at most " + std::to_string(kMostBinsOfPairs) +
+                     "; give fewer --bins");
+  c.source = std::make_unique<BlurOfPairs>(pairs, c.inner, c.observed, job.options.blocks);
   c.text = counted(pairs.size(), read.weighted ? "weighted pairs" : "pairs") + " of " + job.pairs->file;
   return c;
+}
+
+// Where the sides of delta F part there have to be two.
+void check_split(const DeconvolutionJob& job, const Axis& truth) {
+  const auto& split = job.options.split;
+  if (split && !(*split > truth.low && *split < truth.high))
+    throw UsageError("--split " + number_text(*split) + " is not inside of the grid of " +
+                     ae::quoted(job.columns.variables[0]) + ", " + number_text(truth.low) + " to " +
+                     number_text(truth.high));
+}
+
+// What the sums of blocks take.
+void check_blocks(const DeconvolutionJob& job, const Runs& runs, const Grid& observed) {
+  constexpr double kMost = 2e7;
+  const auto blocks = static_cast<double>(job.options.blocks);
+  const double windows = job.role == FileRole::continuation ? 1 : static_cast<double>(runs.samples.size());
+  if (blocks * windows * static_cast<double>(observed.bins()) > kMost)
+    throw UsageError("--blocks " + std::to_string(job.options.blocks) + " of " + counted(runs.samples.size(), "files") +
+                     " and " + counted(observed.bins(), "bins") + " are more than can be kept; expected at most " +
+                     number_text(std::floor(kMost / windows / static_cast<double>(observed.bins()))) + " blocks");
 }
 
 void tell_rows(const FreeEnergyRun& run, Reporter& reporter) {
@@ -200,7 +279,7 @@ void tell_rows(const FreeEnergyRun& run, Reporter& reporter) {
     };
     tell(rows.not_finite, "left out: not finite in a column that is used");
     tell(rows.repeated, "left out: their time was there before, as after a restart");
-    tell(rows.incomplete, "left out: the last line is incomplete");
+    tell(rows.incomplete, "left out: the last line has no end, and its last number may be cut");
   }
   std::int64_t outside = 0;
   for (const auto& window : run.result.windows) outside += window.outside;
@@ -221,11 +300,13 @@ FreeEnergyRun run_deconvolution(const DeconvolutionJob& job, Reporter& reporter)
   }
   CalibrationPairs pairs;
   const auto calibrated = job.pairs                ? by_pairs(job, runs, pairs, reporter)
-                          : job.blur_table.empty() ? by_sigma(job, runs)
+                          : job.blur_table.empty() ? by_sigma(job, runs, reporter)
                                                    : by_table(job, runs, reporter);
+  check_split(job, calibrated.truth.axes[0]);
+  check_blocks(job, runs, calibrated.observed);
   run.blur_text = calibrated.text;
-  run.result = estimate_free_energy(runs.samples, calibrated.truth, calibrated.observed, *calibrated.source, job.role,
-                                    job.options, reporter);
+  run.result = estimate_free_energy(runs.samples, calibrated.truth, calibrated.inner, calibrated.observed,
+                                    *calibrated.source, job.role, job.options, reporter);
   tell_rows(run, reporter);
   return run;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 #include <numeric>
 
@@ -16,6 +17,7 @@ namespace ae::fit {
 namespace {
 
 using Eigen::Index;
+using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
 constexpr double kNan = std::numeric_limits<double>::quiet_NaN();
@@ -88,6 +90,19 @@ VectorXd central_energies(const Grid& grid, const VectorXd& probabilities, doubl
   return energies;
 }
 
+// Masses of the bins of `inner`, which are those of `grid` cut into steps, by bins of `grid`.
+VectorXd by_bins(const VectorXd& inner_masses, const Grid& inner, const Grid& grid) {
+  if (inner.bins() == grid.bins()) return inner_masses;
+  const Index first = inner.axes[0].bins / grid.axes[0].bins;
+  const Index last = inner.axes.back().bins / grid.axes.back().bins;
+  VectorXd sums = VectorXd::Zero(grid.bins());
+  for (Index b = 0; b < inner_masses.size(); ++b) {
+    const auto [i, j] = inner.place(b);
+    sums[grid.axes.size() == 1 ? i / first : i / first * grid.axes[1].bins + j / last] += inner_masses[b];
+  }
+  return sums;
+}
+
 // The rest of what is estimated of a density: on which bins, and how.
 struct Questions {
   std::optional<std::pair<Index, Index>> barrier;  // saddle, minimum
@@ -103,10 +118,18 @@ struct Observables {
   std::vector<double> states;
 };
 
-Observables answer(const Questions& questions, const VectorXd& probabilities, const Grid& grid, double kt) {
+double barrier_of(const std::pair<Index, Index>& barrier, const VectorXd& probabilities, const Grid& inner, double kt) {
+  const VectorXd energies = central_energies(inner, probabilities, kt);
+  return energies[barrier.first] - energies[barrier.second];
+}
+
+Observables answer(const Questions& questions, const VectorXd& probabilities, const Grid& inner, const Grid& grid,
+                   double kt) {
   Observables a;
-  a.energies = central_energies(grid, probabilities, kt);
-  if (questions.barrier) a.barrier = a.energies[questions.barrier->first] - a.energies[questions.barrier->second];
+  // Bins that are cut are wide: their density's mean says more than a guess of what it is at their centres.
+  a.energies = inner.bins() == grid.bins() ? central_energies(grid, probabilities, kt)
+                                           : energies_of(by_bins(probabilities, inner, grid), grid.cell(), kt);
+  if (questions.barrier) a.barrier = barrier_of(*questions.barrier, probabilities, inner, kt);
   if (questions.right.size() > 0) {
     const double right = questions.right.select(probabilities.array(), 0.0).sum();
     const double left = questions.left.select(probabilities.array(), 0.0).sum();
@@ -133,8 +156,10 @@ class Estimation {
     result_.windows = make_windows(files_, result_.observed_grid, role_);
     result_.blur = source_.blur();
     find_reached();
-    const Deconvolution deconvolution(result_.grid, result_.blur);
+    const Deconvolution deconvolution(result_.inner, result_.blur);
     const auto all = observe(result_.windows, {}, reached_);
+    as_it_is_ = unblurred(all);
+    if (!as_it_is_.converged) result_.reasons.push_back("the free energies of windows did not converge");
     choose(deconvolution);
     density_ = solve(deconvolution, all, nullptr, 1e-8);
     if (!density_.converged) result_.reasons.push_back("the deconvolution did not reach its maximum of likelihood");
@@ -142,6 +167,7 @@ class Estimation {
     fill_energies(all);
     judge_fit(all);
     compare(deconvolution, all);
+    judge_blur(all);
     resample();
     judge_sampling();
     conclude();
@@ -166,7 +192,7 @@ class Estimation {
   Density solve(const Deconvolution& deconvolution, const std::vector<Observed>& windows, const VectorXd* start,
                 double tolerance) const {
     if (!of_richardson_and_lucy()) return deconvolution.fit(windows, result_.penalty, start, tolerance);
-    RichardsonLucy iteration(deconvolution.blur(), windows);
+    RichardsonLucy iteration(deconvolution.blur(), windows, &as_it_is_.f);
     for (std::int64_t i = 0; i < iterations_; ++i) iteration.step();
     Density density;
     density.u = (iteration.probabilities().array().max(1e-300)).log();
@@ -179,50 +205,74 @@ class Estimation {
     choose_iterations(deconvolution);
     result_.penalty = options_.penalty.value_or(0);
     if (options_.penalty || of_richardson_and_lucy()) return;
-    const auto range = penalty_range();
-    const auto tried = static_cast<std::int64_t>(range.size());
-    const std::int64_t stride = result_.grid.axes.size() > 1 ? 2 : 1;  // a decade, where fits take longer
-    constexpr double kWorse = 1;  // below that, nothing better comes where less is smoothed
-    Eigen::MatrixXd likelihoods = Eigen::MatrixXd::Constant(tried, kPenaltyFolds, kNan);
-    run_tasks(kPenaltyFolds, task_threads(options_.threads, kPenaltyFolds), "choosing the penalty",
-              [&](std::int64_t fold, int) {
-                const auto f = static_cast<int>(fold);
-                const auto learned = observe(result_.windows, fold_blocks(result_.windows, f, false), reached_);
-                const auto held_out = observe(result_.windows, fold_blocks(result_.windows, f, true), reached_);
-                constexpr double kShare = 1 - 1.0 / kPenaltyFolds;  // so that all data get the penalty as it is
-                VectorXd start;
-                double best = -std::numeric_limits<double>::infinity();
-                for (std::int64_t p = tried - 1, worse = 0; p >= 0 && worse < 4; p -= stride) {
-                  const auto density = deconvolution.fit(learned, range[static_cast<std::size_t>(p)] * kShare,
-                                                         start.size() > 0 ? &start : nullptr, 1e-3);
-                  start = density.u;
-                  const double likelihood = log_likelihood(held_out, deconvolution.blur() * density.probabilities());
-                  likelihoods(p, fold) = likelihood;
-                  worse = likelihood < best - kWorse ? worse + 1 : 0;
-                  best = std::max(best, likelihood);
-                }
-              });
-    Index best = -1;
-    for (Index p = tried - 1; p >= 0; --p) {
-      const double sum = likelihoods.row(p).sum();
-      if (std::isnan(sum)) continue;
-      result_.penalties.insert(result_.penalties.begin(), range[static_cast<std::size_t>(p)]);
-      result_.held_out.insert(result_.held_out.begin(), sum);
-      if (best < 0 || sum > likelihoods.row(best).sum()) best = p;
+    std::vector<std::vector<Observed>> learned, held_out;
+    for (int fold = 0; fold < kPenaltyFolds; ++fold) {
+      learned.push_back(observe(result_.windows, fold_blocks(result_.windows, fold, false), reached_));
+      held_out.push_back(observe(result_.windows, fold_blocks(result_.windows, fold, true), reached_));
     }
-    // What the blur has taken away changes the likelihood little, and the density much. So the largest penalty is taken
-    // that is not worse than the best one by more than two standard errors of the difference (after Breiman et al.
-    // 1984). Where slow modes make blocks differ by much, that error says little, and a loss that is large is none to
-    // take.
-    constexpr double kLikeBest = 2, kMostLost = 25;
-    Index chosen = best;
-    for (Index p = best; p < tried; p += stride) {
-      const Eigen::ArrayXd loss = (likelihoods.row(best) - likelihoods.row(p)).transpose().array();
+    constexpr double kShare = 1 - 1.0 / kPenaltyFolds;  // so that all data get the penalty as it is
+    constexpr double kWorse = 1;                        // below that, nothing better comes where less is smoothed
+    const auto range = penalty_range();
+    const std::size_t stride = result_.grid.axes.size() > 1 ? 2 : 1;  // a decade, where fits take longer
+    std::vector<VectorXd> starts(kPenaltyFolds);
+    std::vector<double> penalties;            // falling
+    std::vector<Eigen::ArrayXd> likelihoods;  // [penalties][folds]
+    double best = -std::numeric_limits<double>::infinity();
+    int worse = 0;
+    // A fold may get worse for a while before it gets better, as where it has a state that others lack: all go on.
+    for (std::size_t p = 0; p < range.size() && worse < 4; p += stride) {
+      penalties.push_back(range[range.size() - 1 - p]);
+      likelihoods.emplace_back(kPenaltyFolds);
+      run_tasks(kPenaltyFolds, task_threads(options_.threads, kPenaltyFolds), "choosing the penalty",
+                [&](std::int64_t fold, int) {
+                  const auto f = static_cast<std::size_t>(fold);
+                  const auto density = deconvolution.fit(learned[f], penalties.back() * kShare,
+                                                         starts[f].size() > 0 ? &starts[f] : nullptr, 1e-3);
+                  starts[f] = density.u;
+                  likelihoods.back()[fold] =
+                      log_likelihood(held_out[f], deconvolution.blur() * density.probabilities());
+                });
+      const double sum = likelihoods.back().sum();
+      worse = sum >= best - kWorse ? 0 : worse + 1;
+      if (sum > best) best = sum;
+      reporter_.progress("penalties", penalties.size(), (range.size() + stride - 1) / stride);
+    }
+    reporter_.progress_done();
+    result_.penalty = penalties[chosen_of(likelihoods)];
+    for (std::size_t p = penalties.size(); p-- > 0;) {
+      result_.penalties.push_back(penalties[p]);
+      result_.held_out.push_back(likelihoods[p].sum());
+    }
+  }
+
+  // Which of the falling penalties. Where rows have like weights, the largest one whose held-out likelihood is not
+  // worse than the best by more than two standard errors of the difference (after Breiman et al. 1984) and six units:
+  // what the blur has taken away changes the likelihood little, and the density much, and slow modes make the error
+  // large. Where weights of rows differ, effective counts understate what is known of barriers, whose rows weigh
+  // little; then the best, or one like it.
+  std::size_t chosen_of(const std::vector<Eigen::ArrayXd>& likelihoods) const {
+    constexpr double kLikeBest = 2, kMostLost = 6;
+    std::size_t best = 0;
+    for (std::size_t p = 1; p < likelihoods.size(); ++p)
+      if (likelihoods[p].sum() > likelihoods[best].sum()) best = p;
+    if (std::any_of(result_.windows.begin(), result_.windows.end(),
+                    [](const Window& window) { return window.reweighting == Reweighting::weights; })) {
+      // Towards small penalties the likelihood is flat and its maximum chance: the first one from above that is none
+      // to reject.
+      constexpr double kAlike = 1;
+      for (std::size_t p = 0; p < best; ++p)
+        if (likelihoods[p].sum() >= likelihoods[best].sum() - kAlike &&
+            likelihoods[p + 1].sum() <= likelihoods[p].sum())
+          return p;
+      return best;
+    }
+    for (std::size_t p = 0; p < best; ++p) {
+      const Eigen::ArrayXd loss = likelihoods[best] - likelihoods[p];
       const double mean = loss.mean(), folds = static_cast<double>(kPenaltyFolds);
       const double error = std::sqrt((loss - mean).square().sum() / (folds * (folds - 1)));
-      if (mean <= kLikeBest * error && loss.sum() <= kMostLost) chosen = p;
+      if (mean <= kLikeBest * error && loss.sum() <= kMostLost) return p;
     }
-    result_.penalty = range[static_cast<std::size_t>(chosen)];
+    return best;
   }
 
   void choose_iterations(const Deconvolution& deconvolution) {
@@ -237,7 +287,8 @@ class Estimation {
                 const auto f = static_cast<int>(fold);
                 const auto held_out = observe(result_.windows, fold_blocks(result_.windows, f, true), reached_);
                 RichardsonLucy iteration(deconvolution.blur(),
-                                         observe(result_.windows, fold_blocks(result_.windows, f, false), reached_));
+                                         observe(result_.windows, fold_blocks(result_.windows, f, false), reached_),
+                                         &as_it_is_.f);
                 auto& likelihoods = sums[static_cast<std::size_t>(fold)];
                 likelihoods = VectorXd::Constant(most, -std::numeric_limits<double>::infinity());
                 for (std::int64_t i = 0; i < most; ++i) {
@@ -272,10 +323,11 @@ class Estimation {
 
   // States, and what is asked of them.
   void ask() {
-    const auto& grid = result_.grid;
+    const auto& grid = result_.inner;
     const VectorXd p = density_.probabilities();
     const VectorXd f = central_energies(grid, p, options_.kt);
-    supported_ = supported();
+    inner_supported_ = supported();
+    supported_ = by_bins(inner_supported_.cast<double>().matrix(), grid, result_.grid).array() > 0;
     auto found = find_states(grid, f, kShallowest * options_.kt);
     label_observed(found);
     const double fewest = std::max(5.0, 0.001 * visits_rows_.sum());
@@ -297,7 +349,13 @@ class Estimation {
     for (auto& of : found.of_bin) of = of < 0 ? -1 : number[static_cast<std::size_t>(of)];
     questions_.of_bin = found.of_bin;
     questions_.states = kept_.size();
-    if (kept_.size() > 1) questions_.barrier = {found.states[kept_[1]].saddle, found.states[0].minimum};
+    if (kept_.size() > 1) {
+      // Over states on the way that are none to tell; each saddle on it is higher than those before.
+      std::size_t on = kept_[1];
+      Index saddle = found.states[on].saddle;
+      while (number[on = found.states[on].into] < 0) saddle = found.states[on].saddle;
+      questions_.barrier = {saddle, found.states[0].minimum};
+    }
     if (grid.axes.size() == 1 && !(grid.axes[0].periodic && !options_.split)) {
       if (options_.split)
         result_.split = options_.split;
@@ -323,7 +381,7 @@ class Estimation {
   void label_observed(const States& found) {
     constexpr double kSure = 0.9;
     const auto labels = static_cast<Index>(found.states.size());
-    Eigen::MatrixXd shares = Eigen::MatrixXd::Zero(result_.blur.rows(), labels);
+    MatrixXd shares = MatrixXd::Zero(result_.blur.rows(), labels);
     const VectorXd p = density_.probabilities();
     for (Index j = 0; j < result_.blur.outerSize(); ++j) {
       const std::int32_t state = found.of_bin[static_cast<std::size_t>(j)];
@@ -338,7 +396,7 @@ class Estimation {
       if (largest >= kSure * shares.row(b).sum() && largest > 0)
         labels_[static_cast<std::size_t>(b)] = static_cast<std::int32_t>(most);
     }
-    visits_rows_ = Eigen::MatrixXd::Zero(labels, result_.windows.front().blocks());
+    visits_rows_ = MatrixXd::Zero(labels, result_.windows.front().blocks());
     for (const auto& window : result_.windows) {
       for (Index b = 0; b < shares.rows(); ++b) {
         const auto label = labels_[static_cast<std::size_t>(b)];
@@ -351,7 +409,7 @@ class Estimation {
 
   void fill_energies(const std::vector<Observed>& all) {
     const auto& grid = result_.grid;
-    const auto answers = answer(questions_, density_.probabilities(), grid, options_.kt);
+    const auto answers = answer(questions_, density_.probabilities(), result_.inner, grid, options_.kt);
     result_.energies = supported_.select(answers.energies.array(), kNan);
     shift_ = std::numeric_limits<double>::infinity();
     for (Index b = 0; b < grid.bins(); ++b)
@@ -366,36 +424,37 @@ class Estimation {
   // The observed variable itself, brought to the scale of the truth by a line where it has another one.
   void read_as_it_is(const std::vector<Observed>& all) {
     const auto& grid = result_.grid;
-    const VectorXd q = unblurred(all);
+    const VectorXd& q = as_it_is_.probabilities;
     VectorXd counts = VectorXd::Zero(q.size());
     for (const auto& window : all) counts += window.counts;
     VectorXd mass = VectorXd::Zero(grid.bins());
     result_.effective = VectorXd::Zero(grid.bins());
     const auto [intercept, slope] = source_.line();
-    if (grid.axes.size() == 1) {
-      const auto& from = result_.observed_grid.axes[0];
-      const auto& to = grid.axes[0];
+    // [bins, observed bins] of an axis: which share of an observed bin lies in which bin.
+    const auto shares = [&](std::size_t v) {
+      const auto &from = result_.observed_grid.axes[v], &to = grid.axes[v];
+      MatrixXd all_shares(to.bins, from.bins);
       for (Index b = 0; b < from.bins; ++b) {
-        if (!(counts[b] > 0)) continue;
-        double low = (from.centre(b) - from.width() / 2 - intercept) / slope;
-        double high = (from.centre(b) + from.width() / 2 - intercept) / slope;
-        if (low > high) std::swap(low, high);
-        const double rounding = 1e-9 * to.width();
-        const auto first = static_cast<Index>(std::floor((low + rounding - to.low) / to.width()));
-        const auto last = static_cast<Index>(std::floor((high - rounding - to.low) / to.width()));
-        for (Index at = first; at <= last; ++at) {
-          const double begin = std::max(low, to.low + static_cast<double>(at) * to.width());
-          const double end = std::min(high, to.low + static_cast<double>(at + 1) * to.width());
-          const double share = std::clamp((end - begin) / (high - low), 0.0, 1.0);
-          const Index bin = to.periodic ? ((at % to.bins) + to.bins) % to.bins : at;
-          if (bin < 0 || bin >= to.bins) continue;
-          mass[bin] += share * q[b];
-          result_.effective[bin] += share * counts[b];
-        }
+        const double one = (from.centre(b) - from.width() / 2 - intercept) / slope;
+        const double other = (from.centre(b) + from.width() / 2 - intercept) / slope;
+        VectorXd column = VectorXd::Zero(to.bins);
+        add_evenly(column, to, std::min(one, other), std::max(one, other), 1);
+        all_shares.col(b) = column;
       }
+      return all_shares;
+    };
+    const VectorXd seen = (counts.array() > 0).select(q, 0.0);
+    if (grid.axes.size() == 1) {
+      mass = shares(0) * seen;
+      result_.effective = shares(0) * counts;
     } else {
-      mass = q;
-      result_.effective = counts;
+      using Table = Eigen::Matrix<double, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor>;
+      const Index rows = result_.observed_grid.axes[0].bins, columns = result_.observed_grid.axes[1].bins;
+      const MatrixXd first = shares(0), second = shares(1).transpose();
+      Eigen::Map<Table>(mass.data(), first.rows(), second.cols()) =
+          first * Eigen::Map<const Table>(seen.data(), rows, columns) * second;
+      Eigen::Map<Table>(result_.effective.data(), first.rows(), second.cols()) =
+          first * Eigen::Map<const Table>(counts.data(), rows, columns) * second;
     }
     result_.observed = (mass.array() > 0).select(energies_of(mass, grid.cell(), options_.kt).array(), kNan);
     double lowest = std::numeric_limits<double>::infinity();
@@ -442,10 +501,10 @@ class Estimation {
 
   void compare(const Deconvolution& deconvolution, const std::vector<Observed>& all) {
     if (iterations_ == 0) return;
-    RichardsonLucy iteration(deconvolution.blur(), all);
+    RichardsonLucy iteration(deconvolution.blur(), all, &as_it_is_.f);
     for (std::int64_t i = 0; i < iterations_; ++i) iteration.step();
-    const auto answers =
-        answer(questions_, iteration.probabilities().array().max(1e-300).matrix(), result_.grid, options_.kt);
+    const auto answers = answer(questions_, iteration.probabilities().array().max(1e-300).matrix(), result_.inner,
+                                result_.grid, options_.kt);
     Comparison comparison{supported_.select(answers.energies.array(), kNan), iterations_, answers.barrier,
                           answers.delta_f};
     double lowest = std::numeric_limits<double>::infinity();
@@ -455,12 +514,35 @@ class Estimation {
     result_.comparison = std::move(comparison);
   }
 
+  // What the barrier would be with errors that are a tenth smaller: where it is much lower, sigma decides, not the
+  // data.
+  void judge_blur(const std::vector<Observed>& all) {
+    constexpr double kSmaller = 0.9, kMuch = 3;  // kT
+    const auto narrower = source_.scaled(kSmaller);
+    if (!narrower || of_richardson_and_lucy()) return;
+    std::string found;
+    if (questions_.barrier) {
+      auto inside = all;
+      restrict(inside, *narrower);
+      const auto density = Deconvolution(result_.inner, *narrower).fit(inside, result_.penalty, &density_.u);
+      const double barrier = barrier_of(*questions_.barrier, density.probabilities(), result_.inner, options_.kt);
+      if (result_.barrier->value > barrier + kMuch * options_.kt)
+        found = "it is " + evaluate::rate_text(result_.barrier->value, 1) + ", and " + evaluate::rate_text(barrier, 1) +
+                " with errors that are a tenth smaller";
+    }
+    if (found.empty() && !options_.penalty && result_.penalty == penalty_range().front())
+      found = "of all penalties the smallest was chosen";
+    if (!found.empty())
+      result_.warnings.push_back("the barrier depends strongly on sigma: " + found +
+                                 "; measure sigma, as by --pairs, or take the barrier for unknown");
+  }
+
   void resample() {
     const auto resamples = static_cast<std::size_t>(options_.bootstrap);
     result_.standard_errors = VectorXd::Constant(result_.grid.bins(), kNan);
     if (resamples < 2) return;
     std::vector<std::optional<Observables>> answers(resamples);
-    const Deconvolution fixed(result_.grid, result_.blur);
+    const Deconvolution fixed(result_.inner, result_.blur);
     run_tasks(
         options_.bootstrap, task_threads(options_.threads, options_.bootstrap), "resampling",
         [&](std::int64_t r, int) {
@@ -471,13 +553,13 @@ class Estimation {
           if (blur) {
             auto inside = windows;
             restrict(inside, *blur);
-            density = solve(Deconvolution(result_.grid, *blur), inside, &density_.u, 1e-3);
+            density = solve(Deconvolution(result_.inner, *blur), inside, &density_.u, 1e-3);
           } else {
             density = solve(fixed, windows, &density_.u, 1e-3);
           }
-          if (density.u.allFinite())
+          if (density.converged && density.u.allFinite())
             answers[static_cast<std::size_t>(r)] =
-                answer(questions_, density.probabilities(), result_.grid, options_.kt);
+                answer(questions_, density.probabilities(), result_.inner, result_.grid, options_.kt);
         },
         [&](std::int64_t done) {
           reporter_.progress("resamples", static_cast<std::uint64_t>(done), static_cast<std::uint64_t>(resamples));
@@ -545,6 +627,7 @@ class Estimation {
     return {right, left};
   }
 
+  void judge_grid();
   void judge_sampling();
   void judge_windows();
   void judge_states();
@@ -557,12 +640,13 @@ class Estimation {
   Reporter& reporter_;
   FreeEnergy& result_;
   const WindowOptions role_;
-  Eigen::Array<bool, Eigen::Dynamic, 1> reached_, supported_;
+  Eigen::Array<bool, Eigen::Dynamic, 1> reached_, inner_supported_, supported_;
+  Unblurred as_it_is_;
   Density density_;
   Questions questions_;
   std::vector<std::size_t> kept_;     // of the states found, those that are told
   std::vector<std::int32_t> labels_;  // [observed bins]: the state found that a row there is in, -1 = unsure
-  Eigen::MatrixXd visits_rows_;       // [states found, blocks]
+  MatrixXd visits_rows_;              // [states found, blocks]
   std::int64_t iterations_ = 0;
   double shift_ = 0;
 };
@@ -649,13 +733,11 @@ void Estimation::judge_weights() {
 void Estimation::judge_sampling() {
   const bool pooled = result_.windows.size() == 1;
   for (const auto& window : result_.windows) result_.effective_rows += window.effective_rows;
-  std::vector<const data::ColvarSamples*> members;
-  for (const auto& file : files_) members.push_back(&file);
   if (pooled && result_.states.size() > 1) {
     auto labels = labels_;
     for (auto& label : labels)
       label = label == static_cast<std::int32_t>(kept_[0]) ? 0 : label == static_cast<std::int32_t>(kept_[1]) ? 1 : -1;
-    result_.transitions = count_visits(members, result_.observed_grid, options_.blocks, labels, 2).transitions;
+    result_.transitions = count_transitions(files_, result_.observed_grid, labels);
   }
   if (!pooled) judge_windows();
   judge_states();
@@ -682,7 +764,23 @@ void Estimation::judge_sampling() {
   if (se > options_.kt) result_.reasons.push_back("the standard error of delta F, " + shown(se) + ", is more than kT");
 }
 
+// A few values that lie far off take the grid, and leave a few bins to all others.
+void Estimation::judge_grid() {
+  constexpr double kNearlyAll = 0.9;
+  constexpr Index kFewBins = 5, kManyBins = 40;
+  VectorXd counts = VectorXd::Zero(result_.observed_grid.bins());
+  for (const auto& window : result_.windows) counts += window.counts.rowwise().sum();
+  const Index few = kFewBins * (result_.inner.bins() / result_.grid.bins());
+  if (result_.grid.bins() < kManyBins) return;
+  std::partial_sort(counts.begin(), counts.begin() + few, counts.end(), std::greater<>());
+  if (counts.head(few - 1).sum() > kNearlyAll * counts.sum())
+    result_.warnings.push_back("nine tenths of the rows lie in fewer than " + std::to_string(kFewBins) + " of " +
+                               std::to_string(result_.grid.bins()) +
+                               " bins, as where a few values lie far off; give --minimum and --maximum");
+}
+
 void Estimation::conclude() {
+  judge_grid();
   constexpr double kLargestChiSquared = 2;
   if (result_.chi_squared > kLargestChiSquared)
     result_.warnings.push_back("chi^2 per bin is " + shown(result_.chi_squared) +
@@ -700,11 +798,12 @@ void Estimation::conclude() {
 
 }  // namespace
 
-FreeEnergy estimate_free_energy(const std::vector<data::ColvarSamples>& files, const Grid& truth, const Grid& observed,
-                                const BlurSource& source, FileRole role, const FreeEnergyOptions& options,
-                                Reporter& reporter) {
+FreeEnergy estimate_free_energy(const std::vector<data::ColvarSamples>& files, const Grid& truth, const Grid& inner,
+                                const Grid& observed, const BlurSource& source, FileRole role,
+                                const FreeEnergyOptions& options, Reporter& reporter) {
   FreeEnergy result;
   result.grid = truth;
+  result.inner = inner;
   result.observed_grid = observed;
   Estimation(files, source, role, options, reporter, result).run();
   return result;

@@ -26,6 +26,8 @@ class BlurSource {
   virtual Blur blur() const = 0;
   // Of a resample of blocks of pairs; nothing when there are no pairs.
   virtual std::optional<Blur> resampled(std::uint64_t) const { return std::nullopt; }
+  // With errors that are `share` of what they are; nothing where there are no errors.
+  virtual std::optional<Blur> scaled(double) const { return std::nullopt; }
   // observed = intercept + slope * truth, by which the observed variable is read as it is. Of one variable.
   virtual std::pair<double, double> line() const { return {0, 1}; }
 };
@@ -65,15 +67,17 @@ struct Comparison {
 };
 
 struct FreeEnergy {
-  Grid grid;  // of the truth
-  Grid observed_grid;
-  Blur blur;  // [observed bins, bins]
+  Grid grid;           // of the truth, in which all below is told
+  Grid inner;          // the same with its bins cut into steps, in which all is computed
+  Grid observed_grid;  // cut likewise
+  Blur blur;           // [observed bins, inner bins]
   std::vector<Window> windows;
   // [bins]; energies from -kT ln density, minimum 0; NaN in bins that nothing was seen of.
   Eigen::VectorXd observed, energies, standard_errors, effective;
   double penalty = 0;
-  std::vector<double> penalties, held_out;  // the choice: rising penalties and mean held-out log-likelihood
-  double chi_squared = 0;                   // mean over bins, by variances of blocks where those are larger
+  std::vector<double> penalties,
+      held_out;            // the choice: rising penalties and the held-out log-likelihood, summed over folds
+  double chi_squared = 0;  // mean over bins, by variances of blocks where those are larger
   std::int64_t chi_squared_bins = 0;
   double effective_rows = 0;
   std::vector<StateEnergy> states;  // deepest first
@@ -90,8 +94,9 @@ struct FreeEnergy {
   std::vector<std::string> warnings;
 };
 
-FreeEnergy estimate_free_energy(const std::vector<data::ColvarSamples>& files, const Grid& truth, const Grid& observed,
-                                const BlurSource& source, FileRole role, const FreeEnergyOptions& options,
-                                Reporter& reporter);
+// `inner`: `truth` with bins cut into whole numbers of steps (steps_of_bins), of which the blur of `source` is.
+FreeEnergy estimate_free_energy(const std::vector<data::ColvarSamples>& files, const Grid& truth, const Grid& inner,
+                                const Grid& observed, const BlurSource& source, FileRole role,
+                                const FreeEnergyOptions& options, Reporter& reporter);
 
 }  // namespace ae::fit

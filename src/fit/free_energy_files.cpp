@@ -62,6 +62,13 @@ std::int64_t rows_outside(const FreeEnergy& result) {
   return outside;
 }
 
+// Of windows that have as many rows.
+std::int32_t blocks_used(const FreeEnergy& result) {
+  std::int32_t most = 0;
+  for (const auto& window : result.windows) most = std::max(most, window.blocks());
+  return most;
+}
+
 void put(Ordered& json, const std::string& name, const std::optional<WithError>& estimate) {
   json[name] = estimate ? finite(estimate->value) : Ordered(nullptr);
   json[name + "_se"] = estimate ? finite(estimate->standard_error) : Ordered(nullptr);
@@ -107,11 +114,11 @@ std::string blur_csv(const FreeEnergyRun& run) {
   const auto& r = run.result;
   const auto& seen = r.observed_grid;
   std::string out;
-  if (r.grid.axes.size() == 1) {
+  if (r.inner.axes.size() == 1) {
     out = "x,observed,probability\n";
     for (Index j = 0; j < r.blur.outerSize(); ++j) {
       for (Blur::InnerIterator entry(r.blur, j); entry; ++entry) {
-        append_place(out, r.grid, j, ',');
+        append_place(out, r.inner, j, ',');
         append_fields(out, {seen.axes[0].centre(entry.row()), entry.value()}, ',');
         out += '\n';
       }
@@ -121,8 +128,8 @@ std::string blur_csv(const FreeEnergyRun& run) {
   out = "x,y,mean_x,mean_y,sd_x,sd_y,correlation\n";
   for (Index j = 0; j < r.blur.outerSize(); ++j) {
     double total = 0, mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
-    const auto [jx, jy] = r.grid.place(j);
-    const double x = r.grid.axes[0].centre(jx), y = r.grid.axes[1].centre(jy);
+    const auto [jx, jy] = r.inner.place(j);
+    const double x = r.inner.axes[0].centre(jx), y = r.inner.axes[1].centre(jy);
     for (Blur::InnerIterator entry(r.blur, j); entry; ++entry) {
       const auto [i, k] = seen.place(entry.row());
       const double p = entry.value(), dx = seen.axes[0].difference(seen.axes[0].centre(i), x),
@@ -131,7 +138,7 @@ std::string blur_csv(const FreeEnergyRun& run) {
     }
     mx /= total, my /= total;
     const double vx = xx / total - mx * mx, vy = yy / total - my * my, cxy = xy / total - mx * my;
-    append_place(out, r.grid, j, ',');
+    append_place(out, r.inner, j, ',');
     append_fields(out, {x + mx, y + my, std::sqrt(vx), std::sqrt(vy), cxy / std::sqrt(vx * vy)}, ',');
     out += '\n';
   }
@@ -161,8 +168,9 @@ std::string free_energy_json(const FreeEnergyRun& run) {
   json["n_eff"] = finite(r.effective_rows);
   json["chi2"] = finite(r.chi_squared);
   json["chi2_bins"] = r.chi_squared_bins;
-  json["penalty"] = r.penalty;
-  json["penalty_chosen"] = !run.options.penalty.has_value();
+  const bool has_penalty = run.options.method == DeconvolutionMethod::penalised;
+  json["penalty"] = has_penalty ? Ordered(r.penalty) : Ordered(nullptr);
+  json["penalty_chosen"] = has_penalty ? Ordered(!run.options.penalty.has_value()) : Ordered(nullptr);
   json["penalties"] = r.penalties;
   json["held_out_log_likelihood"] = r.held_out;
   json["converged"] = r.converged;
@@ -184,6 +192,7 @@ std::string free_energy_json(const FreeEnergyRun& run) {
   json["rows"]["outside"] = rows_outside(r);
   json["rows"]["beyond_blur"] = r.beyond;
   json["grid"] = grid_json(r.grid);
+  json["inner_grid"] = grid_json(r.inner);
   json["observed_grid"] = grid_json(r.observed_grid);
   json["windows"] = Ordered::array();
   for (const auto& window : r.windows)
@@ -193,7 +202,7 @@ std::string free_energy_json(const FreeEnergyRun& run) {
                                {"outside", window.outside},
                                {"blocks", window.blocks()},
                                {"n_eff", finite(window.effective_rows)}});
-  json["blocks"] = run.options.blocks;
+  json["blocks"] = blocks_used(r);
   json["bootstrap"] = run.options.bootstrap;
   json["failed_resamples"] = r.failed_resamples;
   json["confidence"] = run.options.confidence;
@@ -239,7 +248,7 @@ std::string free_energy_plumed(const FreeEnergyRun& run) {
   append_constant(out, "sample_size", std::to_string(rows.used));
   append_constant(out, "effective_sample_size", number_text(r.effective_rows));
   if (r.delta_f) append_constant(out, "DeltaF", number_text(r.delta_f->value));
-  append_constant(out, "blocks_num", std::to_string(run.options.blocks));
+  append_constant(out, "blocks_num", std::to_string(blocks_used(r)));
   for (std::size_t v = 0; v < run.variables.size(); ++v) {
     const auto& axis = r.grid.axes[v];
     append_constant(out, "min_" + run.variables[v], number_text(axis.low));

@@ -21,6 +21,10 @@ struct Axis {
   double difference(double a, double b) const;          // a - b, of a periodic axis the nearest image
 };
 
+// Adds a mass that lies evenly on [low, high], or at one place, to the bins [axis.bins]. What is outside of an axis
+// that is not periodic is lost.
+void add_evenly(Eigen::VectorXd& bins, const Axis& axis, double low, double high, double mass);
+
 // Bins are numbered with the last axis fastest.
 struct Grid {
   std::vector<Axis> axes;  // one or two

@@ -65,7 +65,9 @@ States find_states(const Grid& grid, const Eigen::VectorXd& f, double persistenc
   for (std::size_t b = 0; b < basins.size(); ++b) {
     if (basins[b].persistence < persistence) continue;
     number[static_cast<std::int32_t>(b)] = static_cast<std::int32_t>(found.states.size());
-    found.states.push_back({basins[b].minimum, basins[b].saddle, basins[b].persistence});
+    // What a basin has joined is deeper, and was joined itself further up: it is a state when this one is.
+    const auto into = static_cast<std::size_t>(number[basins[b].into]);
+    found.states.push_back({basins[b].minimum, basins[b].saddle, into, basins[b].persistence});
   }
   found.of_bin = std::move(of_bin);
   for (auto& of : found.of_bin) {

@@ -12,6 +12,7 @@ namespace ae::fit {
 struct State {
   Eigen::Index minimum = 0;  // bin
   Eigen::Index saddle = 0;   // the lowest bin over which a deeper state is reached; of the deepest one, minimum
+  std::size_t into = 0;      // the deeper state, over the saddle; of the deepest one itself
   double persistence = 0;    // F at the saddle above F at the minimum; of the deepest state infinite
 };
 

@@ -168,14 +168,14 @@ void choose_reweighting(Window& window, const Grid& grid) {
                  squares = window.squares.rowwise().sum();
   double like = 0, judged = 0;
   for (Index b = 0; b < counts.size(); ++b) {
-    if (counts[b] < kFewestOfBin) continue;
+    if (counts[b] < kFewestOfBin || !(squares[b] > 0)) continue;  // of weights whose squares are too small to tell
     like += weights[b] * weights[b] / squares[b];
     judged += counts[b];
   }
   window.reweighting = judged > 0 && like >= kLikeWeights * judged ? Reweighting::exposure : Reweighting::weights;
   const double overall = squares.sum() / weights.sum();
   if (window.reweighting == Reweighting::exposure)
-    window.scale = filled((weights.array() > 0).select(squares.array() / weights.array(), 0.0), grid);
+    window.scale = filled((squares.array() > 0).select(squares.array() / weights.array(), 0.0), grid);
   else
     window.scale = VectorXd::Constant(counts.size(), overall);
   window.exposure = window.scale.cwiseInverse();
@@ -242,20 +242,7 @@ Window make_window(const std::vector<const data::ColvarSamples*>& files, const G
   return window;
 }
 
-}  // namespace
-
-Observed Window::observed(std::span<const std::int32_t> times) const {
-  VectorXd sums;
-  if (times.empty()) {
-    sums = weights.rowwise().sum();
-  } else {
-    VectorXd often(blocks());
-    for (Index t = 0; t < often.size(); ++t) often[t] = times[static_cast<std::size_t>(t)];
-    sums = weights * often;
-  }
-  return {sums.cwiseQuotient(scale), exposure};
-}
-
+// The files of each window, in order.
 std::vector<std::vector<std::size_t>> window_files(const std::vector<data::ColvarSamples>& files, const Grid& observed,
                                                    const WindowOptions& options) {
   std::vector<std::size_t> all(files.size());
@@ -274,6 +261,24 @@ std::vector<std::vector<std::size_t>> window_files(const std::vector<data::Colva
   return each;
 }
 
+bool is_harmonic(const Parabola& parabola, const WindowOptions& options) {
+  return parabola.deviation <= kRoundingOfBias * options.kt;
+}
+
+}  // namespace
+
+Observed Window::observed(std::span<const std::int32_t> times) const {
+  VectorXd sums;
+  if (times.empty()) {
+    sums = weights.rowwise().sum();
+  } else {
+    VectorXd often(blocks());
+    for (Index t = 0; t < often.size(); ++t) often[t] = times[static_cast<std::size_t>(t)];
+    sums = weights * often;
+  }
+  return {sums.cwiseQuotient(scale), exposure};
+}
+
 std::vector<Window> make_windows(const std::vector<data::ColvarSamples>& files, const Grid& observed,
                                  const WindowOptions& options) {
   const auto groups = window_files(files, observed, options);
@@ -281,8 +286,7 @@ std::vector<Window> make_windows(const std::vector<data::ColvarSamples>& files, 
   for (const auto& group : groups) {
     std::vector<const data::ColvarSamples*> members;
     for (const auto f : group) members.push_back(&files[f]);
-    const bool harmonic =
-        groups.size() > 1 && fit_parabola(*members.front(), observed).deviation <= kRoundingOfBias * options.kt;
+    const bool harmonic = groups.size() > 1 && is_harmonic(fit_parabola(*members.front(), observed), options);
     windows.push_back(make_window(members, observed, options, harmonic));
     auto& window = windows.back();
     // What a window is not known to see, it says nothing about.
@@ -292,22 +296,44 @@ std::vector<Window> make_windows(const std::vector<data::ColvarSamples>& files, 
   return windows;
 }
 
-Visits count_visits(const std::vector<const data::ColvarSamples*>& files, const Grid& observed, std::int32_t blocks,
-                    const std::vector<std::int32_t>& label, std::int32_t labels) {
-  Visits visits;
-  const std::int64_t rows = rows_of(files);
-  const auto columns = static_cast<Index>(std::min<std::int64_t>(blocks, rows));
-  visits.rows = MatrixXd::Zero(labels, columns);
-  std::int32_t last = -1;
-  for_each_sample(files, [&](const double* x, double, std::int64_t row) {
-    const auto bin = bin_of(observed, x);
-    const std::int32_t here = bin ? label[static_cast<std::size_t>(*bin)] : -1;
-    if (here < 0) return;
-    visits.rows(here, static_cast<Index>(row * columns / rows)) += 1;
-    visits.transitions += last >= 0 && last != here;
-    last = here;
-  });
-  return visits;
+std::vector<Index> steps_of_bins(const std::vector<data::ColvarSamples>& files, const Grid& observed,
+                                 const WindowOptions& options, bool& is_coarse) {
+  constexpr double kOfWidth = 3;  // steps in a window's standard deviation
+  const Index most = observed.axes.size() == 1 ? 1000 : 200;
+  std::vector<Index> steps(observed.axes.size(), 1);
+  is_coarse = false;
+  const auto groups = window_files(files, observed, options);
+  if (groups.size() == 1) return steps;
+  for (const auto& group : groups) {
+    const auto parabola = fit_parabola(files[group.front()], observed);
+    if (!is_harmonic(parabola, options)) continue;
+    for (std::size_t v = 0; v < steps.size(); ++v) {
+      if (!(parabola.curvature[v] > 0)) continue;
+      const auto& axis = observed.axes[v];
+      const double needed =
+          std::ceil(kOfWidth * axis.width() / std::sqrt(options.kt / (2 * parabola.curvature[v])) - 1e-9);
+      const Index allowed = std::max<Index>(1, most / axis.bins);
+      is_coarse = is_coarse || needed > static_cast<double>(allowed);
+      steps[v] = std::max(steps[v], static_cast<Index>(std::clamp(needed, 1.0, static_cast<double>(allowed))));
+    }
+  }
+  return steps;
+}
+
+std::int64_t count_transitions(const std::vector<data::ColvarSamples>& files, const Grid& observed,
+                               const std::vector<std::int32_t>& label) {
+  std::int64_t transitions = 0;
+  for (const auto& file : files) {
+    std::int32_t last = -1;
+    for_each_sample({&file}, [&](const double* x, double, std::int64_t) {
+      const auto bin = bin_of(observed, x);
+      const std::int32_t here = bin ? label[static_cast<std::size_t>(*bin)] : -1;
+      if (here < 0) return;
+      transitions += last >= 0 && last != here;
+      last = here;
+    });
+  }
+  return transitions;
 }
 
 }  // namespace ae::fit

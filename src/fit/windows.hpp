@@ -50,20 +50,19 @@ struct WindowOptions {
   FileRole role = FileRole::automatic;
 };
 
+// A harmonic window averages its exposure over a bin as if the density were flat there, which it is in a fraction of
+// the window's width: into how many steps each bin of an axis has to be cut. 1 where no window is harmonic. `is_coarse`
+// becomes true where so many would be needed that fewer are told.
+std::vector<Eigen::Index> steps_of_bins(const std::vector<data::ColvarSamples>& files, const Grid& observed,
+                                        const WindowOptions& options, bool& is_coarse);
+
 // Rows of blocks of the same length, as far as they can be. InputError when no row is inside the grid.
 std::vector<Window> make_windows(const std::vector<data::ColvarSamples>& files, const Grid& observed,
                                  const WindowOptions& options);
 
-// The files of each window, in order.
-std::vector<std::vector<std::size_t>> window_files(const std::vector<data::ColvarSamples>& files, const Grid& observed,
-                                                   const WindowOptions& options);
-
-// How rows in a grid follow each other: how often they change between sets of bins. `label` [bins]: the set, -1 = none.
-struct Visits {
-  std::int64_t transitions = 0;  // between labels, rows without one left out
-  Eigen::MatrixXd rows;          // [labels, blocks]
-};
-Visits count_visits(const std::vector<const data::ColvarSamples*>& files, const Grid& observed, std::int32_t blocks,
-                    const std::vector<std::int32_t>& label, std::int32_t labels);
+// How often rows that follow each other in one file go from one set of bins to another. `label` [bins]: the set, -1 =
+// none, rows of which are left out.
+std::int64_t count_transitions(const std::vector<data::ColvarSamples>& files, const Grid& observed,
+                               const std::vector<std::int32_t>& label);
 
 }  // namespace ae::fit

@@ -51,7 +51,11 @@ class Drawing {
   static std::vector<double> ticks(double low, double high) {
     const double step = round_step((high - low) / kAbout);
     std::vector<double> all;
-    for (double i = std::ceil(low / step); i * step <= high; ++i) all.push_back(i == 0 ? 0 : i * step);
+    if (!(step > 0) || !std::isfinite(step)) return all;
+    // By a whole number that stays small: of numbers beyond 2^53 the next one may be the same.
+    const double first = std::ceil(low / step);
+    const int count = static_cast<int>(std::clamp(std::floor(high / step) - first + 1, 0.0, 2 * kAbout));
+    for (int i = 0; i < count; ++i) all.push_back(first + i == 0 ? 0 : (first + i) * step);
     return all;
   }
 

@@ -36,6 +36,15 @@ def rms(columns, name="F", truth=double_well, below=6.5):
     return np.sqrt(np.mean((difference - difference.mean()) ** 2))
 
 
+def one_error_in_time(bin_folder, folder, code, words, *arguments, seconds=20):
+    """As `refused`, and at once: not after years."""
+    command = [bin_folder / "ae-deconvolve", *arguments, "-o", "out", "-q"]
+    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True, timeout=seconds)
+    assert done.returncode == code, done.stderr
+    errors = [line for line in done.stderr.splitlines() if " error: " in line]
+    assert len(errors) == 1 and all(word in errors[0] for word in words), done.stderr
+
+
 @pytest.fixture(scope="module")
 def double_well_run(tmp_path_factory):
     """50,000 rows of a double well, observed with errors of 0.2, flattened by a static bias."""
@@ -66,6 +75,32 @@ def test_a_double_well_comes_back_from_its_blur(run, tmp_path, double_well_run):
     assert np.all(columns["lo"][known] <= columns["F"][known]) and np.all(columns["F"][known] <= columns["hi"][known])
 
 
+def test_a_bias_of_the_truth_serves_as_well(run, tmp_path):
+    """Rows of one observed value then have weights that differ by much."""
+    for seed in (11, 12):
+        _, observed, bias = observed_double_well(50_000, 0.2, seed, of_truth=True)
+        told, columns = deconvolve(run, tmp_path, write_colvar(tmp_path / "COLVAR", {"s": observed, "bias": bias}), *BIASED,
+                                   *BLUR, "--bootstrap", "0")
+        assert told["windows"][0]["reweighting"] == "weights of rows"
+        assert abs(told["barrier"] - BARRIER) < 0.25 and rms(columns) < 0.2
+
+
+def test_a_fold_in_another_state_does_not_choose_the_penalty(run, tmp_path):
+    """Two blocks that are held out together are of a state that the others hardly see: what is learned from them is the
+    worse for these two the better it is for all others."""
+    rng = np.random.default_rng(8)
+    x = 0.1 * rng.standard_normal((20, 1000)) - 1
+    x[:, ::100] += 2
+    x[[3, 13]] = 1 + 0.1 * rng.standard_normal((2, 1000))
+    write_colvar(tmp_path / "COLVAR", {"s": x.ravel()})
+    told, columns = deconvolve(run, tmp_path, "COLVAR", "--cv", "s", "--kt", "1", "--sigma", "0", "--bootstrap", "0")
+    assert told["chi2"] < 2
+    assert abs(told["delta_F"] - math.log(17_820 / 2180)) < 0.1
+    near = np.abs(columns["x"] + 1) < 0.2
+    difference = (columns["F"] - ((columns["x"] + 1) / 0.1) ** 2 / 2)[near]
+    assert np.std(difference) < 0.1
+
+
 def test_fewer_rows_still_tell_the_barrier(run, tmp_path):
     path = small_run(tmp_path, 5000)
     told, columns = deconvolve(run, tmp_path, path, *BIASED, *BLUR, "--bootstrap", "0")
@@ -93,6 +128,17 @@ def test_a_blur_too_wide_is_warned_of_and_one_too_narrow_cannot_be_seen(run, tmp
     assert narrow["chi2"] < 1.5 and narrow["barrier"] < BARRIER - 0.25
     text = " ".join(run("ae-deconvolve", "--help").stdout.split())
     assert "too narrow CANNOT be seen" in text
+
+
+def test_a_barrier_that_sigma_decides_is_warned_of(run, tmp_path):
+    """Errors of 0.3 leave 3.4 of 6.3 kT: a sigma that is a fifth too large makes 19 of them."""
+    _, observed, bias = observed_double_well(50_000, 0.3, 31)
+    path = write_colvar(tmp_path / "COLVAR", {"s": observed, "bias": bias})
+    wide, _ = deconvolve(run, tmp_path, path, *BIASED, "--sigma", "0.36", "--bootstrap", "0")
+    assert wide["chi2"] > 2 and wide["barrier"] > BARRIER + 3
+    assert any("the barrier depends strongly on sigma" in warning for warning in wide["warnings"])
+    right, _ = deconvolve(run, tmp_path, path, *BIASED, "--sigma", "0.3", "--bootstrap", "0")
+    assert abs(right["barrier"] - BARRIER) < 0.6 and right["warnings"] == []
 
 
 def test_pairs_tell_the_blur(run, tmp_path, double_well_run):
@@ -142,6 +188,28 @@ def test_umbrella_windows_are_joined(run, tmp_path):
     assert told["converged"] is False and "overlap" in told["not_converged_because"][0]
 
 
+@pytest.mark.parametrize("bins", [12, 30, 120])
+def test_windows_narrower_than_bins_are_joined_as_well(run, tmp_path, bins):
+    """Against the probabilities of bins by quadrature: windows of a width of 0.07 in bins of up to 0.37."""
+    rng = np.random.default_rng(14)
+    grid = np.linspace(-2.2, 2.2, 8801)
+    files = []
+    for k, centre in enumerate(np.linspace(-1.5, 1.5, 31)):
+        total = np.cumsum(np.exp(-double_well(grid) - 200 * (grid - centre) ** 2 / 2))
+        x = grid[np.searchsorted(total, rng.random(1000) * total[-1])] + 0.0005 * (rng.random(1000) - 0.5)
+        files.append(write_colvar(tmp_path / f"window{k}", {"s": x, "bias": 200 * (x - centre) ** 2 / 2}).name)
+    told, columns = deconvolve(run, tmp_path, *files, *BIASED, "--sigma", "0", "--bootstrap", "0", "--bins", bins)
+    assert told["grid"][0]["bins"] == bins == len(columns["x"]) and told["inner_grid"][0]["bins"] % bins == 0
+    half = (columns["x"][1] - columns["x"][0]) / 2
+    fine = np.linspace(-half, half, 201)
+    truth = -np.log(np.exp(-double_well(columns["x"][:, None] + fine)).mean(1))
+    truth -= truth.min()
+    low = truth < 6.5
+    for name, most in (("F", 0.35), ("F_observed", 0.35)):
+        assert np.max(np.abs(columns[name] - truth)[low]) < most, name
+    assert abs(told["barrier"] - BARRIER) < 0.4
+
+
 def test_a_periodic_variable_is_one_without_ends(run, tmp_path):
     """A von Mises distribution across the period's seam."""
     rng = np.random.default_rng(2)
@@ -185,6 +253,16 @@ def test_a_second_half_without_a_state_is_not_converged(run, tmp_path):
     assert any("not converged" in warning for warning in told["warnings"])
 
 
+def test_replicas_that_never_cross_have_no_transitions(run, tmp_path):
+    rng = np.random.default_rng(0)
+    files = []
+    for k in range(24):
+        x = (-1) ** k + 0.2 * rng.standard_normal(200)
+        files.append(write_colvar(tmp_path / f"replica{k}", {"s": x}).name)
+    told, _ = deconvolve(run, tmp_path, *files, "--cv", "s", "--kt", "1", "--sigma", "0.05", "--bootstrap", "0")
+    assert told["transitions"] == 0 and told["converged"] is False
+
+
 def test_errors_are_those_of_blocks_of_time(run, tmp_path):
     """A variable that stays in its state for long: rows next to each other tell the same."""
     rng = np.random.default_rng(1)
@@ -197,6 +275,53 @@ def test_errors_are_those_of_blocks_of_time(run, tmp_path):
 
 
 # --- Files ---
+
+
+def test_a_number_that_is_cut_is_not_read(run, tmp_path):
+    """The last row's bias of 12 may have become 1: nothing tells but the missing end of the line."""
+    path = small_run(tmp_path, 500)
+    path.write_text(path.read_text() + " 500 0.1 1")
+    told, _ = deconvolve(run, tmp_path, path, *BIASED, *BLUR, "--bootstrap", "0")
+    assert told["rows"]["incomplete"] == 1 and told["rows"]["used"] == 500
+    assert any("last line has no end" in warning for warning in told["warnings"])
+
+
+def test_periodic_overrides_what_files_say(run, tmp_path):
+    rng = np.random.default_rng(2)
+    for name, constants in (("a", [("min_s", "-4"), ("max_s", "4")]), ("b", [("min_s", "-3"), ("max_s", "zero")])):
+        write_colvar(tmp_path / name, {"s": np.clip(rng.standard_normal(1000), -2.9, 2.9)}, constants)
+    arguments = ["a", "b", "--cv", "s", "--kt", "1", "--sigma", "0.1", "--bootstrap", "0"]
+    for choice, periodic in (("-4:4", True), ("none", False)):
+        told, _ = deconvolve(run, tmp_path, *arguments, "--periodic", choice)
+        assert told["grid"][0]["periodic"] is periodic
+    one_error(run("ae-deconvolve", *arguments, "-o", "other", "-q"), 4, "max_s", "zero")
+
+
+def test_a_few_values_far_off_are_warned_of(run, tmp_path):
+    path = small_run(tmp_path, 2000)
+    path.write_text(path.read_text() + " 2000 1000 0\n")
+    told, _ = deconvolve(run, tmp_path, path, *BIASED, *BLUR, "--bootstrap", "0", "--bins", "120")
+    assert any("--minimum and --maximum" in warning for warning in told["warnings"])
+
+
+def test_numbers_beyond_what_a_picture_can_tell_end(run, tmp_path):
+    rng = np.random.default_rng(0)
+    write_colvar(tmp_path / "large", {"s": 1e16 + 1e5 * rng.standard_normal(500)}, form="%.17g")
+    deconvolve(run, tmp_path, "large", "--cv", "s", "--kt", "1", "--sigma", "0", "--bootstrap", "0")
+    write_colvar(tmp_path / "rounding", {"s": 1 + 2.3e-16 * rng.integers(0, 3, 500)}, form="%.17g")
+    outcome = run("ae-deconvolve", "rounding", "--cv", "s", "--kt", "1", "--sigma", "0", "-o", "other", "-q")
+    one_error(outcome, 4, "rounding tells apart")
+
+
+def test_the_summary_tells_what_was_done(run, tmp_path):
+    path = small_run(tmp_path, 30)
+    told, _ = deconvolve(run, tmp_path, path, *BIASED, *BLUR, "--bootstrap", "0", "--method", "richardson-lucy", "--blocks",
+                         "50", "--plumed")
+    assert told["penalty"] is None and told["penalty_chosen"] is None
+    assert told["blocks"] == told["windows"][0]["blocks"] == 30
+    assert "#! SET blocks_num 30\n" in (tmp_path / "out" / "fes.dat").read_text()
+
+
 
 
 def test_rows_that_cannot_be_used_are_counted(run, tmp_path):
@@ -300,6 +425,9 @@ def refused(run, folder, code, words, *arguments, stdin=None):
     (["--kt", "1", "--sigma", "50"], ["more than half of the range"]),
     (["--kt", "1", "--sigma", "0.2", "--minimum", "3", "--maximum", "1"], ["--minimum 3"]),
     (["--kt", "1", "--sigma", "0.2", "--sigma", "0.2"], ["2 times", "expected 1"]),
+    (["--kt", "1", "--sigma", "0.2", "--split", "20"], ["--split 20", "not inside of the grid"]),
+    (["--kt", "1", "--sigma", "0.2", "--penalty", "0"], ["--penalty"]),
+    (["--kt", "1", "--sigma", "0.2", "--blocks", "100000", "--bins", "1000"], ["--blocks 100000", "expected at most"]),
 ])
 def test_a_wrong_command_line_is_one_line(run, tmp_path, arguments, words):
     small_run(tmp_path, 200)
@@ -321,6 +449,22 @@ def test_a_wrong_command_line_is_one_line(run, tmp_path, arguments, words):
 def test_a_wrong_file_is_one_line(run, tmp_path, content, words):
     (tmp_path / "COLVAR").write_bytes(content)
     refused(run, tmp_path, 4, words, "COLVAR", *BIASED, *BLUR)
+
+
+def test_errors_without_an_end_are_refused_at_once(bin_folder, tmp_path):
+    path = small_run(tmp_path, 500)
+    rng = np.random.default_rng(0)
+    (tmp_path / "wide.csv").write_text("x,sigma\n-3,1e12\n3,1e12\n")
+    (tmp_path / "flat.csv").write_text("x,mean,sigma\n-3,0.5,0.1\n3,0.5,0.1\n")
+    write_pairs(tmp_path / "constant.csv", rng.uniform(-2, 2, 500), np.full(500, 0.1))
+    far = rng.uniform(-2, 2, 500)
+    write_pairs(tmp_path / "far.csv", far, far + np.where(np.arange(500) % 7 == 0, 1e12, 0))
+    for option, file, words in (("--kernel", "wide.csv", ["wide.csv: sigma is up to 1", "half of the range"]),
+                                ("--kernel", "flat.csv", ["flat.csv: the observed values do not depend"]),
+                                ("--pairs", "constant.csv", ["constant.csv: the observed values do not depend"])):
+        one_error_in_time(bin_folder, tmp_path, 4, words, path, *BIASED, option, file)
+    command = [bin_folder / "ae-deconvolve", path, *BIASED, "--pairs", "far.csv", "-o", "out", "-q", "--bootstrap", "0"]
+    assert subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=30).returncode in (0, 4)
 
 
 def test_wrong_pairs_are_one_line(run, tmp_path):

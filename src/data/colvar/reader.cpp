@@ -131,6 +131,10 @@ void ColvarReader::take_fields(std::string_view names) {
 }
 
 bool ColvarReader::take_row(std::string_view line, std::span<double> values) {
+  if (lines_.is_unfinished()) {  // even a whole number may be the beginning of a longer one
+    ++incomplete_;
+    return false;
+  }
   std::size_t column = 0;
   auto rest = line;
   for (auto cell = next_word(rest); !cell.empty(); cell = next_word(rest), ++column) {
@@ -138,16 +142,11 @@ bool ColvarReader::take_row(std::string_view line, std::span<double> values) {
     const std::size_t target = target_[column];
     if (target == wanted_.size() && column != time_column_) continue;
     const auto number = parse_number(cell);
-    if (!number && lines_.is_unfinished()) break;
     if (!number) refuse_cell(column, line, cell);
     if (column == time_column_) time_ = number;
     if (target < wanted_.size()) values[target] = *number;
   }
   if (column == columns_.size() && next_word(rest).empty()) return true;
-  if (lines_.is_unfinished() && column < columns_.size()) {
-    ++incomplete_;
-    return false;
-  }
   if (line.find('\0') != std::string_view::npos)
     throw InputError(lines_.place() + ": found a NUL byte; is this a binary file? Expected rows of numbers");
   throw InputError(lines_.place() + ": found " + counted(words_in(line), "cells") + ", expected " +

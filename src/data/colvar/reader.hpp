@@ -24,8 +24,8 @@ class ColvarReader {
   ColvarReader(std::unique_ptr<ByteSource> source, std::vector<std::string> wanted, std::string time = "time");
 
   // The next row; values [wanted]. False at the end. InputError `FILE:LINE:COLUMN: ...` for a row of another number of
-  // cells and for a cell that is no number; nan and inf are numbers here. A last line without its end that has fewer
-  // cells is what a running simulation leaves: it is not given, and is counted by incomplete().
+  // cells and for a cell that is no number; nan and inf are numbers here. A last line without its end is what a
+  // running simulation leaves, and its last number may be cut: it is not given, and is counted by incomplete().
   bool next(std::span<double> values);
 
   const std::string& name() const { return lines_.source().name(); }

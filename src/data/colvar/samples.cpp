@@ -65,6 +65,10 @@ ColvarSamples read_colvar(const std::filesystem::path& path, const ColvarColumns
     }
     ++rows.read;
     rows.restarts += reader.restarted();
+    if (reader.time() && !std::isfinite(*reader.time())) {
+      ++rows.not_finite;
+      continue;
+    }
     if (reader.time() && clock.repeats(*reader.time())) {
       ++rows.repeated;
       continue;
@@ -89,7 +93,10 @@ ColvarSamples read_colvar(const std::filesystem::path& path, const ColvarColumns
   }
   reporter.progress_done();
   rows.incomplete = reader.incomplete();
-  for (const auto& variable : columns.variables) samples.periods.push_back(reader.period(variable));
+  for (std::size_t v = 0; v < variables; ++v) {
+    const bool is_known = v < columns.period_is_known.size() && columns.period_is_known[v];
+    samples.periods.push_back(is_known ? std::nullopt : reader.period(columns.variables[v]));
+  }
   if (rows.used == 0)
     throw InputError(reader.name() + ": no row can be used: " + std::to_string(rows.read) + " read, " +
                      std::to_string(rows.not_finite) + " not finite, " + std::to_string(rows.repeated) + " repeated, " +

@@ -17,15 +17,17 @@ struct ColvarColumns {
   std::vector<std::string> variables;  // one or two
   std::vector<std::string> biases;     // whose sum is the bias; none = unbiased
   std::int64_t skipped = 0;            // rows left out at the beginning of each file
+  std::vector<bool> period_is_known =
+      {};  // of each variable: min_ and max_ of files are not looked at; empty = of none
 };
 
 // What became of the rows of a file.
 struct ColvarRows {
   std::int64_t read = 0, used = 0;
-  std::int64_t not_finite = 0;  // nan or inf in one of the columns
+  std::int64_t not_finite = 0;  // nan or inf in one of the columns, or in that of time
   std::int64_t repeated = 0;    // of a time that was there before, as after a restart
   std::int64_t skipped = 0;
-  std::int64_t incomplete = 0;  // a last line without its end
+  std::int64_t incomplete = 0;  // a last line without its end, whose last number may be cut
   std::int64_t restarts = 0;
 
   ColvarRows& operator+=(const ColvarRows& other);

@@ -35,12 +35,83 @@ VectorXd masses(const Axis& a, const auto& density) {
   return p / p.sum();
 }
 
+TEST(Grid, BinsHoldTheirValues) {
+  const Axis a = axis(-1, 1, 4);
+  EXPECT_EQ(a.bin(-1), 0);
+  EXPECT_EQ(a.bin(1), 3);
+  EXPECT_EQ(a.bin(0), 2);
+  EXPECT_FALSE(a.bin(1.001) || a.bin(-1.001) || a.bin(std::nan("")));
+  const Axis around = axis(-180, 180, 36, true);
+  EXPECT_EQ(around.bin(190), around.bin(-170));
+  EXPECT_EQ(around.bin(180), 0);
+  EXPECT_DOUBLE_EQ(around.difference(170, -170), -20);
+  const Grid grid{{axis(0, 1, 3), axis(0, 1, 2, true)}};
+  EXPECT_THAT(grid.neighbours(0), testing::UnorderedElementsAre(2, 1, 1));
+}
+
+TEST(Grid, AMassIsSpreadByLengths) {
+  const auto spread = [](const Axis& a, double low, double high) {
+    VectorXd bins = VectorXd::Zero(a.bins);
+    add_evenly(bins, a, low, high, 1);
+    return std::vector<double>(bins.begin(), bins.end());
+  };
+  using testing::DoubleNear;
+  using testing::Pointwise;
+  const auto near = Pointwise(DoubleNear(1e-12), std::vector<double>{0.25, 0.5, 0.25, 0});
+  const Axis open = axis(0, 4, 4), around = axis(0, 4, 4, true);
+  EXPECT_THAT(spread(open, 0.5, 2.5), near);
+  EXPECT_THAT(spread(around, 8.5, 10.5), near);
+  EXPECT_THAT(spread(open, 1.5, 1.5), testing::ElementsAre(0, 1, 0, 0));
+  // Half of it lies beyond the end, or goes around.
+  EXPECT_THAT(spread(open, 3, 5), Pointwise(DoubleNear(1e-12), std::vector<double>{0, 0, 0, 0.5}));
+  EXPECT_THAT(spread(around, 3, 5), Pointwise(DoubleNear(1e-12), std::vector<double>{0.5, 0, 0, 0.5}));
+  // A period and a half; and what would take for ever bin by bin.
+  EXPECT_THAT(spread(around, 0, 6), Pointwise(DoubleNear(1e-12), std::vector<double>{2 / 6., 2 / 6., 1 / 6., 1 / 6.}));
+  EXPECT_THAT(spread(around, -1e300, 1e300), Pointwise(DoubleNear(1e-12), std::vector<double>(4, 0.25)));
+  EXPECT_THAT(spread(open, -1e300, 1e300), Pointwise(DoubleNear(1e-12), std::vector<double>(4, 0)));
+}
+
+TEST(Blur, ANormalOneMovesMassByItsVariance) {
+  const Axis a = axis(-10, 10, 400);
+  const Blur blur = gaussian(a, 0.7);
+  const VectorXd seen = blur * masses(a, [](double x) { return std::exp(-x * x / 2); });
+  EXPECT_NEAR(seen.sum(), 1, 1e-12);
+  double variance = 0;
+  for (Index b = 0; b < a.bins; ++b) variance += seen[b] * a.centre(b) * a.centre(b);
+  // The truth is even within its bins, and what is observed is taken to the centres of bins.
+  EXPECT_NEAR(variance, 1 + 0.49 + std::pow(a.width(), 2) / 6, 1e-5);
+}
+
+TEST(Blur, AVeryWideOneEndsAtTheAxis) {
+  const Axis around = axis(0, 1, 10, true);
+  EXPECT_LT((Eigen::MatrixXd(gaussian(around, 1e300)).array() - 0.1).abs().maxCoeff(), 1e-12);
+  EXPECT_LT((Eigen::MatrixXd(gaussian(around, 1.4)).array() - 0.1).abs().maxCoeff(), 1e-12);
+  // The probability of [0, 1] at its middle is nearly its length times the density there.
+  const Blur open = gaussian(axis(0, 1, 10), 1e6);
+  EXPECT_NEAR(open.col(5).sum() * 1e6 * std::sqrt(2 * std::numbers::pi), 1, 1e-6);
+}
+
 TEST(Blur, NoneIsTheIdentityAndAPeriodicOneLosesNothing) {
   const Axis a = axis(0, 1, 7);
   EXPECT_LT((Eigen::MatrixXd(gaussian(a, 0)) - Eigen::MatrixXd::Identity(7, 7)).norm(), 1e-12);
   const Blur around = gaussian(axis(-1, 1, 20, true), 0.5);
   EXPECT_LT((around.transpose() * VectorXd::Ones(20) - VectorXd::Ones(20)).cwiseAbs().maxCoeff(), 1e-12);
   EXPECT_LT((gaussian(a, 0.5).transpose() * VectorXd::Ones(7)).maxCoeff(), 1);
+}
+
+TEST(Deconvolution, ExpectedCountsGiveTheDensityBack) {
+  const Axis a = axis(-3, 3, 80);
+  const auto truth = masses(a, [](double x) { return std::exp(-2 * std::pow(x * x - 1, 2)); });
+  const Deconvolution deconvolution(Grid{{a}}, gaussian(a, 0.2));
+  const VectorXd seen = 1e9 * (deconvolution.blur() * truth);
+  const auto found = deconvolution.fit({{seen, VectorXd::Ones(a.bins)}}, 1e-6);
+  EXPECT_TRUE(found.converged);
+  const VectorXd p = found.probabilities();
+  for (Index b = 0; b < a.bins; ++b) {
+    if (truth[b] > 1e-3) {
+      EXPECT_NEAR(std::log(p[b] / truth[b]), 0, 0.03) << a.centre(b);
+    }
+  }
 }
 
 TEST(Deconvolution, FewAndManyBinsAreSolvedAlike) {
@@ -61,11 +132,42 @@ TEST(Deconvolution, FewAndManyBinsAreSolvedAlike) {
   EXPECT_NEAR(values[0], values[1], 0.002);
 }
 
+TEST(Deconvolution, WindowsWithoutABlurAreWham) {
+  const Axis a = axis(-2, 2, 60);
+  const auto truth = masses(a, [](double x) { return std::exp(-3 * x * x + x); });
+  std::vector<Observed> windows;
+  for (const double centre : {-1.0, 0.0, 1.0}) {
+    VectorXd exposure(a.bins);
+    for (Index b = 0; b < a.bins; ++b) exposure[b] = std::exp(-2 * std::pow(a.centre(b) - centre, 2));
+    const VectorXd expected = truth.cwiseProduct(exposure);
+    windows.push_back({1000 * (2 + centre) * expected / expected.sum(), exposure});
+  }
+  const auto pooled = unblurred(windows);
+  EXPECT_TRUE(pooled.converged);
+  EXPECT_LT((pooled.probabilities.array() / truth.array()).log().abs().maxCoeff(), 1e-6);
+  const Deconvolution deconvolution(Grid{{a}}, gaussian(a, 0));
+  const VectorXd p = deconvolution.fit(windows, 1e-12, nullptr, 1e-12).probabilities();
+  EXPECT_LT((p.array() / truth.array()).log().abs().maxCoeff(), 1e-3);
+}
+
+TEST(Deconvolution, WindowsThatHardlyOverlapAreToldNotToConverge) {
+  // Both see the middle bin with 1e-9 of what they see of their own: a step brings their free energies nearer by that.
+  VectorXd counts(3), exposure(3), few(3), many(3), other(3);
+  counts << 1e6, 1e-3, 0;
+  exposure << 1, 1e-9, 0;
+  few << 0, 1e-3, 1e6;
+  many << 0, 1e-2, 1e6;
+  other << 0, 1e-9, 1;
+  EXPECT_TRUE(unblurred({{counts, exposure}, {few, other}}).converged);  // by symmetry
+  EXPECT_FALSE(unblurred({{counts, exposure}, {many, other}}).converged);
+  EXPECT_TRUE(std::isnan(unblurred({{counts, exposure}, {many, exposure}}).probabilities[2]));
+}
+
 TEST(Deconvolution, WhereNoWindowCanSeeIsNotANumber) {
   VectorXd counts(3), exposure(3);
   counts << 1, 3, 0;
   exposure << 1, 1, 0;
-  const VectorXd q = unblurred({{counts, exposure}});
+  const VectorXd q = unblurred({{counts, exposure}}).probabilities;
   EXPECT_DOUBLE_EQ(q[0], 0.25);
   EXPECT_TRUE(std::isnan(q[2]));
 }
@@ -95,6 +197,7 @@ TEST(States, AreBasinsDeepEnough) {
   EXPECT_EQ(found.states[1].minimum, 3);
   EXPECT_EQ(found.states[1].saddle, 2);
   EXPECT_DOUBLE_EQ(found.states[1].persistence, 2);
+  EXPECT_EQ(found.states[1].into, 0U);
   EXPECT_THAT(found.of_bin, testing::ElementsAre(0, 0, 0, 1, 1, 1, 1, 2, 2));
   EXPECT_EQ(find_states(grid, f, 0.1).states.size(), 4U);
 }
@@ -105,6 +208,60 @@ TEST(States, EnergiesAreThoseOfTheirProbabilities) {
   const auto energies = state_energies({0, 0, 1, 1}, 2, p, 2);
   EXPECT_DOUBLE_EQ(energies[0], -2 * std::log(0.75));
   EXPECT_DOUBLE_EQ(energies[1], -2 * std::log(0.25));
+}
+
+TEST(PairBlur, TinyWeightsAreWeights) {
+  // By kT a bias of some 450 kT: squares of weights are no numbers any more.
+  const auto blur_of = [](double scale) {
+    CalibrationPairs pairs{"p", {{}}, {{}}, {}};
+    Random random(3);
+    for (int i = 0; i < 400; ++i) {
+      const double x = 2 * random.uniform() - 1;
+      pairs.truth[0].push_back(x);
+      pairs.observed[0].push_back(x + 0.2 * (random.uniform() - 0.5));
+      pairs.weight.push_back(x > 0 ? scale : 1);
+    }
+    const Grid grid{{axis(-1, 1, 20)}}, observed{{axis(-1.2, 1.2, 24)}};
+    return Eigen::MatrixXd(PairBlur(pairs, grid, observed, 20).blur());
+  };
+  const auto tiny = blur_of(1e-200);
+  ASSERT_TRUE(tiny.allFinite());
+  EXPECT_LT((tiny - blur_of(1)).cwiseAbs().maxCoeff(), 0.02);
+}
+
+TEST(PairBlur, OfTwoVariablesHasTheVariancesOfErrorsAndBins) {
+  CalibrationPairs pairs{"p", {{}, {}}, {{}, {}}, {}};
+  Random random(5);
+  const auto normal = [&] {
+    double z = -6;
+    for (int k = 0; k < 12; ++k) z += random.uniform();
+    return z;
+  };
+  for (int i = 0; i < 20'000; ++i) {
+    const double x = random.uniform(), y = random.uniform(), shared = normal();
+    pairs.truth[0].push_back(x);
+    pairs.truth[1].push_back(y);
+    pairs.observed[0].push_back(2 * x + 0.1 * shared);
+    pairs.observed[1].push_back(y + 0.05 * shared + 0.05 * normal());
+    pairs.weight.push_back(1);
+  }
+  const Grid truth{{axis(0, 1, 5), axis(0, 1, 5)}}, observed{{axis(-1, 3, 80), axis(-1, 2, 60)}};
+  const Blur blur = PairBlur(pairs, truth, observed, 20).blur();
+  const Index j = 2 * 5 + 2;
+  double total = 0, mx = 0, my = 0, xx = 0, yy = 0, xy = 0;
+  for (Blur::InnerIterator entry(blur, j); entry; ++entry) {
+    const auto [ix, iy] = observed.place(entry.row());
+    const double p = entry.value(), x = observed.axes[0].centre(ix), y = observed.axes[1].centre(iy);
+    total += p, mx += p * x, my += p * y, xx += p * x * x, yy += p * y * y, xy += p * x * y;
+  }
+  EXPECT_NEAR(total, 1, 1e-9);
+  EXPECT_NEAR(mx, 1, 0.01);
+  EXPECT_NEAR(my, 0.5, 0.01);
+  // Errors, and the spread of the truth over its bin of width 0.2, in the observed unit, and of the observed one.
+  const double bin = 0.04 / 12, cell = 0.0025 / 12;
+  EXPECT_NEAR(xx - mx * mx, 0.01 + 4 * bin + cell, 3e-4);
+  EXPECT_NEAR(yy - my * my, 0.005 + bin + cell, 2e-4);
+  EXPECT_NEAR(xy - mx * my, 0.005, 2e-4);
 }
 
 TEST(PairBlur, FindsALineAndItsErrors) {
@@ -161,7 +318,7 @@ std::unique_ptr<ByteSource> source(std::string text) {
 
 TEST(Colvar, ColumnsAreFoundByNameAlsoAfterARestart) {
   ColvarReader reader(source("#! FIELDS time a b\n#! SET min_a -pi\n#! SET max_a pi\n 0 1 2\n# text\n\n"
-                             "#! FIELDS b time a\n 5 1 4\n 7 2"),
+                             "#! FIELDS b time a\n 5 1 4\n 7 2 3"),  // where 3 may be the beginning of 31
                       {"b", "a"});
   std::vector<double> values(2);
   ASSERT_TRUE(reader.next(values));
@@ -175,6 +332,18 @@ TEST(Colvar, ColumnsAreFoundByNameAlsoAfterARestart) {
   EXPECT_EQ(reader.incomplete(), 1);
   EXPECT_DOUBLE_EQ(reader.period("a")->first, -std::numbers::pi);
   EXPECT_FALSE(reader.period("b"));
+}
+
+TEST(Colvar, BoundsAreNotReadWhereThePeriodIsKnown) {
+  const test::TemporaryFolder folder;
+  write_file(folder.path() / "c", "#! FIELDS time s\n#! SET min_s zero\n#! SET max_s pi\n0 1\nnan 2\n2 4\n");
+  ScratchFile scratch(folder.path());
+  SilentReporter silent;
+  const auto samples = read_colvar(folder.path() / "c", {{"s"}, {}, 0, {true}}, scratch, silent);
+  EXPECT_FALSE(samples.periods[0]);
+  EXPECT_EQ(samples.rows.not_finite, 1);
+  EXPECT_EQ(samples.rows.repeated, 0);
+  EXPECT_ANY_THROW(read_colvar(folder.path() / "c", {{"s"}, {}, 0}, scratch, silent));
 }
 
 TEST(Colvar, TimesThatWereThereBeforeAreLeftOut) {
