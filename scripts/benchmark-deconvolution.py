@@ -139,7 +139,7 @@ def plain(path, sigma, bins, resamples):
     likelihoods = np.array(likelihoods)
     losses = likelihoods[likelihoods.sum(1).argmax()] - likelihoods
     errors = losses.std(1, ddof=1) / np.sqrt(FOLDS)
-    penalty = penalties[np.argmax((losses.mean(1) <= 2 * errors) & (losses.sum(1) <= 2))]
+    penalty = penalties[np.argmax((losses.mean(1) <= 2 * errors) & (losses.sum(1) <= 6))]
     u = model.fit(weights.sum(1) / scale, exposure, penalty, np.zeros(bins), 1e-8)
     rng, drawn = np.random.default_rng(0), []
     for _ in range(resamples):

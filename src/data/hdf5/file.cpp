@@ -217,19 +217,19 @@ void read_part(const Hdf5Dataset& dataset, std::int64_t first, std::span<T> to, 
 }  // namespace
 
 void Hdf5Dataset::read(std::int64_t first, std::span<std::int64_t> to) const {
-  read_part(*this, first, to, [&](std::vector<hsize_t> from, std::vector<hsize_t> count) {
+  read_part(*this, first, to, [&](const std::vector<hsize_t>& from, const std::vector<hsize_t>& count) {
     state_->read(H5T_NATIVE_INT64, from, count, to.data());
   });
 }
 
 void Hdf5Dataset::read(std::int64_t first, std::span<float> to) const {
-  read_part(*this, first, to, [&](std::vector<hsize_t> from, std::vector<hsize_t> count) {
+  read_part(*this, first, to, [&](const std::vector<hsize_t>& from, const std::vector<hsize_t>& count) {
     state_->read(H5T_NATIVE_FLOAT, from, count, to.data());
   });
 }
 
 void Hdf5Dataset::read(std::int64_t first, std::span<double> to) const {
-  read_part(*this, first, to, [&](std::vector<hsize_t> from, std::vector<hsize_t> count) {
+  read_part(*this, first, to, [&](const std::vector<hsize_t>& from, const std::vector<hsize_t>& count) {
     state_->read(H5T_NATIVE_DOUBLE, from, count, to.data());
   });
 }
