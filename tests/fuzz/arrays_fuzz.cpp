@@ -47,8 +47,8 @@ Told read(const ae::data::Transitions& transitions, std::int64_t at_once) {
 }
 
 void check(const std::string& bytes) {
-  const ae::data::Transitions transitions(
-      ae::data::open_numpy_arrays(std::make_shared<ae::test::MemoryAccess>(bytes)), {});
+  const ae::data::Transitions transitions(ae::data::open_numpy_arrays(std::make_shared<ae::test::MemoryAccess>(bytes)),
+                                          {});
   if (transitions.width() > 4096) return;
   const auto one = read(transitions, 3), other = read(transitions, 64);
   require_same(one.next, other.next);

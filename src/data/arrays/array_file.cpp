@@ -45,11 +45,11 @@ class NpyStream final : public ArrayStream {
   std::vector<char> piece_;
 };
 
-NamedArray described_by(const NpyHeader& header, std::string name) {
-  NamedArray array{std::move(name), {}, header.type, find_npy_element(header.type).has_value()};
+ArrayInfo described_by(const NpyHeader& header, std::string name) {
+  ArrayInfo array{std::move(name), {}, header.type, find_npy_element(header.type).has_value()};
   for (const auto length : header.shape)
-    array.shape.push_back(static_cast<std::int64_t>(
-        std::min<std::uint64_t>(length, std::numeric_limits<std::int64_t>::max())));
+    array.shape.push_back(
+        static_cast<std::int64_t>(std::min<std::uint64_t>(length, std::numeric_limits<std::int64_t>::max())));
   return array;
 }
 
@@ -71,11 +71,11 @@ class NumpyArrays final : public ArrayFile {
   }
 
   const std::string& name() const override { return file_->name(); }
-  const std::vector<NamedArray>& arrays() const override { return arrays_; }
+  const std::vector<ArrayInfo>& arrays() const override { return arrays_; }
 
-  std::unique_ptr<ArrayStream> open(const NamedArray& array) const override {
-    const auto at = static_cast<std::size_t>(
-        std::ranges::find(arrays_, array.name, &NamedArray::name) - arrays_.begin());
+  std::unique_ptr<ArrayStream> open(const ArrayInfo& array) const override {
+    const auto at =
+        static_cast<std::size_t>(std::ranges::find(arrays_, array.name, &ArrayInfo::name) - arrays_.begin());
     auto source = members_.empty() ? from_the_beginning(file_) : open_zip_member(file_, members_.at(at));
     const auto header = read_npy_header(*source);
     const auto element = find_npy_element(header.type);
@@ -126,20 +126,25 @@ class NumpyArrays final : public ArrayFile {
   }
 
   std::shared_ptr<RandomAccess> file_;
-  std::vector<NamedArray> arrays_;
+  std::vector<ArrayInfo> arrays_;
   std::vector<ZipMember> members_;  // of the arrays; none of an NPY file
 };
 
 }  // namespace
 
-std::string described(const NamedArray& array) {
+std::int64_t element_bytes(const ArrayInfo& array) {
+  const char last = array.type.empty() ? '\0' : array.type.back();
+  return last >= '1' && last <= '9' ? last - '0' : 8;
+}
+
+std::string described(const ArrayInfo& array) {
   std::vector<std::uint64_t> shape(array.shape.begin(), array.shape.end());
   return printable(array.name) + " " + npy_shape_text(shape);
 }
 
-const NamedArray* ArrayFile::find(const std::string& array) const {
+const ArrayInfo* ArrayFile::find(const std::string& array) const {
   const auto& all = arrays();
-  const auto found = std::ranges::find(all, array, &NamedArray::name);
+  const auto found = std::ranges::find(all, array, &ArrayInfo::name);
   return found == all.end() ? nullptr : &*found;
 }
 

@@ -50,10 +50,10 @@ std::string directory_entry(const std::string& name, std::uint64_t size, std::ui
   std::string out = "PK\1\2";
   put_number(out, 3 << 8 | 45, 2);  // made on Unix
   out += common_header(crc, name.size(), 28);
-  put_number(out, 0, 2);               // comment
-  put_number(out, 0, 2);               // disk
-  put_number(out, 0, 2);               // internal attributes
-  put_number(out, 0644ull << 16, 4);   // rw-r--r--
+  put_number(out, 0, 2);              // comment
+  put_number(out, 0, 2);              // disk
+  put_number(out, 0, 2);              // internal attributes
+  put_number(out, 0644ull << 16, 4);  // rw-r--r--
   put_number(out, kSizeIn64, 4);
   out += name;
   put_number(out, 1, 2);
@@ -66,8 +66,8 @@ std::string directory_entry(const std::string& name, std::uint64_t size, std::ui
 
 std::string header_of_array(std::string_view type, std::span<const std::int64_t> shape) {
   std::vector<std::uint64_t> lengths(shape.begin(), shape.end());
-  std::string text = "{'descr': '" + std::string(type) +
-                     "', 'fortran_order': False, 'shape': " + npy_shape_text(lengths) + ", }";
+  std::string text =
+      "{'descr': '" + std::string(type) + "', 'fortran_order': False, 'shape': " + npy_shape_text(lengths) + ", }";
   constexpr std::size_t kStart = 10, kAlignment = 64;
   while ((kStart + text.size() + 1) % kAlignment != 0) text += ' ';
   text += '\n';

@@ -1,5 +1,5 @@
-// NPZ archives, written array by array at constant memory: members are stored, not compressed, so that any element has a
-// known place. With ZIP64 sizes, as Python writes them, for files of any size.
+// NPZ archives, written array by array at constant memory: members are stored, not compressed, so that any element has
+// a known place. With ZIP64 sizes, as Python writes them, for files of any size.
 #pragma once
 
 #include <cstdint>
@@ -35,8 +35,8 @@ class NpzWriter {
   Output& output_;
   std::vector<Member> members_;
   std::string type_;
-  std::string bytes_;          // not handed on yet
-  std::uint64_t written_ = 0;  // handed on
+  std::string bytes_;                       // not handed on yet
+  std::uint64_t written_ = 0;               // handed on
   std::uint64_t expected_ = 0, given_ = 0;  // bytes of the member's contents
   std::uint32_t crc_ = 0;
   bool open_ = false;

@@ -26,7 +26,7 @@ struct Segment {
   std::size_t group = 0;
 };
 
-using Arrays = std::array<const NamedArray*, kTransitionRoles>;
+using Arrays = std::array<const ArrayInfo*, kTransitionRoles>;
 
 std::optional<std::int64_t> number_of_episode(const std::string& array) {
   constexpr std::string_view kBegin = "episode_";
@@ -50,8 +50,8 @@ std::string in_lower_case(std::string text) {
   return text;
 }
 
-const NamedArray* find_role(const ArrayFile& file, const TransitionNames& names, const TransitionOptions& options,
-                            const std::string& folder) {
+const ArrayInfo* find_role(const ArrayFile& file, const TransitionNames& names, const TransitionOptions& options,
+                           const std::string& folder) {
   for (const auto& [role, wanted] : options.arrays) {
     if (role != names.role) continue;
     const auto* found = file.find(folder + wanted);
@@ -105,9 +105,7 @@ bool truth(double value) { return value != 0; }
 
 const std::vector<TransitionNames>& transition_names() {
   static const std::vector<TransitionNames> kNames{
-      {Role::observations,
-       "observations",
-       {"observations", "observation", "obs", "states", "state", "s", "frames"}},
+      {Role::observations, "observations", {"observations", "observation", "obs", "states", "state", "s", "frames"}},
       {Role::next_observations,
        "next-observations",
        {"next_observations", "next_observation", "next_obs", "obs_next", "next_states", "next_state", "s_next"}},
@@ -131,12 +129,12 @@ struct Transitions::State {
   std::vector<std::int64_t> observation_shape;
   std::int64_t transitions = 0, width = 1, action_width = 1;
 
-  const NamedArray* first(Role role) const { return groups.front()[place(role)]; }
+  const ArrayInfo* first(Role role) const { return groups.front()[place(role)]; }
   void find_groups();
   void lay_out(std::size_t group);
   void check_ends() const;
   std::size_t leading(const Arrays& arrays) const;  // dimensions that count transitions: 1, by episodes 2
-  void check_shape(const NamedArray& array, std::size_t skip, std::int64_t rows, const char* what) const;
+  void check_shape(const ArrayInfo& array, std::size_t skip, std::int64_t rows, const char* what) const;
 };
 
 void Transitions::State::find_groups() {
@@ -171,7 +169,7 @@ std::size_t Transitions::State::leading(const Arrays& arrays) const {
   return 1;
 }
 
-void Transitions::State::check_shape(const NamedArray& array, std::size_t skip, std::int64_t rows,
+void Transitions::State::check_shape(const ArrayInfo& array, std::size_t skip, std::int64_t rows,
                                      const char* what) const {
   const auto found = elements_of_shape(std::span(array.shape).first(std::min(skip, array.shape.size())));
   if (array.shape.size() >= skip && found == rows) return;
@@ -188,11 +186,13 @@ void Transitions::State::lay_out(std::size_t group) {
                                        [&](Role role) { return arrays[place(role)] != nullptr; });
   const std::size_t dimensions = own || like == nullptr ? leading(arrays) : like->leading(like->groups.front());
   if (shown.shape.size() < dimensions)
-    throw InputError(file->name() + ": " + described(shown) + " has too few dimensions; expected [episodes, steps, ...]");
+    throw InputError(file->name() + ": " + described(shown) +
+                     " has too few dimensions; expected [episodes, steps, ...]");
   std::vector<std::int64_t> shape(shown.shape.begin() + static_cast<std::ptrdiff_t>(dimensions), shown.shape.end());
   const auto width_here = elements_of_shape(shape);
   if (width_here < 1 || width_here > kMostRecordElements)
-    throw InputError(file->name() + ": " + described(shown) + ": one observation has no or too many elements; expected 1 to " +
+    throw InputError(file->name() + ": " + described(shown) +
+                     ": one observation has no or too many elements; expected 1 to " +
                      std::to_string(kMostRecordElements));
   if (group == 0) {
     observation_shape = shape;
@@ -202,7 +202,7 @@ void Transitions::State::lay_out(std::size_t group) {
                      described(*first(Role::observations)) + "; expected the same in all episodes");
   }
   // How many transitions: by what there is one of for each.
-  const NamedArray* counter = next;
+  const ArrayInfo* counter = next;
   for (const auto role : {Role::rewards, Role::terminations, Role::truncations, Role::actions, Role::episodes})
     if (counter == nullptr) counter = arrays[place(role)];
   if (counter != nullptr && counter->shape.size() < dimensions)
@@ -245,9 +245,10 @@ void Transitions::State::check_ends() const {
     return;
   for (const auto role : {Role::terminations, Role::truncations, Role::episodes})
     if (first(role) != nullptr) return;
-  throw InputError(file->name() + ": next observations are to be taken from the next row, but nothing tells where "
-                   "episodes end; found " + array_list(*file) +
-                   "; expected \"next_observations\", or \"terminations\" and \"truncations\"");
+  throw InputError(file->name() +
+                   ": next observations are to be taken from the next row, but nothing tells where "
+                   "episodes end; found " +
+                   array_list(*file) + "; expected \"next_observations\", or \"terminations\" and \"truncations\"");
 }
 
 Transitions::Transitions(std::shared_ptr<const ArrayFile> file, const TransitionOptions& options,
@@ -277,11 +278,12 @@ std::int64_t Transitions::size() const { return state_->transitions; }
 const std::vector<std::int64_t>& Transitions::observation_shape() const { return state_->observation_shape; }
 std::int64_t Transitions::width() const { return state_->width; }
 std::int64_t Transitions::action_width() const { return state_->action_width; }
+bool Transitions::has_observations() const { return state_->first(Role::observations) != nullptr; }
 bool Transitions::has_actions() const { return state_->first(Role::actions) != nullptr; }
 bool Transitions::has_rewards() const { return state_->first(Role::rewards) != nullptr; }
 bool Transitions::stores_next() const { return state_->first(Role::next_observations) != nullptr; }
 bool Transitions::tells_truncation() const { return state_->first(Role::truncations) != nullptr; }
-const NamedArray& Transitions::array(TransitionRole role) const { return *state_->first(role); }
+const ArrayInfo& Transitions::array(TransitionRole role) const { return *state_->first(role); }
 
 // Goes through the segments, and within each reads as many rows as are asked for.
 class Reader final : public TransitionReader {
@@ -293,7 +295,8 @@ class Reader final : public TransitionReader {
     if (begun_ == 0) block.first = 0;
     block.count = 0;
     for (auto* values : {&block.observations, &block.next, &block.actions, &block.rewards}) values->clear();
-    for (auto* flags : {&block.terminated, &block.truncated, &block.last, &block.has_next, &block.reset}) flags->clear();
+    for (auto* flags : {&block.terminated, &block.truncated, &block.last, &block.has_next, &block.reset})
+      flags->clear();
     while (block.count < most && (left_ > 0 || begin_segment())) {
       const auto count = std::min(most - block.count, left_);
       read(count, block);
@@ -393,14 +396,12 @@ class Reader final : public TransitionReader {
     const auto width = static_cast<std::size_t>(s_.width);
     if (!has(Role::observations)) {
       block.observations.resize(block.observations.size() + static_cast<std::size_t>(count) * width, 0);
-      append(Role::next_observations, block.next, count * s_.width);
-      block.has_next.resize(block.has_next.size() + static_cast<std::size_t>(count), 1);
+      read_next(count, block);
       return;
     }
     if (has(Role::next_observations)) {
       append(Role::observations, block.observations, count * s_.width);
-      append(Role::next_observations, block.next, count * s_.width);
-      block.has_next.resize(block.has_next.size() + static_cast<std::size_t>(count), 1);
+      read_next(count, block);
       if (to_end && segment().one_more) {
         numbers_.clear();
         append(Role::observations, numbers_, s_.width);
@@ -429,6 +430,16 @@ class Reader final : public TransitionReader {
     }
     carried_ = !to_end;
     if (carried_) carry_.assign(rows_.end() - static_cast<std::ptrdiff_t>(width), rows_.end());
+  }
+
+  void read_next(std::int64_t count, TransitionBlock& block) {
+    const auto rows = append(Role::next_observations, block.next, count * s_.width);
+    const auto width = static_cast<std::size_t>(s_.width);
+    for (std::size_t i = 0; i < static_cast<std::size_t>(count); ++i) {
+      const auto row = rows.subspan(i * width, width);
+      block.has_next.push_back(!std::isnan(row.front()));
+      if (!block.has_next.back()) std::ranges::fill(row, 0);
+    }
   }
 
   void mark_resets(std::size_t first, TransitionBlock& block) {

@@ -1,5 +1,5 @@
-// Transitions (observation, action, reward, next observation, end) of reinforcement learning in files of arrays, as D4RL,
-// Minari, Gymnasium and NumPy users write them.
+// Transitions (observation, action, reward, next observation, end) of reinforcement learning in files of arrays, as
+// D4RL, Minari, Gymnasium and NumPy users write them.
 //
 // Arrays are found by names (see transition_names()). They lie in one of three ways:
 // - flat: all [transitions, ...]; observations may have one row more, the last next observation of a single episode;
@@ -7,7 +7,8 @@
 // - in groups episode_0, episode_1, ... (Minari), each flat as above.
 //
 // The next observation is stored, in an array of its own or as the row behind an episode's last step, or else it is the
-// next row's observation: never across an episode's end, where there is then none.
+// next row's observation: never across an episode's end, where there is then none. Where they are stored, a row that
+// begins with NaN stands for none.
 //
 // Terminated and truncated are different things: after the end of a task nothing is to come, so that a target has no
 // next value; an episode that was merely cut off goes on as far as targets are concerned.
@@ -43,14 +44,14 @@ struct TransitionOptions {
 // Some transitions, one after another. Rows are row-major.
 struct TransitionBlock {
   std::int64_t first = 0, count = 0;
-  std::vector<double> observations;  // [count, width]
-  std::vector<double> next;          // [count, width]; 0 where there is none
-  std::vector<double> actions;       // [count, action width]; empty: not in the file
-  std::vector<double> rewards;       // [count]; empty: not in the file
+  std::vector<double> observations;                 // [count, width]
+  std::vector<double> next;                         // [count, width]; 0 where there is none
+  std::vector<double> actions;                      // [count, action width]; empty: not in the file
+  std::vector<double> rewards;                      // [count]; empty: not in the file
   std::vector<std::uint8_t> terminated, truncated;  // [count]
-  std::vector<std::uint8_t> last;      // [count] of an episode
-  std::vector<std::uint8_t> has_next;  // [count]
-  std::vector<std::uint8_t> reset;     // [count] not a transition: see resets_are_rows
+  std::vector<std::uint8_t> last;                   // [count] of an episode
+  std::vector<std::uint8_t> has_next;               // [count]
+  std::vector<std::uint8_t> reset;                  // [count] not a transition: see resets_are_rows
 };
 
 class TransitionReader {
@@ -72,15 +73,16 @@ class Transitions {
   Transitions(Transitions&&) noexcept;
 
   const std::string& name() const;
-  std::int64_t size() const;                                    // transitions
+  std::int64_t size() const;                                   // transitions
   const std::vector<std::int64_t>& observation_shape() const;  // of one
-  std::int64_t width() const;                                   // its elements
+  std::int64_t width() const;                                  // its elements
   std::int64_t action_width() const;
+  bool has_observations() const;  // not only next ones
   bool has_actions() const;
   bool has_rewards() const;
-  bool stores_next() const;   // in an array of its own
+  bool stores_next() const;  // in an array of its own
   bool tells_truncation() const;
-  const NamedArray& array(TransitionRole role) const;  // that is there; of the first group
+  const ArrayInfo& array(TransitionRole role) const;  // that is there; of the first group
   std::unique_ptr<TransitionReader> read() const;
 
  private:

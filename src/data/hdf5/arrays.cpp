@@ -87,8 +87,8 @@ class Hdf5Arrays final : public ArrayFile {
   }
 
   const std::string& name() const override { return file_->name(); }
-  const std::vector<NamedArray>& arrays() const override { return arrays_; }
-  std::unique_ptr<ArrayStream> open(const NamedArray& array) const override {
+  const std::vector<ArrayInfo>& arrays() const override { return arrays_; }
+  std::unique_ptr<ArrayStream> open(const ArrayInfo& array) const override {
     return std::make_unique<DatasetStream>(file_, array.name);
   }
 
@@ -99,7 +99,7 @@ class Hdf5Arrays final : public ArrayFile {
       const auto dataset = file_->dataset(place);
       const auto type = dataset.type();
       if (elements_of_shape(dataset.shape()) < 0) dataset.fail("has more elements than can be read");
-      arrays_.push_back({place, dataset.shape(), std::string(type_name(type)),
+      arrays_.push_back({place, dataset.shape(), std::string(type_name(type)) + std::to_string(dataset.element_bytes()),
                          type != Hdf5Dataset::Type::text && type != Hdf5Dataset::Type::other});
     } catch (const InputError&) {
       for (const char* wanted : {"observations", "actions", "rewards", "terminations", "truncations", "terminals",
@@ -109,7 +109,7 @@ class Hdf5Arrays final : public ArrayFile {
   }
 
   std::shared_ptr<const Hdf5File> file_;
-  std::vector<NamedArray> arrays_;
+  std::vector<ArrayInfo> arrays_;
 };
 
 }  // namespace

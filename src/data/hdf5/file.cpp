@@ -245,6 +245,8 @@ void Hdf5Dataset::read_records(std::int64_t first, std::span<double> to) const {
   state_->read(H5T_NATIVE_DOUBLE, from, count, to.data());
 }
 
+std::int64_t Hdf5Dataset::element_bytes() const { return static_cast<std::int64_t>(H5Tget_size(state_->type.get())); }
+
 std::int64_t Hdf5Dataset::rows_of_a_chunk() const {
   if (H5Pget_layout(state_->creation.get()) != H5D_CHUNKED) return 1;
   std::vector<hsize_t> chunk(shape().size());

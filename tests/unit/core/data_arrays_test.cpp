@@ -159,10 +159,8 @@ TEST(Transitions, ByEpisodesHaveARowMoreThanSteps) {
 }
 
 TEST(Transitions, ThatAreDoneByATimeLimitAreNotTerminated) {
-  const auto told = told_by({{"obs", {{3}, counting(3)}},
-                             {"dones", {{3}, {1, 0, 1}}},
-                             {"truncated", {{3}, {0, 0, 1}}}},
-                            3);
+  const auto told =
+      told_by({{"obs", {{3}, counting(3)}}, {"dones", {{3}, {1, 0, 1}}}, {"truncated", {{3}, {0, 0, 1}}}}, 3);
   EXPECT_THAT(told.terminated, ElementsAre(1, 0, 0));
   EXPECT_THAT(told.last, ElementsAre(1, 0, 1));
 }
@@ -175,7 +173,8 @@ TEST(Transitions, OfVectorEnvironmentsAreNotThoseAfterAnEnd) {
 }
 
 TEST(Transitions, OfAnotherFileMayHoldObservationsOnly) {
-  const Transitions one(opened(npz({{"observations", {{2, 3, 1}, counting(6)}}, {"rewards", {{2, 2}, counting(4)}}})), {});
+  const Transitions one(opened(npz({{"observations", {{2, 3, 1}, counting(6)}}, {"rewards", {{2, 2}, counting(4)}}})),
+                        {});
   const Transitions other(opened(npz({{"observations", {{2, 3, 1}, {7, 8, 9, 17, 18, 19}}}})), {}, &one);
   EXPECT_THAT(read_all(other, 3).next, ElementsAre(8, 9, 18, 19));
   const auto wrong = npz({{"observations", {{2, 4, 1}, counting(8)}}});
@@ -190,8 +189,9 @@ TEST(Transitions, ThatDoNotGoTogetherAreRefused) {
   EXPECT_THAT(error({{"observations", {{3}, counting(3)}}}), HasSubstr("where episodes end"));
   EXPECT_THAT(error({{"observations", {{3}, counting(3)}}, {"terminals", {{4}, counting(4)}}}),
               AllOf(HasSubstr("observations (3,)"), HasSubstr("4 transitions")));
-  EXPECT_THAT(error({{"observations", {{3}, counting(3)}}, {"rewards", {{3}, counting(3)}}, {"terminals", {{2}, {0, 1}}}}),
-              HasSubstr("terminals (2,)"));
+  EXPECT_THAT(
+      error({{"observations", {{3}, counting(3)}}, {"rewards", {{3}, counting(3)}}, {"terminals", {{2}, {0, 1}}}}),
+      HasSubstr("terminals (2,)"));
   EXPECT_THAT(error({{"observations", {{3, 2}, counting(6)}}, {"next_observations", {{3, 1}, counting(3)}}}),
               HasSubstr("next_observations (3, 1)"));
   EXPECT_THAT(error({{"observations", {{0, 2}, {}}}, {"terminals", {{0}, {}}}}), HasSubstr("no transitions"));
