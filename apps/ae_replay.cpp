@@ -35,7 +35,8 @@ namespace fs = std::filesystem;
 const cli::Program kProgram{
     "ae-replay",
     "Replay buffers of reinforcement learning in a fraction of the memory, and what that does to the targets of Q "
-    "learning. pack keeps observations as codes of a few bits by an autoencoder, unpack gives them back. audit measures "
+    "learning. pack keeps observations as codes of a few bits by an autoencoder, unpack gives them back. audit "
+    "measures "
     "the bias of the targets by any lossy store, JPEG as well, and takes it apart; correct takes it off.",
     {{"ae-train configs/swing.json --out runs/swing && ae-replay pack runs/swing configs/data/swing.npz --bits 6 -o "
       "packed",
@@ -72,9 +73,10 @@ struct Options {
 };
 
 void declare_targets(CLI::App& app, Options& o) {
-  app.add_option("--q", o.q,
-                 "Q network, from observations [n, ...] as in the file to values [n, actions]: TorchScript, or JSON with "
-                 "layers of weight, bias and activation")
+  app.add_option(
+         "--q", o.q,
+         "Q network, from observations [n, ...] as in the file to values [n, actions]: TorchScript, or JSON with "
+         "layers of weight, bias and activation")
       ->type_name("FILE")
       ->group("Targets");
   cli::add_number(app, "--gamma", o.gamma, "Discount of the next value in a target", 0, 0.999999)
@@ -106,10 +108,11 @@ void declare(CLI::App& app, Options& o) {
                   "Pack transitions, unpack them, audit what a store does to targets, or correct those",
                   {"pack", "unpack", "audit", "correct"})
       ->required();
-  app.add_option("files", o.files,
-                 "Transitions: NPZ, NPY, HDF5 (D4RL), folders of Minari's or of pack. Of pack MODEL FILE; of unpack STORE; "
-                 "of audit ORIGINAL STORED; of correct STORE, or ORIGINAL STORED, and a third file if that is to be "
-                 "corrected")
+  app.add_option(
+         "files", o.files,
+         "Transitions: NPZ, NPY, HDF5 (D4RL), folders of Minari's or of pack. Of pack MODEL FILE; of unpack STORE; "
+         "of audit ORIGINAL STORED; of correct STORE, or ORIGINAL STORED, and a third file if that is to be "
+         "corrected")
       ->required()
       ->type_name("PATH");
   app.add_option("--array", o.arrays,
@@ -195,8 +198,10 @@ void check(const Options& o) {
   if (o.action == "pack") files(found == 2, "a model and a file of transitions");
   if (o.action == "unpack") files(found == 1, "a store");
   if (o.action == "audit") files(found == 2, "two, the original transitions and the stored ones");
-  if (o.action == "correct") files(found <= 3, "a store, or the original and the stored transitions, and perhaps others");
-  if (o.append && o.given->count("--bits") > 0) throw UsageError("--bits is that of the store with --append; leave it out");
+  if (o.action == "correct")
+    files(found <= 3, "a store, or the original and the stored transitions, and perhaps others");
+  if (o.append && o.given->count("--bits") > 0)
+    throw UsageError("--bits is that of the store with --append; leave it out");
   if (reads("audit correct", o.action) && o.q.empty()) throw UsageError("the Q network is missing; give --q FILE");
 }
 
@@ -227,7 +232,8 @@ std::pair<std::int64_t, std::int64_t> range_of(const Options& o, std::int64_t si
   if (o.range.empty()) return {0, size};
   const auto colon = o.range.find(':');
   const auto first = whole_number(std::string_view(o.range).substr(0, colon));
-  const auto end = colon == std::string::npos ? std::nullopt : whole_number(std::string_view(o.range).substr(colon + 1));
+  const auto end =
+      colon == std::string::npos ? std::nullopt : whole_number(std::string_view(o.range).substr(colon + 1));
   if (!first || !end || *first < 0 || *end <= *first || *end > size)
     throw UsageError("--range: found " + ae::quoted(o.range) + "; expected FIRST:END within the store's " +
                      counted(size, "transitions"));
@@ -293,21 +299,26 @@ int run_correct(const Options& o, cli::Context& context) {
   const auto how = o.transitions();
   const auto seed = static_cast<std::uint64_t>(o.seed);
   replay::PairSample pairs;
+  std::shared_ptr<const data::ArrayFile> rewarded;
   if (o.files.size() == 1) {
     if (!replay::is_store(o.files[0]))
-      throw UsageError(o.files[0] + ": is no store of ae-replay pack, so the errors are not known; give the original "
-                                    "transitions before it");
+      throw UsageError(o.files[0] +
+                       ": is no store of ae-replay pack, so the errors are not known; give the original "
+                       "transitions before it");
     pairs = replay::Store::open(o.files[0])->pairs();
   } else {
-    constexpr std::int64_t kPairs = 4000;
+    constexpr std::int64_t kPairs = 8000;
     const data::Transitions original(replay::open_arrays(o.files[0]), how);
-    const data::Transitions stored(replay::open_arrays(o.files[1]), how, &original);
+    const auto arrays = replay::open_arrays(o.files[1]);
+    const data::Transitions stored(arrays, how, &original);
     pairs = replay::moments_of(original, stored, kPairs, seed, context.reporter).sample;
+    // A file of stored observations need not repeat the rewards and ends.
+    if (o.files.size() == 2) rewarded = replay::completed(arrays, replay::open_arrays(o.files[0]), how);
   }
-  const data::Transitions buffer(replay::open_arrays(o.files.back()), how);
+  const data::Transitions buffer(rewarded ? rewarded : replay::open_arrays(o.files.back()), how);
   const auto network = open_network(o, buffer);
-  const auto totals = replay::correct(buffer, pairs, *network, {o.gamma, seed, context.options.force}, *output,
-                                      context.reporter);
+  const auto totals =
+      replay::correct(buffer, pairs, *network, {o.gamma, seed, context.options.force}, *output, context.reporter);
   files.commit();
   if (totals.without_next > 0)
     context.reporter.warning(o.files.back() + ": " + counted(totals.without_next, "targets are", "targets are") +

@@ -52,7 +52,8 @@ class Totals {
     audit.mean_bias_se = std::sqrt(std::max(0.0, measured2_ / all - audit.mean_bias * audit.mean_bias) / all);
     audit.largest_bias = largest_;
     audit.predicted_bias = predicted_ / all;
-    const double variances = (measured2_ - measured_ * measured_ / count) * (predicted2_ - predicted_ * predicted_ / count);
+    const double variances =
+        (measured2_ - measured_ * measured_ / count) * (predicted2_ - predicted_ * predicted_ / count);
     audit.correlation = (product_ - predicted_ * measured_ / count) / std::sqrt(variances);
     if (!(variances > 0)) audit.correlation = std::numeric_limits<double>::quiet_NaN();
     audit.action_changes = static_cast<double>(changes_) / count;
@@ -66,7 +67,8 @@ class Totals {
     audit.remainder_rms = std::sqrt(remainder2_ / all);
     audit.usual_formula = parts.gradient + parts.hessian;
     const double mean = hessian_ / count;
-    audit.usual_formula_se = drawn ? std::sqrt(std::max(0.0, hessian2_ / count - mean * mean) / count) * count / all : 0;
+    audit.usual_formula_se =
+        drawn ? std::sqrt(std::max(0.0, hessian2_ / count - mean * mean) / count) * count / all : 0;
     audit.valid = audit.remainder_rms <= kMostRemainder * audit.rms_bias + 1e-12;
   }
 
@@ -162,7 +164,8 @@ class Auditor {
   }
 
   void expand_rows(const PairBlock& block, const at::Tensor& places, std::vector<AuditedTransition>& rows) {
-    const auto original = block.next_original.index_select(0, places), stored = block.next_stored.index_select(0, places);
+    const auto original = block.next_original.index_select(0, places),
+               stored = block.next_stored.index_select(0, places);
     const auto errors = stored - original;
     const auto found = expand(network_, original, errors, directions(block.first, places.numel()));
     at::Tensor at_stored;
@@ -170,9 +173,12 @@ class Auditor {
       const torch::NoGradGuard no_grad;
       at_stored = network_.values(stored);
     }
-    const auto gather = [&](const at::Tensor& values) { return values.gather(1, found.greedy.unsqueeze(1)).squeeze(1); };
+    const auto gather = [&](const at::Tensor& values) {
+      return values.gather(1, found.greedy.unsqueeze(1)).squeeze(1);
+    };
     const double gamma = options_.gamma;
-    const auto best = gather(found.values), along = gamma * gather(found.first), half = gamma / 2 * gather(found.second);
+    const auto best = gather(found.values), along = gamma * gather(found.first),
+               half = gamma / 2 * gather(found.second);
     const auto measured = gamma * (std::get<0>(at_stored.max(1)) - best);
     const auto expanded = std::get<0>((found.values + found.first + found.second / 2).max(1));
     const auto kink = gamma * (expanded - best) - along - half;

@@ -16,17 +16,15 @@ using evaluate::rate_text;
 Ordered known(double value) { return std::isfinite(value) ? Ordered(value) : Ordered(nullptr); }
 
 Ordered parts_json(const AuditParts& parts) {
-  return {{"gradient", parts.gradient},
-          {"gradient_covariance", parts.gradient_covariance},
-          {"hessian", parts.hessian},
-          {"hessian_covariance", parts.hessian_covariance},
-          {"kink", parts.kink},
-          {"remainder", parts.remainder}};
+  return {{"gradient", parts.gradient}, {"gradient_covariance", parts.gradient_covariance},
+          {"hessian", parts.hessian},   {"hessian_covariance", parts.hessian_covariance},
+          {"kink", parts.kink},         {"remainder", parts.remainder}};
 }
 
 Ordered correction_json(const CorrectionCheck& check) {
   if (check.pairs == 0) return nullptr;
   return {{"errors", error_model_name(check.model)},
+          {"gain", check.gain.gain},
           {"held_out_pairs", check.pairs},
           {"mean_before", check.mean_before},
           {"mean_after", check.mean_after},
@@ -60,56 +58,54 @@ std::string audit_csv_line(const AuditedTransition& t) {
 std::string audit_json(const AuditRun& run) {
   const auto& r = run.result;
   const double horizon = 1 - run.options.gamma;
-  Ordered json = {{"made_by", run.made_by},
-                  {"command", run.command},
-                  {"original", run.original},
-                  {"stored", run.stored},
-                  {"q", run.q},
-                  {"gamma", run.options.gamma},
-                  {"actions", run.actions},
-                  {"observation_size", run.width},
-                  {"transitions", r.transitions},
-                  {"bootstrapping", r.moments.bootstrapping},
-                  {"terminated", r.moments.terminated},
-                  {"without_next_observation", r.moments.without_next},
-                  {"resets", r.moments.left_out},
-                  {"rms_error", r.moments.rms},
-                  {"mean_bias", r.mean_bias},
-                  {"mean_bias_se", r.mean_bias_se},
-                  {"rms_bias", r.rms_bias},
-                  {"predicted_bias", r.predicted_bias},
-                  {"correlation", known(r.correlation)},
-                  {"action_changes", r.action_changes},
-                  {"parts", parts_json(r.parts)},
-                  {"remainder_rms", r.remainder_rms},
-                  {"remainder_share", r.rms_bias > 0 ? r.remainder_rms / r.rms_bias : 0},
-                  {"usual_formula",
-                   {{"value", r.usual_formula},
-                    {"error", r.usual_formula - r.mean_bias},
-                    {"standard_error", r.usual_formula_se}}},
-                  {"bound", r.largest_bias / horizon},
-                  {"bound_of_mean", std::abs(r.mean_bias) / horizon},
-                  {"input_error", {{"mean", known(r.input_mean)}, {"rms", known(r.input_rms)}}},
-                  {"td_error_rms", known(r.td_rms)},
-                  {"correction", correction_json(r.correction)},
-                  {"valid", r.valid},
-                  {"verdict", r.valid ? "expansion valid" : "expansion invalid"},
-                  {"seed", run.options.seed},
-                  {"warnings", run.warnings}};
+  Ordered json = {
+      {"made_by", run.made_by},
+      {"command", run.command},
+      {"original", run.original},
+      {"stored", run.stored},
+      {"q", run.q},
+      {"gamma", run.options.gamma},
+      {"actions", run.actions},
+      {"observation_size", run.width},
+      {"transitions", r.transitions},
+      {"bootstrapping", r.moments.bootstrapping},
+      {"terminated", r.moments.terminated},
+      {"without_next_observation", r.moments.without_next},
+      {"resets", r.moments.left_out},
+      {"rms_error", r.moments.rms},
+      {"mean_bias", r.mean_bias},
+      {"mean_bias_se", r.mean_bias_se},
+      {"rms_bias", r.rms_bias},
+      {"predicted_bias", r.predicted_bias},
+      {"correlation", known(r.correlation)},
+      {"action_changes", r.action_changes},
+      {"parts", parts_json(r.parts)},
+      {"remainder_rms", r.remainder_rms},
+      {"remainder_share", r.rms_bias > 0 ? r.remainder_rms / r.rms_bias : 0},
+      {"usual_formula",
+       {{"value", r.usual_formula}, {"error", r.usual_formula - r.mean_bias}, {"standard_error", r.usual_formula_se}}},
+      {"bound", r.largest_bias / horizon},
+      {"bound_of_mean", std::abs(r.mean_bias) / horizon},
+      {"input_error", {{"mean", known(r.input_mean)}, {"rms", known(r.input_rms)}}},
+      {"td_error_rms", known(r.td_rms)},
+      {"correction", correction_json(r.correction)},
+      {"valid", r.valid},
+      {"verdict", r.valid ? "expansion valid" : "expansion invalid"},
+      {"seed", run.options.seed},
+      {"warnings", run.warnings}};
   return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
 }
 
 std::string audit_text(const AuditRun& run) {
   const auto& r = run.result;
   std::string out = counted(r.transitions, "transitions") + ", " + std::to_string(r.moments.terminated) +
-                    " terminated; rms error of next observations " + rate_text(r.moments.rms, 4) +
-                    "\n";
+                    " terminated; rms error of next observations " + rate_text(r.moments.rms, 4) + "\n";
   const auto line = [&](std::string name, const std::string& value) {
     name.resize(std::max<std::size_t>(22, name.size() + 1), ' ');
     out += name + value + "\n";
   };
-  line("bias of the target", rate_text(r.mean_bias, 4) + " +- " + rate_text(r.mean_bias_se, 4) + ", rms " +
-                                 rate_text(r.rms_bias, 4));
+  line("bias of the target",
+       rate_text(r.mean_bias, 4) + " +- " + rate_text(r.mean_bias_se, 4) + ", rms " + rate_text(r.rms_bias, 4));
   line("  gradient", rate_text(r.parts.gradient, 4) + ", covariance " + rate_text(r.parts.gradient_covariance, 4));
   line("  hessian", rate_text(r.parts.hessian, 4) + ", covariance " + rate_text(r.parts.hessian_covariance, 4));
   line("  kink", rate_text(r.parts.kink, 4));

@@ -86,7 +86,7 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
     *value *= options.gamma;
   totals.remainder_share = remainder_share(network, pairs);
   if (!options.force) check_harmless(totals);
-  const Correction correction(pairs, check.model, options.seed);
+  const Correction correction(pairs, check.model, check.centre, options.seed);
   Columns columns;
   double shifts = 0;
   std::int64_t shifted = 0;
@@ -113,7 +113,7 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
         throw InputError(buffer.name() + ": a next observation of transitions " + std::to_string(block.first) + " to " +
                          std::to_string(block.first + block.count - 1) + " is not finite; expected numbers");
       const auto plain = best_values(network, next).contiguous();
-      const auto better = correction.values(network, next, block.first).contiguous();
+      const auto better = correction.values(network, next, block.first, check.gain).contiguous();
       for (std::size_t k = 0; k < places.size(); ++k) {
         const auto i = static_cast<std::size_t>(places[k]);
         uncorrected[i] += options.gamma * plain.data_ptr<double>()[k];

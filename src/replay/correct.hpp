@@ -25,9 +25,9 @@ struct CorrectTotals {
 
 // Writes an NPZ archive of float64 arrays [transitions]: `targets`, corrected; `uncorrected`, as the store gives them;
 // `bias`, the estimate that was taken off. NaN where a target needs a next observation that is not there.
-// InputError when the buffer has no rewards; RunError, without `force`, where a correction tried on pairs that it did not
-// know made the mean or the rms worse, where errors are too large for their expansion to hold, or there are too few pairs
-// to tell.
+// InputError when the buffer has no rewards; RunError, without `force`, where a correction tried on pairs that it did
+// not know made the mean or the rms worse, where errors are too large for their expansion to hold, or there are too few
+// pairs to tell.
 CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, const QNetwork& network,
                       const CorrectOptions& options, Output& output, Reporter& reporter);
 

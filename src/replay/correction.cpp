@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 
 #include "base/random.hpp"
 #include "base/signals.hpp"
@@ -60,32 +59,51 @@ at::Tensor best_values(const QNetwork& network, const at::Tensor& observations) 
   return parts.empty() ? at::zeros({0}, at::kDouble) : torch::cat(parts);
 }
 
-Correction::Correction(const PairSample& sample, ErrorModel model, std::uint64_t seed)
+Correction::Correction(const PairSample& sample, ErrorModel model, std::int64_t centre, std::uint64_t seed)
     : errors_(sample.stored - sample.original),
       stored_(sample.stored),
       scale_(sample.stored.var(0, false).sqrt()),
       mean_(errors_.mean(0)),
       model_(model),
+      centre_(std::min(centre, sample.size())),
       seed_(seed) {
   scale_ = at::where(scale_ > 0, scale_, at::ones_like(scale_));
   stored_ = stored_ / scale_;
 }
 
-at::Tensor Correction::values(const QNetwork& network, const at::Tensor& stored, std::int64_t first) const {
+at::Tensor Correction::values(const QNetwork& network, const at::Tensor& stored, std::int64_t first,
+                              const CorrectionGain& gain) const {
   const torch::NoGradGuard no_grad;
-  const auto count = stored.size(0), width = stored.size(1);
-  if (count == 0) return at::zeros({0}, at::kDouble);
-  if (model_ == ErrorModel::local) {
-    const auto neighbours = std::min(kNeighbours, stored_.size(0));
-    const auto distances = at::cdist(stored / scale_, stored_);
-    const auto nearest = std::get<1>(distances.topk(neighbours, 1, false));
-    at::Tensor sum = at::zeros({count}, at::kDouble);
-    for (std::int64_t k = 0; k < neighbours; ++k)
-      sum += best_values(network, stored - errors_.index_select(0, nearest.select(1, k)));
-    return sum / static_cast<double>(neighbours);
+  // Distances to all pairs of so many rows are in memory at once.
+  const auto rows = std::clamp<std::int64_t>((1 << 22) / stored_.size(0), 1, 1024);
+  std::vector<at::Tensor> parts{at::zeros({0}, at::kDouble)};
+  for (std::int64_t begin = 0; begin < stored.size(0); begin += rows) {
+    const auto part = stored.narrow(0, begin, std::min(rows, stored.size(0) - begin));
+    parts.push_back(model_ == ErrorModel::local ? local(network, part) : independent(network, part, first + begin));
   }
+  const auto values = torch::cat(parts);
+  if (gain.gain == 1) return values;
+  return (1 - gain.gain) * (best_values(network, stored) - gain.offset) + gain.gain * values;
+}
+
+at::Tensor Correction::local(const QNetwork& network, const at::Tensor& stored) const {
+  const auto neighbours = std::min(kNeighbours, stored_.size(0)), needed = std::max(neighbours, centre_);
+  const auto nearest = std::get<1>(at::cdist(stored / scale_, stored_).topk(needed, 1, false));
+  auto mean = at::zeros_like(stored);
+  for (std::int64_t k = 0; k < centre_; ++k) mean += errors_.index_select(0, nearest.select(1, k));
+  if (centre_ > 0) mean /= static_cast<double>(centre_);
+  auto sum = at::zeros({stored.size(0)}, at::kDouble);
+  for (std::int64_t k = 0; k < neighbours; ++k) {
+    const auto error = errors_.index_select(0, nearest.select(1, k)) - mean;
+    sum += best_values(network, stored - mean + error) + best_values(network, stored - mean - error);
+  }
+  return sum / static_cast<double>(2 * neighbours);
+}
+
+at::Tensor Correction::independent(const QNetwork& network, const at::Tensor& stored, std::int64_t first) const {
+  const auto count = stored.size(0);
   const auto centre = stored - mean_;
-  at::Tensor sum = at::zeros({count}, at::kDouble);
+  auto sum = at::zeros({count}, at::kDouble);
   std::vector<std::int64_t> drawn(static_cast<std::size_t>(count));
   for (std::int64_t k = 0; k < kDraws; ++k) {
     for (std::int64_t i = 0; i < count; ++i) {
@@ -93,7 +111,7 @@ at::Tensor Correction::values(const QNetwork& network, const at::Tensor& stored,
       drawn[static_cast<std::size_t>(i)] =
           static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(errors_.size(0))));
     }
-    const auto error = errors_.index_select(0, torch::tensor(drawn, at::kLong)).reshape({count, width}) - mean_;
+    const auto error = errors_.index_select(0, torch::tensor(drawn, at::kLong)) - mean_;
     sum += best_values(network, centre + error) + best_values(network, centre - error);
   }
   return 2 * best_values(network, centre) - sum / static_cast<double>(2 * kDraws);
@@ -119,21 +137,35 @@ CorrectionCheck check_correction(const QNetwork& network, const PairSample& samp
   check.mean_before = before.mean().item<double>();
   check.rms_before = rms_of(before);
   check.seen_before = seen_of(before, feature);
-  check.seen_after = std::numeric_limits<double>::infinity();
   const double root = std::sqrt(static_cast<double>(check.pairs));
-  for (const auto model : {ErrorModel::local, ErrorModel::independent}) {
+  const auto tried = [&](ErrorModel model, std::int64_t centre) {
     throw_if_stopped("the check of the correction");
-    const Correction correction(known, model, seed);
-    const auto after = correction.values(network, held_out.stored, 0) - truth;
-    const double seen = seen_of(after, feature);
-    // What is stored tells of the errors, so local ones leave less noise; noise itself must not decide.
-    const double noise = model == ErrorModel::local ? 0 : 3 * check.rms_after / root;
-    if (!(seen + noise < check.seen_after)) continue;
-    check.model = model;
-    check.mean_after = after.mean().item<double>();
-    check.rms_after = rms_of(after);
-    check.seen_after = seen;
+    auto with = check;
+    auto after = Correction(known, model, centre, seed).values(network, held_out.stored, 0) - truth;
+    with.model = model;
+    with.centre = centre;
+    if (model == ErrorModel::local) {
+      const auto bias = before - after, varying = bias - bias.mean();
+      const double spread = varying.square().sum().item<double>(), told = (varying * before).sum().item<double>();
+      with.gain = {bias.mean().item<double>(), spread > 0 ? std::clamp(told / spread, 0.0, 1.0) : 1};
+      after = before - with.gain.offset - with.gain.gain * varying;
+    }
+    with.mean_after = after.mean().item<double>();
+    with.rms_after = rms_of(after);
+    with.seen_after = seen_of(after, feature);
+    return with;
+  };
+  auto best = tried(ErrorModel::local, 0);
+  for (const std::int64_t centre : {256, 64, 16, 4}) {
+    const auto other = tried(ErrorModel::local, centre);
+    if (other.rms_after < best.rms_after) best = other;
   }
+  // What is stored tells of the errors, so local ones leave less noise, and the other model, which sharpens what was
+  // not blurred by noise, more; noise itself must not decide.
+  const auto other = tried(ErrorModel::independent, 0);
+  if (other.rms_after <= check.rms_before && other.seen_after + 3 * best.rms_after / root < best.seen_after)
+    best = other;
+  check = best;
   constexpr double kTolerated = 1.01;
   check.harms = std::abs(check.mean_after) > std::abs(check.mean_before) + 2 * check.rms_after / root ||
                 check.rms_after > kTolerated * check.rms_before + 1e-12;

@@ -17,8 +17,10 @@
 namespace ae::replay {
 
 enum class ErrorModel {
-  // The errors depend on what is stored, as those of quantisation: the mean of V(stored - e) over the errors e of the
-  // pairs whose stored observations are nearest, V = max Q: the expectation of V(original) given the stored one.
+  // The errors depend on what is stored, as those of quantisation: the expectation of V(original) given the stored one,
+  // V = max Q, over the errors e of the pairs whose stored observations are nearest:
+  // V(stored - mean +- (e - mean)), each with both signs, which takes out the noise of first order that a few errors
+  // have. The local mean is that of `centre` nearest pairs, or 0.
   local,
   // The errors depend on nothing, as sensors' noise: 2 V(stored - mean) - mean of V(stored - mean +- (e - mean)) over
   // errors of all pairs, which is V(original) on average over e for every original, to second order in e. (Simulation
@@ -28,25 +30,37 @@ enum class ErrorModel {
 };
 std::string error_model_name(ErrorModel model);
 
+// What is taken off of a next value: `offset`, the mean of the estimated bias, and `gain` times what an estimate
+// differs from it. A gain below 1 where single estimates are noisier than they tell.
+struct CorrectionGain {
+  double offset = 0, gain = 1;
+};
+
 class Correction {
  public:
   // `sample` of at least one pair.
-  Correction(const PairSample& sample, ErrorModel model, std::uint64_t seed);
+  Correction(const PairSample& sample, ErrorModel model, std::int64_t centre, std::uint64_t seed);
   // The estimate of max Q at the originals of `stored` [n, width]: [n]. `first`: the number of the first of them, on
   // which alone, with the seed, draws depend.
-  at::Tensor values(const QNetwork& network, const at::Tensor& stored, std::int64_t first) const;
+  at::Tensor values(const QNetwork& network, const at::Tensor& stored, std::int64_t first,
+                    const CorrectionGain& gain = {}) const;
   ErrorModel model() const { return model_; }
 
  private:
   at::Tensor errors_, stored_, scale_, mean_;
+  at::Tensor local(const QNetwork& network, const at::Tensor& stored) const;
+  at::Tensor independent(const QNetwork& network, const at::Tensor& stored, std::int64_t first) const;
   ErrorModel model_;
+  std::int64_t centre_;
   std::uint64_t seed_;
 };
 
 // How a correction by one half of a sample does on the other. Without `gamma`, which is the caller's.
 struct CorrectionCheck {
   ErrorModel model = ErrorModel::local;
-  std::int64_t pairs = 0;  // in the half on which it was tried; 0: too few to tell
+  std::int64_t centre = 0;  // of the local model: pairs that tell the local mean
+  CorrectionGain gain;      // by which the rms is least; of the local model
+  std::int64_t pairs = 0;   // in the half on which it was tried; 0: too few to tell
   // Of the corrected and the uncorrected value less the true one.
   double mean_before = 0, mean_after = 0, rms_before = 0, rms_after = 0;
   // The part of it that a learner would see: the mean, and what is linear in Q of the observation and action (without
@@ -56,7 +70,8 @@ struct CorrectionCheck {
 };
 constexpr std::int64_t kFewestPairs = 50;
 
-// Tries both models, and tells of the local one, unless a learner would clearly see less of the other.
+// Tries both models, and tells of the local one with the least rms, unless a learner would clearly see less of the
+// other, and that does not raise the rms.
 CorrectionCheck check_correction(const QNetwork& network, const PairSample& sample, std::uint64_t seed);
 
 // max Q of each row, in pieces so that memory stays bounded: [n].

@@ -79,8 +79,7 @@ at::Tensor LatentCodec::encode(const at::Tensor& observations) const {
   auto* to = batch.values.data_ptr<float>();
   for (std::int64_t i = 0; i < rows; ++i)
     for (std::int64_t j = 0; j < width; ++j)
-      to[i * width + j] =
-          static_cast<float>(columns_[static_cast<std::size_t>(j)].scaler.scale(from[i * width + j]));
+      to[i * width + j] = static_cast<float>(columns_[static_cast<std::size_t>(j)].scaler.scale(from[i * width + j]));
   auto codes = loss::codes(checkpoint_.autoencoder(), batch);
   if (!codes.isfinite().all().item<bool>())
     throw RunError(checkpoint_.name() + ": the code of an observation is not finite; train the model on such ones");

@@ -126,8 +126,7 @@ PairMoments moments_of(const data::Transitions& original, const data::Transition
     }
     whole = whole && whole_actions(block);
     const auto copy = [&](const at::Tensor& from, std::int64_t row, const at::Tensor& to, std::int64_t at) {
-      if (from.defined())
-        std::copy_n(from.data_ptr<double>() + row * width, width, to.data_ptr<double>() + at * width);
+      if (from.defined()) std::copy_n(from.data_ptr<double>() + row * width, width, to.data_ptr<double>() + at * width);
     };
     for (std::int64_t k = 0; k < places.numel(); ++k) {
       const auto row = places.data_ptr<std::int64_t>()[k], at = reservoir.place();

@@ -36,8 +36,8 @@ at::Tensor bootstrapping(const PairBlock& block);  // their places in it, int64
 
 // Next observations of some bootstrapping transitions, drawn at random, with what a learner sees of each.
 struct PairSample {
-  at::Tensor original, stored;      // next observations [m, width]
-  at::Tensor observations;          // [m, width] of the original; undefined when there are none
+  at::Tensor original, stored;        // next observations [m, width]
+  at::Tensor observations;            // [m, width] of the original; undefined when there are none
   std::vector<std::int64_t> actions;  // [m]; empty when actions are not single whole numbers
   std::int64_t size() const { return original.defined() ? original.size(0) : 0; }
 };

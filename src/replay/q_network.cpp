@@ -89,8 +89,7 @@ class JsonNetwork final : public QNetwork {
     if (json.is_discarded()) throw InputError(name + ": is no JSON; expected {\"layers\": [...]} or TorchScript");
     if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array() || json["layers"].empty())
       fail_at(name, "/layers", "expected an array of layers, {\"weight\": ..., \"bias\": ..., \"activation\": ...}");
-    for (std::size_t i = 0; i < json["layers"].size(); ++i)
-      add(json["layers"][i], "/layers/" + std::to_string(i));
+    for (std::size_t i = 0; i < json["layers"].size(); ++i) add(json["layers"][i], "/layers/" + std::to_string(i));
     actions_ = layers_.back().weight.size(0);
   }
 

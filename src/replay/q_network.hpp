@@ -31,11 +31,11 @@ class QNetwork {
 // with weight [outputs, inputs] as torch.nn.Linear has it, and the activations identity, relu, tanh, sigmoid, softplus,
 // silu, elu and square.
 //
-// TorchScript is given observations as the file has them, [n, shape of one]; where it does not take that, [n, width], and
-// of two dimensions [n, 1, height, width]. In float64 if the network can be brought there, else in float32.
+// TorchScript is given observations as the file has them, [n, shape of one]; where it does not take that, [n, width],
+// and of two dimensions [n, 1, height, width]. In float64 if the network can be brought there, else in float32.
 // `examples` [n, width], some observations: the network is tried on them. InputError for what is no such network, does
-// not take the observations, gives no [n, actions] or values that are not finite, or answers differently when asked again
-// or in another batch, as networks do that were traced while training.
+// not take the observations, gives no [n, actions] or values that are not finite, or answers differently when asked
+// again or in another batch, as networks do that were traced while training.
 std::unique_ptr<QNetwork> open_q_network(const std::filesystem::path& path, const std::vector<std::int64_t>& shape,
                                          const at::Tensor& examples);
 
@@ -45,11 +45,11 @@ std::unique_ptr<QNetwork> parse_q_network(const std::string& json, const std::st
 // How the values change along errors e: Q(s + e, a) = Q + first + second / 2 + O(|e|^3), the first two terms for all
 // actions at once in three backward passes, whatever the number of actions and the size of an observation.
 struct Expansion {
-  at::Tensor values;    // [n, actions] at s
-  at::Tensor greedy;    // [n] int64: the action of the largest value at s, the first of equal ones
-  at::Tensor gradient;  // [n, width] of the greedy action's value
-  at::Tensor first;     // [n, actions]: gradient . e
-  at::Tensor second;    // [n, actions]: e . H e
+  at::Tensor values;     // [n, actions] at s
+  at::Tensor greedy;     // [n] int64: the action of the largest value at s, the first of equal ones
+  at::Tensor gradient;   // [n, width] of the greedy action's value
+  at::Tensor first;      // [n, actions]: gradient . e
+  at::Tensor second;     // [n, actions]: e . H e
   at::Tensor curvature;  // [n]: of the greedy action, the sum over `directions` v of v . H v
 };
 

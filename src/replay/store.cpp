@@ -35,7 +35,8 @@ enum Flag : std::uint8_t { kTerminated = 1, kTruncated = 2, kLast = 4, kNextShar
 class RowOrder {
  public:
   using Visit = std::function<void(const at::Tensor& rows)>;
-  RowOrder(const data::Transitions& of, Visit visit) : of_(of), visit_(std::move(visit)), at_once_(data::block_transitions(of.width())) {}
+  RowOrder(const data::Transitions& of, Visit visit)
+      : of_(of), visit_(std::move(visit)), at_once_(data::block_transitions(of.width())) {}
 
   void add(const data::TransitionBlock& block) {
     const auto width = static_cast<std::size_t>(of_.width());
@@ -165,8 +166,7 @@ class KeptPairs {
 // What decoding makes of the observations.
 class ErrorTotals {
  public:
-  explicit ErrorTotals(std::int64_t width)
-      : width_(width), sum_(at::zeros({width}, at::kDouble)) {
+  explicit ErrorTotals(std::int64_t width) : width_(width), sum_(at::zeros({width}, at::kDouble)) {
     if (width <= kMostCovariance) products_ = at::zeros({width, width}, at::kDouble);
   }
 
@@ -283,7 +283,7 @@ std::string part_name(std::size_t number) {
 }
 
 std::int64_t original_bytes(const data::Transitions& transitions, std::int64_t rows) {
-  const auto row = transitions.width() * data::element_bytes(transitions.array(data::TransitionRole::observations));
+  const auto row = transitions.width() * data::element_bytes(*transitions.find(data::TransitionRole::observations));
   return row * (transitions.stores_next() ? 2 * transitions.size() : rows);
 }
 
@@ -356,11 +356,26 @@ StoreManifest new_manifest(const data::Transitions& transitions, const LatentCod
 void check_same_kind(const StoreManifest& manifest, const data::Transitions& transitions, const std::string& sha256) {
   const auto& name = transitions.name();
   if (manifest.model_sha256 != sha256)
-    throw UsageError("the store was packed by another model; give that one (model.safetensors in the store) to add to it");
+    throw UsageError(
+        "the store was packed by another model; give that one (model.safetensors in the store) to add to it");
   if (transitions.width() != manifest.width() || transitions.has_actions() != manifest.actions ||
       transitions.has_rewards() != manifest.rewards || transitions.action_width() != manifest.action_width)
-    throw InputError(name + ": holds other arrays, or observations or actions of another size, than the store; expected "
-                            "transitions of the same kind");
+    throw InputError(name +
+                     ": holds other arrays, or observations or actions of another size, than the store; expected "
+                     "transitions of the same kind");
+}
+
+// Those of a store that was replaced, and of runs that were stopped.
+void remove_other_parts(const fs::path& folder, const StoreManifest& manifest) {
+  std::error_code ignored;
+  std::vector<fs::path> others;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const auto name = entry.path().filename().string();
+    const bool part = name.starts_with("part-") && name.ends_with(".npz");
+    if (part && std::ranges::find(manifest.parts, name, &StorePart::file) == manifest.parts.end())
+      others.push_back(entry.path());
+  }
+  for (const auto& other : others) fs::remove(other, ignored);
 }
 
 }  // namespace
@@ -383,8 +398,8 @@ PackTotals pack(const fs::path& model, const data::Transitions& transitions, con
   const LatentCodec codec(checkpoint, transitions.width());
   const auto model_file = evaluate::model_file(model);
   const auto sha256 = sha256_of_file(model_file);
-  const auto old = there ? parse_manifest(read_file(manifest_path, FileKind::data), manifest_path.string()) : StoreManifest{};
-  auto manifest = options.append ? old : new_manifest(transitions, codec, options);
+  auto manifest = options.append ? parse_manifest(read_file(manifest_path, FileKind::data), manifest_path.string())
+                                 : new_manifest(transitions, codec, options);
   if (options.append) check_same_kind(manifest, transitions, sha256);
   manifest.made_by = options.made_by;
   manifest.model_sha256 = sha256;
@@ -392,10 +407,9 @@ PackTotals pack(const fs::path& model, const data::Transitions& transitions, con
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
-  // Not over a part that the manifest there still names, so that a stop at any time leaves a whole store.
+  // Not over a part that the manifest there may still name, so that a stop at any time leaves a whole store.
   std::size_t number = manifest.parts.size();
-  if (!options.append)
-    while (std::ranges::find(old.parts, part_name(number), &StorePart::file) != old.parts.end()) ++number;
+  while (fs::exists(folder / part_name(number), error)) ++number;
   const auto name = part_name(number);
   auto output = Output::open(folder / name, true);
   auto part = write_part(transitions, codec, manifest, rows, options, output, reporter);
@@ -406,8 +420,7 @@ PackTotals pack(const fs::path& model, const data::Transitions& transitions, con
   manifest.parts.push_back(std::move(part));
   if (!options.append) write_file(folder / kStoreModel, read_file(model_file, FileKind::data));
   write_file(manifest_path, manifest_json(manifest));
-  if (!options.append)
-    for (const auto& stale : old.parts) fs::remove(folder / stale.file, error);
+  remove_other_parts(folder, manifest);
   return {transitions.size(), rows, manifest.ratio(), manifest.rms_error(), clipped};
 }
 
@@ -491,8 +504,7 @@ struct Store::State {
     auto bit = begin % 8;
     for (std::int64_t i = 0; i < count; ++i)
       for (const auto& quantiser : manifest.latents) {
-        *to++ = static_cast<float>(
-            quantiser.value(static_cast<std::int64_t>(get_bits(view, bit, quantiser.bits))));
+        *to++ = static_cast<float>(quantiser.value(static_cast<std::int64_t>(get_bits(view, bit, quantiser.bits))));
         bit += static_cast<std::uint64_t>(quantiser.bits);
       }
     return latent;
@@ -556,7 +568,8 @@ class StoreStream final : public data::ArrayStream {
       row_ += flag(here + i) & kNextOwn ? 2 : 1;
     }
     const auto first = places.front(), end = std::min(places.back() + 2, part_->entry->observations);
-    if (places.back() >= end) throw InputError(part_->file->name() + ": flags tell of more observations than there are");
+    if (places.back() >= end)
+      throw InputError(part_->file->name() + ": flags tell of more observations than there are");
     const auto rows = s_->codec->decode(s_->latents(*part_, first, end - first));
     const bool next = array_ == "next_observations";
     for (std::int64_t i = 0; i < count; ++i) {
@@ -642,15 +655,16 @@ std::shared_ptr<const Store> Store::open(const fs::path& folder) {
   const auto& m = state->manifest;
   state->checkpoint = std::make_unique<recipe::Checkpoint>(recipe::Checkpoint::open(folder / kStoreModel));
   if (sha256_of_file(folder / kStoreModel) != m.model_sha256)
-    throw InputError((folder / kStoreModel).string() + ": is not the model that the manifest names; pack the transitions again");
+    throw InputError((folder / kStoreModel).string() +
+                     ": is not the model that the manifest names; pack the transitions again");
   try {
     state->codec = std::make_unique<LatentCodec>(*state->checkpoint, m.width());
   } catch (const UsageError& error) {
     throw InputError(error.lines().front());
   }
   if (state->codec->latents() != std::ssize(m.latents))
-    throw InputError(path.string() + ": /latents: found " + std::to_string(m.latents.size()) + ", expected the model's " +
-                     std::to_string(state->codec->latents()));
+    throw InputError(path.string() + ": /latents: found " + std::to_string(m.latents.size()) +
+                     ", expected the model's " + std::to_string(state->codec->latents()));
   std::int64_t first = 0;
   for (const auto& entry : m.parts) {
     OpenPart part;
@@ -661,12 +675,15 @@ std::shared_ptr<const Store> Store::open(const fs::path& folder) {
     const auto members = data::read_zip_directory(*part.file);
     const auto count = static_cast<std::uint64_t>(entry.transitions);
     constexpr auto kAny = std::numeric_limits<std::uint64_t>::max();
-    part.codes = find_member(part, members, "codes", static_cast<std::uint64_t>((entry.observations * m.bits() + 7) / 8));
+    part.codes =
+        find_member(part, members, "codes", static_cast<std::uint64_t>((entry.observations * m.bits() + 7) / 8));
     part.flags = find_member(part, members, "flags", count);
-    if (m.actions) part.actions = find_member(part, members, "actions", count * static_cast<std::uint64_t>(m.action_width));
+    if (m.actions)
+      part.actions = find_member(part, members, "actions", count * static_cast<std::uint64_t>(m.action_width));
     if (m.rewards) part.rewards = find_member(part, members, "rewards", count);
     part.pairs = find_member(part, members, "pairs", kAny);
-    part.originals = find_member(part, members, "originals", part.pairs.elements() * static_cast<std::uint64_t>(m.width()));
+    part.originals =
+        find_member(part, members, "originals", part.pairs.elements() * static_cast<std::uint64_t>(m.width()));
     if (part.codes.element.size != 1 || part.flags.element.size != 1)
       throw InputError(part.file->name() + ": codes and flags are not of type uint8; pack the transitions again");
     state->parts.push_back(std::move(part));
@@ -700,7 +717,8 @@ PairSample Store::pairs() const {
       const auto transition = static_cast<std::int64_t>(number);
       if (!(number >= 0) || transition >= part.entry->transitions ||
           place[static_cast<std::size_t>(transition)] + 2 > part.entry->observations)
-        throw InputError(part.file->name() + ": \"pairs\" name transitions that are not there; pack the transitions again");
+        throw InputError(part.file->name() +
+                         ": \"pairs\" name transitions that are not there; pack the transitions again");
       const auto two = state_->latents(part, place[static_cast<std::size_t>(transition)], 2);
       observations.push_back(two.narrow(0, 0, 1));
       stored.push_back(two.narrow(0, 1, 1));

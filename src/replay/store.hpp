@@ -6,10 +6,12 @@
 //
 // The arrays of a part, of N transitions and R observations:
 //   codes    uint8: observation r begins at bit r * (bits of an observation), see put_bits(); latent after latent
-//   flags    uint8 [N]: 1 terminated, 2 truncated, 4 the last of its episode, and what the next observation is: 0 none is
+//   flags    uint8 [N]: 1 terminated, 2 truncated, 4 the last of its episode, and what the next observation is: 0 none
+//   is
 //            known, 8 the one that follows, which is that of the next transition, too, 16 one of its own that follows
 //   actions, rewards   as they were, in the narrowest of uint8, int16, int32, float32, float64 that holds them exactly
-//   pairs, originals   some transitions, drawn at random, and their true next observations, by which targets are corrected
+//   pairs, originals   some transitions, drawn at random, and their true next observations, by which targets are
+//   corrected
 //
 // So the observation of a transition is number t + (transitions before t with flag 16), and its next one follows.
 #pragma once
@@ -43,8 +45,8 @@ struct PackTotals {
 };
 
 // Adds the transitions to a new store in `folder`, or with `append` to the one there, whose model and bits are kept.
-// Reads them twice. UsageError for a store that is there and not to be changed, and as LatentCodec says. What is there is
-// whole at any time: a part that was not finished is not in the manifest.
+// Reads them twice. UsageError for a store that is there and not to be changed, and as LatentCodec says. What is there
+// is whole at any time: a part that was not finished is not in the manifest.
 PackTotals pack(const std::filesystem::path& model, const data::Transitions& transitions,
                 const std::filesystem::path& folder, const PackOptions& options, Reporter& reporter);
 

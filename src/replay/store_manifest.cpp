@@ -1,5 +1,6 @@
 #include "replay/store_manifest.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -43,8 +44,7 @@ class Entry {
     return json_.get<std::string>();
   }
   std::vector<Entry> list(std::size_t most) const {
-    if (!json_.is_array() || json_.size() > most)
-      fail(pointer_, "expected a list of at most " + std::to_string(most));
+    if (!json_.is_array() || json_.size() > most) fail(pointer_, "expected a list of at most " + std::to_string(most));
     std::vector<Entry> entries;
     for (std::size_t i = 0; i < json_.size(); ++i)
       entries.emplace_back(json_[i], name_, pointer_ + "/" + std::to_string(i));
@@ -69,10 +69,11 @@ Ordered errors_json(const StoreErrors& errors) {
   return {{"rms", errors.rms},
           {"mean", errors.mean},
           {"covariance", errors.covariance.empty() ? Ordered(nullptr) : Ordered(errors.covariance)},
-          {"quantiles", {{"0.5", errors.quantiles[0]},
-                         {"0.9", errors.quantiles[1]},
-                         {"0.99", errors.quantiles[2]},
-                         {"1", errors.quantiles[3]}}}};
+          {"quantiles",
+           {{"0.5", errors.quantiles[0]},
+            {"0.9", errors.quantiles[1]},
+            {"0.99", errors.quantiles[2]},
+            {"1", errors.quantiles[3]}}}};
 }
 
 StoreErrors read_errors(const Entry& entry) {
@@ -140,24 +141,22 @@ std::string manifest_json(const StoreManifest& m) {
                      {"clipped", part.clipped},
                      {"error", errors_json(part.errors)}});
   }
-  const Ordered json = {{"format", kFormat},
-                        {"version", 1},
-                        {"made_by", m.made_by},
-                        {"model_sha256", m.model_sha256},
-                        {"observation_shape", m.observation_shape},
-                        {"actions", m.actions},
-                        {"action_width", m.action_width},
-                        {"rewards", m.rewards},
-                        {"latents", latents},
-                        {"bits_per_observation", m.bits()},
-                        {"transitions", m.transitions()},
-                        {"bytes",
-                         {{"original_observations", m.original_bytes()},
-                          {"codes", m.code_bytes()},
-                          {"all_parts", file_bytes}}},
-                        {"ratio", m.ratio()},
-                        {"rms_error", m.rms_error()},
-                        {"parts", parts}};
+  const Ordered json = {
+      {"format", kFormat},
+      {"version", 1},
+      {"made_by", m.made_by},
+      {"model_sha256", m.model_sha256},
+      {"observation_shape", m.observation_shape},
+      {"actions", m.actions},
+      {"action_width", m.action_width},
+      {"rewards", m.rewards},
+      {"latents", latents},
+      {"bits_per_observation", m.bits()},
+      {"transitions", m.transitions()},
+      {"bytes", {{"original_observations", m.original_bytes()}, {"codes", m.code_bytes()}, {"all_parts", file_bytes}}},
+      {"ratio", m.ratio()},
+      {"rms_error", m.rms_error()},
+      {"parts", parts}};
   return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
 }
 

@@ -12,10 +12,10 @@ namespace ae::replay {
 
 // Errors of observations: decoded less original.
 struct StoreErrors {
-  double rms = 0;                                // over all elements
-  std::vector<double> mean;                      // [width]
-  std::vector<std::vector<double>> covariance;   // [width][width]; none of observations of more than 64 elements
-  std::vector<double> quantiles;                 // of an observation's rms error: median, 90 %, 99 %, largest
+  double rms = 0;                               // over all elements
+  std::vector<double> mean;                     // [width]
+  std::vector<std::vector<double>> covariance;  // [width][width]; none of observations of more than 64 elements
+  std::vector<double> quantiles;                // of an observation's rms error: median, 90 %, 99 %, largest
 };
 
 struct StorePart {

@@ -283,7 +283,7 @@ bool Transitions::has_actions() const { return state_->first(Role::actions) != n
 bool Transitions::has_rewards() const { return state_->first(Role::rewards) != nullptr; }
 bool Transitions::stores_next() const { return state_->first(Role::next_observations) != nullptr; }
 bool Transitions::tells_truncation() const { return state_->first(Role::truncations) != nullptr; }
-const ArrayInfo& Transitions::array(TransitionRole role) const { return *state_->first(role); }
+const ArrayInfo* Transitions::find(TransitionRole role) const { return state_->first(role); }
 
 // Goes through the segments, and within each reads as many rows as are asked for.
 class Reader final : public TransitionReader {

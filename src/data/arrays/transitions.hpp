@@ -82,7 +82,7 @@ class Transitions {
   bool has_rewards() const;
   bool stores_next() const;  // in an array of its own
   bool tells_truncation() const;
-  const ArrayInfo& array(TransitionRole role) const;  // that is there; of the first group
+  const ArrayInfo* find(TransitionRole role) const;  // of the first group; null: there is none
   std::unique_ptr<TransitionReader> read() const;
 
  private:
