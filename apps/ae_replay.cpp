@@ -121,9 +121,10 @@ void declare(CLI::App& app, Options& o) {
       ->allow_extra_args(false)
       ->type_name("TEXT")
       ->group("Transitions");
-  app.add_flag("--resets-are-rows", o.resets,
-               "The row after an episode's end is the reset of a vector environment (Gymnasium 1.0 and later), and no "
-               "transition")
+  app.add_flag(
+         "--skip-resets", o.resets,
+         "Leave out the row after an episode's end, which is the reset of a vector environment (Gymnasium 1.0 and "
+         "later) and no transition")
       ->group("Transitions");
   declare_targets(app, o);
   declare_store(app, o);
@@ -172,8 +173,8 @@ std::vector<std::int64_t> Options::bit_numbers() const {
 
 // The options that not every action reads, and those that do.
 const std::vector<std::pair<std::string_view, std::vector<std::string_view>>> kReaders{
-    {"audit or correct", {"--q", "--gamma"}},
-    {"pack, audit or correct", {"--array", "--resets-are-rows", "--seed"}},
+    {"audit or correct", {"--q", "--gamma", "--skip-resets"}},
+    {"pack, audit or correct", {"--array", "--seed"}},
     {"pack", {"--bits", "--keep-pairs", "--append"}},
     {"unpack", {"--range"}}};
 

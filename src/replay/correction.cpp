@@ -141,30 +141,27 @@ CorrectionCheck check_correction(const QNetwork& network, const PairSample& samp
   const auto tried = [&](ErrorModel model, std::int64_t centre) {
     throw_if_stopped("the check of the correction");
     auto with = check;
-    auto after = Correction(known, model, centre, seed).values(network, held_out.stored, 0) - truth;
     with.model = model;
     with.centre = centre;
-    if (model == ErrorModel::local) {
-      const auto bias = before - after, varying = bias - bias.mean();
-      const double spread = varying.square().sum().item<double>(), told = (varying * before).sum().item<double>();
-      with.gain = {bias.mean().item<double>(), spread > 0 ? std::clamp(told / spread, 0.0, 1.0) : 1};
-      after = before - with.gain.offset - with.gain.gain * varying;
-    }
+    const auto bias = best_values(network, held_out.stored) -
+                      Correction(known, model, centre, seed).values(network, held_out.stored, 0);
+    const auto varying = bias - bias.mean();
+    const double spread = varying.square().sum().item<double>(), told = (varying * before).sum().item<double>();
+    with.gain = {bias.mean().item<double>(), spread > 0 ? std::clamp(told / spread, 0.0, 1.0) : 1};
+    const auto after = before - with.gain.offset - with.gain.gain * varying;
     with.mean_after = after.mean().item<double>();
     with.rms_after = rms_of(after);
     with.seen_after = seen_of(after, feature);
     return with;
   };
-  auto best = tried(ErrorModel::local, 0);
+  // Local means bring the noise of a few errors into the mean of all targets, so they must be worth it.
+  constexpr double kWorthIt = 0.9;
+  auto best = tried(ErrorModel::independent, 0);
+  const double enough = kWorthIt * best.rms_after;
   for (const std::int64_t centre : {256, 64, 16, 4}) {
     const auto other = tried(ErrorModel::local, centre);
-    if (other.rms_after < best.rms_after) best = other;
+    if (other.rms_after < std::min(best.rms_after, enough)) best = other;
   }
-  // What is stored tells of the errors, so local ones leave less noise, and the other model, which sharpens what was
-  // not blurred by noise, more; noise itself must not decide.
-  const auto other = tried(ErrorModel::independent, 0);
-  if (other.rms_after <= check.rms_before && other.seen_after + 3 * best.rms_after / root < best.seen_after)
-    best = other;
   check = best;
   constexpr double kTolerated = 1.01;
   check.harms = std::abs(check.mean_after) > std::abs(check.mean_before) + 2 * check.rms_after / root ||

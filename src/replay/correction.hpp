@@ -17,12 +17,14 @@
 namespace ae::replay {
 
 enum class ErrorModel {
-  // The errors depend on what is stored, as those of quantisation: the expectation of V(original) given the stored one,
-  // V = max Q, over the errors e of the pairs whose stored observations are nearest:
+  // The errors depend on what is stored, as where a code leaves out much of an observation: the expectation of
+  // V(original) given the stored one, V = max Q, over the errors e of the pairs whose stored observations are nearest:
   // V(stored - mean +- (e - mean)), each with both signs, which takes out the noise of first order that a few errors
-  // have. The local mean is that of `centre` nearest pairs, or 0.
+  // have. The local mean is that of `centre` nearest pairs.
   local,
-  // The errors depend on nothing, as sensors' noise: 2 V(stored - mean) - mean of V(stored - mean +- (e - mean)) over
+  // The errors depend on nothing, as sensors' noise, and as those of fine quantisation on the original (Widrow and
+  // Kollar
+  // 2008, Quantization Noise, chapter 4): 2 V(stored - mean) - mean of V(stored - mean +- (e - mean)) over
   // errors of all pairs, which is V(original) on average over e for every original, to second order in e. (Simulation
   // extrapolation, Cook and Stefanski 1994, JASA 89, 1314, by one step.) Given the stored observation alone the mean
   // would be another, drawn towards what is frequent, which a learner would take for the truth.
@@ -59,7 +61,7 @@ class Correction {
 struct CorrectionCheck {
   ErrorModel model = ErrorModel::local;
   std::int64_t centre = 0;  // of the local model: pairs that tell the local mean
-  CorrectionGain gain;      // by which the rms is least; of the local model
+  CorrectionGain gain;      // by which the rms is least
   std::int64_t pairs = 0;   // in the half on which it was tried; 0: too few to tell
   // Of the corrected and the uncorrected value less the true one.
   double mean_before = 0, mean_after = 0, rms_before = 0, rms_after = 0;
@@ -70,8 +72,7 @@ struct CorrectionCheck {
 };
 constexpr std::int64_t kFewestPairs = 50;
 
-// Tries both models, and tells of the local one with the least rms, unless a learner would clearly see less of the
-// other, and that does not raise the rms.
+// Tries both models, and tells of the independent one, unless a local one leaves an rms at least a tenth lower.
 CorrectionCheck check_correction(const QNetwork& network, const PairSample& sample, std::uint64_t seed);
 
 // max Q of each row, in pieces so that memory stays bounded: [n].

