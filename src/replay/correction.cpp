@@ -154,13 +154,16 @@ CorrectionCheck check_correction(const QNetwork& network, const PairSample& samp
     with.seen_after = seen_of(after, feature);
     return with;
   };
-  // Local means bring the noise of a few errors into the mean of all targets, so they must be worth it.
+  // Local means bring the noise of a few errors into the mean of all targets, so they must be worth it; and they draw
+  // what noise has blurred towards frequent states, which a learner would see.
   constexpr double kWorthIt = 0.9;
   auto best = tried(ErrorModel::independent, 0);
+  const auto independent = best;
   const double enough = kWorthIt * best.rms_after;
   for (const std::int64_t centre : {256, 64, 16, 4}) {
     const auto other = tried(ErrorModel::local, centre);
-    if (other.rms_after < std::min(best.rms_after, enough)) best = other;
+    const bool drawn_in = independent.seen_after + 3 * other.rms_after / root < other.seen_after;
+    if (other.rms_after < std::min(best.rms_after, enough) && !drawn_in) best = other;
   }
   check = best;
   constexpr double kTolerated = 1.01;

@@ -72,7 +72,8 @@ struct CorrectionCheck {
 };
 constexpr std::int64_t kFewestPairs = 50;
 
-// Tries both models, and tells of the independent one, unless a local one leaves an rms at least a tenth lower.
+// Tries both models, and tells of the independent one, unless a local one leaves an rms at least a tenth lower, and not
+// clearly more that a learner would see.
 CorrectionCheck check_correction(const QNetwork& network, const PairSample& sample, std::uint64_t seed);
 
 // max Q of each row, in pieces so that memory stays bounded: [n].
