@@ -187,8 +187,8 @@ TEST(QNetwork, ThatCannotBeUsedIsRefusedInOneLine) {
 
 // --- corrections -----------------------------------------------------------------------------------------------------
 
-// Errors of coarse rounding depend on what is stored, and noise does not.
-TEST(Correction, TellsCoarseRoundingFromNoise) {
+// Noise does not depend on what is stored, and a coordinate that is left out does.
+TEST(Correction, TellsNoiseFromWhatIsLeftOut) {
   torch::manual_seed(4);
   const auto q =
       parse_q_network(R"({"layers": [{"weight": [[1]], "activation": "square"}, {"weight": [[-2]]}]})", "q.json");
@@ -201,12 +201,16 @@ TEST(Correction, TellsCoarseRoundingFromNoise) {
   EXPECT_EQ(of_noise.model, ErrorModel::independent);
   EXPECT_NEAR(of_noise.mean_before, -2 * 0.09, 0.08);
   EXPECT_LT(std::abs(of_noise.mean_after), 0.08);
-  auto rounded = noise;
-  rounded.stored = at::round(noise.original / 1.6) * 1.6;
-  const auto of_rounding = check_correction(*q, rounded, 0);
-  EXPECT_EQ(of_rounding.model, ErrorModel::local);
-  EXPECT_LT(of_rounding.rms_after, of_rounding.rms_before);
-  EXPECT_FALSE(of_rounding.harms);
+  // A coordinate that the store leaves out, and that the other one tells.
+  const auto q2 =
+      parse_q_network(R"({"layers": [{"weight": [[1, 0.5]], "activation": "square"}, {"weight": [[-2]]}]})", "q.json");
+  PairSample left_out;
+  left_out.original = torch::cat({noise.original, noise.original.square()}, 1);
+  left_out.stored = torch::cat({noise.original, at::zeros_like(noise.original)}, 1);
+  const auto of_left_out = check_correction(*q2, left_out, 0);
+  EXPECT_EQ(of_left_out.model, ErrorModel::local);
+  EXPECT_LT(of_left_out.rms_after, 0.2 * of_left_out.rms_before);
+  EXPECT_FALSE(of_left_out.harms);
 }
 
 // --- codes -----------------------------------------------------------------------------------------------------------
