@@ -13,7 +13,7 @@ CHOICES = r"\{[a-z0-9-]+(,[a-z0-9-]+)*\}"
 
 # Names that may mean something else in another program, and why.
 DIFFERENT_ON_PURPOSE = {
-    "-o": "each program has one main output, a folder of ae-train's and a file of the others",
+    "-o": "each program has one main output, a folder of some and a file of others",
     "--output": "each program writes something else",
     "--seed": "what is drawn at random differs",
     "--bootstrap": "ae-roc resamples samples, ae-deconvolve blocks of time",
@@ -24,6 +24,8 @@ DIFFERENT_ON_PURPOSE = {
     "--page": "ae-score shows what was scored, ae-info what is in the model",
     "--summary": "each program sums up what it did",
     "--truth": "ae-score shows in a page what ae-roc counts",
+    "action": "ae-probe fits models, ae-replay packs transitions",
+    "files": "ae-probe reads tables, ae-replay transitions",
     "input": "some programs take images, too, or several tables, or a config",
     "--page": "each program that writes one shows something else",
     "--plot": "ae-roc draws curves of rates, ae-info those of losses, ae-probe those of survival",

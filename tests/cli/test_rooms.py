@@ -17,7 +17,8 @@ DIRECTLY = {
     "data/images": ["data/bytes"],
     "data/colvar": ["data/tables"],
     "data/counts": ["data/tables"],
-    "data/hdf5": ["data/counts"],
+    "data/arrays": ["data/bytes"],
+    "data/hdf5": ["data/counts", "data/arrays"],
     "stats": ["base"],
     "evaluate": ["data/tables", "data/images", "stats"],
     "fit": ["evaluate", "data/counts", "data/colvar"],
@@ -28,8 +29,9 @@ DIRECTLY = {
     "recipe": ["score", "data/hdf5"],
     "train": ["recipe", "report"],
     "apply": ["recipe", "report"],
+    "replay": ["recipe", "report"],
 }
-NEEDS_TORCH = {"model", "loss", "score", "recipe", "train", "apply"}
+NEEDS_TORCH = {"model", "loss", "score", "recipe", "train", "apply", "replay"}
 LIBRARIES = {
     "torch": NEEDS_TORCH,
     "ATen": NEEDS_TORCH,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <numeric>
 #include <optional>
 #include <utility>
@@ -239,6 +240,17 @@ void Hdf5Dataset::read_rows(std::int64_t first, std::span<float> to) const {
   const auto width = static_cast<std::size_t>(shape().at(1));
   state_->read(H5T_NATIVE_FLOAT, {static_cast<hsize_t>(first), 0}, {to.size() / width, width}, to.data());
 }
+
+void Hdf5Dataset::read_records(std::int64_t first, std::span<double> to) const {
+  if (to.empty()) return;
+  std::vector<hsize_t> from(shape().size(), 0), count(shape().begin(), shape().end());
+  const auto record = std::accumulate(count.begin() + 1, count.end(), hsize_t{1}, std::multiplies<>());
+  from.front() = static_cast<hsize_t>(first);
+  count.front() = to.size() / record;
+  state_->read(H5T_NATIVE_DOUBLE, from, count, to.data());
+}
+
+std::int64_t Hdf5Dataset::element_bytes() const { return static_cast<std::int64_t>(H5Tget_size(state_->type.get())); }
 
 std::int64_t Hdf5Dataset::rows_of_a_chunk() const {
   if (H5Pget_layout(state_->creation.get()) != H5D_CHUNKED) return 1;

@@ -31,6 +31,9 @@ class Hdf5Dataset {
   void read(std::int64_t first, std::span<double> to) const;
   // Whole rows of two dimensions from `first` on; `to` holds a multiple of a row.
   void read_rows(std::int64_t first, std::span<float> to) const;
+  // Whole records, along the first of any number of dimensions.
+  void read_records(std::int64_t first, std::span<double> to) const;
+  std::int64_t element_bytes() const;
   std::int64_t rows_of_a_chunk() const;  // 1 when it has none
   std::vector<std::int64_t> integers() const;
   std::vector<double> numbers() const;

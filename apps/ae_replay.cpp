@@ -1,0 +1,344 @@
+// What does a store of transitions do to what is learned from it?
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/counted.hpp"
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/text.hpp"
+#include "cli/app.hpp"
+#include "cli/version.hpp"
+#include "evaluate/rate_text.hpp"
+#include "model_program.hpp"
+#include "output_files.hpp"
+#include "recording_reporter.hpp"
+#include "replay/audit_files.hpp"
+#include "replay/correct.hpp"
+#include "replay/open.hpp"
+#include "replay/store.hpp"
+#include "replay/unpack.hpp"
+
+namespace {
+
+using namespace ae;
+namespace fs = std::filesystem;
+
+const cli::Program kProgram{
+    "ae-replay",
+    "Replay buffers of reinforcement learning in a fraction of the memory, and what that does to the targets of Q "
+    "learning. pack keeps observations as codes of a few bits by an autoencoder, unpack gives them back. audit "
+    "measures "
+    "the bias of the targets by any lossy store, JPEG as well, and takes it apart; correct takes it off.",
+    {{"ae-train configs/swing.json --out runs/swing && ae-replay pack runs/swing configs/data/swing.npz --bits 6 -o "
+      "packed",
+      "a store: codes of 6 bits a latent, the model, and a manifest with ratio and errors"},
+     {"ae-replay audit configs/data/swing.npz packed --q configs/data/swing-q.json --gamma 0.95 -o audit",
+      "audit.csv with a line for each transition, summary.json with the bias, its parts and a verdict"},
+     {"ae-replay correct packed --q configs/data/swing-q.json --gamma 0.95 -o targets.npz",
+      "corrected targets, by the pairs of true and stored observations that the store keeps"},
+     {"ae-replay unpack packed -o unpacked.npz", "the transitions, observations decoded"}},
+    {{"TMPDIR", "where actions, rewards and targets wait until all are known; /tmp if not set"}},
+    {{"DIR/audit.csv", "of audit: measured and predicted bias of each target, and its parts"},
+     {"DIR/summary.json", "of audit: mean_bias, predicted_bias, correlation, action_changes, parts, valid and more"},
+     {"DIR/manifest.json", "of pack: what is in the store, its ratio and errors"},
+     {"DIR/part-000000.npz", "of pack: codes, flags, actions and rewards; one more for each --append"},
+     {"DIR/model.safetensors", "of pack: the model"}}};
+
+struct Options {
+  const CLI::App* given = nullptr;  // the command line, which tells an option from its default
+  std::string action;
+  std::vector<std::string> files;
+  std::vector<std::string> arrays;
+  bool resets = false;
+  std::string q;
+  double gamma = 0.99;
+  std::int64_t seed = 0;
+  std::vector<std::string> bits;
+  std::int64_t kept_pairs = 1000;
+  bool append = false;
+  std::string range;
+  std::string output;
+
+  data::TransitionOptions transitions() const;
+  std::vector<std::int64_t> bit_numbers() const;
+};
+
+void declare_targets(CLI::App& app, Options& o) {
+  app.add_option(
+         "--q", o.q,
+         "Q network, from observations [n, ...] as in the file to values [n, actions]: TorchScript, or JSON with "
+         "layers of weight, bias and activation")
+      ->type_name("FILE")
+      ->group("Targets");
+  cli::add_number(app, "--gamma", o.gamma, "Discount of the next value in a target", 0, 0.999999)
+      ->capture_default_str()
+      ->group("Targets");
+}
+
+void declare_store(CLI::App& app, Options& o) {
+  app.add_option("--bits", o.bits,
+                 "Bits of each latent number, 1 to 16; 8 if not given; repeat, or join by commas, for one a latent")
+      ->delimiter(',')
+      ->allow_extra_args(false)
+      ->type_name("INTEGER")
+      ->group("Store");
+  cli::add_integer(app, "--keep-pairs", o.kept_pairs,
+                   "True next observations to keep, of transitions drawn at random, by which targets are corrected", 0,
+                   1'000'000)
+      ->capture_default_str()
+      ->group("Store");
+  app.add_flag("--append", o.append, "Add to the store that is there, with its model and bits")->group("Store");
+  app.add_option("--range", o.range, "Transitions to unpack as FIRST:END, counted from 0; all if not given")
+      ->type_name("TEXT")
+      ->group("Store");
+}
+
+void declare(CLI::App& app, Options& o) {
+  o.given = &app;
+  cli::add_choice(app, "action", o.action,
+                  "Pack transitions, unpack them, audit what a store does to targets, or correct those",
+                  {"pack", "unpack", "audit", "correct"})
+      ->required();
+  app.add_option(
+         "files", o.files,
+         "Transitions: NPZ, NPY, HDF5 (D4RL), folders of Minari's or of pack. Of pack MODEL FILE; of unpack STORE; "
+         "of audit ORIGINAL STORED; of correct STORE, or ORIGINAL STORED, and a third file if that is to be "
+         "corrected")
+      ->required()
+      ->type_name("PATH");
+  app.add_option("--array", o.arrays,
+                 "Which array is what, as observations=NAME, or next-observations, actions, rewards, terminations, "
+                 "truncations, episodes; by usual names if not given; repeat for several")
+      ->allow_extra_args(false)
+      ->type_name("TEXT")
+      ->group("Transitions");
+  app.add_flag(
+         "--skip-resets", o.resets,
+         "Leave out the row after an episode's end, which is the reset of a vector environment (Gymnasium 1.0 and "
+         "later) and no transition")
+      ->group("Transitions");
+  declare_targets(app, o);
+  declare_store(app, o);
+  cli::add_integer(app, "--seed", o.seed, "Seed of the transitions and errors that are drawn", 0,
+                   std::numeric_limits<std::int64_t>::max())
+      ->capture_default_str();
+  app.add_option("-o,--output", o.output, "Folder of pack and audit, NPZ file of unpack and correct")
+      ->required()
+      ->type_name("PATH");
+}
+
+data::TransitionOptions Options::transitions() const {
+  data::TransitionOptions how;
+  how.resets_are_rows = resets;
+  for (const auto& text : arrays) {
+    const auto equals = text.find('=');
+    const auto& roles = data::transition_names();
+    const auto role = std::ranges::find(roles, text.substr(0, equals), [](const auto& names) { return names.name; });
+    if (equals == std::string::npos || role == roles.end()) {
+      std::vector<std::string> all;
+      for (const auto& names : roles) all.emplace_back(names.name);
+      throw UsageError("--array: found " + ae::quoted(text) + "; expected ROLE=NAME with one of " + ae::join(all));
+    }
+    how.arrays.emplace_back(role->role, text.substr(equals + 1));
+  }
+  return how;
+}
+
+std::optional<std::int64_t> whole_number(std::string_view text) {
+  std::int64_t number = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc() && end == text.data() + text.size() ? std::optional(number) : std::nullopt;
+}
+
+std::vector<std::int64_t> Options::bit_numbers() const {
+  if (bits.empty()) return {8};
+  std::vector<std::int64_t> numbers;
+  for (const auto& text : bits) {
+    const auto number = whole_number(text);
+    if (!number || *number < 1 || *number > 16)
+      throw UsageError("--bits: found " + ae::quoted(text) + "; expected a whole number from 1 to 16");
+    numbers.push_back(*number);
+  }
+  return numbers;
+}
+
+// The options that not every action reads, and those that do.
+const std::vector<std::pair<std::string_view, std::vector<std::string_view>>> kReaders{
+    {"audit or correct", {"--q", "--gamma", "--skip-resets"}},
+    {"pack, audit or correct", {"--array", "--seed"}},
+    {"pack", {"--bits", "--keep-pairs", "--append"}},
+    {"unpack", {"--range"}}};
+
+bool reads(std::string_view actions, std::string_view action) {
+  for (std::size_t at = actions.find(action); at != std::string_view::npos; at = actions.find(action, at + 1))
+    if (at == 0 || actions[at - 1] == ' ') return true;
+  return false;
+}
+
+void check(const Options& o) {
+  for (const auto& [actions, options] : kReaders) {
+    if (reads(actions, o.action)) continue;
+    for (const auto option : options)
+      if (o.given->count(std::string(option)) > 0)
+        throw UsageError(std::string(option) + " is not for " + o.action + " but for " + std::string(actions) +
+                         "; leave it out");
+  }
+  const auto found = o.files.size();
+  const auto files = [&](bool right, const char* expected) {
+    if (!right) throw UsageError(o.action + ": found " + counted(found, "files") + "; expected " + expected);
+  };
+  if (o.action == "pack") files(found == 2, "a model and a file of transitions");
+  if (o.action == "unpack") files(found == 1, "a store");
+  if (o.action == "audit") files(found == 2, "two, the original transitions and the stored ones");
+  if (o.action == "correct")
+    files(found <= 3, "a store, or the original and the stored transitions, and perhaps others");
+  if (o.append && o.given->count("--bits") > 0)
+    throw UsageError("--bits is that of the store with --append; leave it out");
+  if (reads("audit correct", o.action) && o.q.empty()) throw UsageError("the Q network is missing; give --q FILE");
+}
+
+std::unique_ptr<replay::QNetwork> open_network(const Options& o, const data::Transitions& transitions) {
+  return replay::open_q_network(o.q, transitions.observation_shape(), replay::example_observations(transitions));
+}
+
+int run_pack(const Options& o, cli::Context& context) {
+  const data::Transitions transitions(replay::open_arrays(o.files[1]), o.transitions());
+  replay::PackOptions how;
+  how.bits = o.bit_numbers();
+  how.pairs = o.kept_pairs;
+  how.seed = static_cast<std::uint64_t>(o.seed);
+  how.append = o.append;
+  how.overwrite = context.options.force;
+  how.made_by = cli::version_line(kProgram.name);
+  const auto totals = replay::pack(o.files[0], transitions, o.output, how, context.reporter);
+  if (totals.clipped > 0)
+    context.reporter.warning(o.files[1] + ": " + counted(totals.clipped, "latents") +
+                             " outside of the range of the first part, taken for its ends");
+  context.reporter.info(counted(totals.transitions, "transitions") + ", observations in " +
+                        evaluate::rate_text(1 / totals.ratio, 4) + " of their bytes, rms error " +
+                        evaluate::rate_text(totals.rms_error, 4));
+  return 0;
+}
+
+std::pair<std::int64_t, std::int64_t> range_of(const Options& o, std::int64_t size) {
+  if (o.range.empty()) return {0, size};
+  const auto colon = o.range.find(':');
+  const auto first = whole_number(std::string_view(o.range).substr(0, colon));
+  const auto end =
+      colon == std::string::npos ? std::nullopt : whole_number(std::string_view(o.range).substr(colon + 1));
+  if (!first || !end || *first < 0 || *end <= *first || *end > size)
+    throw UsageError("--range: found " + ae::quoted(o.range) + "; expected FIRST:END within the store's " +
+                     counted(size, "transitions"));
+  return {*first, *end - *first};
+}
+
+int run_unpack(const Options& o, cli::Context& context) {
+  if (!replay::is_store(o.files[0]))
+    throw InputError(o.files[0] + ": is no store of ae-replay pack; expected a folder with manifest.json");
+  apps::OutputFiles files({}, context.options.force);
+  Output* output = files.open(o.output, "-o");
+  const auto store = replay::Store::open(o.files[0]);
+  const auto [first, count] = range_of(o, store->size());
+  replay::write_arrays(*store->arrays(first, count), *output, context.reporter);
+  files.commit();
+  context.reporter.info(counted(count, "transitions"));
+  return 0;
+}
+
+int run_audit(const Options& o, cli::Context& context) {
+  const fs::path folder = o.output;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
+  apps::OutputFiles files({o.files[0], o.files[1], o.q}, context.options.force);
+  Output* csv = files.open((folder / "audit.csv").string(), "-o");
+  Output* summary = files.open((folder / "summary.json").string(), "-o");
+  Output* text = files.for_people();
+  apps::RecordingReporter reporter(context.reporter);
+  const auto how = o.transitions();
+  const data::Transitions original(replay::open_arrays(o.files[0]), how);
+  const data::Transitions stored(replay::open_arrays(o.files[1]), how, &original);
+  const auto network = open_network(o, original);
+  replay::AuditRun run;
+  run.options.gamma = o.gamma;
+  run.options.seed = static_cast<std::uint64_t>(o.seed);
+  csv->write(replay::audit_csv_header());
+  run.result = replay::audit(
+      original, stored, *network, run.options,
+      [&](const auto& transition) { csv->write(replay::audit_csv_line(transition)); }, reporter);
+  run.original = o.files[0];
+  run.stored = o.files[1];
+  run.q = o.q;
+  run.actions = network->actions();
+  run.width = original.width();
+  run.made_by = cli::version_line(kProgram.name);
+  run.command = context.arguments;
+  if (const auto cut = run.result.moments.without_next; cut > 0)
+    reporter.warning(o.files[0] + ": " + counted(cut, "transitions") +
+                     " left out: cut off, and what came next is not stored");
+  run.warnings = reporter.warnings;
+  summary->write(replay::audit_json(run));
+  text->write(replay::audit_text(run));
+  files.commit();
+  return 0;
+}
+
+int run_correct(const Options& o, cli::Context& context) {
+  auto inputs = o.files;
+  inputs.push_back(o.q);
+  apps::OutputFiles files(inputs, context.options.force);
+  Output* output = files.open(o.output, "-o");
+  const auto how = o.transitions();
+  const auto seed = static_cast<std::uint64_t>(o.seed);
+  replay::PairSample pairs;
+  std::shared_ptr<const data::ArrayFile> rewarded;
+  if (o.files.size() == 1) {
+    if (!replay::is_store(o.files[0]))
+      throw UsageError(o.files[0] +
+                       ": is no store of ae-replay pack, so the errors are not known; give the original "
+                       "transitions before it");
+    pairs = replay::Store::open(o.files[0])->pairs();
+  } else {
+    constexpr std::int64_t kPairs = 8000;
+    const data::Transitions original(replay::open_arrays(o.files[0]), how);
+    const auto arrays = replay::open_arrays(o.files[1]);
+    const data::Transitions stored(arrays, how, &original);
+    pairs = replay::moments_of(original, stored, kPairs, seed, context.reporter).sample;
+    // A file of stored observations need not repeat the rewards and ends.
+    if (o.files.size() == 2) rewarded = replay::completed(arrays, replay::open_arrays(o.files[0]), how);
+  }
+  const data::Transitions buffer(rewarded ? rewarded : replay::open_arrays(o.files.back()), how);
+  const auto network = open_network(o, buffer);
+  const auto totals =
+      replay::correct(buffer, pairs, *network, {o.gamma, seed, context.options.force}, *output, context.reporter);
+  files.commit();
+  if (totals.without_next > 0)
+    context.reporter.warning(o.files.back() + ": " + counted(totals.without_next, "targets are", "targets are") +
+                             " NaN: cut off, and what came next is not stored");
+  context.reporter.info(counted(totals.transitions, "targets") + ", moved by " +
+                        evaluate::rate_text(totals.mean_shift, 4) + " on average, by errors that are " +
+                        replay::error_model_name(totals.check.model));
+  return 0;
+}
+
+int run(Options& o, cli::Context& context) {
+  check(o);
+  constexpr double kOperations = 1e9;  // of a block of transitions: enough for all threads
+  model::use_threads(context.options.threads, kOperations, model::Pool::blas);
+  if (o.action == "pack") return run_pack(o, context);
+  if (o.action == "unpack") return run_unpack(o, context);
+  return o.action == "audit" ? run_audit(o, context) : run_correct(o, context);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) { return apps::run_program<Options>(kProgram, declare, run, argc, argv); }

@@ -1,0 +1,126 @@
+#include "replay/audit_files.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "base/counted.hpp"
+#include "base/text.hpp"
+#include "evaluate/rate_text.hpp"
+
+namespace ae::replay {
+namespace {
+
+using Ordered = nlohmann::ordered_json;
+using evaluate::rate_text;
+
+Ordered known(double value) { return std::isfinite(value) ? Ordered(value) : Ordered(nullptr); }
+
+Ordered parts_json(const AuditParts& parts) {
+  return {{"gradient", parts.gradient}, {"gradient_covariance", parts.gradient_covariance},
+          {"hessian", parts.hessian},   {"hessian_covariance", parts.hessian_covariance},
+          {"kink", parts.kink},         {"remainder", parts.remainder}};
+}
+
+Ordered correction_json(const CorrectionCheck& check) {
+  if (check.pairs == 0) return nullptr;
+  return {{"errors", error_model_name(check.model)},
+          {"gain", check.gain.gain},
+          {"held_out_pairs", check.pairs},
+          {"mean_before", check.mean_before},
+          {"mean_after", check.mean_after},
+          {"rms_before", check.rms_before},
+          {"rms_after", check.rms_after},
+          {"seen_before", check.seen_before},
+          {"seen_after", check.seen_after},
+          {"harms", check.harms}};
+}
+
+}  // namespace
+
+std::string audit_csv_header() {
+  return "transition,measured,predicted,gradient,hessian,covariance,kink,remainder,terminated,action,action_stored\n";
+}
+
+std::string audit_csv_line(const AuditedTransition& t) {
+  std::string line = std::to_string(t.number);
+  for (const double value : {t.measured, t.predicted(), t.gradient, t.hessian, t.covariance, t.kink, t.remainder}) {
+    line += ',';
+    append_number(line, value);
+  }
+  line += t.terminated ? ",1" : ",0";
+  for (const auto action : {t.action, t.action_stored}) {
+    line += ',';
+    if (action >= 0) line += std::to_string(action);
+  }
+  return line += '\n';
+}
+
+std::string audit_json(const AuditRun& run) {
+  const auto& r = run.result;
+  const double horizon = 1 - run.options.gamma;
+  Ordered json = {
+      {"made_by", run.made_by},
+      {"command", run.command},
+      {"original", run.original},
+      {"stored", run.stored},
+      {"q", run.q},
+      {"gamma", run.options.gamma},
+      {"actions", run.actions},
+      {"observation_size", run.width},
+      {"transitions", r.transitions},
+      {"bootstrapping", r.moments.bootstrapping},
+      {"terminated", r.moments.terminated},
+      {"without_next_observation", r.moments.without_next},
+      {"resets", r.moments.left_out},
+      {"rms_error", r.moments.rms},
+      {"mean_bias", r.mean_bias},
+      {"mean_bias_se", r.mean_bias_se},
+      {"rms_bias", r.rms_bias},
+      {"predicted_bias", r.predicted_bias},
+      {"correlation", known(r.correlation)},
+      {"action_changes", r.action_changes},
+      {"parts", parts_json(r.parts)},
+      {"remainder_rms", r.remainder_rms},
+      {"remainder_share", r.rms_bias > 0 ? r.remainder_rms / r.rms_bias : 0},
+      {"usual_formula",
+       {{"value", r.usual_formula}, {"error", r.usual_formula - r.mean_bias}, {"standard_error", r.usual_formula_se}}},
+      {"bound", r.largest_bias / horizon},
+      {"bound_of_mean", std::abs(r.mean_bias) / horizon},
+      {"input_error", {{"mean", known(r.input_mean)}, {"rms", known(r.input_rms)}}},
+      {"td_error_rms", known(r.td_rms)},
+      {"correction", correction_json(r.correction)},
+      {"valid", r.valid},
+      {"verdict", r.valid ? "expansion valid" : "expansion invalid"},
+      {"seed", run.options.seed},
+      {"warnings", run.warnings}};
+  return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
+}
+
+std::string audit_text(const AuditRun& run) {
+  const auto& r = run.result;
+  std::string out = counted(r.transitions, "transitions") + ", " + std::to_string(r.moments.terminated) +
+                    " terminated; rms error of next observations " + rate_text(r.moments.rms, 4) + "\n";
+  const auto line = [&](std::string name, const std::string& value) {
+    name.resize(std::max<std::size_t>(22, name.size() + 1), ' ');
+    out += name + value + "\n";
+  };
+  line("bias of the target",
+       rate_text(r.mean_bias, 4) + " +- " + rate_text(r.mean_bias_se, 4) + ", rms " + rate_text(r.rms_bias, 4));
+  line("  gradient", rate_text(r.parts.gradient, 4) + ", covariance " + rate_text(r.parts.gradient_covariance, 4));
+  line("  hessian", rate_text(r.parts.hessian, 4) + ", covariance " + rate_text(r.parts.hessian_covariance, 4));
+  line("  kink", rate_text(r.parts.kink, 4));
+  line("  remainder", rate_text(r.parts.remainder, 4) + ", rms " + rate_text(r.remainder_rms, 4));
+  line("predicted", rate_text(r.predicted_bias, 4) + ", correlation " + rate_text(r.correlation, 3));
+  line("usual formula", rate_text(r.usual_formula, 4) + ", off by " + rate_text(r.usual_formula - r.mean_bias, 4));
+  line("other greedy action", rate_text(100 * r.action_changes, 2) + " %");
+  line("bound on Q", rate_text(r.largest_bias / (1 - run.options.gamma), 3));
+  if (r.correction.pairs > 0)
+    line("correction", std::string(r.correction.harms ? "would harm" : "helps") + ": mean " +
+                           rate_text(r.correction.mean_before, 4) + " to " + rate_text(r.correction.mean_after, 4) +
+                           ", rms " + rate_text(r.correction.rms_before, 4) + " to " +
+                           rate_text(r.correction.rms_after, 4) + " on held-out pairs");
+  line("verdict", r.valid ? "expansion valid" : "expansion invalid");
+  return out;
+}
+
+}  // namespace ae::replay

@@ -1,0 +1,27 @@
+// An audit for machines and for people.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "replay/audit.hpp"
+
+namespace ae::replay {
+
+// What a run was told and what it found.
+struct AuditRun {
+  Audit result;
+  AuditOptions options;
+  std::string original, stored, q;  // files
+  std::int64_t actions = 0, width = 0;
+  std::string made_by;
+  std::vector<std::string> command, warnings;
+};
+
+// transition,measured,predicted,gradient,hessian,covariance,kink,remainder,terminated,action,action_stored
+std::string audit_csv_header();
+std::string audit_csv_line(const AuditedTransition& transition);
+std::string audit_json(const AuditRun& run);
+std::string audit_text(const AuditRun& run);
+
+}  // namespace ae::replay

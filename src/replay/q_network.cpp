@@ -1,0 +1,314 @@
+#include "replay/q_network.hpp"
+
+#include <torch/csrc/autograd/autograd.h>
+#include <torch/script.h>
+
+#include <array>
+#include <cmath>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/text.hpp"
+
+namespace ae::replay {
+namespace {
+
+using Json = nlohmann::json;
+
+std::string first_line(const std::exception& error) {
+  const auto* of_torch = dynamic_cast<const c10::Error*>(&error);
+  std::string text = of_torch != nullptr ? of_torch->what_without_backtrace() : error.what();
+  // Of errors within a TorchScript program the cause stands last.
+  const auto cause = text.rfind("RuntimeError: ");
+  if (cause != std::string::npos) text = text.substr(cause + 14);
+  return printable(text.substr(0, text.find('\n')));
+}
+
+// --- JSON ------------------------------------------------------------------------------------------------------------
+
+struct Activation {
+  const char* name;
+  at::Tensor (*apply)(const at::Tensor&);
+};
+
+constexpr std::array<Activation, 8> kActivations{{
+    {"identity", [](const at::Tensor& x) { return x; }},
+    {"relu", [](const at::Tensor& x) { return at::relu(x); }},
+    {"tanh", [](const at::Tensor& x) { return at::tanh(x); }},
+    {"sigmoid", [](const at::Tensor& x) { return at::sigmoid(x); }},
+    {"softplus", [](const at::Tensor& x) { return at::softplus(x); }},
+    {"silu", [](const at::Tensor& x) { return x * at::sigmoid(x); }},
+    {"elu", [](const at::Tensor& x) { return at::elu(x); }},
+    {"square", [](const at::Tensor& x) { return x * x; }},
+}};
+
+struct Layer {
+  at::Tensor weight, bias;
+  const Activation* activation = nullptr;
+};
+
+[[noreturn]] void fail_at(const std::string& name, const std::string& pointer, const std::string& what) {
+  throw InputError(name + ": " + pointer + ": " + what);
+}
+
+std::vector<double> numbers_at(const Json& json, const std::string& name, const std::string& pointer) {
+  if (!json.is_array() || json.empty()) fail_at(name, pointer, "expected an array of numbers");
+  std::vector<double> numbers;
+  for (std::size_t i = 0; i < json.size(); ++i) {
+    if (!json[i].is_number() || !std::isfinite(json[i].get<double>()))
+      fail_at(name, pointer + "/" + std::to_string(i), "expected a finite number");
+    numbers.push_back(json[i].get<double>());
+  }
+  return numbers;
+}
+
+at::Tensor matrix_at(const Json& json, const std::string& name, const std::string& pointer) {
+  if (!json.is_array() || json.empty()) fail_at(name, pointer, "expected an array of rows of numbers");
+  std::vector<double> all;
+  std::size_t width = 0;
+  for (std::size_t row = 0; row < json.size(); ++row) {
+    const auto numbers = numbers_at(json[row], name, pointer + "/" + std::to_string(row));
+    if (row == 0) width = numbers.size();
+    if (numbers.size() != width)
+      fail_at(name, pointer + "/" + std::to_string(row),
+              "found " + std::to_string(numbers.size()) + " numbers, expected " + std::to_string(width));
+    all.insert(all.end(), numbers.begin(), numbers.end());
+  }
+  return torch::tensor(all, at::kDouble)
+      .reshape({static_cast<std::int64_t>(json.size()), static_cast<std::int64_t>(width)});
+}
+
+class JsonNetwork final : public QNetwork {
+ public:
+  JsonNetwork(const std::string& text, const std::string& name) {
+    name_ = name;
+    const auto json = Json::parse(text, nullptr, false);
+    if (json.is_discarded()) throw InputError(name + ": is no JSON; expected {\"layers\": [...]} or TorchScript");
+    if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array() || json["layers"].empty())
+      fail_at(name, "/layers", "expected an array of layers, {\"weight\": ..., \"bias\": ..., \"activation\": ...}");
+    for (std::size_t i = 0; i < json["layers"].size(); ++i) add(json["layers"][i], "/layers/" + std::to_string(i));
+    actions_ = layers_.back().weight.size(0);
+  }
+
+  at::Tensor values(const at::Tensor& observations) const override {
+    auto x = observations;
+    if (x.size(1) != layers_.front().weight.size(1))
+      fail_at(name_, "/layers/0/weight",
+              "takes " + std::to_string(layers_.front().weight.size(1)) + " numbers, but an observation has " +
+                  std::to_string(x.size(1)));
+    for (const auto& layer : layers_) x = layer.activation->apply(at::linear(x, layer.weight, layer.bias));
+    return x;
+  }
+
+ private:
+  void add(const Json& json, const std::string& pointer) {
+    if (!json.is_object()) fail_at(name_, pointer, "expected a layer");
+    for (const auto& [key, value] : json.items())
+      if (key != "weight" && key != "bias" && key != "activation")
+        fail_at(name_, pointer + "/" + key, "unknown key; expected weight, bias and activation");
+    Layer layer;
+    layer.weight = matrix_at(json.value("weight", Json()), name_, pointer + "/weight");
+    const auto outputs = layer.weight.size(0);
+    if (json.contains("bias")) {
+      layer.bias = torch::tensor(numbers_at(json["bias"], name_, pointer + "/bias"), at::kDouble);
+      if (layer.bias.size(0) != outputs)
+        fail_at(name_, pointer + "/bias",
+                "found " + std::to_string(layer.bias.size(0)) + " numbers, expected " + std::to_string(outputs));
+    }
+    if (!layers_.empty() && layer.weight.size(1) != layers_.back().weight.size(0))
+      fail_at(name_, pointer + "/weight",
+              "rows have " + std::to_string(layer.weight.size(1)) + " numbers, expected the " +
+                  std::to_string(layers_.back().weight.size(0)) + " outputs of the layer before");
+    const auto named = json.contains("activation") ? json["activation"] : Json("identity");
+    std::vector<std::string> names;
+    for (const auto& activation : kActivations) {
+      names.emplace_back(activation.name);
+      if (named == activation.name) layer.activation = &activation;
+    }
+    if (layer.activation == nullptr)
+      fail_at(name_, pointer + "/activation", "found " + named.dump() + ", expected one of " + ae::join(names));
+    layers_.push_back(std::move(layer));
+  }
+
+  std::vector<Layer> layers_;
+};
+
+// --- TorchScript -----------------------------------------------------------------------------------------------------
+
+class ScriptNetwork final : public QNetwork {
+ public:
+  ScriptNetwork(const std::filesystem::path& path, const std::vector<std::int64_t>& shape, const at::Tensor& examples) {
+    name_ = path.string();
+    module_ = load(path);
+    choose_input(path, shape, examples);
+  }
+
+  at::Tensor values(const at::Tensor& observations) const override {
+    return call(observations, shapes_.at(chosen_), type_);
+  }
+
+ private:
+  static torch::jit::Module load(const std::filesystem::path& path) {
+    try {
+      auto module = torch::jit::load(path.string(), torch::kCPU);
+      module.eval();
+      for (const auto& parameter : module.parameters()) parameter.requires_grad_(false);
+      return module;
+    } catch (const std::exception& error) {
+      throw InputError(path.string() + ": not a TorchScript file that can be read here (" + first_line(error) +
+                       "); write it with torch.jit.script(...).save or torch.jit.trace(...).save");
+    }
+  }
+
+  at::Tensor call(const at::Tensor& observations, std::vector<std::int64_t> shape, at::ScalarType type) const {
+    shape.front() = observations.size(0);
+    const torch::jit::GraphOptimizerEnabledGuard as_written(false);
+    const auto answer = module_.forward({observations.to(type).reshape(shape)});
+    TORCH_CHECK(answer.isTensor(), "it gives no tensor");
+    auto values = answer.toTensor();
+    TORCH_CHECK(values.is_floating_point(), "it gives no real numbers");
+    if (values.dim() == 1) values = values.unsqueeze(1);
+    TORCH_CHECK(values.dim() == 2 && values.size(0) == observations.size(0), "it gives ", values.sizes(), " for ",
+                observations.size(0), " observations, not [n, actions]");
+    return values.to(at::kDouble);
+  }
+
+  void choose_input(const std::filesystem::path& path, const std::vector<std::int64_t>& shape,
+                    const at::Tensor& examples) {
+    const torch::NoGradGuard no_grad;
+    std::vector<std::int64_t> own{0};
+    own.insert(own.end(), shape.begin(), shape.end());
+    shapes_.push_back(own);
+    if (shape.size() != 1) shapes_.push_back({0, examples.size(1)});
+    if (shape.size() == 2) shapes_.push_back({0, 1, shape[0], shape[1]});
+    std::string why;
+    for (chosen_ = 0; chosen_ < shapes_.size(); ++chosen_) {
+      try {
+        const auto single = call(examples, shapes_[chosen_], at::kFloat);
+        type_ = at::kFloat;
+        try_double(path, examples, single);
+        return;
+      } catch (const std::exception& error) {
+        if (why.empty()) why = first_line(error);
+      }
+    }
+    throw InputError(name_ + ": does not take observations of shape [n" + sizes_text(shape) + "]: " + why +
+                     "; expected a network from them to [n, actions]");
+  }
+
+  // Differences of close values and second derivatives want more digits than float32 has.
+  void try_double(const std::filesystem::path& path, const at::Tensor& examples, const at::Tensor& single) {
+    try {
+      module_.to(at::kDouble);
+      const auto values = call(examples, shapes_[chosen_], at::kDouble);
+      if (at::allclose(values, single, 1e-3, 1e-3)) {
+        type_ = at::kDouble;
+        return;
+      }
+    } catch (const std::exception&) {
+    }
+    module_ = load(path);
+  }
+
+  static std::string sizes_text(const std::vector<std::int64_t>& shape) {
+    std::string text;
+    for (const auto length : shape) text += ", " + std::to_string(length);
+    return text;
+  }
+
+  mutable torch::jit::Module module_;
+  std::vector<std::vector<std::int64_t>> shapes_;
+  std::size_t chosen_ = 0;
+  at::ScalarType type_ = at::kDouble;
+};
+
+// What a network must be whatever it is made of.
+void check_answers(const QNetwork& network, const at::Tensor& examples) {
+  const torch::NoGradGuard no_grad;
+  const auto values = network.values(examples);
+  if (!values.isfinite().all().item<bool>())
+    throw InputError(network.name() + ": gives values that are not finite for observations of the file");
+  const auto again = network.values(examples), alone = network.values(examples.narrow(0, 0, 1));
+  if (!at::allclose(values, again, 1e-4, 1e-5) || !at::allclose(values.narrow(0, 0, 1), alone, 1e-4, 1e-4))
+    throw InputError(network.name() +
+                     ": answers differently when asked again or in another batch, as networks do that were traced "
+                     "while training; call eval() before torch.jit.trace");
+}
+
+}  // namespace
+
+std::unique_ptr<QNetwork> parse_q_network(const std::string& json, const std::string& name) {
+  return std::make_unique<JsonNetwork>(json, name);
+}
+
+std::unique_ptr<QNetwork> open_q_network(const std::filesystem::path& path, const std::vector<std::int64_t>& shape,
+                                         const at::Tensor& examples) {
+  class Opened final : public QNetwork {
+   public:
+    Opened(std::unique_ptr<QNetwork> network, std::int64_t actions) : network_(std::move(network)) {
+      name_ = network_->name();
+      actions_ = actions;
+    }
+    at::Tensor values(const at::Tensor& observations) const override { return network_->values(observations); }
+
+   private:
+    std::unique_ptr<QNetwork> network_;
+  };
+  const auto text = read_file(path, FileKind::data);
+  std::unique_ptr<QNetwork> network;
+  if (text.starts_with("PK"))
+    network = std::make_unique<ScriptNetwork>(path, shape, examples);
+  else
+    network = parse_q_network(text, path.string());
+  check_answers(*network, examples);
+  const torch::NoGradGuard no_grad;
+  const auto actions = network->values(examples).size(1);
+  if (actions < 1) throw InputError(path.string() + ": has no outputs; expected one for each action");
+  return std::make_unique<Opened>(std::move(network), actions);
+}
+
+Expansion expand(const QNetwork& network, const at::Tensor& observations, const at::Tensor& errors,
+                 const std::vector<at::Tensor>& directions) {
+  // The values, weighted by u: what is linear in u is had for all actions by its gradient with respect to u. With u = 1
+  // at the greedy action the gradient with respect to s is that action's:
+  //   g = d(u . Q)/ds, then d(g . e)/d(s, u) = (H e, first), then d(H e . e)/du = second.
+  try {
+    Expansion found;
+    const auto s = observations.detach().clone().requires_grad_(true);
+    const auto values = network.values(s);
+    found.values = values.detach();
+    found.greedy = found.values.argmax(1);
+    const auto u = at::zeros_like(found.values).scatter_(1, found.greedy.unsqueeze(1), 1.0).requires_grad_(true);
+    found.gradient = at::zeros_like(s).detach();
+    found.first = at::zeros_like(found.values);
+    found.second = at::zeros_like(found.values);
+    found.curvature = at::zeros({s.size(0)}, s.options().requires_grad(false));
+    using torch::autograd::grad;
+    if (!values.requires_grad()) return found;
+    const auto g = grad({(values * u).sum()}, {s}, {}, true, true, true)[0];
+    if (!g.defined()) return found;
+    found.gradient = g.detach();
+    const auto along = grad({(g * errors).sum()}, {s, u}, {}, true, true, true);
+    if (along[1].defined()) found.first = along[1].detach();
+    if (!along[0].defined()) return found;  // linear
+    if (along[0].requires_grad()) {
+      const auto second = grad({(along[0] * errors).sum()}, {u}, {}, true, false, true)[0];
+      if (second.defined()) found.second = second.detach();
+    }
+    for (const auto& direction : directions) {
+      const auto product = grad({(g * direction).sum()}, {s}, {}, true, false, true)[0];
+      if (product.defined()) found.curvature += (product * direction).sum(1).detach();
+    }
+    return found;
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw InputError(network.name() + ": cannot be differentiated twice: " + first_line(error) +
+                     "; expected a network of differentiable operations");
+  }
+}
+
+}  // namespace ae::replay

@@ -1,0 +1,739 @@
+#include "replay/store.hpp"
+
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <limits>
+
+#include "base/counted.hpp"
+#include "base/error.hpp"
+#include "base/files.hpp"
+#include "base/random.hpp"
+#include "base/scratch_folder.hpp"
+#include "base/signals.hpp"
+#include "base/text.hpp"
+#include "data/arrays/npz_writer.hpp"
+#include "data/bytes/npy.hpp"
+#include "data/bytes/zip.hpp"
+#include "evaluate/model_file.hpp"
+#include "replay/store_manifest.hpp"
+
+namespace ae::replay {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+enum Flag : std::uint8_t { kTerminated = 1, kTruncated = 2, kLast = 4, kNextShared = 8, kNextOwn = 16 };
+
+// --- packing ---------------------------------------------------------------------------------------------------------
+
+// Transitions as rows of observations, each once: the next observation of one is mostly the observation of the next.
+class RowOrder {
+ public:
+  using Visit = std::function<void(const at::Tensor& rows)>;
+  RowOrder(const data::Transitions& of, Visit visit)
+      : of_(of), visit_(std::move(visit)), at_once_(data::block_transitions(of.width())) {}
+
+  void add(const data::TransitionBlock& block) {
+    const auto width = static_cast<std::size_t>(of_.width());
+    for (std::size_t i = 0; i < static_cast<std::size_t>(block.count); ++i) {
+      const auto observation = std::span(block.observations).subspan(i * width, width);
+      end_transition(observation);
+      flags.push_back(static_cast<std::uint8_t>((block.terminated[i] ? kTerminated : 0) |
+                                                (block.truncated[i] ? kTruncated : 0) | (block.last[i] ? kLast : 0)));
+      put(observation);
+      has_next_ = block.has_next[i] != 0;
+      const auto next = std::span(block.next).subspan(i * width, width);
+      next_.assign(next.begin(), next.end());
+    }
+  }
+  void finish() {
+    end_transition({});
+    hand_over();
+  }
+
+  std::vector<std::uint8_t> flags;  // of all transitions
+  std::int64_t rows = 0;
+
+ private:
+  void end_transition(std::span<const double> observation) {
+    if (flags.empty() || !has_next_) return;
+    const bool shared = !observation.empty() && std::ranges::equal(next_, observation);
+    flags.back() |= shared ? kNextShared : kNextOwn;
+    if (!shared) put(next_);
+    has_next_ = false;
+  }
+
+  void put(std::span<const double> row) {
+    for (const double value : row)
+      if (!std::isfinite(value))
+        throw InputError(of_.name() + ": an observation of transition " + std::to_string(flags.size() - 1) +
+                         " is not finite; expected numbers");
+    buffer_.insert(buffer_.end(), row.begin(), row.end());
+    ++rows;
+    if (std::ssize(buffer_) >= at_once_ * of_.width()) hand_over();
+  }
+
+  void hand_over() {
+    if (buffer_.empty()) return;
+    visit_(torch::from_blob(buffer_.data(), {std::ssize(buffer_) / of_.width(), of_.width()}, at::kDouble));
+    buffer_.clear();
+  }
+
+  const data::Transitions& of_;
+  Visit visit_;
+  std::int64_t at_once_;
+  std::vector<double> buffer_, next_;
+  bool has_next_ = false;
+};
+
+// Numbers that wait in a temporary file until their type is known.
+class WaitingNumbers {
+ public:
+  explicit WaitingNumbers(const fs::path& folder) : file_(folder) {}
+
+  void add(const std::vector<double>& values) {
+    if (values.empty()) return;
+    for (const double value : values) {
+      whole_ = whole_ && value == std::floor(value) && !(value == 0 && std::signbit(value));
+      single_ = single_ && (value == static_cast<double>(static_cast<float>(value)) || std::isnan(value));
+      low_ = std::min(low_, value);
+      high_ = std::max(high_, value);
+    }
+    file_.append(values.data(), values.size() * sizeof(double));
+    count_ += values.size();
+  }
+
+  const char* type() const {
+    if (whole_ && low_ >= 0 && high_ <= 255) return "|u1";
+    if (whole_ && low_ >= -32768 && high_ <= 32767) return "<i2";
+    if (whole_ && low_ >= -2147483648.0 && high_ <= 2147483647.0) return "<i4";
+    return single_ ? "<f4" : "<f8";
+  }
+
+  void write(data::NpzWriter& writer) const {
+    std::vector<double> piece(1 << 16);
+    for (std::size_t done = 0; done < count_; done += piece.size()) {
+      piece.resize(std::min(piece.size(), count_ - done));
+      file_.read(done * sizeof(double), piece.data(), piece.size() * sizeof(double));
+      writer.add(piece);
+    }
+  }
+
+ private:
+  ScratchFile file_;
+  std::size_t count_ = 0;
+  bool whole_ = true, single_ = true;
+  double low_ = std::numeric_limits<double>::infinity(), high_ = -low_;
+};
+
+// A random sample of the transitions that bootstrap, with their true next observations.
+class KeptPairs {
+ public:
+  KeptPairs(std::int64_t most, std::int64_t width, std::uint64_t seed)
+      : most_(std::min(most, std::max<std::int64_t>(1, (1 << 24) / width))), random_(stream_key(seed, "kept pairs")) {
+    if (most <= 0) most_ = 0;
+  }
+
+  void add(const data::TransitionBlock& block, std::int64_t width) {
+    for (std::size_t i = 0; i < static_cast<std::size_t>(block.count); ++i) {
+      if (!block.has_next[i] || block.terminated[i] || block.reset[i] || most_ == 0) continue;
+      const auto seen = seen_++;
+      auto at = seen;
+      if (seen >= most_) {
+        at = static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(seen + 1)));
+        if (at >= most_) continue;
+      } else {
+        numbers.push_back(0);
+        rows.resize(rows.size() + static_cast<std::size_t>(width));
+      }
+      numbers[static_cast<std::size_t>(at)] = static_cast<double>(block.first) + static_cast<double>(i);
+      std::copy_n(block.next.begin() + static_cast<std::ptrdiff_t>(i) * width, width, rows.begin() + at * width);
+    }
+  }
+
+  std::vector<double> numbers, rows;
+
+ private:
+  std::int64_t most_, seen_ = 0;
+  Random random_;
+};
+
+// What decoding makes of the observations.
+class ErrorTotals {
+ public:
+  explicit ErrorTotals(std::int64_t width) : width_(width), sum_(at::zeros({width}, at::kDouble)) {
+    if (width <= kMostCovariance) products_ = at::zeros({width, width}, at::kDouble);
+  }
+
+  void add(const at::Tensor& errors) {
+    count_ += errors.size(0);
+    sum_ += errors.sum(0);
+    if (products_.defined()) products_ += errors.t().mm(errors);
+    squares_ += errors.square().sum().item<double>();
+    const auto each = errors.square().mean(1).sqrt().contiguous();
+    each_.insert(each_.end(), each.data_ptr<double>(), each.data_ptr<double>() + each.numel());
+  }
+
+  StoreErrors finish() {
+    StoreErrors found;
+    const auto count = static_cast<double>(count_);
+    found.rms = std::sqrt(squares_ / count / static_cast<double>(width_));
+    const auto mean = (sum_ / count).contiguous();
+    found.mean.assign(mean.data_ptr<double>(), mean.data_ptr<double>() + width_);
+    if (products_.defined()) {
+      const auto covariance = (products_ / count - mean.outer(mean)).contiguous();
+      for (std::int64_t i = 0; i < width_; ++i)
+        found.covariance.emplace_back(covariance.data_ptr<double>() + i * width_,
+                                      covariance.data_ptr<double>() + (i + 1) * width_);
+    }
+    std::ranges::sort(each_);
+    for (const double level : {0.5, 0.9, 0.99, 1.0})
+      found.quantiles.push_back(each_[static_cast<std::size_t>(level * static_cast<double>(each_.size() - 1))]);
+    return found;
+  }
+
+ private:
+  static constexpr std::int64_t kMostCovariance = 64;
+  std::int64_t width_, count_ = 0;
+  at::Tensor sum_, products_;
+  double squares_ = 0;
+  std::vector<float> each_;
+};
+
+void for_each_block(const data::Transitions& transitions, Reporter& reporter,
+                    const std::function<void(const data::TransitionBlock&)>& visit) {
+  data::TransitionBlock block;
+  const auto reader = transitions.read();
+  while (reader->next(data::block_transitions(transitions.width()), block)) {
+    throw_if_stopped("packing");
+    visit(block);
+    reporter.progress("transitions", static_cast<std::uint64_t>(block.first + block.count),
+                      static_cast<std::uint64_t>(transitions.size()));
+  }
+  reporter.progress_done();
+}
+
+// How many rows there will be, and, for a new store, the ranges of the latents.
+std::int64_t look_through(const data::Transitions& transitions, const LatentCodec& codec, StoreManifest& manifest,
+                          bool ranges, Reporter& reporter) {
+  if (ranges)
+    for (auto& latent : manifest.latents) {
+      latent.low = std::numeric_limits<double>::infinity();
+      latent.high = -latent.low;
+    }
+  RowOrder order(transitions, [&](const at::Tensor& rows) {
+    if (!ranges) return;
+    const auto codes = codec.encode(rows);
+    const auto low = std::get<0>(codes.min(0)), high = std::get<0>(codes.max(0));
+    for (std::size_t k = 0; k < manifest.latents.size(); ++k) {
+      auto& latent = manifest.latents[k];
+      latent.low = std::min<double>(latent.low, low.data_ptr<float>()[k]);
+      latent.high = std::max<double>(latent.high, high.data_ptr<float>()[k]);
+    }
+  });
+  for_each_block(transitions, reporter, [&](const data::TransitionBlock& block) { order.add(block); });
+  order.finish();
+  return order.rows;
+}
+
+// Codes of rows as bits, handed on whole byte by whole byte.
+class CodeBits {
+ public:
+  CodeBits(const StoreManifest& manifest, data::NpzWriter& writer) : manifest_(manifest), writer_(writer) {}
+
+  // [n, latents]; returns them as they will be read back.
+  at::Tensor add(const at::Tensor& codes) {
+    auto quantised = at::empty_like(codes);
+    const auto latents = static_cast<std::int64_t>(manifest_.latents.size());
+    for (std::int64_t i = 0; i < codes.numel(); ++i) {
+      const auto& quantiser = manifest_.latents[static_cast<std::size_t>(i % latents)];
+      const double value = codes.data_ptr<float>()[i];
+      const auto code = quantiser.code(value);
+      clipped += value < quantiser.low || value > quantiser.high;
+      put_bits(bytes_, bit_, quantiser.bits, static_cast<std::uint64_t>(code));
+      bit_ += static_cast<std::uint64_t>(quantiser.bits);
+      quantised.data_ptr<float>()[i] = static_cast<float>(quantiser.value(code));
+    }
+    const auto whole = bit_ / 8;
+    writer_.add_bytes(std::string_view(bytes_).substr(0, whole));
+    bytes_.erase(0, whole);
+    bit_ %= 8;
+    return quantised;
+  }
+  void finish() { writer_.add_bytes(bytes_); }
+
+  std::int64_t clipped = 0;
+
+ private:
+  const StoreManifest& manifest_;
+  data::NpzWriter& writer_;
+  std::string bytes_;
+  std::uint64_t bit_ = 0;
+};
+
+std::string part_name(std::size_t number) {
+  auto digits = std::to_string(number);
+  digits.insert(0, digits.size() < 6 ? 6 - digits.size() : 0, '0');
+  return "part-" + digits + ".npz";
+}
+
+std::int64_t original_bytes(const data::Transitions& transitions, std::int64_t rows) {
+  const auto row = transitions.width() * data::element_bytes(*transitions.find(data::TransitionRole::observations));
+  return row * (transitions.stores_next() ? 2 * transitions.size() : rows);
+}
+
+StorePart write_part(const data::Transitions& transitions, const LatentCodec& codec, const StoreManifest& manifest,
+                     std::int64_t rows, const PackOptions& options, Output& output, Reporter& reporter) {
+  StorePart part;
+  const auto width = transitions.width();
+  const auto scratch = scratch_folder();
+  WaitingNumbers actions(scratch), rewards(scratch);
+  KeptPairs pairs(options.pairs, width, stream_key(options.seed, "part", manifest.parts.size()));
+  ErrorTotals errors(width);
+  data::NpzWriter writer(output);
+  const auto begin = [&](const char* name, const char* type, std::vector<std::int64_t> shape) {
+    writer.begin(name, type, shape);
+  };
+  begin("codes", "|u1", {(rows * manifest.bits() + 7) / 8});
+  CodeBits bits(manifest, writer);
+  RowOrder order(transitions, [&](const at::Tensor& observations) {
+    errors.add(codec.decode(bits.add(codec.encode(observations))) - observations);
+  });
+  for_each_block(transitions, reporter, [&](const data::TransitionBlock& block) {
+    order.add(block);
+    actions.add(block.actions);
+    rewards.add(block.rewards);
+    pairs.add(block, width);
+  });
+  order.finish();
+  bits.finish();
+  if (order.rows != rows) throw InputError(transitions.name() + ": changed while it was read");
+  const auto count = transitions.size();
+  begin("flags", "|u1", {count});
+  writer.add_bytes({reinterpret_cast<const char*>(order.flags.data()), order.flags.size()});
+  if (manifest.actions) {
+    begin("actions", actions.type(), {count, manifest.action_width});
+    actions.write(writer);
+  }
+  if (manifest.rewards) {
+    begin("rewards", rewards.type(), {count});
+    rewards.write(writer);
+  }
+  begin("pairs", "<i8", {std::ssize(pairs.numbers)});
+  writer.add(pairs.numbers);
+  begin("originals", "<f4", {std::ssize(pairs.numbers), width});
+  writer.add(pairs.rows);
+  writer.finish();
+  part.transitions = count;
+  part.observations = rows;
+  part.clipped = bits.clipped;
+  part.original_bytes = original_bytes(transitions, rows);
+  part.errors = errors.finish();
+  return part;
+}
+
+StoreManifest new_manifest(const data::Transitions& transitions, const LatentCodec& codec, const PackOptions& options) {
+  StoreManifest manifest;
+  manifest.observation_shape = transitions.observation_shape();
+  if (manifest.observation_shape.empty()) manifest.observation_shape = {1};
+  manifest.actions = transitions.has_actions();
+  manifest.rewards = transitions.has_rewards();
+  manifest.action_width = transitions.action_width();
+  const auto latents = codec.latents();
+  if (options.bits.size() != 1 && std::ssize(options.bits) != latents)
+    throw UsageError("--bits gives " + std::to_string(options.bits.size()) + " numbers; expected one, or " +
+                     std::to_string(latents) + ", one for each latent of the model");
+  for (std::int64_t k = 0; k < latents; ++k)
+    manifest.latents.push_back({options.bits[options.bits.size() == 1 ? 0 : static_cast<std::size_t>(k)], 0, 1});
+  return manifest;
+}
+
+void check_same_kind(const StoreManifest& manifest, const data::Transitions& transitions, const std::string& sha256) {
+  const auto& name = transitions.name();
+  if (manifest.model_sha256 != sha256)
+    throw UsageError(
+        "the store was packed by another model; give that one (model.safetensors in the store) to add to it");
+  if (transitions.width() != manifest.width() || transitions.has_actions() != manifest.actions ||
+      transitions.has_rewards() != manifest.rewards || transitions.action_width() != manifest.action_width)
+    throw InputError(name +
+                     ": holds other arrays, or observations or actions of another size, than the store; expected "
+                     "transitions of the same kind");
+}
+
+// Those of a store that was replaced, and of runs that were stopped.
+void remove_other_parts(const fs::path& folder, const StoreManifest& manifest) {
+  std::error_code ignored;
+  std::vector<fs::path> others;
+  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
+    const auto name = entry.path().filename().string();
+    const bool part = name.starts_with("part-") && name.ends_with(".npz");
+    if (part && std::ranges::find(manifest.parts, name, &StorePart::file) == manifest.parts.end())
+      others.push_back(entry.path());
+  }
+  for (const auto& other : others) fs::remove(other, ignored);
+}
+
+}  // namespace
+
+bool is_store(const fs::path& path) {
+  std::error_code ignored;
+  return fs::is_regular_file(path / kManifestFile, ignored);
+}
+
+PackTotals pack(const fs::path& model, const data::Transitions& transitions, const fs::path& folder,
+                const PackOptions& options, Reporter& reporter) {
+  const bool there = is_store(folder);
+  const auto manifest_path = folder / kManifestFile;
+  if (there && !options.append && !options.overwrite)
+    throw UsageError(folder.string() + ": is a store already; give --append to add to it, or --force to replace it");
+  if (!there && options.append) throw UsageError(folder.string() + ": is no store; leave out --append to make one");
+  if (!transitions.has_observations())
+    throw InputError(transitions.name() + ": has next observations only; expected \"observations\"");
+  const auto checkpoint = recipe::Checkpoint::open(model);
+  const LatentCodec codec(checkpoint, transitions.width());
+  const auto model_file = evaluate::model_file(model);
+  const auto sha256 = sha256_of_file(model_file);
+  auto manifest = options.append ? parse_manifest(read_file(manifest_path, FileKind::data), manifest_path.string())
+                                 : new_manifest(transitions, codec, options);
+  if (options.append) check_same_kind(manifest, transitions, sha256);
+  manifest.made_by = options.made_by;
+  manifest.model_sha256 = sha256;
+  const auto rows = look_through(transitions, codec, manifest, !options.append, reporter);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
+  // Not over a part that the manifest there may still name, so that a stop at any time leaves a whole store.
+  std::size_t number = manifest.parts.size();
+  while (fs::exists(folder / part_name(number), error)) ++number;
+  const auto name = part_name(number);
+  auto output = Output::open(folder / name, true);
+  auto part = write_part(transitions, codec, manifest, rows, options, output, reporter);
+  output.commit();
+  part.file = name;
+  part.bytes = static_cast<std::int64_t>(fs::file_size(folder / name));
+  const auto clipped = part.clipped;
+  manifest.parts.push_back(std::move(part));
+  if (!options.append) write_file(folder / kStoreModel, read_file(model_file, FileKind::data));
+  write_file(manifest_path, manifest_json(manifest));
+  remove_other_parts(folder, manifest);
+  return {transitions.size(), rows, manifest.ratio(), manifest.rms_error(), clipped};
+}
+
+// --- reading ---------------------------------------------------------------------------------------------------------
+
+namespace {
+
+// A member of a part, whose elements lie where they can be read anywhere.
+struct PartArray {
+  std::uint64_t begin = 0;
+  std::string type;
+  data::NpyElement element;
+  std::vector<std::uint64_t> shape;
+  std::uint64_t elements() const {
+    std::uint64_t product = 1;
+    for (const auto length : shape) product *= length;
+    return product;
+  }
+};
+
+struct OpenPart {
+  std::shared_ptr<data::RandomAccess> file;
+  std::int64_t first = 0;  // number of its first transition in the store
+  const StorePart* entry = nullptr;
+  PartArray codes, flags, actions, rewards, pairs, originals;
+
+  std::vector<char> bytes(const PartArray& array, std::uint64_t first_element, std::uint64_t count) const {
+    std::vector<char> found(count * array.element.size);
+    if (count > 0) file->read_at(array.begin + first_element * array.element.size, found.data(), found.size());
+    return found;
+  }
+  void numbers(const PartArray& array, std::uint64_t first_element, std::span<double> to) const {
+    const auto found = bytes(array, first_element, to.size());
+    for (std::size_t i = 0; i < to.size(); ++i) to[i] = array.element.number(found.data() + i * array.element.size);
+  }
+};
+
+PartArray find_member(const OpenPart& part, const std::vector<data::ZipMember>& members, const std::string& name,
+                      std::uint64_t elements) {
+  const auto member = std::ranges::find(members, name + ".npy", &data::ZipMember::name);
+  const auto place = part.file->name() + ": " + ae::quoted(name);
+  if (member == members.end() || member->method != 0)
+    throw InputError(place + " is missing, or compressed; pack the transitions again");
+  const auto header = data::read_npy_header(*data::open_zip_member(part.file, *member));
+  const auto element = data::find_npy_element(header.type);
+  std::array<char, 30> local{};
+  part.file->read_at(member->header_offset, local.data(), local.size());
+  const auto length = [&](std::size_t at) {
+    return static_cast<std::uint64_t>(static_cast<unsigned char>(local[at])) |
+           static_cast<std::uint64_t>(static_cast<unsigned char>(local[at + 1])) << 8;
+  };
+  PartArray array;
+  array.shape = header.shape;
+  array.type = header.type;
+  array.begin = member->header_offset + local.size() + length(26) + length(28) + header.bytes;
+  if (!element || header.fortran_order || member->size != header.bytes + array.elements() * element->size ||
+      (elements != std::numeric_limits<std::uint64_t>::max() && array.elements() != elements))
+    throw InputError(place + " is of shape " + data::npy_shape_text(header.shape) +
+                     ", which is not what the manifest says; pack the transitions again");
+  array.element = *element;
+  return array;
+}
+
+}  // namespace
+
+struct Store::State {
+  fs::path folder;
+  StoreManifest manifest;
+  std::unique_ptr<recipe::Checkpoint> checkpoint;
+  std::unique_ptr<LatentCodec> codec;
+  std::vector<OpenPart> parts;
+
+  // Latents of the observations first, first + 1, ... of a part.
+  at::Tensor latents(const OpenPart& part, std::int64_t first, std::int64_t count) const {
+    const auto bits = static_cast<std::uint64_t>(manifest.bits());
+    const auto begin = static_cast<std::uint64_t>(first) * bits, end = static_cast<std::uint64_t>(first + count) * bits;
+    const auto bytes = part.bytes(part.codes, begin / 8, (end + 7) / 8 - begin / 8);
+    const std::string_view view(bytes.data(), bytes.size());
+    auto latent = at::empty({count, std::ssize(manifest.latents)}, at::kFloat);
+    auto* to = latent.data_ptr<float>();
+    auto bit = begin % 8;
+    for (std::int64_t i = 0; i < count; ++i)
+      for (const auto& quantiser : manifest.latents) {
+        *to++ = static_cast<float>(quantiser.value(static_cast<std::int64_t>(get_bits(view, bit, quantiser.bits))));
+        bit += static_cast<std::uint64_t>(quantiser.bits);
+      }
+    return latent;
+  }
+};
+
+// One array of some transitions of a store.
+class StoreStream final : public data::ArrayStream {
+ public:
+  StoreStream(std::shared_ptr<const Store::State> state, std::string array, std::int64_t first)
+      : s_(std::move(state)), array_(std::move(array)), at_(first) {}
+
+  void read(std::span<double> to) override {
+    for (std::size_t done = 0; done < to.size();) {
+      if (given_ == buffer_.size()) fill(static_cast<std::int64_t>(to.size() - done));
+      const auto count = std::min(to.size() - done, buffer_.size() - given_);
+      std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(given_), count,
+                  to.begin() + static_cast<std::ptrdiff_t>(done));
+      given_ += count;
+      done += count;
+    }
+  }
+  void finish() override {}
+
+ private:
+  // For `wanted` more numbers, or so many as are read at once.
+  void fill(std::int64_t wanted) {
+    throw_if_stopped("reading");
+    while (part_ == nullptr || at_ >= part_->first + part_->entry->transitions) next_part();
+    const auto width = s_->manifest.width();
+    const auto record = observations() ? width : array_ == "actions" ? s_->manifest.action_width : 1;
+    const auto here = at_ - part_->first;
+    const auto count = std::min({part_->entry->transitions - here, data::block_transitions(width),
+                                 std::max<std::int64_t>(1, (wanted + record - 1) / record)});
+    buffer_.resize(static_cast<std::size_t>(count * record));
+    given_ = 0;
+    if (array_ == "actions" || array_ == "rewards") {
+      part_->numbers(array_ == "actions" ? part_->actions : part_->rewards, static_cast<std::uint64_t>(here * record),
+                     buffer_);
+    } else if (!observations()) {
+      for (std::int64_t i = 0; i < count; ++i) buffer_[static_cast<std::size_t>(i)] = end_of(flag(here + i));
+    } else {
+      decode(here, count, width);
+    }
+    at_ += count;
+  }
+
+  bool observations() const { return array_ == "observations" || array_ == "next_observations"; }
+  std::uint8_t flag(std::int64_t transition) const {
+    return static_cast<std::uint8_t>(flags_[static_cast<std::size_t>(transition)]);
+  }
+  double end_of(std::uint8_t flag) const {
+    if (array_ == "terminations") return flag & kTerminated ? 1 : 0;
+    return (flag & kTruncated) || ((flag & kLast) && !(flag & kTerminated)) ? 1 : 0;
+  }
+
+  void decode(std::int64_t here, std::int64_t count, std::int64_t width) {
+    std::vector<std::int64_t> places;
+    for (std::int64_t i = 0; i < count; ++i) {
+      places.push_back(row_);
+      row_ += flag(here + i) & kNextOwn ? 2 : 1;
+    }
+    const auto first = places.front(), end = std::min(places.back() + 2, part_->entry->observations);
+    if (places.back() >= end)
+      throw InputError(part_->file->name() + ": flags tell of more observations than there are");
+    const auto rows = s_->codec->decode(s_->latents(*part_, first, end - first));
+    const bool next = array_ == "next_observations";
+    for (std::int64_t i = 0; i < count; ++i) {
+      auto* const to = buffer_.data() + i * width;
+      const auto row = places[static_cast<std::size_t>(i)] - first + (next ? 1 : 0);
+      if (next && (!(flag(here + i) & (kNextShared | kNextOwn)) || row >= rows.size(0)))
+        std::fill_n(to, width, std::numeric_limits<double>::quiet_NaN());
+      else
+        std::copy_n(rows.data_ptr<double>() + row * width, width, to);
+    }
+  }
+
+  void next_part() {
+    const auto found = std::ranges::find_if(
+        s_->parts, [&](const OpenPart& part) { return at_ < part.first + part.entry->transitions; });
+    if (found == s_->parts.end()) throw InputError(s_->folder.string() + ": ends too early");
+    part_ = &*found;
+    flags_ = part_->bytes(part_->flags, 0, static_cast<std::uint64_t>(part_->entry->transitions));
+    row_ = at_ - part_->first;
+    for (std::int64_t i = 0; i < at_ - part_->first; ++i) row_ += flag(i) & kNextOwn ? 1 : 0;
+  }
+
+  std::shared_ptr<const Store::State> s_;
+  std::string array_;
+  std::int64_t at_, row_ = 0;  // transition, and its observation in the part
+  const OpenPart* part_ = nullptr;
+  std::vector<char> flags_;  // of the part
+  std::vector<double> buffer_;
+  std::size_t given_ = 0;
+};
+
+class StoreArrays final : public data::ArrayFile {
+ public:
+  StoreArrays(std::shared_ptr<const Store::State> state, std::int64_t first, std::int64_t count)
+      : s_(std::move(state)), name_(s_->folder.string()), first_(first) {
+    const auto& m = s_->manifest;
+    const auto add = [&](const char* name, std::vector<std::int64_t> record, const char* type) {
+      record.insert(record.begin(), count);
+      arrays_.push_back({name, std::move(record), type, true});
+    };
+    add("observations", m.observation_shape, "<f4");
+    add("next_observations", m.observation_shape, "<f4");
+    if (m.actions)
+      add("actions", m.action_width == 1 ? std::vector<std::int64_t>{} : std::vector{m.action_width},
+          type(&OpenPart::actions));
+    if (m.rewards) add("rewards", {}, type(&OpenPart::rewards));
+    add("terminations", {}, "|u1");
+    add("truncations", {}, "|u1");
+  }
+  const std::string& name() const override { return name_; }
+  const std::vector<data::ArrayInfo>& arrays() const override { return arrays_; }
+  std::unique_ptr<data::ArrayStream> open(const data::ArrayInfo& array) const override {
+    return std::make_unique<StoreStream>(s_, array.name, first_);
+  }
+
+ private:
+  // What holds the numbers of all parts.
+  const char* type(PartArray OpenPart::*array) const {
+    bool whole = true, single = true;
+    for (const auto& part : s_->parts) {
+      const auto kind = std::string_view((part.*array).type).substr(1);
+      whole = whole && kind.find('f') == std::string_view::npos;
+      single = single && (kind == "f4" || kind == "u1" || kind == "i2");
+    }
+    return whole ? "<i8" : single ? "<f4" : "<f8";
+  }
+
+  std::shared_ptr<const Store::State> s_;
+  std::string name_;
+  std::int64_t first_;
+  std::vector<data::ArrayInfo> arrays_;
+};
+
+Store::Store(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+Store::~Store() = default;
+std::int64_t Store::size() const { return state_->manifest.transitions(); }
+
+std::shared_ptr<const Store> Store::open(const fs::path& folder) {
+  auto state = std::make_shared<State>();
+  state->folder = folder;
+  const auto path = folder / kManifestFile;
+  state->manifest = parse_manifest(read_file(path, FileKind::data), path.string());
+  const auto& m = state->manifest;
+  state->checkpoint = std::make_unique<recipe::Checkpoint>(recipe::Checkpoint::open(folder / kStoreModel));
+  if (sha256_of_file(folder / kStoreModel) != m.model_sha256)
+    throw InputError((folder / kStoreModel).string() +
+                     ": is not the model that the manifest names; pack the transitions again");
+  try {
+    state->codec = std::make_unique<LatentCodec>(*state->checkpoint, m.width());
+  } catch (const UsageError& error) {
+    throw InputError(error.lines().front());
+  }
+  if (state->codec->latents() != std::ssize(m.latents))
+    throw InputError(path.string() + ": /latents: found " + std::to_string(m.latents.size()) +
+                     ", expected the model's " + std::to_string(state->codec->latents()));
+  std::int64_t first = 0;
+  for (const auto& entry : m.parts) {
+    OpenPart part;
+    part.file = data::RandomAccess::open(folder / entry.file);
+    part.first = first;
+    part.entry = &entry;
+    first += entry.transitions;
+    const auto members = data::read_zip_directory(*part.file);
+    const auto count = static_cast<std::uint64_t>(entry.transitions);
+    constexpr auto kAny = std::numeric_limits<std::uint64_t>::max();
+    part.codes =
+        find_member(part, members, "codes", static_cast<std::uint64_t>((entry.observations * m.bits() + 7) / 8));
+    part.flags = find_member(part, members, "flags", count);
+    if (m.actions)
+      part.actions = find_member(part, members, "actions", count * static_cast<std::uint64_t>(m.action_width));
+    if (m.rewards) part.rewards = find_member(part, members, "rewards", count);
+    part.pairs = find_member(part, members, "pairs", kAny);
+    part.originals =
+        find_member(part, members, "originals", part.pairs.elements() * static_cast<std::uint64_t>(m.width()));
+    if (part.codes.element.size != 1 || part.flags.element.size != 1)
+      throw InputError(part.file->name() + ": codes and flags are not of type uint8; pack the transitions again");
+    state->parts.push_back(std::move(part));
+  }
+  return std::shared_ptr<const Store>(new Store(std::move(state)));
+}
+
+std::shared_ptr<const data::ArrayFile> Store::arrays(std::int64_t first, std::int64_t count) const {
+  return std::make_shared<StoreArrays>(state_, first, count);
+}
+
+PairSample Store::pairs() const {
+  PairSample all;
+  std::vector<at::Tensor> originals, stored, observations;
+  const auto width = state_->manifest.width();
+  bool whole = state_->manifest.actions && state_->manifest.action_width == 1;
+  for (const auto& part : state_->parts) {
+    const auto count = static_cast<std::int64_t>(part.pairs.elements());
+    if (count == 0) continue;
+    std::vector<double> numbers(static_cast<std::size_t>(count));
+    part.numbers(part.pairs, 0, numbers);
+    auto rows = at::empty({count, width}, at::kDouble);
+    part.numbers(part.originals, 0, {rows.data_ptr<double>(), static_cast<std::size_t>(rows.numel())});
+    if (!rows.isfinite().all().item<bool>())
+      throw InputError(part.file->name() + ": \"originals\" are not finite; pack the transitions again");
+    originals.push_back(rows);
+    const auto flags = part.bytes(part.flags, 0, static_cast<std::uint64_t>(part.entry->transitions));
+    std::vector<std::int64_t> place{0};
+    for (const char flag : flags) place.push_back(place.back() + (flag & kNextOwn ? 2 : 1));
+    for (const double number : numbers) {
+      const auto transition = static_cast<std::int64_t>(number);
+      if (!(number >= 0) || transition >= part.entry->transitions ||
+          place[static_cast<std::size_t>(transition)] + 2 > part.entry->observations)
+        throw InputError(part.file->name() +
+                         ": \"pairs\" name transitions that are not there; pack the transitions again");
+      const auto two = state_->latents(part, place[static_cast<std::size_t>(transition)], 2);
+      observations.push_back(two.narrow(0, 0, 1));
+      stored.push_back(two.narrow(0, 1, 1));
+      double action = 0;
+      if (whole) part.numbers(part.actions, static_cast<std::uint64_t>(transition), {&action, 1});
+      whole = whole && action == std::floor(action) && std::abs(action) < 1e9;
+      if (whole) all.actions.push_back(static_cast<std::int64_t>(action));
+    }
+  }
+  if (originals.empty()) return all;
+  all.original = torch::cat(originals);
+  all.stored = state_->codec->decode(torch::cat(stored));
+  all.observations = state_->codec->decode(torch::cat(observations));
+  if (!whole) all.actions.clear();
+  return all;
+}
+
+}  // namespace ae::replay

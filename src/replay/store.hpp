@@ -1,0 +1,77 @@
+// A store of transitions: observations as quantised latent codes, the rest as it is. A folder:
+//
+//   manifest.json       what is in it: model, bits, parts, bytes, errors
+//   model.safetensors   the model
+//   part-000000.npz     transitions, and a further file for each time that some were added; members are not compressed
+//
+// The arrays of a part, of N transitions and R observations:
+//   codes    uint8: observation r begins at bit r * (bits of an observation), see put_bits(); latent after latent
+//   flags    uint8 [N]: 1 terminated, 2 truncated, 4 the last of its episode, and what the next observation is: 0 none
+//   is
+//            known, 8 the one that follows, which is that of the next transition, too, 16 one of its own that follows
+//   actions, rewards   as they were, in the narrowest of uint8, int16, int32, float32, float64 that holds them exactly
+//   pairs, originals   some transitions, drawn at random, and their true next observations, by which targets are
+//   corrected
+//
+// So the observation of a transition is number t + (transitions before t with flag 16), and its next one follows.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/reporter.hpp"
+#include "data/arrays/array_file.hpp"
+#include "data/arrays/transitions.hpp"
+#include "replay/pairs.hpp"
+
+namespace ae::replay {
+
+struct PackOptions {
+  std::vector<std::int64_t> bits{8};  // of each latent, or one for all
+  std::int64_t pairs = 1000;          // that are kept for correction
+  std::uint64_t seed = 0;
+  bool append = false, overwrite = false;
+  std::string made_by;
+};
+
+struct PackTotals {
+  std::int64_t transitions = 0, observations = 0;  // that were added
+  double ratio = 0;                                // of observations, see the manifest
+  double rms_error = 0;
+  std::int64_t clipped = 0;  // latents outside of the range of the first part
+};
+
+// Adds the transitions to a new store in `folder`, or with `append` to the one there, whose model and bits are kept.
+// Reads them twice. UsageError for a store that is there and not to be changed, and as LatentCodec says. What is there
+// is whole at any time: a part that was not finished is not in the manifest.
+PackTotals pack(const std::filesystem::path& model, const data::Transitions& transitions,
+                const std::filesystem::path& folder, const PackOptions& options, Reporter& reporter);
+
+bool is_store(const std::filesystem::path& path);
+
+class Store {
+ public:
+  // Checks the manifest, the model and all parts' sizes; InputError.
+  static std::shared_ptr<const Store> open(const std::filesystem::path& folder);
+  ~Store();
+
+  std::int64_t size() const;  // transitions
+  // The store as a file of arrays: observations, next_observations (NaN where there is none), actions, rewards,
+  // terminations, truncations; or only some transitions of it.
+  std::shared_ptr<const data::ArrayFile> arrays(std::int64_t first, std::int64_t count) const;
+  std::shared_ptr<const data::ArrayFile> arrays() const { return arrays(0, size()); }
+  // The pairs that were kept, of all parts.
+  PairSample pairs() const;
+
+ private:
+  struct State;
+  explicit Store(std::shared_ptr<const State> state);
+  std::shared_ptr<const State> state_;
+  friend class StoreArrays;
+  friend class StoreStream;
+};
+
+}  // namespace ae::replay
