@@ -27,6 +27,12 @@
 namespace ae::train {
 namespace {
 
+// LibTorch's from 2.4 on asks for libuv, which Debian's is built without; earlier options do not know of it.
+template <typename Options>
+void do_without_libuv(Options& options) {
+  if constexpr (requires { options.useLibUV; }) options.useLibUV = false;
+}
+
 constexpr int kSignalled = 128;  // exit code of a program ended by a signal, less the signal
 
 // How a member's work ended.
@@ -264,6 +270,7 @@ class GlooGroup final : public Group {
       options.isServer = world.leader();
       options.waitWorkers = false;
       options.timeout = timeout;
+      do_without_libuv(options);
       store_ = c10::make_intrusive<c10d::TCPStore>(world.address, options);
     } catch (const std::exception& error) {
       throw RunError(rank + (world.leader() ? ": cannot listen at " : ": found no rank 0 at ") + place + " (" +
