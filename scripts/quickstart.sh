@@ -5,13 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out=${1:-quickstart}
 
-# What apt says on a Debian 12 with nothing installed; the processor time is that of all of this on two cores of a fast and
+# What apt says with nothing installed on Debian 13, which takes more than 12; the processor time is that of all of this on two cores of a fast and
 # of a slow server.
 cores=$(nproc)
 least_seconds=460 most_seconds=800
 build=build/release
-echo "This downloads up to 420 MB of Debian packages (1.9 GB on disk) where they are not installed yet, and builds three" \
-  "programs below $build (0.6 GB), which takes some $(((least_seconds / cores + 59) / 60)) to $(((most_seconds / cores + 59) / 60)) minutes on this" \
+echo "This downloads up to 530 MB of Debian packages (2.4 GB on disk) where they are not installed yet, and builds three" \
+  "programs below $build (0.7 GB), which takes some $(((least_seconds / cores + 59) / 60)) to $(((most_seconds / cores + 59) / 60)) minutes on this" \
   "machine's $cores cores when they are idle. The example itself takes seconds and goes to $out/." >&2
 
 scripts/setup.sh
