@@ -81,7 +81,7 @@ at::Tensor Correction::values(const QNetwork& network, const at::Tensor& stored,
     const auto part = stored.narrow(0, begin, std::min(rows, stored.size(0) - begin));
     parts.push_back(model_ == ErrorModel::local ? local(network, part) : independent(network, part, first + begin));
   }
-  const auto values = torch::cat(parts);
+  auto values = torch::cat(parts);
   if (gain.gain == 1) return values;
   return (1 - gain.gain) * (best_values(network, stored) - gain.offset) + gain.gain * values;
 }
