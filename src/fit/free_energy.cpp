@@ -159,10 +159,10 @@ class Estimation {
     const Deconvolution deconvolution(result_.inner, result_.blur);
     const auto all = observe(result_.windows, {}, reached_);
     as_it_is_ = unblurred(all);
-    if (!as_it_is_.converged) result_.reasons.push_back("the free energies of windows did not converge");
+    if (!as_it_is_.converged) result_.reasons.emplace_back("the free energies of windows did not converge");
     choose(deconvolution);
     density_ = solve(deconvolution, all, nullptr, 1e-8);
-    if (!density_.converged) result_.reasons.push_back("the deconvolution did not reach its maximum of likelihood");
+    if (!density_.converged) result_.reasons.emplace_back("the deconvolution did not reach its maximum of likelihood");
     ask();
     fill_energies(all);
     judge_fit(all);
@@ -429,7 +429,8 @@ class Estimation {
     for (const auto& window : all) counts += window.counts;
     VectorXd mass = VectorXd::Zero(grid.bins());
     result_.effective = VectorXd::Zero(grid.bins());
-    const auto [intercept, slope] = source_.line();
+    const auto line = source_.line();
+    const double intercept = line.first, slope = line.second;
     // [bins, observed bins] of an axis: which share of an observed bin lies in which bin.
     const auto shares = [&](std::size_t v) {
       const auto &from = result_.observed_grid.axes[v], &to = grid.axes[v];
