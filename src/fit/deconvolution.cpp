@@ -105,7 +105,7 @@ struct Deconvolution::State {
   MatrixXd shares;  // [observed bins, windows]: J' shares times the root of counts, whose squares the second part takes
 };
 
-Deconvolution::Deconvolution(const Grid& truth, Blur blur) : blur_(std::move(blur)), roughness_(roughness_of(truth)) {
+Deconvolution::Deconvolution(const Grid& truth, const Blur& blur) : blur_(blur), roughness_(roughness_of(truth)) {
   if (truth.bins() > kMostDense) return;
   dense_ = blur_;
   dense_roughness_ = roughness_;

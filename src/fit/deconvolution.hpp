@@ -43,7 +43,7 @@ struct Density {
 
 class Deconvolution {
  public:
-  Deconvolution(const Grid& truth, Blur blur);
+  Deconvolution(const Grid& truth, const Blur& blur);
 
   // By Fisher's scoring from `start` (uniform when null) with steps that are halved until the sum falls. `tolerance`:
   // of the sum, in units of log-likelihood.
