@@ -130,7 +130,7 @@ ReadPairs read_pairs(const PairReading& reading, Reporter& reporter) {
   pairs.truth.resize(variables);
   pairs.observed.resize(variables);
   columns->read(wanted, [&](std::span<const double> row) {
-    double weight = has_weight ? row[2 * variables] : 0;  // of a bias its logarithm, for now
+    double weight = has_weight ? row[2 * variables] : 0;  // of a bias its logarithm, until all rows are read
     for (std::size_t b = 2 * variables; has_bias && b < row.size(); ++b) weight += row[b] / reading.kt;
     if (has_weight && weight < 0)
       throw InputError(columns->name() + ": found the weight " + number_text(weight) + ", expected none below 0");

@@ -35,8 +35,8 @@ class CountsKind final : public Kind {
   std::unique_ptr<SampleStream> open(const StreamOptions& options, Reporter& reporter) const override;
   std::unique_ptr<CellStream> open_cells(const StreamOptions& options, Reporter& reporter) const;
 
-  // Of each element whether other cells tell more of it than a cell's own counts do (recipe/gene_support.hpp), so that
-  // a zero is better filled; true where it was not told.
+  // Of each element whether a zero is better filled: false where a cell's own counts are reliable and cells alike tell
+  // less than they do (recipe/gene_support.hpp), true where that was not told.
   std::vector<bool> supported() const;
   const data::CountScale& scale() const { return schema_.scale; }
   const data::CountOptions& options() const { return options_; }
