@@ -512,26 +512,14 @@ struct Store::State {
 };
 
 // One array of some transitions of a store.
-class StoreStream final : public data::ArrayStream {
+class StoreStream final : public data::BufferedArrayStream {
  public:
   StoreStream(std::shared_ptr<const Store::State> state, std::string array, std::int64_t first)
       : s_(std::move(state)), array_(std::move(array)), at_(first) {}
 
-  void read(std::span<double> to) override {
-    for (std::size_t done = 0; done < to.size();) {
-      if (given_ == buffer_.size()) fill(static_cast<std::int64_t>(to.size() - done));
-      const auto count = std::min(to.size() - done, buffer_.size() - given_);
-      std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(given_), count,
-                  to.begin() + static_cast<std::ptrdiff_t>(done));
-      given_ += count;
-      done += count;
-    }
-  }
-  void finish() override {}
-
  private:
   // For `wanted` more numbers, or so many as are read at once.
-  void fill(std::int64_t wanted) {
+  void fill(std::vector<double>& buffer, std::int64_t wanted) override {
     throw_if_stopped("reading");
     while (part_ == nullptr || at_ >= part_->first + part_->entry->transitions) next_part();
     const auto width = s_->manifest.width();
@@ -539,15 +527,14 @@ class StoreStream final : public data::ArrayStream {
     const auto here = at_ - part_->first;
     const auto count = std::min({part_->entry->transitions - here, data::block_transitions(width),
                                  std::max<std::int64_t>(1, (wanted + record - 1) / record)});
-    buffer_.resize(static_cast<std::size_t>(count * record));
-    given_ = 0;
+    buffer.resize(static_cast<std::size_t>(count * record));
     if (array_ == "actions" || array_ == "rewards") {
       part_->numbers(array_ == "actions" ? part_->actions : part_->rewards, static_cast<std::uint64_t>(here * record),
-                     buffer_);
+                     buffer);
     } else if (!observations()) {
-      for (std::int64_t i = 0; i < count; ++i) buffer_[static_cast<std::size_t>(i)] = end_of(flag(here + i));
+      for (std::int64_t i = 0; i < count; ++i) buffer[static_cast<std::size_t>(i)] = end_of(flag(here + i));
     } else {
-      decode(here, count, width);
+      decode(here, count, width, buffer.data());
     }
     at_ += count;
   }
@@ -561,7 +548,7 @@ class StoreStream final : public data::ArrayStream {
     return (flag & kTruncated) || ((flag & kLast) && !(flag & kTerminated)) ? 1 : 0;
   }
 
-  void decode(std::int64_t here, std::int64_t count, std::int64_t width) {
+  void decode(std::int64_t here, std::int64_t count, std::int64_t width, double* to) {
     std::vector<std::int64_t> places;
     for (std::int64_t i = 0; i < count; ++i) {
       places.push_back(row_);
@@ -572,8 +559,7 @@ class StoreStream final : public data::ArrayStream {
       throw InputError(part_->file->name() + ": flags tell of more observations than there are");
     const auto rows = s_->codec->decode(s_->latents(*part_, first, end - first));
     const bool next = array_ == "next_observations";
-    for (std::int64_t i = 0; i < count; ++i) {
-      auto* const to = buffer_.data() + i * width;
+    for (std::int64_t i = 0; i < count; ++i, to += width) {
       const auto row = places[static_cast<std::size_t>(i)] - first + (next ? 1 : 0);
       if (next && (!(flag(here + i) & (kNextShared | kNextOwn)) || row >= rows.size(0)))
         std::fill_n(to, width, std::numeric_limits<double>::quiet_NaN());
@@ -597,8 +583,6 @@ class StoreStream final : public data::ArrayStream {
   std::int64_t at_, row_ = 0;  // transition, and its observation in the part
   const OpenPart* part_ = nullptr;
   std::vector<char> flags_;  // of the part
-  std::vector<double> buffer_;
-  std::size_t given_ = 0;
 };
 
 class StoreArrays final : public data::ArrayFile {

@@ -165,4 +165,18 @@ std::int64_t elements_of_shape(std::span<const std::int64_t> shape) {
   return none ? 0 : product;
 }
 
+void BufferedArrayStream::read(std::span<double> to) {
+  for (std::size_t done = 0; done < to.size();) {
+    if (given_ == buffer_.size()) {
+      fill(buffer_, static_cast<std::int64_t>(to.size() - done));
+      given_ = 0;
+    }
+    const auto count = std::min(to.size() - done, buffer_.size() - given_);
+    std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(given_), count,
+                to.begin() + static_cast<std::ptrdiff_t>(done));
+    given_ += count;
+    done += count;
+  }
+}
+
 }  // namespace ae::data

@@ -33,6 +33,22 @@ class ArrayStream {
   virtual void finish() = 0;
 };
 
+// One whose elements come some at a time, and which notices their end itself.
+class BufferedArrayStream : public ArrayStream {
+ public:
+  void read(std::span<double> to) final;
+  void finish() override {}
+
+ protected:
+  // Puts the next elements into `buffer`, at least one: all of them are given before it is asked again. `wanted`: how
+  // many more the reader waits for.
+  virtual void fill(std::vector<double>& buffer, std::int64_t wanted) = 0;
+
+ private:
+  std::vector<double> buffer_;
+  std::size_t given_ = 0;
+};
+
 class ArrayFile {
  public:
   virtual ~ArrayFile() = default;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::int64_t kElementsAtOnce = 1 << 17, kMostElementsAtOnce = 1 << 26;
 
-class DatasetStream final : public ArrayStream {
+class DatasetStream final : public BufferedArrayStream {
  public:
   DatasetStream(std::shared_ptr<const Hdf5File> file, const std::string& place)
       : file_(std::move(file)), dataset_(file_->dataset(place)) {
@@ -23,34 +23,19 @@ class DatasetStream final : public ArrayStream {
                     std::to_string(kMostElementsAtOnce));
   }
 
-  void read(std::span<double> to) override {
-    for (std::size_t done = 0; done < to.size();) {
-      if (at_ == buffer_.size()) fill();
-      const auto count = std::min(to.size() - done, buffer_.size() - at_);
-      std::copy_n(buffer_.begin() + static_cast<std::ptrdiff_t>(at_), count,
-                  to.begin() + static_cast<std::ptrdiff_t>(done));
-      at_ += count;
-      done += count;
-    }
-  }
-  void finish() override {}
-
  private:
-  void fill() {
+  void fill(std::vector<double>& buffer, std::int64_t) override {
     const auto records = std::min(std::max<std::int64_t>(1, kElementsAtOnce / std::max<std::int64_t>(record_, 1)),
                                   dataset_.size() - next_);
     if (records <= 0 || record_ == 0) dataset_.fail("ends too early");
-    buffer_.resize(static_cast<std::size_t>(records * record_));
-    dataset_.read_records(next_, buffer_);
+    buffer.resize(static_cast<std::size_t>(records * record_));
+    dataset_.read_records(next_, buffer);
     next_ += records;
-    at_ = 0;
   }
 
   std::shared_ptr<const Hdf5File> file_;
   Hdf5Dataset dataset_;
   std::int64_t record_ = 1, next_ = 0;
-  std::vector<double> buffer_;
-  std::size_t at_ = 0;
 };
 
 std::string_view type_name(Hdf5Dataset::Type type) {
