@@ -19,8 +19,7 @@ class Completed final : public data::ArrayFile {
  public:
   Completed(std::shared_ptr<const data::ArrayFile> file, std::shared_ptr<const data::ArrayFile> other,
             const std::vector<data::ArrayInfo>& further)
-      : file_(std::move(file)), other_(std::move(other)), arrays_(file_->arrays()) {
-    own_ = arrays_.size();
+      : file_(std::move(file)), other_(std::move(other)), arrays_(file_->arrays()), own_(arrays_.size()) {
     arrays_.insert(arrays_.end(), further.begin(), further.end());
   }
   const std::string& name() const override { return file_->name(); }
@@ -33,7 +32,7 @@ class Completed final : public data::ArrayFile {
  private:
   std::shared_ptr<const data::ArrayFile> file_, other_;
   std::vector<data::ArrayInfo> arrays_;
-  std::size_t own_ = 0;
+  std::size_t own_;
 };
 
 }  // namespace
