@@ -13,6 +13,7 @@ namespace ae::data {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::size_t kNamed = 20;  // columns in a message
 constexpr std::int64_t kRowsBetweenLooks = 1 << 14;
 
 // Tells the rows that a restarted simulation wrote again.
@@ -39,9 +40,13 @@ class WantedColumns {
   WantedColumns(const RowSource& rows, const std::vector<std::string>& wanted) : rows_(rows) {
     for (const auto& name : wanted) {
       const auto found = find(name);
-      if (!found)
-        throw InputError(rows.name() + ": no column " + ae::quoted(name) + "; found " + quoted_list(rows.columns()) +
-                         did_you_mean(name, rows.columns()) + "; expected a COLVAR file or a table with that column");
+      if (!found) {
+        std::vector<std::string> quoted_names;
+        for (const auto& column : rows.columns()) quoted_names.push_back(ae::quoted(column));
+        throw InputError(rows.name() + ": no column " + ae::quoted(name) + "; found " +
+                         join(quoted_names, ", ", kNamed) + did_you_mean(name, rows.columns()) +
+                         "; expected a COLVAR file or a table with that column");
+      }
       places_.push_back(*found);
     }
     time_ = find("time");
