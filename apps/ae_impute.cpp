@@ -88,9 +88,9 @@ void declare(CLI::App& app, Options& options) {
   app.add_flag("--names", options.names, "Counts with --only-missing: names of cells and genes instead of numbers");
   ae::cli::add_integer(app, "--samples", options.impute.samples,
                        "Tables: average this many reconstructions, each with other cells hidden as in training. "
-                       "Counts: so many draws of what another reading of the cell may count, whose mean is filled in; "
-                       "--only-missing adds a column sd, --evaluate tells how often the truth lies in the central 90 % "
-                       "of them",
+                       "Counts: so many draws of what another reading of the cell may count, whose mean is filled in. "
+                       "Then --mark, or of counts --only-missing, has a column sd, and --evaluate tells how often the "
+                       "truth lies in the central 90 %",
                        1, 10000)
       ->capture_default_str();
   app.add_option("--spread", options.spread,
@@ -101,7 +101,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option(
          "--mark", options.marks,
          "Write a table of the cells that were filled: id (or row number), column, value, and of categories its "
-         "probability")
+         "probability, with --samples of numbers their standard deviation")
       ->type_name("FILE");
   options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(app, "--evaluate", options.evaluate,
