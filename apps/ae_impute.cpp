@@ -158,6 +158,9 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   counts.unit = options.scale == "norm" ? Unit::norm : options.scale == "log1p" ? Unit::log1p : Unit::counts;
   counts.denoise = options.impute.all_cells;
   counts.all_genes = options.all_genes;
+  if (options.all_genes && (counts.fill != expected || counts.denoise))
+    throw ae::UsageError(
+        "--all-genes is of --mode expected without --denoise; the others fill all genes anyway: leave it out");
   if (options.names && !options.only_missing)
     throw ae::UsageError("--names are those of --only-missing, whose triplets else have numbers; give both or none");
   counts.only_missing = options.only_missing;
