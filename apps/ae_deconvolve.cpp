@@ -12,11 +12,13 @@
 #include "base/text.hpp"
 #include "cli/app.hpp"
 #include "cli/version.hpp"
-#include "data/colvar/reader.hpp"
+#include "data/tables/colvar_rows.hpp"
 #include "fit/deconvolution_job.hpp"
+#include "fit/state_files.hpp"
 #include "output_files.hpp"
 #include "recording_reporter.hpp"
 #include "report/free_energy.hpp"
+#include "report/states.hpp"
 
 namespace {
 
@@ -40,6 +42,9 @@ const cli::Program kProgram{
      {"DIR/kernel.csv", "the blur: the probability of observed bins for each true one"},
      {"DIR/summary.json", "delta_F, barrier, n_eff, chi2, penalty, converged, warnings and more"},
      {"DIR/fes.svg", "a picture of it"},
+     {"DIR/states.csv, DIR/bins.csv, DIR/states.svg",
+      "with --state, beside summary.json and instead of the others: the states' shares and free energies, and what is "
+      "observed in each"},
      {"DIR/fes.dat", "with --plumed: the free energy as PLUMED's FES_from_Reweighting.py writes it"}}};
 
 struct Options {
@@ -48,6 +53,7 @@ struct Options {
   std::string units;
   std::vector<std::string> sigma, truth, observed, low, high, bins, periods;
   std::string pairs, weight, kernel;
+  std::vector<std::string> states;
   std::string role = "auto", method = "penalised";
   std::optional<double> penalty, split;
   std::optional<std::int64_t> iterations;
@@ -116,6 +122,10 @@ void declare_blur(CLI::App& app, Options& o) {
                  "Errors as a function of the truth: a table with the columns x, sigma and, where it is not x, mean")
       ->type_name("FILE")
       ->group("Blur");
+  list("--state", o.states,
+       "A run that never leaves one state, as NAME=FILE; give two or more: what is wanted is then how often the biased "
+       "run is in each, by what is observed there, such as the reconstruction loss of a model that was trained in one",
+       "NAME=FILE");
 }
 
 void declare_estimate(CLI::App& app, Options& o) {
@@ -124,9 +134,11 @@ void declare_estimate(CLI::App& app, Options& o) {
   };
   list("--minimum", o.low, "Lower end of the grid of true values; repeat for a second variable", "NUMBER");
   list("--maximum", o.high, "Upper end, likewise; repeat for a second variable", "NUMBER");
-  list("--bins", o.bins,
-       "Bins of the grid; 120 or more by sigma if not given, of two variables 40; repeat for a second variable",
-       "INTEGER");
+  list(
+      "--bins", o.bins,
+      "Bins of the grid; 120 or more by sigma if not given, of two variables 40; with --state of like numbers of rows, "
+      "20 if not given, of two variables 10 each; repeat for a second variable",
+      "INTEGER");
   cli::add_choice(app, "--method", o.method,
                   "Penalised likelihood, or Richardson-Lucy, with which it is compared anyway",
                   {"penalised", "richardson-lucy"})
@@ -167,9 +179,7 @@ void declare(CLI::App& app, Options& o) {
   declare_data(app, o);
   declare_blur(app, o);
   declare_estimate(app, o);
-  app.add_option("-o,--output", o.folder, "Folder for fes.csv, kernel.csv, summary.json and fes.svg")
-      ->required()
-      ->type_name("DIR");
+  app.add_option("-o,--output", o.folder, "Folder for what is written")->required()->type_name("DIR");
   app.add_flag("--plumed", o.plumed, "Also write fes.dat, as PLUMED's FES_from_Reweighting.py does");
 }
 
@@ -230,7 +240,7 @@ void check(const Options& o) {
   const int blurs = !o.sigma.empty() + !o.pairs.empty() + !o.kernel.empty();
   if (blurs != 1)
     throw UsageError(std::string(blurs == 0 ? "the blur is missing" : "the blur is given more than once") +
-                     "; give one of --pairs FILE, --sigma X and --kernel FILE");
+                     "; give one of --pairs FILE, --sigma X, --kernel FILE, or states by --state NAME=FILE");
   if (o.pairs.empty() && (!o.truth.empty() || !o.observed.empty() || !o.weight.empty()))
     throw UsageError("--true, --observed and --weight name columns of --pairs, which is not given");
   if (!o.kernel.empty() && o.variables.size() > 1)
@@ -239,6 +249,13 @@ void check(const Options& o) {
   if (o.method == "penalised" ? o.iterations.has_value() && o.variables.size() > 1 : o.penalty.has_value())
     throw UsageError(o.method == "penalised" ? "--iterations needs --method richardson-lucy for two variables"
                                              : "--penalty is not for --method richardson-lucy, which has --iterations");
+}
+
+std::int64_t bins_of(const std::string& text) {
+  const double bins = number_of("--bins", text, 0);
+  if (bins < 5 || bins > 1000 || bins != std::floor(bins))
+    throw UsageError("--bins: found " + ae::quoted(text) + "; expected a whole number from 5 to 1000");
+  return static_cast<std::int64_t>(bins);
 }
 
 fit::DeconvolutionJob job_of(const Options& o, int threads) {
@@ -250,12 +267,7 @@ fit::DeconvolutionJob job_of(const Options& o, int threads) {
     auto& axis = job.axes[v];
     if (!o.low.empty()) axis.low = number_of("--minimum", o.low[v], -kInfinite);
     if (!o.high.empty()) axis.high = number_of("--maximum", o.high[v], -kInfinite);
-    if (!o.bins.empty()) {
-      const double bins = number_of("--bins", o.bins[v], 0);
-      if (bins < 5 || bins > 1000 || bins != std::floor(bins))
-        throw UsageError("--bins: found " + ae::quoted(o.bins[v]) + "; expected a whole number from 5 to 1000");
-      axis.bins = static_cast<std::int64_t>(bins);
-    }
+    if (!o.bins.empty()) axis.bins = bins_of(o.bins[v]);
     if (!o.periods.empty() && o.periods[v] == "none")
       axis.not_periodic = true;
     else if (!o.periods.empty())
@@ -290,13 +302,97 @@ std::vector<std::string> inputs_of(const Options& o) {
   return all;
 }
 
-int run(const Options& o, cli::Context& context) {
-  check(o);
-  const auto job = job_of(o, context.options.threads);
-  const fs::path folder = o.folder;
+// NAME=FILE of --state.
+std::vector<std::pair<std::string, std::string>> named_states(const Options& o) {
+  std::vector<std::pair<std::string, std::string>> states;
+  for (const auto& text : o.states) {
+    const auto sign = text.find('=');
+    if (sign == std::string::npos || sign == 0 || sign + 1 == text.size())
+      throw UsageError("--state: found " + ae::quoted(text) + "; expected NAME=FILE");
+    const auto name = text.substr(0, sign);
+    for (const auto& other : states)
+      if (other.first == name)
+        throw UsageError("--state: " + ae::quoted(name) + " is there twice; expected two states");
+    states.emplace_back(name, text.substr(sign + 1));
+  }
+  if (states.size() == 1) throw UsageError("--state is given once; expected two states or more");
+  return states;
+}
+
+void check_for_states(const Options& o) {
+  check_counts(o);
+  const std::pair<const char*, bool> others[]{
+      {"--sigma", !o.sigma.empty()},        {"--pairs", !o.pairs.empty()},
+      {"--kernel", !o.kernel.empty()},      {"--minimum", !o.low.empty()},
+      {"--maximum", !o.high.empty()},       {"--periodic", !o.periods.empty()},
+      {"--penalty", o.penalty.has_value()}, {"--iterations", o.iterations.has_value()},
+      {"--split", o.split.has_value()},     {"--method", o.method != "penalised"},
+      {"--files", o.role != "auto"},        {"--plumed", o.plumed}};
+  for (const auto& [option, is_given] : others)
+    if (is_given) throw UsageError(std::string(option) + " is not for --state, whose runs tell all there is to know");
+}
+
+fit::StateJob state_job_of(const Options& o, int threads) {
+  fit::StateJob job;
+  job.files = o.files;
+  job.columns = {o.variables, o.biases, o.skip};
+  job.states = named_states(o);
+  auto& options = job.options;
+  options.kt = thermal_energy(o);
+  options.bins = o.variables.size() > 1 ? 10 : 20;
+  if (!o.bins.empty()) {
+    options.bins = bins_of(o.bins.front());
+    if (o.bins.front() != o.bins.back())
+      throw UsageError("--bins: with --state both variables have as many; expected the same number twice");
+  }
+  options.blocks = static_cast<std::int32_t>(o.blocks);
+  options.bootstrap = static_cast<std::int32_t>(o.bootstrap);
+  options.confidence = o.confidence;
+  options.seed = static_cast<std::uint64_t>(o.seed);
+  options.threads = threads;
+  return job;
+}
+
+fs::path made_folder(const Options& o) {
+  fs::path folder = o.folder;
   std::error_code error;
   fs::create_directories(folder, error);
   if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
+  return folder;
+}
+
+int run_for_states(const Options& o, cli::Context& context) {
+  check_for_states(o);
+  const auto job = state_job_of(o, context.options.threads);
+  const fs::path folder = made_folder(o);
+  auto inputs = o.files;
+  for (const auto& [name, file] : job.states) inputs.push_back(file);
+  apps::OutputFiles files(inputs, context.options.force);
+  const auto open = [&](const char* name) { return files.open((folder / name).string(), "-o"); };
+  Output *csv = open("states.csv"), *bins = open("bins.csv"), *summary = open("summary.json"),
+         *plot = open("states.svg");
+  Output* text = files.for_people();
+  apps::RecordingReporter reporter(context.reporter);
+  if (o.biases.empty()) reporter.info("no --bias: rows are taken as those of an unbiased run");
+  auto result = fit::run_states(job, reporter);
+  result.energy_unit = unit_of(o);
+  result.made_by = cli::version_line(kProgram.name);
+  result.command = context.arguments;
+  result.warnings = reporter.warnings;
+  csv->write(fit::states_csv(result));
+  bins->write(fit::state_bins_csv(result));
+  summary->write(fit::states_json(result));
+  plot->write(report::states_svg(result));
+  text->write(fit::states_text(result));
+  files.commit();
+  return 0;
+}
+
+int run(const Options& o, cli::Context& context) {
+  if (!o.states.empty()) return run_for_states(o, context);
+  check(o);
+  const auto job = job_of(o, context.options.threads);
+  const fs::path folder = made_folder(o);
   apps::OutputFiles files(inputs_of(o), context.options.force);
   const auto open = [&](const char* name) { return files.open((folder / name).string(), "-o"); };
   Output *csv = open("fes.csv"), *kernel = open("kernel.csv"), *summary = open("summary.json"), *plot = open("fes.svg");

@@ -20,6 +20,7 @@ const ae::cli::Program kProgram{
     "AnnData's "
     ".h5ad. Nothing is decoded.",
     {{"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv", "the code of every row"},
+     {"ae-embed runs/wdbc configs/data/wdbc.csv --loss -o codes-and-loss.csv", "with what it cannot reconstruct"},
      {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.npy", "the same for NumPy: float32, a row for each"},
      {"ae-train configs/linear-pca.json --data configs/data/wdbc.csv --set /data/label=diagnosis --out runs/pca && "
       "ae-embed runs/pca configs/data/wdbc.csv --linear -o principal.csv --check pca_check.json",
@@ -57,6 +58,9 @@ void declare(CLI::App& app, Options& options) {
                  "Where the check of --linear goes, as JSON (default: pca_check.json beside the output)")
       ->needs(linear)
       ->type_name("FILE");
+  app.add_flag("--loss", options.embed.loss,
+               "Also the reconstruction loss of each row, a further column \"loss\" (of .npy the last one)")
+      ->excludes(linear);
   app.add_option("--label", options.label, "Column of the input that passes through as label, whatever the model knows")
       ->type_name("COLUMN");
   app.add_option("--keep", options.keep,
@@ -108,6 +112,8 @@ int run(Options& options, ae::cli::Context& context) {
                      : options.unreadable == "ignore" ? ae::apply::Unreadable::ignore
                                                       : ae::apply::Unreadable::report;
   const auto& format = ae::apply::code_format(options.output);
+  if (embed.loss && format.extension == ".h5ad")
+    throw ae::UsageError("--loss is for .csv and .npy: obsm/X_ae of .h5ad holds codes alone");
   ae::apps::OutputFiles files(embed.stream.inputs, context.options.force);
   auto& output = *files.open(options.output, "--output");
   auto* check = options.linear ? files.open(check_path(options).string(), "--check") : nullptr;

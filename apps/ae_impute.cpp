@@ -88,9 +88,9 @@ void declare(CLI::App& app, Options& options) {
   app.add_flag("--names", options.names, "Counts with --only-missing: names of cells and genes instead of numbers");
   ae::cli::add_integer(app, "--samples", options.impute.samples,
                        "Tables: average this many reconstructions, each with other cells hidden as in training. "
-                       "Counts: so many draws of what another reading of the cell may count, whose mean is filled in; "
-                       "--only-missing adds a column sd, --evaluate tells how often the truth lies in the central 90 % "
-                       "of them",
+                       "Counts: so many draws of what another reading of the cell may count, whose mean is filled in. "
+                       "Then --mark, or of counts --only-missing, has a column sd, and --evaluate tells how often the "
+                       "truth lies in the central 90 %",
                        1, 10000)
       ->capture_default_str();
   app.add_option("--spread", options.spread,
@@ -101,7 +101,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option(
          "--mark", options.marks,
          "Write a table of the cells that were filled: id (or row number), column, value, and of categories its "
-         "probability")
+         "probability, with --samples of numbers their standard deviation")
       ->type_name("FILE");
   options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(app, "--evaluate", options.evaluate,
@@ -158,6 +158,9 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   counts.unit = options.scale == "norm" ? Unit::norm : options.scale == "log1p" ? Unit::log1p : Unit::counts;
   counts.denoise = options.impute.all_cells;
   counts.all_genes = options.all_genes;
+  if (options.all_genes && (counts.fill != expected || counts.denoise))
+    throw ae::UsageError(
+        "--all-genes is of --mode expected without --denoise; the others fill all genes anyway: leave it out");
   if (options.names && !options.only_missing)
     throw ae::UsageError("--names are those of --only-missing, whose triplets else have numbers; give both or none");
   counts.only_missing = options.only_missing;

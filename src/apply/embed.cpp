@@ -1,5 +1,6 @@
 #include "apply/embed.hpp"
 
+#include <ATen/Functions.h>
 #include <torch/types.h>
 
 #include <span>
@@ -13,10 +14,19 @@
 namespace ae::apply {
 namespace {
 
+// [samples, numbers of a code + 1]
+at::Tensor codes_and_loss(const loss::Autoencoder& pair, const model::Batch& batch) {
+  const auto reconstruction = pair.reconstruct(batch);
+  const auto loss = reconstruction.elements.sum(1) / batch.observed.sum(1).clamp_min(1);
+  return at::cat({reconstruction.latent, loss.unsqueeze(1)}, 1).contiguous();
+}
+
 EmbedTotals embed_samples(const recipe::Checkpoint& checkpoint, const EmbedOptions& options, CodeFile& file,
                           Reporter& reporter) {
   const auto& pair = checkpoint.autoencoder();
-  Passing passing(options.stream.reading, code_names(pair.members(), pair.network().latent_size()));
+  auto names = code_names(pair.members(), pair.network().latent_size());
+  if (options.loss) names.emplace_back("loss");
+  Passing passing(options.stream.reading, std::move(names));
   UnreadSamples unread(reporter);
   const auto stream = open_stream(checkpoint, options.stream, reporter);
   EmbedTotals totals;
@@ -27,7 +37,7 @@ EmbedTotals embed_samples(const recipe::Checkpoint& checkpoint, const EmbedOptio
   };
   stream->for_each([&](const recipe::SampleBlock& block) {
     begin();
-    const auto codes = loss::codes(pair, block.batch);
+    const auto codes = options.loss ? codes_and_loss(pair, block.batch) : loss::codes(pair, block.batch);
     const auto numbers = static_cast<std::size_t>(codes.size(1));
     for (std::int64_t i = 0; i < block.batch.samples(); ++i) {
       std::span<const float> code{codes.data_ptr<float>() + i * codes.size(1), numbers};
@@ -67,6 +77,8 @@ EmbedTotals embed(const recipe::Checkpoint& checkpoint, const EmbedOptions& opti
                   Reporter& reporter) {
   check_network(checkpoint, "ae-embed", "encode samples");
   const bool images = checkpoint.kind().domain().gridded();
+  if (images && options.loss)
+    throw UsageError(checkpoint.name() + ": was trained on images; --loss is for tables, ae-score scores images");
   return images ? embed_images(checkpoint, options, file, reporter)
                 : embed_samples(checkpoint, options, file, reporter);
 }

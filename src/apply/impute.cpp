@@ -23,19 +23,15 @@
 namespace ae::apply {
 namespace {
 
-// The mask corruption the model was trained with, as the probability to hide a cell.
-double training_mask_rate(const recipe::Config& config) {
-  for (const auto& corruption : config.training.corruption) {
-    const double rate = corruption->mask_rate();
-    if (rate > 0) return rate;
-  }
-  return 0;
-}
+constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
 
 // What should stand in the cells, both [rows, elements] float64.
 struct Guesses {
   at::Tensor values;       // in network units; of categories the most probable level
   at::Tensor probability;  // of that level; NaN for numbers
+  // Of several reconstructions, and of numbers: the standard deviation of what the cell may be, that of the
+  // reconstructions and what is usually off where a cell is hidden (NaN where that is not known), in network units.
+  at::Tensor deviation;
 };
 
 // Reconstructions as imputation needs them: one, or the mean over several with other random masks, of categories that
@@ -46,8 +42,9 @@ class Imputer {
       : autoencoder_(checkpoint.autoencoder()),
         elements_(checkpoint.kind().domain().elements),
         samples_(samples),
-        mask_rate_(training_mask_rate(checkpoint.config())),
-        seed_(static_cast<std::uint64_t>(checkpoint.config().training.seed)) {
+        mask_rate_(checkpoint.config().training.mask_rate()),
+        seed_(static_cast<std::uint64_t>(checkpoint.config().training.seed)),
+        hidden_error_(hidden_errors(checkpoint, samples)) {
     if (samples > 1 && mask_rate_ == 0) {
       throw UsageError(
           "--samples " + std::to_string(samples) + ": " + checkpoint.name() +
@@ -58,6 +55,7 @@ class Imputer {
   Guesses guess(const model::Batch& batch, const std::vector<std::int64_t>& row_numbers) const {
     const auto& loss = autoencoder_.loss();
     Guesses sum;
+    at::Tensor squares;
     std::vector<at::Tensor> levels;
     for (std::int64_t sample = 0; sample < samples_; ++sample) {
       throw_if_stopped("imputing");
@@ -67,15 +65,21 @@ class Imputer {
       const auto shares = loss.probabilities(prediction.to(torch::kFloat64));
       if (sample == 0) {
         sum.values = values.contiguous();
+        squares = values.square();
         levels = shares;
         continue;
       }
       sum.values += values;
+      squares += values.square();
       for (std::size_t e = 0; e < levels.size(); ++e) {
         if (levels[e].defined()) levels[e] = levels[e] + shares[e];
       }
     }
     sum.values /= static_cast<double>(samples_);
+    if (samples_ > 1) {
+      const auto between = (squares / static_cast<double>(samples_) - sum.values.square()).clamp_min(0);
+      sum.deviation = (between + hidden_error_.square()).sqrt().contiguous();
+    }
     sum.probability = torch::full_like(sum.values, std::numeric_limits<double>::quiet_NaN());
     for (std::size_t e = 0; e < levels.size(); ++e) {
       if (!levels[e].defined()) continue;
@@ -88,6 +92,18 @@ class Imputer {
   }
 
  private:
+  // [elements]; undefined where it is not asked for.
+  static at::Tensor hidden_errors(const recipe::Checkpoint& checkpoint, std::int64_t samples) {
+    if (samples == 1) return {};
+    const auto elements = checkpoint.kind().domain().elements.size();
+    auto errors =
+        torch::full({static_cast<std::int64_t>(elements)}, std::numeric_limits<double>::quiet_NaN(), torch::kFloat64);
+    const auto& columns = checkpoint.profile().columns;
+    for (std::size_t e = 0; e < columns.size(); ++e)
+      if (columns[e].hidden_error) errors.data_ptr<double>()[e] = *columns[e].hidden_error;
+    return errors;
+  }
+
   // 1 where a cell stays visible. A function of row number and sample only, so that blocks can be cut anywhere.
   at::Tensor kept(const model::Batch& batch, const std::vector<std::int64_t>& row_numbers, std::int64_t sample) const {
     auto mask = torch::ones_like(batch.observed).contiguous();
@@ -107,6 +123,7 @@ class Imputer {
   std::int64_t samples_;
   double mask_rate_;
   std::uint64_t seed_;
+  at::Tensor hidden_error_;
 };
 
 // What one column's hidden cells were and were taken for, in network units.
@@ -118,7 +135,15 @@ struct ColumnTally {
   double hidden = 0, hidden_sum = 0, hidden_squares = 0, error_squares = 0;
   std::map<std::int64_t, std::int64_t> hidden_levels;
   std::int64_t wrong = 0;
+  double known = 0, covered = 0;  // numbers with a standard deviation, and those within the central 90 % of a normal
 
+  void cover(double value, double guess, double deviation) {
+    constexpr double kCentral = 1.6448536269514722;
+    if (!std::isfinite(deviation)) return;
+    ++known;
+    covered += std::abs(value - guess) <= kCentral * deviation;
+  }
+  double coverage() const { return known > 0 ? covered / known : std::numeric_limits<double>::quiet_NaN(); }
   void keep(double value, bool categorical) {
     ++kept;
     sum += value;
@@ -273,7 +298,17 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
   Unfillable unfillable(checkpoint.kind().domain().elements);
   ImputeTotals totals;
   UnreadSamples unread(reporter);
-  std::string marked = "id,column,value,probability\n";
+  const bool spread = options.samples > 1;
+  std::string marked = spread ? "id,column,value,probability,sd\n" : "id,column,value,probability\n";
+  // Scales may be curved: half of the distance between a standard deviation below and above.
+  const auto deviation_text = [&](std::size_t e, double value, double deviation) -> std::string {
+    const auto at = [&](double x) {
+      return parse_number(rewriting.stream().value_text(e, x, recipe::Digits::all)).value_or(kUnknown);
+    };
+    if (checkpoint.kind().domain().elements[e].categorical() || !std::isfinite(deviation)) return "";
+    const double half = (at(value + deviation) - at(value - deviation)) / 2;
+    return std::isfinite(half) ? brief(half) : "";
+  };
   rewriting.stream().for_each([&](const recipe::SampleBlock& block) {
     const auto guesses = imputer.guess(block.batch, block.numbers);
     const std::int64_t elements = guesses.values.size(1);
@@ -295,6 +330,7 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
             append_csv_field(marked += ',', rewriting.stream().value_text(e, values[cell], digits));
             marked += ',';
             if (!std::isnan(probabilities[cell])) marked += brief(probabilities[cell]);
+            if (spread) marked += ',' + deviation_text(e, values[cell], guesses.deviation.data_ptr<double>()[cell]);
             marked += '\n';
           }
         }
@@ -348,6 +384,8 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
       } else {
         others.hide(e, values[cell]);
         tallies[e].hide(values[cell], guesses[cell], elements[e].categorical());
+        if (guessed.deviation.defined() && !elements[e].categorical())
+          tallies[e].cover(values[cell], guesses[cell], guessed.deviation.data_ptr<double>()[cell]);
       }
     }
   });
@@ -376,13 +414,15 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
 
   std::vector<std::string> header{"column", "kind", "cells", "error", "baseline_error", "unit"};
   for (const auto& method : methods) header.push_back(method.name + "_error");
+  const bool covers = options.samples > 1;
+  if (covers) header.emplace_back("coverage");
   std::string text;
   for (const auto& name : header) text.append(text.empty() ? 0 : 1, ',').append(name);
   text += '\n';
   auto rows = nlohmann::ordered_json::array();
   // `errors`: of the model, of the baseline, and of the methods, or fewer.
   const auto line = [&](const std::string& name, const char* kind, double count, std::vector<double> errors,
-                        const char* unit) {
+                        const char* unit, double coverage = kUnknown) {
     errors.resize(methods.size() + 2, std::numeric_limits<double>::quiet_NaN());
     if (count == 0) std::ranges::fill(errors, std::numeric_limits<double>::quiet_NaN());
     append_csv_field(text, name);
@@ -396,10 +436,15 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
     }
     if (errors.size() == 2) text.append(1, ',').append(unit);
     row[header[5]] = unit;
+    if (covers) {
+      text.append(1, ',').append(std::isfinite(coverage) ? brief(coverage) : "");
+      row["coverage"] = coverage;  // null where it is not known
+    }
     rows.push_back(std::move(row));
     text += '\n';
   };
   double cells = 0, squares = 0, baseline = 0;
+  ColumnTally of_all;
   for (std::size_t e = 0; e < elements.size(); ++e) {
     const ColumnTally& tally = tallies[e];
     if (elements[e].categorical()) {
@@ -420,7 +465,9 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
       errors.push_back(nrmse(method.squares[e]));
       method.pooled += method.squares[e] / variance;
     }
-    line(elements[e].name, "numeric", tally.hidden, errors, "nrmse");
+    line(elements[e].name, "numeric", tally.hidden, errors, "nrmse", tally.coverage());
+    of_all.known += tally.known;
+    of_all.covered += tally.covered;
     cells += tally.hidden;
     squares += tally.error_squares / variance;
     baseline += tally.baseline_squares() / variance;
@@ -433,7 +480,8 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
     all.push_back(pooled(method.pooled));
     told += ", " + method.name + " " + brief(all.back());
   }
-  line("all", "numeric", cells, all, "nrmse");
+  line("all", "numeric", cells, all, "nrmse", of_all.coverage());
+  if (of_all.known > 0) told += "; within the central 90 % of --samples " + brief(100 * of_all.coverage()) + " %";
   output.write(output.path().extension() == ".json" ? rows.dump(2) + "\n" : text);
   reporter.info(told);
   return totals;

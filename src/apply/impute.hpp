@@ -29,7 +29,9 @@ struct ImputeTotals {
 // Copies the samples, with missing feature cells filled in, with as many decimals as their columns had in training; all
 // other bytes stay as they are. Cells of columns that had no value in training stay missing (warned). `marks`, if
 // given, gets a table `id,column,value,probability` of what was filled in: the probability of the chosen level, empty
-// for numbers. With several samples a level's probability is the mean over them.
+// for numbers. With several samples a level's probability is the mean over them, and there is a column `sd`: of numbers
+// the standard deviation of what the cell may be, from that of the reconstructions and from the errors of hidden cells
+// in held-out rows, or else in training rows; empty where these are not known, as in models of older versions.
 // UsageError when several samples are asked of a model that has nothing random.
 ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& options, Output& output, Output* marks,
                     Reporter& reporter);
@@ -40,7 +42,9 @@ struct MaskedEvaluation {
 };
 
 // Hides observed cells, imputes them and writes a table
-// `column,kind,cells,error,baseline_error,unit,knn_error,low_rank_error`, or JSON where the output's name ends in
+// `column,kind,cells,error,baseline_error,unit,knn_error,low_rank_error`, with several samples also `coverage`, the
+// share of hidden numbers in the central 90 % of a normal distribution by these standard deviations, or JSON where the
+// output's name ends in
 // ".json": of numbers NRMSE = root mean square error / standard deviation of the kept cells, beside that of filling in
 // the mean of the kept cells and of guesses from the other rows (fit::completions(); left out of more than a million
 // cells, for which they take minutes); of categories the share of wrong levels, beside that of the most frequent kept

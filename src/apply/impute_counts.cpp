@@ -171,6 +171,9 @@ class Triplets final : public CellOutput {
     append_csv_field(row, cells_.empty() ? std::to_string(cell) : cells_[static_cast<std::size_t>(cell)]);
     for (std::size_t gene = 0; gene < values.size(); ++gene) {
       if (!filled[gene]) continue;
+      if (!std::isfinite(values[gene]))
+        throw RunError("cell " + std::to_string(cell) + ", gene " + std::to_string(gene) + " would get " +
+                       number_text(static_cast<double>(values[gene])) + "; the model is not usable for such counts");
       append_csv_field(text_ += row + ',', genes_.empty() ? std::to_string(gene) : genes_[gene]);
       data::append_float(text_ += ',', values[gene]);
       if (!spread.empty()) data::append_float(text_ += ',', spread[gene]);
@@ -474,7 +477,7 @@ ImputeTotals evaluate_counts(const recipe::Checkpoint& checkpoint, const CountIm
 
   std::vector<fit::MethodFigures> figures;
   for (std::size_t m = 0; m < guessers.size(); ++m) {
-    figures.push_back({guessers[m].name, {}, {}, {}, {}});
+    figures.push_back({guessers[m].name, {}, {}, {}});
     if (guessers[m].completion == nullptr && options.samples > 1) figures.back().coverage = coverage.share();
     if (thinned) {
       figures.back().thinned = thinning[m].result();

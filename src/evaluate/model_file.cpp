@@ -62,6 +62,11 @@ stats::ColumnProfile profile_of(const Json& json, std::int64_t levels) {
     throw InputError("counts that contradict each other");
   }
   if (!residual.empty()) column.residual = {residual[0], residual[1]};
+  if (const auto found = json.find("hidden_error"); found != json.end()) {
+    if (!found->is_number() || !(found->get<double>() >= 0) || !std::isfinite(found->get<double>()))
+      throw InputError("an error that is no number from 0 on");
+    column.hidden_error = found->get<double>();
+  }
   return column;
 }
 
@@ -144,6 +149,7 @@ std::string profiles_json(std::span<const stats::ColumnProfile> profiles) {
     }
     if (!column.levels.empty()) one["levels"] = column.levels;
     if (column.residual) one["residual"] = {column.residual->first, column.residual->second};
+    if (column.hidden_error) one["hidden_error"] = *column.hidden_error;
     all.push_back(std::move(one));
   }
   return all.dump();

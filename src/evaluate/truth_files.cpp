@@ -65,7 +65,7 @@ TruthFiles::TruthFiles(fs::path truth) : truth_(std::move(truth)) {
   }
 }
 
-// False when it is none, or one without masks.
+// False when it is none, or classes without masks, which may be folders of masks themselves.
 bool TruthFiles::read_data_set() {
   const auto* layout = data::layout_of(truth_);
   if (layout == nullptr) return false;
@@ -81,6 +81,11 @@ bool TruthFiles::read_data_set() {
       return false;
     });
   }
+  if (count_ == 0 && layout->divided)
+    throw InputError(
+        truth_.string() + ": " + std::string(layout->name) + " without a mask of any of its images; expected them in " +
+        "ground_truth/TYPE/NAME_mask.png or the like; or name the folder of masks itself, or leave --truth "
+        "out");
   return count_ > 0;
 }
 

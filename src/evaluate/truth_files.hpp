@@ -23,7 +23,8 @@ std::filesystem::path map_file(const std::filesystem::path& maps, std::string_vi
 // there, or as many of its last parts as name one image only.
 class TruthFiles {
  public:
-  // InputError when there is no such folder.
+  // InputError when there is no such folder, or it is a data set of images to train on and others to score, without
+  // masks.
   explicit TruthFiles(std::filesystem::path truth);
 
   bool empty() const { return count_ == 0; }

@@ -6,8 +6,6 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "data/bytes/source.hpp"
-#include "data/colvar/reader.hpp"
 #include "evaluate/score_reader.hpp"
 
 namespace ae::fit {
@@ -16,23 +14,12 @@ namespace {
 // Columns of a table or a COLVAR file, whichever it is, by name.
 class NamedColumns {
  public:
-  virtual ~NamedColumns() = default;
-  virtual const std::vector<std::string>& names() const = 0;
-  virtual const std::string& name() const = 0;
+  NamedColumns(const std::string& file, Reporter& reporter) : reader_(file, reporter) {}
+  const std::vector<std::string>& names() const { return reader_.rows().columns(); }
+  const std::string& name() const { return reader_.name(); }
+  bool has(const std::string& column) const { return reader_.find(column).has_value(); }
   // visit(values of `columns`) for each row.
-  virtual void read(const std::vector<std::string>& columns,
-                    const std::function<void(std::span<const double>)>& visit) = 0;
-
-  static std::unique_ptr<NamedColumns> open(const std::string& file, Reporter& reporter);
-};
-
-class TableColumns final : public NamedColumns {
- public:
-  TableColumns(const std::string& file, Reporter& reporter) : reader_(file, reporter) {}
-  const std::vector<std::string>& names() const override { return reader_.rows().columns(); }
-  const std::string& name() const override { return reader_.name(); }
-  void read(const std::vector<std::string>& columns,
-            const std::function<void(std::span<const double>)>& visit) override {
+  void read(const std::vector<std::string>& columns, const std::function<void(std::span<const double>)>& visit) {
     std::vector<std::size_t> places;
     for (const auto& column : columns) places.push_back(*reader_.find(column));
     std::vector<double> values(columns.size());
@@ -55,43 +42,11 @@ class TableColumns final : public NamedColumns {
   evaluate::ScoreReader reader_;
 };
 
-class ColvarFileColumns final : public NamedColumns {
- public:
-  explicit ColvarFileColumns(const std::string& file)
-      : file_(file), names_(data::ColvarReader(data::ByteSource::open(file), {}).columns()) {}
-  const std::vector<std::string>& names() const override { return names_; }
-  const std::string& name() const override { return file_; }
-  void read(const std::vector<std::string>& columns,
-            const std::function<void(std::span<const double>)>& visit) override {
-    data::ColvarReader reader(data::ByteSource::open(file_), columns);
-    std::vector<double> values(columns.size());
-    while (reader.next(values)) visit(values);
-  }
-
- private:
-  std::string file_;
-  std::vector<std::string> names_;
-};
-
-std::unique_ptr<NamedColumns> NamedColumns::open(const std::string& file, Reporter& reporter) {
-  if (file != "-") {  // which can be read once, and is a table
-    char head[2];
-    const auto source = data::ByteSource::open(file);
-    if (data::read_fully(*source, head, sizeof head) == sizeof head && std::string_view(head, 2) == "#!")
-      return std::make_unique<ColvarFileColumns>(file);
-  }
-  return std::make_unique<TableColumns>(file, reporter);
-}
-
-bool has(const NamedColumns& columns, const std::string& name) {
-  return std::find(columns.names().begin(), columns.names().end(), name) != columns.names().end();
-}
-
 // The first of these that is there; InputError when none is.
 std::string require(const NamedColumns& columns, const std::vector<std::string>& candidates, const char* what,
                     const char* option) {
   for (const auto& name : candidates)
-    if (has(columns, name)) return name;
+    if (columns.has(name)) return name;
   std::vector<std::string> quoted;
   for (const auto& name : candidates) quoted.push_back(ae::quoted(name));
   throw InputError(columns.name() + ": no column " + join(quoted, " or ") + " with the " + what + "; found " +
@@ -102,7 +57,7 @@ std::string require(const NamedColumns& columns, const std::vector<std::string>&
 }  // namespace
 
 ReadPairs read_pairs(const PairReading& reading, Reporter& reporter) {
-  const auto columns = NamedColumns::open(reading.file, reporter);
+  NamedColumns columns(reading.file, reporter);
   const std::size_t variables = reading.variables.size();
   const auto usual = [&](const std::string& name, std::size_t v) {
     return variables == 1 ? name : name + std::to_string(v + 1);
@@ -110,30 +65,30 @@ ReadPairs read_pairs(const PairReading& reading, Reporter& reporter) {
   std::vector<std::string> wanted;
   for (std::size_t v = 0; v < variables; ++v)
     wanted.push_back(
-        require(*columns, {reading.truth.empty() ? usual("true", v) : reading.truth[v]}, "true values", "--true"));
+        require(columns, {reading.truth.empty() ? usual("true", v) : reading.truth[v]}, "true values", "--true"));
   for (std::size_t v = 0; v < variables; ++v)
-    wanted.push_back(require(*columns,
+    wanted.push_back(require(columns,
                              reading.observed.empty()
                                  ? std::vector<std::string>{usual("observed", v), reading.variables[v]}
                                  : std::vector<std::string>{reading.observed[v]},
                              "observed values", "--observed"));
   ReadPairs result;
-  const bool has_weight = !reading.weight.empty() || has(*columns, "weight");
+  const bool has_weight = !reading.weight.empty() || columns.has("weight");
   const bool has_bias =
       !has_weight && !reading.biases.empty() &&
-      std::all_of(reading.biases.begin(), reading.biases.end(), [&](const auto& name) { return has(*columns, name); });
+      std::all_of(reading.biases.begin(), reading.biases.end(), [&](const auto& name) { return columns.has(name); });
   if (has_weight)
-    wanted.push_back(require(*columns, {reading.weight.empty() ? "weight" : reading.weight}, "weights", "--weight"));
+    wanted.push_back(require(columns, {reading.weight.empty() ? "weight" : reading.weight}, "weights", "--weight"));
   if (has_bias) wanted.insert(wanted.end(), reading.biases.begin(), reading.biases.end());
   result.weighted = has_weight || has_bias;
   auto& pairs = result.pairs;
   pairs.truth.resize(variables);
   pairs.observed.resize(variables);
-  columns->read(wanted, [&](std::span<const double> row) {
+  columns.read(wanted, [&](std::span<const double> row) {
     double weight = has_weight ? row[2 * variables] : 0;  // of a bias its logarithm, until all rows are read
     for (std::size_t b = 2 * variables; has_bias && b < row.size(); ++b) weight += row[b] / reading.kt;
     if (has_weight && weight < 0)
-      throw InputError(columns->name() + ": found the weight " + number_text(weight) + ", expected none below 0");
+      throw InputError(columns.name() + ": found the weight " + number_text(weight) + ", expected none below 0");
     if (!std::all_of(row.begin(), row.end(), [](double v) { return std::isfinite(v); }) ||
         (has_weight && weight == 0)) {
       ++result.left_out;
@@ -153,14 +108,14 @@ ReadPairs read_pairs(const PairReading& reading, Reporter& reporter) {
 }
 
 BlurTable::BlurTable(const std::string& file, Reporter& reporter) {
-  const auto columns = NamedColumns::open(file, reporter);
-  std::vector<std::string> wanted{require(*columns, {"x"}, "true values", "a header"),
-                                  require(*columns, {"sigma"}, "standard deviations", "a header")};
-  const bool has_mean = has(*columns, "mean");
+  NamedColumns columns(file, reporter);
+  std::vector<std::string> wanted{require(columns, {"x"}, "true values", "a header"),
+                                  require(columns, {"sigma"}, "standard deviations", "a header")};
+  const bool has_mean = columns.has("mean");
   if (has_mean) wanted.emplace_back("mean");
-  columns->read(wanted, [&](std::span<const double> row) {
+  columns.read(wanted, [&](std::span<const double> row) {
     const auto refuse = [&](const std::string& found, const char* expected) {
-      throw InputError(columns->name() + ": row " + std::to_string(x_.size() + 1) + ": found " + found + ", expected " +
+      throw InputError(columns.name() + ": row " + std::to_string(x_.size() + 1) + ": found " + found + ", expected " +
                        expected);
     };
     for (const double value : row)
@@ -172,7 +127,7 @@ BlurTable::BlurTable(const std::string& file, Reporter& reporter) {
     mean_.push_back(has_mean ? row[2] : row[0]);
   });
   if (x_.size() < 2)
-    throw InputError(columns->name() + ": found " + std::to_string(x_.size()) + " rows, expected at least 2");
+    throw InputError(columns.name() + ": found " + std::to_string(x_.size()) + " rows, expected at least 2");
 }
 
 NormalError BlurTable::operator()(double truth) const {

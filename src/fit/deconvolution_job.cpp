@@ -12,6 +12,7 @@
 #include "base/random.hpp"
 #include "base/scratch_folder.hpp"
 #include "base/text.hpp"
+#include "fit/estimate_text.hpp"
 
 namespace ae::fit {
 namespace {
@@ -272,15 +273,7 @@ void check_blocks(const DeconvolutionJob& job, const Runs& runs, const Grid& obs
 }
 
 void tell_rows(const FreeEnergyRun& run, Reporter& reporter) {
-  for (std::size_t f = 0; f < run.files.size(); ++f) {
-    const auto& rows = run.rows[f];
-    const auto tell = [&](std::int64_t count, const char* what) {
-      if (count > 0) reporter.warning(run.files[f] + ": " + counted(count, "rows") + " " + what);
-    };
-    tell(rows.not_finite, "left out: not finite in a column that is used");
-    tell(rows.repeated, "left out: their time was there before, as after a restart");
-    tell(rows.incomplete, "left out: the last line has no end, and its last number may be cut");
-  }
+  for (std::size_t f = 0; f < run.files.size(); ++f) tell_left_out(run.files[f], run.rows[f], reporter);
   std::int64_t outside = 0;
   for (const auto& window : run.result.windows) outside += window.outside;
   if (outside > 0) reporter.warning(counted(outside, "rows") + " left out: outside of the grid");

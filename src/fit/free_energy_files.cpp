@@ -8,14 +8,13 @@
 #include "base/text.hpp"
 #include "evaluate/intervals.hpp"
 #include "evaluate/rate_text.hpp"
+#include "fit/estimate_text.hpp"
 
 namespace ae::fit {
 namespace {
 
 using Eigen::Index;
 using Ordered = nlohmann::ordered_json;
-
-Ordered finite(double value) { return std::isfinite(value) ? Ordered(value) : Ordered(nullptr); }
 
 void append_place(std::string& out, const Grid& grid, Index bin, char delimiter) {
   const auto [i, j] = grid.place(bin);
@@ -44,12 +43,6 @@ std::string_view reweighting_name(Reweighting reweighting) {
   return "weights of rows";
 }
 
-Ordered rows_json(const data::ColvarRows& rows) {
-  return {{"read", rows.read},         {"used", rows.used},       {"not_finite", rows.not_finite},
-          {"repeated", rows.repeated}, {"skipped", rows.skipped}, {"incomplete", rows.incomplete},
-          {"restarts", rows.restarts}};
-}
-
 data::ColvarRows all_rows(const FreeEnergyRun& run) {
   data::ColvarRows all;
   for (const auto& rows : run.rows) all += rows;
@@ -70,8 +63,8 @@ std::int32_t blocks_used(const FreeEnergy& result) {
 }
 
 void put(Ordered& json, const std::string& name, const std::optional<WithError>& estimate) {
-  json[name] = estimate ? finite(estimate->value) : Ordered(nullptr);
-  json[name + "_se"] = estimate ? finite(estimate->standard_error) : Ordered(nullptr);
+  json[name] = estimate ? Ordered(estimate->value) : Ordered(nullptr);
+  json[name + "_se"] = estimate ? Ordered(estimate->standard_error) : Ordered(nullptr);
 }
 
 Ordered axis_json(const Axis& axis) {
@@ -87,11 +80,6 @@ Ordered grid_json(const Grid& grid) {
 // `min_NAME` and the like, as PLUMED writes grids.
 void append_constant(std::string& out, const std::string& name, const std::string& value) {
   out += "#! SET " + name + " " + value + "\n";
-}
-
-std::string with_error(const WithError& estimate) {
-  const std::string value = evaluate::rate_text(estimate.value, 3);
-  return std::isnan(estimate.standard_error) ? value : value + " +- " + evaluate::rate_text(estimate.standard_error, 3);
 }
 
 }  // namespace
@@ -160,13 +148,11 @@ std::string free_energy_json(const FreeEnergyRun& run) {
   put(json, "delta_F", r.delta_f);
   json["delta_F_of"] = "the right side, or state, less the left one";
   json["split"] = r.split ? Ordered(*r.split) : Ordered(nullptr);
-  json["delta_F_se_rows"] = r.delta_f && r.windows.size() == 1 ? finite(r.delta_f_row_error) : Ordered(nullptr);
-  json["delta_F_halves"] = r.delta_f && r.windows.size() == 1
-                               ? Ordered::array({finite(r.delta_f_halves[0]), finite(r.delta_f_halves[1])})
-                               : Ordered(nullptr);
+  json["delta_F_se_rows"] = r.delta_f && r.windows.size() == 1 ? Ordered(r.delta_f_row_error) : Ordered(nullptr);
+  json["delta_F_halves"] = r.delta_f && r.windows.size() == 1 ? Ordered(r.delta_f_halves) : Ordered(nullptr);
   put(json, "barrier", r.barrier);
-  json["n_eff"] = finite(r.effective_rows);
-  json["chi2"] = finite(r.chi_squared);
+  json["n_eff"] = r.effective_rows;
+  json["chi2"] = r.chi_squared;
   json["chi2_bins"] = r.chi_squared_bins;
   const bool has_penalty = run.options.method == DeconvolutionMethod::penalised;
   json["penalty"] = has_penalty ? Ordered(r.penalty) : Ordered(nullptr);
@@ -179,15 +165,15 @@ std::string free_energy_json(const FreeEnergyRun& run) {
   json["states"] = Ordered::array();
   for (const auto& state : r.states)
     json["states"].push_back({{"at", state.at},
-                              {"F", finite(state.energy.value)},
-                              {"se", finite(state.energy.standard_error)},
-                              {"way_out", finite(state.persistence)},
+                              {"F", state.energy.value},
+                              {"se", state.energy.standard_error},
+                              {"way_out", state.persistence},
                               {"rows", state.rows},
                               {"share_of_blocks", state.share_of_blocks}});
   if (r.comparison)
     json["richardson_lucy"] = {{"iterations", r.comparison->iterations},
-                               {"barrier", finite(r.comparison->barrier)},
-                               {"delta_F", finite(r.comparison->delta_f)}};
+                               {"barrier", r.comparison->barrier},
+                               {"delta_F", r.comparison->delta_f}};
   json["rows"] = rows_json(rows);
   json["rows"]["outside"] = rows_outside(r);
   json["rows"]["beyond_blur"] = r.beyond;
@@ -201,7 +187,7 @@ std::string free_energy_json(const FreeEnergyRun& run) {
                                {"rows", window.rows},
                                {"outside", window.outside},
                                {"blocks", window.blocks()},
-                               {"n_eff", finite(window.effective_rows)}});
+                               {"n_eff", window.effective_rows}});
   json["blocks"] = blocks_used(r);
   json["bootstrap"] = run.options.bootstrap;
   json["failed_resamples"] = r.failed_resamples;

@@ -53,7 +53,6 @@ constexpr FigureColumn kFigures[] = {
     {"sum_ratio", "sum ratio", false, of_thinned<&ThinnedResult::sum_ratio>},
     {"impossible", "impossible", true, of_thinned<&ThinnedResult::impossible>},
     {"coverage", "in 90 %", false, [](const MethodFigures& m) { return m.coverage; }},
-    {"seconds", "seconds", false, [](const MethodFigures& m) { return m.seconds; }},
 };
 
 std::string cell_text(const FigureColumn& figure, const MethodFigures& method) {

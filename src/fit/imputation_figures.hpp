@@ -88,7 +88,6 @@ struct MethodFigures {
   std::string method;
   std::optional<MaskedResult> masked;
   std::optional<ThinnedResult> thinned;
-  std::optional<double> seconds;
   std::optional<double> coverage;  // see Coverage
 };
 

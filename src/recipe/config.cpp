@@ -63,8 +63,10 @@ void TrainingOptions::resolve(bool rows_have_missing_cells) {
   corruption_set = true;
 }
 
-bool TrainingOptions::masks_cells() const {
-  return std::any_of(corruption.begin(), corruption.end(), [](const auto& item) { return item->mask_rate() > 0; });
+double TrainingOptions::mask_rate() const {
+  const auto hides = [](const auto& item) { return item->mask_rate() > 0; };
+  const auto found = std::find_if(corruption.begin(), corruption.end(), hides);
+  return found == corruption.end() ? 0 : (*found)->mask_rate();
 }
 
 void TrainingOptions::check(const model::Domain& domain) const {

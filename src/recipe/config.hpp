@@ -48,7 +48,8 @@ struct TrainingOptions : config::Section {
   void fields(config::Fields& f) override;
   // Fills in what "null" leaves to the program, so that what is stored is what was used.
   void resolve(bool rows_have_missing_cells);
-  bool masks_cells() const;
+  double mask_rate() const;  // of the first corruption that hides cells, the probability that it does; 0: none does
+  bool masks_cells() const { return mask_rate() > 0; }
   void check(const model::Domain& domain) const;  // UsageError when a corruption is not made for such data
   using config::Section::check;
 };

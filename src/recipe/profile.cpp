@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/random.hpp"
 #include "base/signals.hpp"
 
 namespace ae::recipe {
@@ -50,6 +51,16 @@ class Describing {
     });
   }
 
+  void add_hidden(const model::Batch& hidden, const at::Tensor& expected) {
+    const double* expectation = expected.data_ptr<double>();
+    for_each_observed(hidden, [&](std::size_t row, std::size_t e, double value) {
+      const double error = value - expectation[row * elements_.size() + e];
+      if (elements_[e].categorical() || !std::isfinite(error)) return;
+      hidden_squares_[e] += error * error;
+      ++hidden_[e];
+    });
+  }
+
   Profile finish() {
     constexpr std::size_t kFewest = 20;  // for one of twenty to be beyond
     Profile profile;
@@ -57,6 +68,8 @@ class Describing {
       profile.columns.push_back(elements_[e].categorical()
                                     ? stats::ColumnProfile::of_codes(levels_[e], rows_)
                                     : stats::ColumnProfile::of_numbers(std::move(values_[e]), rows_));
+      if (hidden_[e] >= static_cast<std::int64_t>(kFewest))
+        profile.columns.back().hidden_error = std::sqrt(hidden_squares_[e] / static_cast<double>(hidden_[e]));
       auto& residuals = residuals_[e];
       if (residuals.size() < kFewest) continue;
       std::sort(residuals.begin(), residuals.end());
@@ -81,12 +94,28 @@ class Describing {
   std::vector<std::vector<double>> values_;
   std::vector<std::vector<std::int64_t>> levels_;
   std::vector<std::vector<double>> residuals_;
+  std::vector<double> hidden_squares_ = std::vector<double>(elements_.size(), 0);
+  std::vector<std::int64_t> hidden_ = std::vector<std::int64_t>(elements_.size(), 0);
 };
+
+// The samples, from number `first` on, with cells hidden at random; the same ones each time.
+model::Batch hide_cells(const model::Batch& batch, double rate, std::int64_t first) {
+  model::Batch seen{batch.values.clone().contiguous(), batch.observed.clone().contiguous(), batch.sizes};
+  float* values = seen.values.data_ptr<float>();
+  float* observed = seen.observed.data_ptr<float>();
+  const std::int64_t elements = seen.values.size(1);
+  for (std::int64_t row = 0; row < seen.samples(); ++row) {
+    Random random(stream_key(0, "hidden cells of held-out rows", static_cast<std::uint64_t>(first + row)));
+    for (std::int64_t e = 0; e < elements; ++e)
+      if (random.uniform() < rate) values[row * elements + e] = observed[row * elements + e] = 0;
+  }
+  return seen;
+}
 
 }  // namespace
 
 Profile profile_of(const loss::Autoencoder& autoencoder, const score::Head& head, const model::Samples& training,
-                   const model::Samples& held_out) {
+                   const model::Samples& held_out, double mask_rate) {
   const auto* judge = head.for_samples();
   const model::Domain& domain = autoencoder.domain();
   if (judge == nullptr || domain.gridded()) return {};
@@ -99,11 +128,20 @@ Profile profile_of(const loss::Autoencoder& autoencoder, const score::Head& head
       describing.add_residuals(batch, score::score(autoencoder, *judge, batch, trained_on ? begin : -1).expected);
     });
   };
+  // A model that never saw the rows tells best; one that hid their cells at random while it learned, well enough.
+  const auto& judged = held_out.size() > 0 ? held_out : training;
+  const auto answer_hidden = [&](std::int64_t begin, std::int64_t end) {
+    const auto batch = judged.range(begin, end);
+    const auto seen = hide_cells(batch, mask_rate, begin);
+    const model::Batch hidden{batch.values, batch.observed * (1 - seen.observed), batch.sizes};
+    describing.add_hidden(hidden, autoencoder.expected(seen).to(torch::kFloat64).contiguous());
+  };
   if (held_out.size() > 0) {
     answer(held_out, false);
   } else if (judge->leaves_out()) {
     answer(training, true);
   }
+  if (mask_rate > 0) evenly(judged.size(), kMostAnswers, answer_hidden);
   return describing.finish();
 }
 

@@ -19,8 +19,9 @@ struct Profile {
 };
 
 // From at most some ten thousand training samples, evenly drawn, and the answers for at most some thousand held-out
-// ones. Empty for what is not a row of elements.
+// ones; errors of hidden cells (of training samples, where none were held out) where `mask_rate`, the share of cells
+// that training hid, is above 0. Empty for what is not a row of elements.
 Profile profile_of(const loss::Autoencoder& autoencoder, const score::Head& head, const model::Samples& training,
-                   const model::Samples& held_out);
+                   const model::Samples& held_out, double mask_rate = 0);
 
 }  // namespace ae::recipe

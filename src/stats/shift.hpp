@@ -23,6 +23,9 @@ struct ColumnProfile {
   std::vector<std::int64_t> levels;  // of categories: how often each code occurred
   // Of observed - expected on held-out rows: the values that 5 % are below, and above.
   std::optional<std::pair<double, double>> residual;
+  // Of numbers, the root of the mean of (observed - expected)^2 where the value was hidden: on held-out rows, or where
+  // there were none on training rows.
+  std::optional<double> hidden_error;
 
   bool known() const { return rows > 0; }
   double quantile(double p) const;  // of numbers: the smallest knot that a share of at least p is at or below

@@ -121,9 +121,10 @@ class Reconstruct final : public Trainee {
     const model::Samples& trusted = without_distrusted ? *without_distrusted : *data_.training;
     const auto calibration = config_.score->calibrate(
         score::FitContext(finished, trusted, *data_.held_out, seed(), to.reporter, images ? &*images : nullptr));
-    recipe::write_checkpoint(to.model,
-                             {config_, *data_.kind, observed_matters_, best, *config_.score, calibration, to.training,
-                              recipe::profile_of(finished, *config_.score, trusted, *data_.held_out)});
+    recipe::write_checkpoint(
+        to.model,
+        {config_, *data_.kind, observed_matters_, best, *config_.score, calibration, to.training,
+         recipe::profile_of(finished, *config_.score, trusted, *data_.held_out, config_.training.mask_rate())});
   }
 
   std::vector<std::int64_t> distrusted() const override { return distrusted_; }

@@ -316,6 +316,17 @@ def test_a_data_sets_root_tells_the_masks(run, tmp_path):
     assert summary(run, tmp_path, *options, "--bootstrap", 0)["pixels"] == expected
 
 
+def test_images_of_a_data_set_without_masks_are_not_taken_for_masks(run, tmp_path):
+    inspection = Inspection(tmp_path)
+    root = tmp_path / "root"
+    for row in inspection.rows:
+        (root / row[0]).parent.mkdir(parents=True, exist_ok=True)
+        (root / row[0]).write_bytes(png(row[4]))
+    (root / "train/good").mkdir(parents=True)
+    options = ["root" if part == "truth" else part for part in PIXELS]
+    error(run("ae-roc", "scores.csv", *options), 4, "root: MVTec AD without a mask", "ground_truth/TYPE/NAME_mask.png")
+
+
 def test_missing_masks_and_maps_are_named(run, tmp_path):
     rows = Inspection(tmp_path).rows
     (tmp_path / "truth/copper/001_mask.png").unlink()

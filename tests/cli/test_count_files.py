@@ -302,6 +302,13 @@ def test_sizes_are_checked_before_memory_is_taken(read, counts, tmp_path):
         root["X"].attrs["shape"] = (1 << 40, 1 << 40)
     line, code = read(path)
     assert code == 4 and "1099511627776 genes" in line
+    path = write_h5ad(tmp_path / "y.h5ad", counts)
+    with h5py.File(path, "a") as root:
+        values = root["X/data"][:].astype("f8")
+        del root["X/data"]
+        root["X"].create_dataset("data", data=values, chunks=(9_000_000,), maxshape=(None,), compression="gzip")
+    line, code = read(path)
+    assert code == 4 and '"X/data" has chunks of 72000000 bytes' in line
 
 
 def test_other_hdf5_files_and_cut_ones(read, counts, tmp_path):

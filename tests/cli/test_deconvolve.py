@@ -274,6 +274,94 @@ def test_errors_are_those_of_blocks_of_time(run, tmp_path):
     assert 0.5 * expected < told["delta_F_se"] < 2 * expected
 
 
+# --- States ---
+
+
+def states_and_run(folder, apart, share=0.02, biased_share=0.4, count=20_000, seed=5):
+    """Two states whose observed values are normal, `apart` standard deviations; a run biased towards the second one."""
+    rng = np.random.default_rng(seed)
+    files = [write_colvar(folder / name, {"loss": rng.normal(at, 1, count // 2)}) for name, at in (("a", 0), ("b", apart))]
+    second = rng.random(count) < biased_share
+    bias = np.where(second, math.log(share / biased_share), math.log((1 - share) / (1 - biased_share)))
+    biased = write_colvar(folder / "biased", {"loss": rng.normal(apart * second, 1), "bias": bias})
+    return biased, ["--state", f"A={files[0]}", "--state", f"B={files[1]}"]
+
+
+def shares(run, folder, *arguments):
+    outcome = run("ae-deconvolve", *arguments, "--cv", "loss", "--bias", "bias", "--kt", "2", "-o", "out", "--force")
+    assert outcome.code == 0, outcome.stderr
+    with open(folder / "out" / "states.csv", newline="") as file:
+        return json.loads((folder / "out" / "summary.json").read_text()), list(csv.DictReader(file)), outcome
+
+
+def test_shares_of_states_come_back_where_states_overlap(run, tmp_path):
+    biased, states = states_and_run(tmp_path, apart=2.2)
+    # Weights are e^(V/kT): with kT = 2 biases are twice as large.
+    text = biased.read_text().splitlines()
+    biased.write_text("\n".join([text[0], *(f"{t} {s} {2 * float(v)!r}" for t, s, v in map(str.split, text[1:]))]) + "\n")
+    told, rows, outcome = shares(run, tmp_path, biased, *states)
+    truth = -2 * math.log(0.02 / 0.98)
+    assert abs(told["delta_F"] - truth) < 3 * told["delta_F_se"] < 1, told
+    low, high = told["delta_F_interval"]
+    assert low < truth < high
+    assert truth - told["delta_F_assigned"] > 2  # the states' tails hide the rare one
+    assert abs(told["overlap"] - math.erfc(1.1 / math.sqrt(2))) < 0.02
+    assert told["converged"] and told["chi2"] < 2 and not told["assigned_within_error"] and "not needed" not in outcome.stdout
+    assert [row["state"] for row in rows] == ["A", "B"] and float(rows[0]["F"]) == 0
+    assert abs(sum(float(row["share"]) for row in rows) - 1) < 1e-12
+    with open(tmp_path / "out" / "bins.csv", newline="") as file:
+        bins = list(csv.DictReader(file))
+    for column in ("A", "B", "observed", "fitted"):
+        assert abs(sum(float(row[column]) for row in bins) - 1) < 1e-9
+    assert bins[0]["lo"] == "-inf" and bins[-1]["hi"] == "inf"
+    assert "<svg" in (tmp_path / "out" / "states.svg").read_text()
+
+
+def test_states_that_hardly_overlap_need_no_deconvolution(run, tmp_path):
+    biased, states = states_and_run(tmp_path, apart=8)
+    told, _, outcome = shares(run, tmp_path, biased, *states)
+    assert abs(told["delta_F"] - told["delta_F_assigned"]) <= told["delta_F_se"] + 1e-9
+    assert told["assigned_within_error"] and "not needed" in outcome.stdout
+
+
+def test_states_that_look_alike_are_not_resolvable(run, tmp_path):
+    biased, states = states_and_run(tmp_path, apart=1)
+    told, _, outcome = shares(run, tmp_path, biased, *states)
+    assert told["overlap"] > 0.4 and not told["converged"]
+    assert any("not resolvable" in reason for reason in told["not_converged_because"])
+    assert "not resolvable" in outcome.stderr
+
+
+def test_a_state_without_a_run_of_its_own_is_warned_of(run, tmp_path):
+    biased, states = states_and_run(tmp_path, apart=3)
+    rng = np.random.default_rng(1)
+    write_colvar(biased, {"loss": rng.permutation(np.r_[rng.normal(0, 1, 5000), rng.normal(3, 1, 5000), rng.normal(1.5, 0.1, 3000)]),
+                          "bias": np.zeros(13_000)})
+    told, _, _ = shares(run, tmp_path, biased, *states)
+    assert told["chi2"] > 2 and any("another state" in warning for warning in told["warnings"])
+
+
+def test_a_table_of_codes_and_losses_serves_as_a_run(run, tmp_path):
+    """Comma-separated, as ae-embed --loss writes it."""
+    biased, states = states_and_run(tmp_path, apart=2.2, count=4000)
+    expected, _, _ = shares(run, tmp_path, biased, *states)
+    lines = [line.split() for line in biased.read_text().splitlines()]
+    (tmp_path / "run.csv").write_text("\n".join(",".join(line) for line in [lines[0][2:], *lines[1:]]) + "\n")
+    told, _, _ = shares(run, tmp_path, tmp_path / "run.csv", *states)
+    assert told["delta_F"] == expected["delta_F"] and told["delta_F_se"] == expected["delta_F_se"]
+
+
+@pytest.mark.parametrize("arguments, words", [
+    (["--state", "A=a"], ["--state is given once"]),
+    (["--state", "A=a", "--state", "b"], ["--state", '"b"', "NAME=FILE"]),
+    (["--state", "A=a", "--state", "A=b"], ["--state", '"A" is there twice']),
+    (["--state", "A=a", "--state", "B=b", "--sigma", "1"], ["--sigma is not for --state"]),
+])
+def test_wrong_states_are_one_line(run, tmp_path, arguments, words):
+    states_and_run(tmp_path, apart=3, count=100)
+    one_error(run("ae-deconvolve", "biased", "--cv", "loss", "--kt", "1", *arguments, "-o", "out", "-q"), 2, *words)
+
+
 # --- Files ---
 
 
@@ -438,11 +526,11 @@ def test_a_wrong_command_line_is_one_line(run, tmp_path, arguments, words):
     (b"", ["is empty"]),
     (b"\x89PNG\r\n\x1a\n" + bytes(40), ["PNG"]),
     (b"#! FIELDS time s bias\n 0 0.1 \x00 0\n", ["binary"]),
-    (b"0 0.1 0\n", ["COLVAR:1", "FIELDS"]),
+    (b"0 0.1 0\n", ['COLVAR: no column "s"', '"0 0.1 0"', "expected a COLVAR file"]),
     (b"#! FIELDS time s bias\n", ["no row can be used"]),
     (b"#! FIELDS time s bias\n 0 0.1 0\n 1 0.2\n 2 0.3 0\n", ["COLVAR:3", "2 cells", "expected 3"]),
     (b"#! FIELDS time s bias\n 0 0.1 0\n 1 x7 0\n", ["COLVAR:3:4", "x7", "expected a number"]),
-    (b"#! FIELDS time s bais\n 0 0.1 0\n", ["COLVAR:1", '"bias"', "bais"]),
+    (b"#! FIELDS time s bais\n 0 0.1 0\n", ["COLVAR: no column", '"bias"', 'did you mean "bais"?']),
     (b"#! FIELDS time s bias\n#! SET min_s 3\n#! SET max_s zero\n 0 0.1 0\n 1 0.2 0\n", ["COLVAR:3", "zero"]),
     (b"#! FIELDS time s bias\n 0 0.1 0\n 1 0.1 0\n", ["all values"]),
 ])

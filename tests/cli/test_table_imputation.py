@@ -102,6 +102,14 @@ def test_the_probability_of_a_level_is_its_share_where_nothing_is_known(run, tmp
         found[samples] = {int(m["id"]): float(m["probability"]) for m in marks if m["column"] == "coin"}
         assert all(m["value"] == "head" for m in marks if m["column"] == "coin")
         assert found[samples][0] == pytest.approx(share, abs=0.04)
+    # Nothing tells x, a standard normal number: what it may be is as wide as that.
+    assert list(marks[0]) == ["id", "column", "value", "probability", "sd"]
+    assert [float(mark["sd"]) for mark in marks if mark["column"] == "x"] == [pytest.approx(1, abs=0.1)]
+    assert all(mark["sd"] == "" for mark in marks if mark["column"] == "coin")
+    outcome = run("ae-impute", "model", "table.csv", "--evaluate", "masked", "--rate", 0.3, "--samples", 16, "-q")
+    columns = {row["column"]: row for row in rows_of(outcome.stdout)}
+    assert float(columns["x"]["coverage"]) == pytest.approx(0.9, abs=0.04)
+    assert columns["all"]["coverage"] == columns["x"]["coverage"] and columns["coin"]["coverage"] == ""
     assert found[64][0] == found[1][0]  # there is nothing left to hide
     # Half of the samples see x and half do not: the mean of both, up to the chance in 64 coins.
     assert found[64][1] == pytest.approx((found[1][0] + found[1][1]) / 2, abs=0.25 * abs(found[1][1] - found[1][0]))

@@ -2,13 +2,11 @@
 // however the reads are cut.
 #include <cstdint>
 #include <cstdlib>
-#include <cstring>
 #include <string>
-#include <vector>
 
 #include "../unit/support/byte_sources.hpp"
 #include "base/error.hpp"
-#include "data/colvar/reader.hpp"
+#include "data/tables/colvar_rows.hpp"
 
 namespace {
 
@@ -18,30 +16,30 @@ void require(bool condition) {
 
 struct Outcome {
   std::string error;
-  std::vector<std::uint64_t> bits;  // of all values, as nan is not equal to itself
+  std::string cells;
   std::int64_t incomplete = 0;
   bool operator==(const Outcome&) const = default;
 };
 
-void keep(Outcome& outcome, double value) {
-  std::uint64_t bits = 0;
-  std::memcpy(&bits, &value, sizeof bits);
-  outcome.bits.push_back(bits);
-}
-
 Outcome read(const std::string& document, std::size_t read_size) {
   Outcome outcome;
   try {
-    ae::data::ColvarReader reader(std::make_unique<ae::test::MemorySource>(document, [read_size] { return read_size; }),
-                                  {"s", "bias"});
-    std::vector<double> values(2);
-    while (reader.next(values)) {
-      for (const double value : values) keep(outcome, value);
-      if (reader.time()) keep(outcome, *reader.time());
-      outcome.bits.push_back(reader.restarted());
+    const auto rows =
+        ae::data::open_colvar(std::make_unique<ae::test::MemorySource>(document, [read_size] { return read_size; }));
+    for (bool more = true; more;) {
+      try {
+        more = rows->next();
+        for (std::size_t c = 0; more && c < rows->columns().size(); ++c) {
+          outcome.cells.append(rows->text(c)).append("\n");
+          require(!rows->where(c).empty());
+        }
+        outcome.cells += rows->restarted() ? "again\n" : "\n";
+      } catch (const ae::data::BadRow& bad) {
+        outcome.cells.append(bad.place).append("\n");
+      }
     }
-    outcome.incomplete = reader.incomplete();
-    if (const auto period = reader.period("s")) require(period->first < period->second);
+    outcome.incomplete = rows->incomplete();
+    if (const auto period = rows->period(0)) require(period->first < period->second);
   } catch (const ae::InputError& error) {
     outcome.error = error.lines().front();
     require(!outcome.error.empty());

@@ -6,12 +6,14 @@
 
 #include "base/error.hpp"
 #include "base/signals.hpp"
-#include "data/colvar/reader.hpp"
+#include "base/text.hpp"
+#include "data/tables/rows.hpp"
 
 namespace ae::data {
 namespace {
 
 constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr std::size_t kNamed = 20;  // columns in a message
 constexpr std::int64_t kRowsBetweenLooks = 1 << 14;
 
 // Tells the rows that a restarted simulation wrote again.
@@ -32,6 +34,51 @@ class Clock {
   double first_ = kInfinity, latest_ = -kInfinity, previous_ = kInfinity;
 };
 
+// Columns of a table by name.
+class WantedColumns {
+ public:
+  WantedColumns(const RowSource& rows, const std::vector<std::string>& wanted) : rows_(rows) {
+    for (const auto& name : wanted) {
+      const auto found = find(name);
+      if (!found) {
+        std::vector<std::string> quoted_names;
+        for (const auto& column : rows.columns()) quoted_names.push_back(ae::quoted(column));
+        throw InputError(rows.name() + ": no column " + ae::quoted(name) + "; found " +
+                         join(quoted_names, ", ", kNamed) + did_you_mean(name, rows.columns()) +
+                         "; expected a COLVAR file or a table with that column");
+      }
+      places_.push_back(*found);
+    }
+    time_ = find("time");
+  }
+  std::size_t place(std::size_t wanted) const { return places_[wanted]; }
+  void read(std::span<double> values) const {
+    for (std::size_t w = 0; w < places_.size(); ++w) values[w] = number(places_[w]);
+  }
+  std::optional<double> time() const { return time_ ? std::optional(number(*time_)) : std::nullopt; }
+
+ private:
+  std::optional<std::size_t> find(const std::string& name) const {
+    const auto found = std::find(rows_.columns().begin(), rows_.columns().end(), name);
+    if (found == rows_.columns().end()) return std::nullopt;
+    return static_cast<std::size_t>(found - rows_.columns().begin());
+  }
+  // An empty cell is none.
+  double number(std::size_t column) const {
+    if (rows_.has_numbers()) return rows_.number(column);
+    const auto text = rows_.text(column);
+    const auto number = text.empty() ? std::optional(std::numeric_limits<double>::quiet_NaN()) : parse_number(text);
+    if (!number)
+      throw InputError(rows_.where(column) + ": column " + ae::quoted(rows_.columns()[column]) + ": found " +
+                       ae::quoted(text) + ", expected a number");
+    return *number;
+  }
+
+  const RowSource& rows_;
+  std::vector<std::size_t> places_;
+  std::optional<std::size_t> time_;
+};
+
 }  // namespace
 
 ColvarRows& ColvarRows::operator+=(const ColvarRows& other) {
@@ -50,26 +97,29 @@ ColvarSamples read_colvar(const std::filesystem::path& path, const ColvarColumns
   const std::size_t variables = columns.variables.size();
   auto wanted = columns.variables;
   wanted.insert(wanted.end(), columns.biases.begin(), columns.biases.end());
-  ColvarReader reader(ByteSource::open(path), wanted, "time");
+  const auto source = open_rows(path);
+  const WantedColumns cells(*source, wanted);
   const auto room = CellRoom::on_disk(scratch, variables + 1);
-  ColvarSamples samples{reader.name(), {}, {}, {}, ColumnCells<double>(room), {}, -kInfinity};
+  ColvarSamples samples{source->name(), {}, {}, {}, ColumnCells<double>(room), {}, -kInfinity};
   samples.variables.assign(variables, ColumnCells<double>(room));
   samples.ranges.assign(variables, {kInfinity, -kInfinity});
   std::vector<double> values(wanted.size());
   Clock clock;
   auto& rows = samples.rows;
-  while (reader.next(values)) {
+  while (source->next()) {
     if (rows.read % kRowsBetweenLooks == 0) {
       throw_if_stopped("reading");
-      reporter.progress("bytes", reader.source().position(), reader.source().size(), reader.name());
+      reporter.progress("bytes", source->position(), source->size(), source->name());
     }
     ++rows.read;
-    rows.restarts += reader.restarted();
-    if (reader.time() && !std::isfinite(*reader.time())) {
+    rows.restarts += source->restarted();
+    cells.read(values);
+    const auto time = cells.time();
+    if (time && !std::isfinite(*time)) {
       ++rows.not_finite;
       continue;
     }
-    if (reader.time() && clock.repeats(*reader.time())) {
+    if (time && clock.repeats(*time)) {
       ++rows.repeated;
       continue;
     }
@@ -92,13 +142,16 @@ ColvarSamples read_colvar(const std::filesystem::path& path, const ColvarColumns
     ++rows.used;
   }
   reporter.progress_done();
-  rows.incomplete = reader.incomplete();
+  for (const auto& note : source->notes()) reporter.info(note);
+  if (source->incomplete() == 0)  // which is counted with the rows
+    for (const auto& doubt : source->doubts()) reporter.warning(doubt);
+  rows.incomplete = source->incomplete();
   for (std::size_t v = 0; v < variables; ++v) {
     const bool is_known = v < columns.period_is_known.size() && columns.period_is_known[v];
-    samples.periods.push_back(is_known ? std::nullopt : reader.period(columns.variables[v]));
+    samples.periods.push_back(is_known ? std::nullopt : source->period(cells.place(v)));
   }
   if (rows.used == 0)
-    throw InputError(reader.name() + ": no row can be used: " + std::to_string(rows.read) + " read, " +
+    throw InputError(source->name() + ": no row can be used: " + std::to_string(rows.read) + " read, " +
                      std::to_string(rows.not_finite) + " not finite, " + std::to_string(rows.repeated) + " repeated, " +
                      std::to_string(rows.skipped) + " skipped; expected at least one");
   return samples;

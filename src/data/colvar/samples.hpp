@@ -43,10 +43,11 @@ struct ColvarSamples {
   double largest_bias = 0;
 };
 
-// One pass. Where there is a column `time`, a row of the same time as the row before is left out, and so are, after a
-// step back in time, those up to the latest time so far: a restarted simulation writes them again. A step back to the
-// file's first time or before is another run in the same file, which is kept. InputError as ColvarReader, and for a
-// file without a row that can be used.
+// One pass over a COLVAR file or any other table. Where there is a column `time`, a row of the same time as the row
+// before is left out, and so are, after a step back in time, those up to the latest time so far: a restarted simulation
+// writes them again. A step back to the file's first time or before is another run in the same file, which is kept.
+// InputError as open_rows(), for a column that is not there, a cell that is no number (an empty one is not finite), and
+// a file without a row that can be used.
 ColvarSamples read_colvar(const std::filesystem::path& path, const ColvarColumns& columns, ScratchFile& scratch,
                           Reporter& reporter);
 

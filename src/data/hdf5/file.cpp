@@ -179,6 +179,13 @@ void Hdf5Dataset::State::check_size() const {
       H5Dget_num_chunks(id.get(), space.get(), &chunks) < 0) {
     incomplete();
   }
+  // A chunk is held whole to read any of it.
+  constexpr double kAlwaysTaken = 1 << 26;
+  auto chunk_bytes = static_cast<double>(H5Tget_size(type.get()));
+  for (const hsize_t along : chunk) chunk_bytes *= static_cast<double>(along);
+  if (chunk_bytes > std::max(kAlwaysTaken, 4 * static_cast<double>(bytes)))
+    fail("has chunks of " + number_text(chunk_bytes) + " bytes for " + std::to_string(bytes) +
+         " bytes in all; write it again with smaller ones");
   hsize_t expected = 1;
   for (std::size_t i = 0; i < chunk.size(); ++i)
     expected *= (static_cast<hsize_t>(shape[i]) + chunk[i] - 1) / std::max<hsize_t>(chunk[i], 1);

@@ -314,8 +314,20 @@ class TableLoader {
     tell_selection();
     for (const auto& note : source_.notes()) reporter_.info(note);
     for (const auto& doubt : source_.doubts()) reporter_.warning(doubt);
+    tell_periodic();
     tell_inferred();
     tell_doubtful();
+  }
+
+  void tell_periodic() const {
+    std::vector<std::string> names;
+    for (std::size_t c = 0; c < schema_.columns.size(); ++c)
+      if (schema_.columns[c].role == Role::numeric && source_.period(c))
+        names.push_back(ae::quoted(schema_.columns[c].name));
+    if (names.empty()) return;
+    reporter_.warning(source_.name() + ": " + join(names) + (names.size() == 1 ? " is" : " are") +
+                      " periodic and taken as plain numbers, of which the two ends of a period are far apart; print "
+                      "cosine and sine instead, or give them the role ignore in /data/columns");
   }
 
   void tell_selection() const {

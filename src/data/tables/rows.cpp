@@ -4,6 +4,7 @@
 
 #include "base/text.hpp"
 #include "data/bytes/recognise.hpp"
+#include "data/tables/colvar_rows.hpp"
 #include "data/tables/csv.hpp"
 #include "data/tables/npy_rows.hpp"
 
@@ -12,11 +13,22 @@ namespace {
 
 using Bytes = std::unique_ptr<ByteSource>;
 
+// Other comments may stand above the names.
+bool begins_colvar(std::string_view head) {
+  while (head.starts_with('#') || head.starts_with('\n')) {
+    if (head.starts_with("#! FIELDS ")) return true;
+    head.remove_prefix(std::min(head.find('\n'), head.size() - 1) + 1);
+  }
+  return false;
+}
 bool begins_npy(std::string_view head) { return head.starts_with("\x93NUMPY"); }
 bool begins_npz(std::string_view head) { return head.starts_with("PK\3\4") || head.starts_with("PK\5\6"); }
 
 std::unique_ptr<RowSource> open_text(Bytes source, const std::filesystem::path&, const TableFormat& format) {
   return open_csv(std::move(source), format);
+}
+std::unique_ptr<RowSource> open_simulation(Bytes source, const std::filesystem::path&, const TableFormat&) {
+  return open_colvar(std::move(source));
 }
 std::unique_ptr<RowSource> open_array(Bytes source, const std::filesystem::path&, const TableFormat&) {
   return open_npy(std::move(source));
@@ -31,6 +43,8 @@ constexpr FormatEntry kFormats[] = {
     {"csv", "text with a delimiter (comma, semicolon, tab or any other), RFC 4180 quoting; plain, gzip or Zstandard",
      nullptr, "", open_text},
     {"tsv", "the same with tabs", nullptr, "", open_text},
+    {"colvar", "what PLUMED prints of a simulation: names behind \"#! FIELDS\", numbers between blanks", begins_colvar,
+     "", open_simulation},
     {"npy", "one NumPy array, [rows, columns] or [rows]; columns are named f0, f1, ...", begins_npy, ".npy",
      open_array},
     {"npz", "one array of a NumPy archive, chosen by /data/array", begins_npz, ".npz", open_archive},

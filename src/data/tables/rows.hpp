@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -70,6 +71,11 @@ class RowSource {
   virtual std::vector<std::string> notes() const { return {}; }
   // What was decided about the table and may be wrong, one line each, for warnings.
   virtual std::vector<std::string> doubts() const { return {}; }
+  // What simulations tell besides, as far as it was read until now. The period of a column, as its bounds, in order;
+  // InputError when they are none.
+  virtual std::optional<std::pair<double, double>> period(std::size_t) const { return std::nullopt; }
+  virtual bool restarted() const { return false; }       // whether the simulation began again above the current row
+  virtual std::int64_t incomplete() const { return 0; }  // lines left out as their writer was not done with them
 };
 
 // Opens `path` ("-" = standard input). InputError, from here or from next(), for everything that can be wrong with the
@@ -91,6 +97,6 @@ struct FormatEntry {
   std::unique_ptr<RowSource> (*open)(std::unique_ptr<ByteSource> source, const std::filesystem::path& path,
                                      const TableFormat& format);
 };
-std::span<const FormatEntry> formats();  // csv, tsv, npy, npz
+std::span<const FormatEntry> formats();  // csv, tsv, colvar, npy, npz
 
 }  // namespace ae::data

@@ -82,6 +82,7 @@ struct TableReader::State {
       }
     }
     pass_through(reading, known);
+    if (label != kNone && elements[label] >= 0) warn_scored_label(reporter);
     std::vector<std::string> extra;
     for (std::size_t i = 0; i < known.size(); ++i)
       if (!known[i]) extra.push_back(source->columns()[i]);
@@ -108,6 +109,14 @@ struct TableReader::State {
         kept.push_back(at);
       }
     }
+  }
+
+  void warn_scored_label(Reporter& reporter) const {
+    const auto& column = source->columns()[label];
+    reporter.warning(source->name() + ": " + ae::quoted(column) +
+                     " passes through as the label, and the model scores it like any other column: scores that know "
+                     "the label say nothing about how well it is found; train again with --set /data/label=" +
+                     column);
   }
 
   void take_as(std::size_t& role, std::size_t at, const std::string& name) const {

@@ -22,7 +22,7 @@ using ::testing::StartsWith;
 // A number, a category of three levels, a number without values.
 const std::vector<std::int64_t> kLevels{kNumeric, 3, kNumeric};
 constexpr const char* kProfiles =
-    R"([{"rows":4,"observed":3,"knots":[-0.5,1.25],"below":[0,2],"at_most":[1,3],"residual":[-0.25,0.5]},)"
+    R"([{"rows":4,"observed":3,"knots":[-0.5,1.25],"below":[0,2],"at_most":[1,3],"residual":[-0.25,0.5],"hidden_error":0.75},)"
     R"({"rows":4,"observed":4,"levels":[1,0,3]},{"rows":4,"observed":0}])";
 
 ModelMetadata with_profile(const std::string& text) { return {{"profile", text}}; }
@@ -35,6 +35,7 @@ TEST(ModelFile, ProfilesAreReadAndWrittenAlike) {
   EXPECT_THAT(profiles[0].below, ElementsAre(0, 2));
   EXPECT_THAT(profiles[0].at_most, ElementsAre(1, 3));
   EXPECT_EQ(profiles[0].residual, std::pair(-0.25, 0.5));
+  EXPECT_EQ(profiles[0].hidden_error, 0.75);
   EXPECT_THAT(profiles[1].levels, ElementsAre(1, 0, 3));
   EXPECT_EQ(profiles[2].rows, 4);
   EXPECT_FALSE(profiles[2].residual.has_value());
@@ -69,6 +70,7 @@ TEST(ModelFile, DamagedProfilesAreRefusedInOneLine) {
       first(R"({"rows":4,"observed":3,"knots":["a"],"below":[0],"at_most":[1]})"),
       first(R"({"rows":4,"observed":3,"levels":[1]})"),
       first(R"({"rows":4,"observed":3,"residual":[1]})"),
+      first(R"({"rows":4,"observed":3,"hidden_error":-1})"),
       R"([{"rows":4,"observed":3}])",                                                  // of fewer columns
       R"([{"rows":4,"observed":3},{"rows":4,"observed":3},{"rows":4,"observed":3}])",  // levels are missing
       std::string(kProfiles, std::string(kProfiles).size() - 1) + R"(,{"rows":4,"observed":0}])"};

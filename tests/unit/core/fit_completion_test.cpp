@@ -233,11 +233,11 @@ TEST(ThinnedFigures, AreThoseOfTheirDefinitions) {
 
 TEST(FiguresOfMethods, AreATableAndJson) {
   MaskedResult masked{4, 0, 0.5, 0.25, std::nan(""), std::nan("")};
-  const std::vector<MethodFigures> methods{{"mean", masked, {}, {}, {}}, {"low_rank", masked, {}, 1.5, {}}};
+  const std::vector<MethodFigures> methods{{"mean", masked, {}, {}}, {"low_rank", masked, {}, 0.9}};
   EXPECT_EQ(figures_text(methods),
-            "method    entries   NRMSE  centred r  zeros  at zeros  AUC zeros  seconds\n"
+            "method    entries   NRMSE  centred r  zeros  at zeros  AUC zeros  in 90 %\n"
             "mean            4  0.5000     0.2500      0         -          -        -\n"
-            "low_rank        4  0.5000     0.2500      0         -          -   1.5000\n");
+            "low_rank        4  0.5000     0.2500      0         -          -   0.9000\n");
   const auto json = figures_json(methods);
   EXPECT_EQ(json[1]["method"], "low_rank");
   EXPECT_EQ(json[1]["nrmse"], 0.5);

@@ -7,10 +7,11 @@
 #include <numbers>
 
 #include "base/random.hpp"
-#include "data/colvar/reader.hpp"
 #include "data/colvar/samples.hpp"
+#include "data/tables/colvar_rows.hpp"
 #include "fit/blur.hpp"
 #include "fit/deconvolution.hpp"
+#include "fit/state_shares.hpp"
 #include "fit/states.hpp"
 #include "support/byte_sources.hpp"
 #include "support/errors.hpp"
@@ -295,6 +296,19 @@ TEST(PairBlur, FindsALineAndItsErrors) {
   }
 }
 
+TEST(StateShares, TwoBinsHaveAClosedForm) {
+  Eigen::MatrixXd in(2, 2);
+  in << 0.9, 0.2,  //
+      0.1, 0.8;
+  const Eigen::Vector2d counts(700, 300);
+  // q = pi_1 p_1 + pi_2 p_2 in both bins: pi_1 = (0.7 - 0.2) / (0.9 - 0.2)
+  const auto shares = mixture_shares(in, counts);
+  EXPECT_NEAR(shares[0], 5.0 / 7, 1e-9);
+  EXPECT_NEAR(shares[1], 2.0 / 7, 1e-9);
+  // More of the first bin than any state has: the maximum lies at the edge.
+  EXPECT_NEAR(mixture_shares(in, Eigen::Vector2d(95, 5))[0], 1, 1e-6);
+}
+
 }  // namespace
 }  // namespace ae::fit
 
@@ -317,21 +331,35 @@ std::unique_ptr<ByteSource> source(std::string text) {
 }
 
 TEST(Colvar, ColumnsAreFoundByNameAlsoAfterARestart) {
-  ColvarReader reader(source("#! FIELDS time a b\n#! SET min_a -pi\n#! SET max_a pi\n 0 1 2\n# text\n\n"
-                             "#! FIELDS b time a\n 5 1 4\n 7 2 3"),  // where 3 may be the beginning of 31
-                      {"b", "a"});
-  std::vector<double> values(2);
-  ASSERT_TRUE(reader.next(values));
-  EXPECT_THAT(values, ElementsAre(2, 1));
-  EXPECT_FALSE(reader.restarted());
-  ASSERT_TRUE(reader.next(values));
-  EXPECT_THAT(values, ElementsAre(5, 4));
-  EXPECT_TRUE(reader.restarted());
-  EXPECT_EQ(reader.time(), 1);
-  EXPECT_FALSE(reader.next(values));
-  EXPECT_EQ(reader.incomplete(), 1);
-  EXPECT_DOUBLE_EQ(reader.period("a")->first, -std::numbers::pi);
-  EXPECT_FALSE(reader.period("b"));
+  const auto rows =
+      open_colvar(source("# PLUMED\n#! FIELDS time a b\n#! SET min_a -pi\n#! SET max_a pi\n 0 1 2\n# text\n\n"
+                         "#! FIELDS b c time a\n 5 9 1 4\n 7 2 3 4"));  // where 4 may be the beginning of 41
+  EXPECT_THAT(rows->columns(), ElementsAre("time", "a", "b"));
+  EXPECT_DOUBLE_EQ(rows->period(1)->first, -std::numbers::pi);
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), "0");
+  EXPECT_EQ(rows->text(2), "2");
+  EXPECT_THAT(rows->where(2), HasSubstr(":5:6"));
+  EXPECT_FALSE(rows->restarted());
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), "1");
+  EXPECT_EQ(rows->text(1), "4");
+  EXPECT_EQ(rows->text(2), "5");
+  EXPECT_TRUE(rows->restarted());
+  EXPECT_FALSE(rows->next());
+  EXPECT_FALSE(rows->next());
+  EXPECT_EQ(rows->incomplete(), 1);
+  EXPECT_FALSE(rows->period(2));
+}
+
+TEST(Colvar, ARowOfAnotherNumberOfCellsIsOneThatCannotBeRead) {
+  const auto rows = open_colvar(source("#! FIELDS a b\n1 2\n3\n4 5\n"));
+  ASSERT_TRUE(rows->next());
+  EXPECT_THROW(rows->next(), BadRow);
+  EXPECT_EQ(rows->row(), 1);
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->row(), 2);
+  EXPECT_EQ(rows->text(1), "5");
 }
 
 TEST(Colvar, BoundsAreNotReadWhereThePeriodIsKnown) {
