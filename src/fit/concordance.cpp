@@ -117,6 +117,12 @@ Figure mean_of(std::span<const Figure> figures) {
   return result;
 }
 
+void jackknife(std::vector<double>& without) {
+  const double count = static_cast<double>(without.size());
+  const double mean = std::accumulate(without.begin(), without.end(), 0.0) / count;
+  for (double& value : without) value = (mean - value) * std::sqrt((count - 1) / count);
+}
+
 evaluate::Estimate estimate(const Figure& figure, double confidence, double low, double high) {
   const double error = figure.standard_error();
   const double half = evaluate::two_sided_normal_quantile(confidence) * error;

@@ -24,6 +24,8 @@ struct Figure {
 };
 Figure operator-(const Figure& a, const Figure& b);
 Figure mean_of(std::span<const Figure> figures);  // of the same rows; at least one
+// From values without each of two or more groups to deviations whose squares add up to the variance (Tukey 1958).
+void jackknife(std::vector<double>& without);
 
 // Normal interval, with its ends brought into [low, high].
 evaluate::Estimate estimate(const Figure& figure, double confidence, double low, double high);

@@ -80,6 +80,36 @@ CumulativeHazard CoxLikelihood::baseline(const VectorXd& predictors) const {
   return result;
 }
 
+// Turns exp(predictor - largest), in sorted order, into the events to be expected of a row. `hazard`: of each time the
+// sum over its events of 1 / (weight at risk), `withheld` that of fraction / (weight at risk), which the events of that
+// time are spared.
+void CoxLikelihood::weigh_by_hazard(const std::vector<double>& hazard, const std::vector<double>& withheld,
+                                    VectorXd& weights) const {
+  double cumulative = 0;
+  for (std::size_t g = groups_.size(); g-- > 0;) {
+    cumulative += hazard[g];
+    const TimeGroup& group = groups_[g];
+    weights.segment(group.begin, group.events) *= cumulative - withheld[g];
+    weights.segment(group.begin + group.events, group.end - group.begin - group.events) *= cumulative;
+  }
+}
+
+VectorXd CoxLikelihood::expected_events(const VectorXd& predictors) const {
+  VectorXd expected = VectorXd::Zero(predictors.size());
+  std::vector<double> hazard(groups_.size(), 0), withheld(groups_.size(), 0);
+  over_risk_sets(sorted(predictors),
+                 [&](const TimeGroup& group, const VectorXd& weights, double at_risk, double fraction) {
+                   const auto g = static_cast<std::size_t>(&group - groups_.data());
+                   hazard[g] += 1 / at_risk;
+                   withheld[g] += fraction / at_risk;
+                   expected = weights;
+                 });
+  weigh_by_hazard(hazard, withheld, expected);
+  VectorXd by_row(expected.size());
+  for (Index i = 0; i < expected.size(); ++i) by_row[order_[static_cast<std::size_t>(i)]] = expected[i];
+  return by_row;
+}
+
 // The sums over risk sets that the derivatives are made of. A row's weight counts in the Hessian once for each event
 // while it is at risk, so that the second moments of all risk sets together take one product of matrices.
 struct CoxLikelihood::Sums {
@@ -131,13 +161,7 @@ double CoxLikelihood::evaluate(const VectorXd& at, VectorXd* gradient, MatrixXd*
   if (gradient != nullptr) *gradient = sums.gradient / rows;
   if (hessian != nullptr) {
     if (weights_of_rows.size() == 0) weights_of_rows = VectorXd::Zero(design_.rows());  // no events
-    double cumulative = 0;
-    for (std::size_t g = groups_.size(); g-- > 0;) {
-      cumulative += hazard[g];
-      const TimeGroup& group = groups_[g];
-      weights_of_rows.segment(group.begin, group.events) *= cumulative - withheld[g];
-      weights_of_rows.segment(group.begin + group.events, group.end - group.begin - group.events) *= cumulative;
-    }
+    weigh_by_hazard(hazard, withheld, weights_of_rows);
     hessian->noalias() = design_.transpose() * weights_of_rows.asDiagonal() * design_ - means.transpose() * means;
     *hessian /= rows;
   }

@@ -19,6 +19,10 @@ class CoxLikelihood final : public SmoothFunction {
   // the order in which they were given.
   double log_likelihood(const Eigen::VectorXd& predictors) const;
   CumulativeHazard baseline(const Eigen::VectorXd& predictors) const;
+  // The events to be expected of each row while it is at risk, in the order in which rows were given. Events minus
+  // these are the martingale residuals of survival::coxph, and the derivatives of the log partial likelihood by the
+  // rows' predictors.
+  Eigen::VectorXd expected_events(const Eigen::VectorXd& predictors) const;
 
  private:
   // Rows of one time, as a range of the rows in falling order of their times; its events come first.
@@ -32,6 +36,8 @@ class CoxLikelihood final : public SmoothFunction {
   template <typename Visit>
   double over_risk_sets(const Eigen::VectorXd& predictors, Visit&& visit) const;
   Eigen::VectorXd sorted(const Eigen::VectorXd& by_row) const;
+  void weigh_by_hazard(const std::vector<double>& hazard, const std::vector<double>& withheld,
+                       Eigen::VectorXd& weights) const;
 
   Ties ties_;
   std::vector<std::int64_t> order_;  // rows by falling time

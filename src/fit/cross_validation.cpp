@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 #include <mutex>
-#include <numeric>
+#include <optional>
 
 #include "base/error.hpp"
 #include "base/parallel_tasks.hpp"
@@ -40,6 +40,10 @@ struct FoldResult {
   MatrixXd answers;               // [held-out rows, answers of the model]
   std::vector<MatrixXd> without;  // the same, without each group of rows to learn from
   std::vector<std::int32_t> risk_groups;
+  // Of the set that is tested for what it adds to controls: the codes' part of the held-out rows' predictors [held-out
+  // rows, outputs], and the score of these rows without each group of rows to learn from.
+  MatrixXd of_codes;
+  std::vector<double> scores_without;
 };
 
 // Runs the folds of all repeats and keeps what they give.
@@ -58,6 +62,8 @@ class Run {
                                stream_key(options_.seed, "training groups"));
     of_folds_.resize(repeats, std::vector<std::vector<FoldResult>>(static_cast<std::size_t>(options_.folds)));
     of_repeats_.resize(repeats);
+    of_codes_.resize(repeats);
+    scores_without_.resize(repeats);
     const std::int64_t tasks = std::int64_t{options_.folds} * options_.repeats;
     run_tasks(
         tasks, task_threads(options_.threads, tasks), "folds",
@@ -69,6 +75,7 @@ class Run {
         });
     reporter_.progress_done();
     for (std::size_t set = 0; set < of_repeats_.front().size(); ++set) result_.sets.push_back(all_repeats(set));
+    if (controls_alone_) result_.increment = increment();
     return std::move(result_);
   }
 
@@ -77,15 +84,17 @@ class Run {
     const auto& folds = result_.folds[static_cast<std::size_t>(repeat)];
     const auto training = rows_outside(folds, fold), held_out = rows_in(folds, fold);
     std::vector<FoldResult> results;
-    const auto add = [&](std::string_view set, const Columns& columns) {
-      results.push_back(fit(columns, training, held_out, repeat, fold));
+    const auto add = [&](std::string_view set, const Columns& columns, const ControlsAlone* tested = nullptr) {
+      results.push_back(fit(columns, training, held_out, repeat, fold, tested));
       results.back().set = set;
     };
     const auto add_codes = [&](const Columns& all, std::string_view codes, std::string_view both, bool controls) {
       if (!all.has_controls()) return add(codes, all);
       add(codes, all.only(false));
-      if (controls) add("controls", all.only(true));
-      add(both, all);
+      if (!controls) return add(both, all);
+      add("controls", all.only(true));
+      std::call_once(controls_once_, [&] { controls_alone_.emplace(all.only(true), outcome_, options_.ties); });
+      add(both, all, &*controls_alone_);
     };
     add_codes(source_.columns(repeat, fold, training), "latent", "both", true);
     if (against_ != nullptr) add_codes(against_->columns(repeat, fold, training), "against", "both_against", false);
@@ -93,7 +102,8 @@ class Run {
   }
 
   FoldResult fit(const Columns& columns, const std::vector<std::int64_t>& training,
-                 const std::vector<std::int64_t>& held_out, std::int32_t repeat, std::int32_t fold) const {
+                 const std::vector<std::int64_t>& held_out, std::int32_t repeat, std::int32_t fold,
+                 const ControlsAlone* tested) const {
     FoldResult result;
     const Columns training_columns = columns.subset(training);
     const Outcome training_outcome = outcome_.subset(training);
@@ -104,6 +114,7 @@ class Run {
     const auto model = Fitter(training_columns, training_outcome, options_.ties).fit(result.penalty);
     result.answers = model.answers(held_out_values);
     result.standardised = model.standardised;
+    if (tested != nullptr) result.of_codes = model.predictors_of_codes(held_out_values);
     if (outcome_.family == Family::cox && repeat == 0) {
       const MatrixXd of_training = model.answers(training_columns.values);
       const auto cuts = risk_cuts({of_training.data(), of_training.data() + of_training.size()}, options_.risk_groups);
@@ -119,6 +130,8 @@ class Run {
       const double penalty = std::max(result.penalty, kControlPenalty);
       const auto less = Fitter(columns.subset(others), outcome_.subset(others), options_.ties).fit(penalty);
       result.without.push_back(less.answers(held_out_values));
+      if (tested != nullptr)
+        result.scores_without.push_back(tested->score(held_out, less.predictors_of_codes(held_out_values)));
     }
     return result;
   }
@@ -131,16 +144,28 @@ class Run {
       of_repeat[static_cast<std::size_t>(fold)] = std::move(results);
       if (std::any_of(of_repeat.begin(), of_repeat.end(), [](const auto& some) { return some.empty(); })) return;
     }
-    for (std::size_t set = 0; set < of_repeat.front().size(); ++set)
+    for (std::size_t set = 0; set < of_repeat.front().size(); ++set) {
       of_repeats_[static_cast<std::size_t>(repeat)].push_back(one_repeat(static_cast<std::size_t>(repeat), set));
+      if (of_repeat.front()[set].of_codes.size() > 0) keep_codes(static_cast<std::size_t>(repeat), set);
+    }
     of_repeat.clear();
+  }
+
+  void keep_codes(std::size_t repeat, std::size_t set) {
+    of_codes_[repeat] = gathered(repeat, set, [](const FoldResult& f) -> const MatrixXd& { return f.of_codes; });
+    auto& scores = scores_without_[repeat];
+    for (const auto& fold : of_folds_[repeat]) {
+      const auto& of_fold = fold[set].scores_without;
+      scores.resize(of_fold.size(), 0);
+      for (std::size_t group = 0; group < scores.size(); ++group) scores[group] += of_fold[group];
+    }
   }
 
   // The answers for all rows, `of` those of a fold.
   template <typename Of>
   MatrixXd gathered(std::size_t repeat, std::size_t set, Of&& of) const {
     const auto& folds = result_.folds[repeat];
-    MatrixXd all(static_cast<Index>(outcome_.size()), of_folds_[repeat].front()[set].answers.cols());
+    MatrixXd all(static_cast<Index>(outcome_.size()), of(of_folds_[repeat].front()[set]).cols());
     std::vector<Index> next(of_folds_[repeat].size(), 0);
     for (std::size_t row = 0; row < folds.size(); ++row) {
       const auto fold = static_cast<std::size_t>(folds[row]);
@@ -177,13 +202,6 @@ class Run {
     return result;
   }
 
-  // From figures without each group to deviations whose squares add up to the variance (Tukey 1958).
-  static void jackknife(std::vector<double>& figures) {
-    const double count = static_cast<double>(figures.size());
-    const double mean = std::accumulate(figures.begin(), figures.end(), 0.0) / count;
-    for (double& figure : figures) figure = (mean - figure) * std::sqrt((count - 1) / count);
-  }
-
   SetResult all_repeats(std::size_t set) {
     SetResult result;
     std::vector<Figure> figures;
@@ -201,6 +219,19 @@ class Run {
     return result;
   }
 
+  // The score is linear in the predictors, so that their mean over repeats has the mean of the scores.
+  IncrementTest increment() const {
+    const double repeats = static_cast<double>(of_codes_.size());
+    MatrixXd mean = MatrixXd::Zero(of_codes_.front().rows(), of_codes_.front().cols());
+    std::vector<double> without(scores_without_.front().size(), 0);
+    for (std::size_t repeat = 0; repeat < of_codes_.size(); ++repeat) {
+      mean += of_codes_[repeat] / repeats;
+      for (std::size_t group = 0; group < without.size(); ++group)
+        without[group] += scores_without_[repeat][group] / repeats;
+    }
+    return test_increment(*controls_alone_, mean, std::move(without));
+  }
+
   const ColumnsOfFold& source_;
   const ColumnsOfFold* against_;
   const Outcome& outcome_;
@@ -210,6 +241,10 @@ class Run {
   std::mutex guard_;
   std::vector<std::vector<std::vector<FoldResult>>> of_folds_;  // [repeat][fold][set]; empty when summed up
   std::vector<std::vector<SetResult>> of_repeats_;              // [repeat][set]
+  std::once_flag controls_once_;
+  std::optional<ControlsAlone> controls_alone_;
+  std::vector<MatrixXd> of_codes_;                   // [repeat]: FoldResult::of_codes of all rows
+  std::vector<std::vector<double>> scores_without_;  // [repeat][group]: the sum of those of the folds
   CrossValidation result_;
 };
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/reporter.hpp"
 #include "fit/concordance.hpp"
 #include "fit/folds.hpp"
+#include "fit/increment_test.hpp"
 #include "fit/linear_model.hpp"
 #include "fit/penalty_choice.hpp"
 
@@ -67,6 +69,8 @@ struct CrossValidation {
   std::vector<FoldOfRow> folds;  // of each repeat
   // latent; with controls also controls, both; with other codes also against, and with controls both_against
   std::vector<SetResult> sets;
+  // With controls: whether codes add to them. Of the codes' part of the predictors of `both`, its mean over repeats.
+  std::optional<IncrementTest> increment;
 
   const SetResult* find(std::string_view name) const;  // null when there is no such set
 };

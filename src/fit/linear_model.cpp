@@ -75,6 +75,13 @@ MatrixXd LinearModel::predictors(const MatrixXd& values) const {
   return result;
 }
 
+MatrixXd LinearModel::predictors_of_codes(const MatrixXd& values) const {
+  MatrixXd of_codes = coefficients();
+  for (Index c = 0; c < of_codes.rows(); ++c)
+    if (controls[static_cast<std::size_t>(c)]) of_codes.row(c).setZero();
+  return filled(values.rowwise() - means.transpose()) * of_codes;
+}
+
 MatrixXd LinearModel::answers(const MatrixXd& values) const {
   MatrixXd result = predictors(values);
   if (family != Family::logistic) return result;

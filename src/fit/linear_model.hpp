@@ -55,6 +55,8 @@ struct LinearModel {
   Eigen::MatrixXd coefficients() const;  // [columns, outputs], in units of the columns; 0 for constant columns
   // [rows, outputs]; `values`: [rows, columns] in the order of `columns`. 0 of cox is a row of average columns.
   Eigen::MatrixXd predictors(const Eigen::MatrixXd& values) const;
+  // The part of predictors() that columns other than controls have, without intercept: 0 for a row of average columns.
+  Eigen::MatrixXd predictors_of_codes(const Eigen::MatrixXd& values) const;
   // What people want to know: of cox and ridge the same, of two classes the probability of the second, [rows, 1], of
   // more the probability of each, [rows, classes].
   Eigen::MatrixXd answers(const Eigen::MatrixXd& values) const;

@@ -22,6 +22,12 @@ constexpr const char* kMethod =
     "of "
     "the rows learned from by a jackknife of groups at given penalties; differences are paired by both";
 
+constexpr const char* kTest =
+    "one-sided score test of the codes' part of held-out predictors, averaged over repeats, as one covariate beside "
+    "the "
+    "controls in a model of all rows; the variance is that of interval_method; an increment is a p_value of at most "
+    "(1 - confidence) / 2 and a figure that rises";
+
 Json number_json(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
 Json interval_json(const evaluate::Interval& interval) {
   return Json::array({number_json(interval.low), number_json(interval.high)});
@@ -61,6 +67,8 @@ std::string padded(std::string text, std::size_t width) {
   text.resize(std::max(width, text.size() + 1), ' ');
   return text;
 }
+
+std::string p_value_text(double p) { return p < 1e-4 ? "p < 0.0001" : "p = " + rate_text(p); }
 
 std::string percent(double confidence) { return number_text(100 * confidence) + " %"; }
 
@@ -141,7 +149,23 @@ std::string class_cell(const std::vector<std::string>& classes, Index outputs, I
 
 }  // namespace
 
-std::string Increment::verdict() const { return difference.positive() ? "increment" : "no increment"; }
+bool Increment::significant() const { return test && test->p_value <= (1 - confidence) / 2; }
+std::string Increment::verdict() const {
+  const bool found = test ? significant() && difference.estimate.value > 0 : difference.positive();
+  return found ? "increment" : "no increment";
+}
+std::string Increment::note() const {
+  if (!test || significant() == difference.positive()) return {};
+  if (!significant()) return "the interval is above 0, but the test does not bear it out";
+  if (difference.estimate.value > 0) return "its size is uncertain: the interval reaches 0";
+  return "the test finds that the codes tell something, but held-out predictions do not gain";
+}
+std::string Increment::words() const {
+  std::string text = verdict();
+  if (test) text += ", " + p_value_text(test->p_value);
+  const auto more = note();
+  return more.empty() ? text : text + " (" + more + ")";
+}
 std::string CodeComparison::verdict() const {
   const auto& interval = difference.estimate.interval;
   if (interval.low > 0) return "better";
@@ -163,7 +187,9 @@ void conclude(ProbeEvaluation& e) {
   };
   const auto &latent = e.result.sets.front(), *controls = e.result.find("controls"), *both = e.result.find("both");
   if (controls != nullptr)
-    for (const auto* of : {both, &latent}) e.increments.push_back({of->name, controls->name, minus(*of, *controls)});
+    for (const auto* of : {both, &latent})
+      e.increments.push_back({of->name, controls->name, minus(*of, *controls), e.confidence,
+                              of == both ? e.result.increment : std::nullopt});
   const std::pair<const SetResult*, const SetResult*> pairs[] = {{&latent, e.result.find("against")},
                                                                  {both, e.result.find("both_against")}};
   for (const auto& [of, over] : pairs)
@@ -204,10 +230,16 @@ std::string summary_json(const ProbeEvaluation& e, const std::string& made_by,
     for (const auto& increment : e.increments) {
       Json entry = {{"of", increment.of}, {"over", increment.over}};
       entry.update(difference_json(e, increment.difference));
+      if (increment.test) {
+        entry["z"] = number_json(increment.test->z);
+        entry["p_value"] = number_json(increment.test->p_value);
+      }
       entry["verdict"] = increment.verdict();
+      if (const auto note = increment.note(); !note.empty()) entry["note"] = note;
       json["increments"].push_back(std::move(entry));
     }
     json["increment"] = e.increments.front().verdict();
+    json["increment_test"] = kTest;
   }
   if (!e.comparisons.empty()) {
     json["against"] = e.against;
@@ -241,7 +273,7 @@ std::string summary_text(const ProbeEvaluation& e) {
             "\n";
   }
   for (const auto& increment : e.increments)
-    text += difference_line(increment.of + " - " + increment.over, increment.difference, increment.verdict());
+    text += difference_line(increment.of + " - " + increment.over, increment.difference, increment.words());
   for (const auto& comparison : e.comparisons)
     text += difference_line(comparison.of + " - " + comparison.over, comparison.difference, comparison.verdict());
   if (e.leak) text += difference_line("transductive - nested", e.leak->difference, e.leak->verdict());

@@ -17,7 +17,18 @@ namespace ae::fit {
 struct Increment {
   std::string of, over;  // names of sets
   Difference difference;
-  std::string verdict() const;  // "increment" when the interval lies above 0, else "no increment"
+  double confidence = 0.95;                // of the interval
+  std::optional<IncrementTest> test = {};  // where `of` has the columns of `over` and more
+
+  // With a test "increment" when its p-value is at most (1 - confidence) / 2, which is what the interval leaves below
+  // it, and the figure rises; without one when the interval lies above 0; else "no increment".
+  std::string verdict() const;
+  // Where test and interval do not say the same: how that is to be read. Else "".
+  std::string note() const;
+  std::string words() const;  // verdict, p-value, note
+
+ private:
+  bool significant() const;
 };
 
 // How do codes compare with other codes of the same rows?

@@ -66,7 +66,7 @@ std::string figures(const fit::ProbeEvaluation& e) {
             cell(verdict) + "</tr>\n";
   };
   for (const auto& increment : e.increments)
-    add(increment.of + " - " + increment.over, increment.difference, increment.verdict());
+    add(increment.of + " - " + increment.over, increment.difference, increment.words());
   for (const auto& comparison : e.comparisons)
     add(comparison.of + " - " + comparison.over, comparison.difference, comparison.verdict());
   if (e.leak) add("transductive - nested", e.leak->difference, e.leak->verdict());

@@ -11,6 +11,7 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 from scipy.optimize import minimize
+from scipy.stats import norm
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import r2_score, roc_auc_score
 from support import CONFIGS, SOURCE, needs_torch, one_error, rows_of, wait_for, write_config, write_csv
@@ -154,9 +155,28 @@ def test_codes_that_tell_more_than_age_are_an_increment_and_noise_is_none(run, t
     arguments = ["evaluate", PROBE, *SURVIVAL, "--controls", "age", "--repeats", "2"]
     told = summary_of(run, tmp_path, *arguments, "--features", "z*")
     assert told["increment"] == "increment" and told["increments"][0]["c_index_interval"][0] > 0
+    both, latent = told["increments"]
+    assert both["p_value"] < 1e-4 and "note" not in both and "p_value" not in latent
+    assert "one-sided score test" in told["increment_test"]
     told = summary_of(run, tmp_path, *arguments, "--features", "z4", "--features", "z5")
-    assert told["increment"] == "no increment"
+    assert told["increment"] == "no increment" and told["increments"][0]["p_value"] > 0.025
+    assert abs(norm.sf(told["increments"][0]["z"]) / told["increments"][0]["p_value"] - 1) < 1e-9
     assert told["validity"] == "transductive"
+
+
+@pytest.mark.parametrize("outcome", ["--label-column=kind", "--target=y"])
+def test_a_weak_signal_is_an_increment_and_the_same_codes_dealt_out_are_none(run, tmp_path, outcome):
+    """Of all families; the first code goes with the control, which alone is no reason for an increment."""
+    random = np.random.default_rng(5)
+    age, codes = random.normal(size=200), random.normal(size=(200, 6))
+    codes[:, 0] += age
+    y = age + 0.5 * codes[:, 1:3].sum(1) + random.normal(size=200) * 1.5
+    for name, z in (("as.csv", codes), ("dealt.csv", np.column_stack([codes[:, 0], random.permutation(codes[:, 1:])]))):
+        write_csv(tmp_path / name, [{**{f"z{k}": v for k, v in enumerate(z[i])}, "age": age[i], "y": y[i],
+                                     "kind": "abc"[int(y[i] > -0.7) + int(y[i] > 0.7)]} for i in range(200)])
+    arguments = ["--features", "z*", outcome, "--controls", "age", "--repeats", "2"]
+    assert summary_of(run, tmp_path, "evaluate", "as.csv", *arguments)["increment"] == "increment"
+    assert summary_of(run, tmp_path, "evaluate", "dealt.csv", *arguments)["increment"] == "no increment"
 
 
 def test_outcomes_may_stand_in_another_table(run, tmp_path, rows):
@@ -292,12 +312,13 @@ def test_picture_and_page_hold_together(run, tmp_path):
     outcome = run("ae-probe", "evaluate", PROBE, "--features", "z*", *SURVIVAL, "--controls", "age", "--repeats", "1",
                   "--plot", "km.svg", "--page", "p.html", "--coefficients", "c.csv")
     assert outcome.code == 0, outcome.stderr
-    assert "both - controls" in outcome.stdout
+    assert "both - controls" in outcome.stdout and "increment, p < 0.0001" in outcome.stdout
     picture = ElementTree.parse(tmp_path / "km.svg").getroot()
     paths = picture.iter("{http://www.w3.org/2000/svg}path")
     curves = [path for path in paths if path.get("class", "").startswith("curve group")]
     assert len(curves) == 6  # three in the plot, three keys beside the numbers at risk
     page = (tmp_path / "p.html").read_text()
+    assert "increment, p &lt; 0.0001" in page
     assert "Kaplan-Meier" in page and "http://" not in page.replace("http://www.w3.org", "")
     spread = rows_of((tmp_path / "c.csv").read_text())
     strongest = next(row for row in spread if (row["set"], row["column"]) == ("both", "z0"))

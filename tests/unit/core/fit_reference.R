@@ -72,3 +72,16 @@ km <- summary(survfit(Surv(time, event) ~ 1), times = c(5, 10, 20, 30))
 show("Kaplan-Meier", km$surv)
 show("lower", km$lower)
 show("upper", km$upper)
+
+# x1 as a predictor beside the controls x3 and x4: its score at the coefficient 0, and what glm calls Rao's test of it.
+for (ties in c("efron", "breslow")) {
+  fit <- coxph(Surv(time, event) ~ x[, 3:4], ties = ties, control = tight)
+  m <- residuals(fit, type = "martingale")
+  show(paste("score beside controls, cox", ties), c(sum(x[, 1] * m), sum(x[, 1] * x[, 1] * m), m[c(1, 2, 60)]))
+}
+alone <- glm(class2 ~ x[, 3:4], family = binomial, control = glm.control(epsilon = 1e-14))
+with <- glm(class2 ~ x[, 3:4] + x[, 1], family = binomial, control = glm.control(epsilon = 1e-14))
+show("score beside controls, glm; Rao", c(sum(x[, 1] * (class2 - fitted(alone))), anova(alone, with, test = "Rao")$Rao[2]))
+fit <- lm(y ~ x[, 3:4] + x[, 1])
+show("coefficient beside controls, lm; sum of squares of x1 less its regression",
+     c(coef(fit)[4], sum(residuals(lm(x[, 1] ~ x[, 3:4]))^2)))
