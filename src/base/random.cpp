@@ -1,5 +1,7 @@
 #include "base/random.hpp"
 
+#include <numeric>
+
 #include "base/vector_math.hpp"
 
 namespace ae {
@@ -80,6 +82,24 @@ void fill_normal(std::uint64_t key, std::span<float> numbers) {
     const auto rest = std::min(count, static_cast<std::int64_t>(numbers.size()) - half - begin);
     std::copy(second, second + std::max<std::int64_t>(0, rest), numbers.data() + half + begin);
   }
+}
+
+std::vector<std::int64_t> systematic_sample(std::span<const double> weights, double uniform) {
+  const std::size_t count = weights.size();
+  const double step = std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(count);
+  std::vector<std::int64_t> drawn;
+  drawn.reserve(count);
+  double reached = 0;
+  std::int64_t last = 0;  // that has a weight
+  for (std::size_t i = 0; i < count; ++i) {
+    if (!(weights[i] > 0)) continue;
+    last = static_cast<std::int64_t>(i);
+    reached += weights[i];
+    while (drawn.size() < count && (uniform + static_cast<double>(drawn.size())) * step < reached)
+      drawn.push_back(last);
+  }
+  drawn.resize(count, last);  // what rounding may have left at the end
+  return drawn;
 }
 
 }  // namespace ae

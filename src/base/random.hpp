@@ -69,4 +69,8 @@ inline std::vector<std::int64_t> permutation(std::int64_t count, Random random) 
   return order;
 }
 
+// As many items as there are weights, drawn in proportion to them (>= 0, not all 0): systematic sampling (Madow 1949),
+// which takes item i floor or ceil of count * weight_i / sum times, by one number from [0, 1). Ascending.
+std::vector<std::int64_t> systematic_sample(std::span<const double> weights, double uniform);
+
 }  // namespace ae

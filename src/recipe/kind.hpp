@@ -58,6 +58,8 @@ struct Dataset {
   std::string data_sha256;                   // of all that was read: the same for the same data
   // 0-based number in the input of each training sample; empty when they are parts of what has a number.
   std::vector<std::int64_t> training_numbers;
+  // How often each sample counts in training, >= 0, not all 0; empty: once.
+  std::vector<double> training_weights, held_out_weights;
   // Of samples that are parts of images: at most `most` of the held-out ones, whole.
   std::function<score::GoodImages(const CorruptionList& corruption, std::uint64_t seed, std::int64_t most)> good_images;
 

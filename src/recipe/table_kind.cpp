@@ -1,4 +1,5 @@
 // Tables: rows of numbers and categories.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "base/counted.hpp"
@@ -61,9 +62,19 @@ class TableKindOptions final : public KindOptionsOf<data::TableOptions> {
     if (!data().cache.empty()) return cached(data(), reporter, hold_out);
     data::Table table = data::load_table(data(), reporter, hold_out);
     check_enough(data(), table.training.rows, table.held_out.rows);
-    return dataset(std::move(table.schema), std::make_unique<model::TableSamples>(table.training),
-                   std::make_unique<model::TableSamples>(table.held_out), std::move(table.training.row_numbers),
-                   table.data_sha256);
+    auto read = dataset(std::move(table.schema), std::make_unique<model::TableSamples>(table.training),
+                        std::make_unique<model::TableSamples>(table.held_out), std::move(table.training.row_numbers),
+                        table.data_sha256);
+    read.training_weights = weights("training", std::move(table.training.weights));
+    read.held_out_weights = weights("held-out", std::move(table.held_out.weights));
+    return read;
+  }
+
+  std::vector<double> weights(const std::string& what, std::vector<double> weights) const {
+    const auto is_zero = [](double weight) { return weight == 0; };
+    if (!weights.empty() && std::ranges::all_of(weights, is_zero))
+      throw InputError(data().path.written + ": the weights of all " + what + " rows are 0; expected some above");
+    return weights;
   }
 
   std::unique_ptr<Kind> restore(const Metadata& metadata) const override {

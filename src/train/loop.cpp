@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstring>
 #include <filesystem>
+#include <span>
 
 #include "base/counted.hpp"
 #include "base/files.hpp"
@@ -113,10 +114,20 @@ void Loop::run() {
   }
 }
 
+// All training samples, or as many drawn by their weights, in random order.
+std::vector<std::int64_t> Loop::order_of_epoch() const {
+  const auto seed = static_cast<std::uint64_t>(options_.seed), epoch = static_cast<std::uint64_t>(epoch_);
+  const Random random(stream_key(seed, "order", epoch));
+  const auto weights = objective_.sample_weights();
+  if (weights.empty()) return permutation(objective_.training_samples(), random);
+  auto order = systematic_sample(weights, Random(stream_key(seed, "draw", epoch)).uniform());
+  shuffle(std::span(order), random);
+  return order;
+}
+
 void Loop::run_epoch() {
   const auto seed = static_cast<std::uint64_t>(options_.seed);
-  auto order =
-      permutation(objective_.training_samples(), Random(stream_key(seed, "order", static_cast<std::uint64_t>(epoch_))));
+  auto order = order_of_epoch();
   // Before the first epoch the weights know nothing to distrust a sample by.
   if (step_ == 0) {
     try {

@@ -77,6 +77,7 @@ class Loop {
   const std::vector<EpochRecord>& history() const { return history_; }
 
  private:
+  std::vector<std::int64_t> order_of_epoch() const;
   void run_epoch();
   void finish_epoch();
   bool stops_early() const;

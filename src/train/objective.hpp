@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -28,6 +29,8 @@ class Objective {
   virtual std::vector<std::string> part_names() const = 0;
   virtual std::int64_t training_samples() const = 0;
   virtual std::int64_t smallest_batch() const { return 1; }
+  // How often each training sample is to come in an epoch, in proportion; empty: once.
+  virtual std::span<const double> sample_weights() const { return {}; }
   // Training samples, ascending, that the coming epoch should leave out, by the weights as they are now.
   virtual std::vector<std::int64_t> distrusted() { return {}; }
   // Returns this process's share of the losses: those of the batch are the sums over the processes.

@@ -25,6 +25,7 @@ class PrincipalComponents final : public Trainee {
       throw UsageError("/model/latent: " + std::to_string(latent) + " principal components of " +
                        std::to_string(elements) + " columns; there are at most as many as columns");
     }
+    refuse(!data.training_weights.empty(), "/data/weight");
     refuse(config.training.trim > 0, "/training/trim");
     refuse(config.training.corruption.size() > 0, "/training/corruption");
   }

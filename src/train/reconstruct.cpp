@@ -15,14 +15,18 @@
 namespace ae::train {
 namespace {
 
-// Samples without some of them.
+// All but some of so many samples.
+std::vector<std::int64_t> all_but(const std::vector<std::int64_t>& left_out, std::int64_t count) {
+  std::vector<std::int64_t> kept;
+  for (std::int64_t i = 0; i < count; ++i)
+    if (!std::binary_search(left_out.begin(), left_out.end(), i)) kept.push_back(i);
+  return kept;
+}
+
+// Some of the samples, perhaps several times.
 class Kept final : public model::Samples {
  public:
-  Kept(const model::Samples& all, const std::vector<std::int64_t>& left_out) : all_(all) {
-    for (std::int64_t i = 0; i < all.size(); ++i) {
-      if (!std::binary_search(left_out.begin(), left_out.end(), i)) kept_.push_back(i);
-    }
-  }
+  Kept(const model::Samples& all, std::vector<std::int64_t> kept) : all_(all), kept_(std::move(kept)) {}
   std::int64_t size() const override { return static_cast<std::int64_t>(kept_.size()); }
   model::Batch batch(const std::vector<std::int64_t>& indices) const override { return all_.batch(chosen(indices)); }
   model::Batch range(std::int64_t begin, std::int64_t end) const override {
@@ -63,6 +67,8 @@ class Reconstruct final : public Trainee {
       : config_(config), data_(data), group_(group), observed_matters_(resolve(config, data)), pair_(new_pair()) {
     config.training.check(data.domain());
     if (!pair_.has_network()) {
+      if (!data.training_weights.empty())
+        throw UsageError("/data/weight: is of training a network, and /model/type \"none\" has none; leave it out");
       if (config.training.trim > 0) {
         throw UsageError(
             "/training/trim: leaves out what a network reconstructs worst, and /model/type \"none\" has none; "
@@ -100,7 +106,12 @@ class Reconstruct final : public Trainee {
 
   Objective* begin() override {
     if (!pair_.has_network()) return nullptr;
-    steps_.emplace(pair_, *data_.training, *data_.held_out, config_.training, group_);
+    if (!data_.held_out_weights.empty()) {
+      constexpr double kMiddle = 0.5;
+      judged_.emplace(*data_.held_out, systematic_sample(data_.held_out_weights, kMiddle));
+    }
+    const model::Samples& held_out = judged_ ? *judged_ : *data_.held_out;
+    steps_.emplace(pair_, *data_.training, held_out, config_.training, group_, data_.training_weights);
     return &*steps_;
   }
 
@@ -117,7 +128,7 @@ class Reconstruct final : public Trainee {
                                  to.finished ? std::numeric_limits<std::int64_t>::max() : kImagesOnTheWay);
     }
     std::optional<Kept> without_distrusted;
-    if (!distrusted_.empty()) without_distrusted.emplace(*data_.training, distrusted_);
+    if (!distrusted_.empty()) without_distrusted.emplace(*data_.training, all_but(distrusted_, data_.training->size()));
     const model::Samples& trusted = without_distrusted ? *without_distrusted : *data_.training;
     const auto calibration = config_.score->calibrate(
         score::FitContext(finished, trusted, *data_.held_out, seed(), to.reporter, images ? &*images : nullptr));
@@ -146,6 +157,7 @@ class Reconstruct final : public Trainee {
   Group& group_;
   bool observed_matters_;  // see model::Interface
   loss::Autoencoder pair_;
+  std::optional<Kept> judged_;  // held-out samples by their weights
   std::optional<ReconstructionObjective> steps_;
   std::vector<std::int64_t> distrusted_;
 };

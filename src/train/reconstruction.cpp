@@ -189,8 +189,13 @@ ReconstructionObjective::~ReconstructionObjective() = default;
 
 ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                                                  const model::Samples& held_out, const recipe::TrainingOptions& options,
-                                                 Group& group)
-    : autoencoder_(autoencoder), training_(training), held_out_(held_out), options_(options), group_(group) {
+                                                 Group& group, std::span<const double> weights)
+    : autoencoder_(autoencoder),
+      training_(training),
+      held_out_(held_out),
+      options_(options),
+      group_(group),
+      weights_(weights) {
   if (uses_dense_engine(autoencoder, options)) {
     dense_ = std::make_unique<DenseEngine>(autoencoder, training, held_out, options, group);
     return;

@@ -23,14 +23,16 @@ bool uses_dense_engine(const loss::Autoencoder& autoencoder, const recipe::Train
 
 class ReconstructionObjective final : public Objective {
  public:
-  // Everything referred to must outlive the objective. `held_out` may be empty. Errors: see uses_dense_engine().
+  // Everything referred to must outlive the objective. `held_out` may be empty. `weights`: see sample_weights().
+  // Errors: see uses_dense_engine().
   ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                           const model::Samples& held_out, const recipe::TrainingOptions& options,
-                          Group& group = Group::alone());
+                          Group& group = Group::alone(), std::span<const double> weights = {});
   ~ReconstructionObjective() override;
 
   std::vector<std::string> part_names() const override { return autoencoder_.loss().part_names(); }
   std::int64_t training_samples() const override { return training_.size(); }
+  std::span<const double> sample_weights() const override { return weights_; }
   std::int64_t smallest_batch() const override { return autoencoder_.network().uses_batch_statistics() ? 2 : 1; }
   std::vector<std::int64_t> distrusted() override {
     return highest_losses(autoencoder_, training_, options_.trim, group_);
@@ -58,6 +60,7 @@ class ReconstructionObjective final : public Objective {
   const model::Samples& held_out_;
   const recipe::TrainingOptions& options_;
   Group& group_;
+  std::span<const double> weights_;
   std::unique_ptr<DenseEngine> dense_;            // does the steps; null: autograd does,
   std::unique_ptr<recipe::Optimizer> optimizer_;  // with this
   std::vector<at::Tensor> parameters_;

@@ -88,6 +88,46 @@ def test_schedules_follow_their_formulas(run, tmp_path):
     assert plateau == pytest.approx(expected)
 
 
+def test_rows_count_by_their_weights(run, tmp_path):
+    """A linear network of one number finds the axis of the weighted covariance matrix."""
+    numpy = pytest.importorskip("numpy")
+    rng = numpy.random.default_rng(2)
+    first, second = rng.normal(size=(600, 1)) * [2, 2], rng.normal(size=(900, 1)) * [3, -3]
+    points = numpy.concatenate([first, second]) + 0.3 * rng.normal(size=(1500, 2))
+    weights = numpy.concatenate([rng.uniform(0, 4, 600), rng.uniform(0, 0.2, 900)])
+    weights[::50] = 0
+    points[::50] += [40, 0]  # of no weight
+    order = rng.permutation(1500)
+    table = "\n".join(f"{x:.5f},{y:.5f},{w:.6g}" for (x, y), w in zip(points[order], weights[order]))
+    (tmp_path / "table.csv").write_text("x,y,w\n" + table + "\n")
+    config = {"data": {"path": "table.csv", "weight": "w", "scaling": "none"}, "model": {"type": "linear", "latent": 1},
+              "loss": {"terms": [{"type": "mse"}]},
+              "training": {"epochs": 60, "batch_size": 50, "learning_rate": 0.02, "validation_fraction": 0.2}}
+    (tmp_path / "c.json").write_text(json.dumps(config))
+
+    def axis(*settings):
+        outcome = run("ae-train", "c.json", "--out", "m", "--force", *settings, "-q")
+        assert (outcome.code, outcome.stderr) == (0, "")
+        header, numbers = split_safetensors((tmp_path / "m/model.safetensors").read_bytes())
+        begin, end = header["model.output.weight"]["data_offsets"]
+        found = numpy.frombuffer(numbers[begin:end], "<f4")
+        return found / numpy.linalg.norm(found)
+
+    def truth(w):
+        return numpy.linalg.eigh(numpy.cov(points.T, aweights=w))[1][:, -1]
+
+    weighted, plain = truth(weights), truth(numpy.ones(1500))
+    assert abs(weighted @ plain) < 0.3
+    for engine in ("dense", "autograd"):
+        assert abs(axis("--set", f"/training/engine={engine}") @ weighted) > 0.998, engine
+    assert abs(axis("--set", "/data/weight=", "--set", '/data/columns={"w":"ignore"}') @ plain) > 0.99
+
+    (tmp_path / "table.csv").write_text("x,y,w\n1,2,3\n2,1,-1\n")
+    one_error(run("ae-train", "c.json", "--out", "m", "--force", "-q"), 4, "table.csv:3:5", '"-1"', "expected a weight")
+    (tmp_path / "table.csv").write_text("x,y,w\n1,2,0\n2,1,0\n3,5,0\n")
+    one_error(run("ae-train", "c.json", "--out", "m", "--force", "-q"), 4, "weights of all")
+
+
 def test_the_weight_of_kl_rises_from_nothing(run, tmp_path):
     terms = '[{"type": "mse"}, {"type": "kl", "weight": 0.5, "warm_up": 100000}]'
     arguments = ["--set", "/training/epochs=4", "-q", "--set", '/model={"type": "variational", "latent": 3}']

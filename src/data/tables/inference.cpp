@@ -51,7 +51,7 @@ class RoleDeclarations {
     }
   }
 
-  // options.id or options.label: the one column of that role, whatever the patterns say.
+  // options.id, options.label or options.weight: the one column of that role, whatever the patterns say.
   void apply_name(const std::string& name, Role role) {
     const std::string pointer = "/data/" + std::string(role_name(role));
     const auto found = std::ranges::find(names_, name);
@@ -64,7 +64,7 @@ class RoleDeclarations {
   }
 
   std::vector<std::optional<Role>> finish(bool needs_label) {
-    for (const Role role : {Role::id, Role::label}) check_at_most_one(role);
+    for (const Role role : {Role::id, Role::label, Role::weight}) check_at_most_one(role);
     if (needs_label && problems_.empty() && std::ranges::find(roles_, std::optional(Role::label)) == roles_.end()) {
       problems_.emplace_back("/data/normal: there is no label to compare with; set /data/label to the label's column");
     }
@@ -141,6 +141,7 @@ std::vector<std::optional<Role>> declared_roles(const TableOptions& options, con
   for (const auto& [pattern, role] : options.columns) declarations.apply_pattern(pattern, role_named(role));
   if (!options.label.empty()) declarations.apply_name(options.label, Role::label);
   if (!options.id.empty()) declarations.apply_name(options.id, Role::id);
+  if (!options.weight.empty()) declarations.apply_name(options.weight, Role::weight);
   return declarations.finish(!options.normal.empty());
 }
 

@@ -80,9 +80,12 @@ class TableLoader {
         roles_(declared_roles(options, source)),
         label_(find(Role::label)),
         id_(find(Role::id)),
+        weight_(find(Role::weight)),
         selection_(options, label_),
         label_numbers_(options.normal) {
     check_names();
+    if (weight_ && scratch != nullptr)
+      throw UsageError("/data/weight: rows with weights cannot wait in /data/cache; leave one of the two out");
     for (std::size_t i = 0; i < roles_.size(); ++i) {
       if (roles_[i] && *roles_[i] != Role::numeric && *roles_[i] != Role::categorical) continue;
       const bool unnamed = i == 0 && source.layout().unnamed_first;
@@ -110,6 +113,15 @@ class TableLoader {
   }
 
  private:
+  // Of the row that is being read.
+  double weight() const {
+    const auto number =
+        source_.has_numbers() ? std::optional(source_.number(*weight_)) : parse_number(source_.text(*weight_));
+    if (number && *number >= 0 && std::isfinite(*number)) return *number;
+    throw InputError(source_.where(*weight_) + ": column " + ae::quoted(source_.columns()[*weight_]) + ": found " +
+                     ae::quoted(source_.text(*weight_)) + ", expected a weight: a number from 0 on");
+  }
+
   std::optional<std::size_t> find(Role role) const {
     const auto found = std::ranges::find(roles_, std::optional(role));
     if (found == roles_.end()) return std::nullopt;
@@ -140,6 +152,7 @@ class TableLoader {
       if (selected) {
         selected_.row_numbers.push_back(source_.row());
         if (id_ && keeps_names_) selected_.ids.emplace_back(source_.text(*id_));
+        if (weight_) selected_.weights.push_back(weight());
         if (label_ && keeps_names_) selected_.labels.emplace_back(source_.text(*label_));
       }
       const std::int32_t label = label_ ? label_numbers_.number(source_.text(*label_), cells_) : -1;
@@ -292,6 +305,7 @@ class TableLoader {
       move_part(selected_.row_numbers, begin, rows, block.row_numbers);
       move_part(selected_.ids, begin, rows, block.ids);
       move_part(selected_.labels, begin, rows, block.labels);
+      move_part(selected_.weights, begin, rows, block.weights);
       for (std::size_t row = 0; row < rows; ++row)
         taker_.take(block, static_cast<std::int64_t>(row), trains_[begin + row]);
     }
@@ -336,6 +350,7 @@ class TableLoader {
                        count_of(Role::categorical) + ", " + count_of(Role::ignore) + "d";
     if (label_) line += ", label " + ae::quoted(source_.columns()[*label_]);
     if (id_) line += ", id " + ae::quoted(source_.columns()[*id_]);
+    if (weight_) line += ", weight " + ae::quoted(source_.columns()[*weight_]);
     reporter_.info(line);
     if (distinct_ < selection_.taken()) {
       reporter_.info(source_.name() + ": " + std::to_string(selection_.taken() - distinct_) + " of these rows " +
@@ -422,6 +437,7 @@ class TableLoader {
   std::vector<std::optional<Role>> roles_;
   std::optional<std::size_t> label_;
   std::optional<std::size_t> id_;
+  std::optional<std::size_t> weight_;
   RowSelection selection_;
   LabelNumbers label_numbers_;
   std::vector<ColumnCollector> collectors_;
@@ -434,7 +450,7 @@ class TableLoader {
   std::int64_t held_out_rows_ = 0;
   std::int64_t distinct_ = 0;  // among the selected rows
   bool by_chance_ = false;     // whether the others repeat those as new rows will
-  Block selected_;             // row numbers, ids and labels
+  Block selected_;             // row numbers, ids, labels and weights
   Schema schema_;
 };
 

@@ -19,12 +19,13 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::array<config::Choice, 5> kRoles{{
+constexpr std::array<config::Choice, 6> kRoles{{
     {"numeric", "a number; every observed cell must be one"},
     {"categorical", "one of a set of levels"},
     {"ignore", "not used"},
     {"id", "names the row; passed through to the output"},
     {"label", "the row's known class; passed through to the output, never an input of the model"},
+    {"weight", "how often the row counts in training"},
 }};
 
 [[noreturn]] void malformed_schema(const std::string& pointer, const std::string& message) {
@@ -143,7 +144,7 @@ void check_columns(const std::vector<Column>& columns) {
                        "a second column named " + ae::quoted(columns[i].name));
     }
   }
-  for (const Role role : {Role::id, Role::label}) {
+  for (const Role role : {Role::id, Role::label, Role::weight}) {
     if (std::ranges::count(columns, role, &Column::role) > 1) {
       malformed_schema("/columns", "more than one column with role \"" + std::string(role_name(role)) + "\"");
     }
@@ -223,6 +224,7 @@ void Block::clear() {
   row_numbers.clear();
   ids.clear();
   labels.clear();
+  weights.clear();
   problems.clear();
   kept.clear();
   raw_bytes.clear();
@@ -237,6 +239,7 @@ void Block::append_row(const Block& from, std::int64_t row) {
   row_numbers.push_back(from.row_numbers[r]);
   if (!from.ids.empty()) ids.push_back(from.ids[r]);
   if (!from.labels.empty()) labels.push_back(from.labels[r]);
+  if (!from.weights.empty()) weights.push_back(from.weights[r]);
   ++rows;
 }
 

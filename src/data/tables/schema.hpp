@@ -26,7 +26,7 @@ class Reporter;
 
 namespace ae::data {
 
-enum class Role { numeric, categorical, ignore, id, label };
+enum class Role { numeric, categorical, ignore, id, label, weight };
 std::span<const config::Choice> roles();
 std::string_view role_name(Role role);
 
@@ -73,6 +73,7 @@ struct TableOptions : DataOptions {
   std::string label;
   std::vector<std::string> normal;  // with label: only rows with one of these values are used
   std::string id;
+  std::string weight;
   std::vector<std::pair<std::string, std::string>>
       columns;  // wildcard pattern -> role; later patterns win; else inferred
   // What pandas, R, Excel and SQL write for a missing value and nobody calls a category.
@@ -105,8 +106,10 @@ struct Block {
   std::vector<std::int64_t> row_numbers;  // 0-based row number in the input
   std::vector<std::string> ids;           // one per row, or empty when there is no id column
   std::vector<std::string> labels;        // one per row, or empty when there is no label column
-  std::string raw_bytes;                  // of all cells of the file's rows, one after the other, if they were kept
-  std::vector<std::size_t> raw_ends;      // where each ends in raw_bytes
+  // Of training rows: how often each counts, one per row, >= 0, or empty when there is no column of weights.
+  std::vector<double> weights;
+  std::string raw_bytes;              // of all cells of the file's rows, one after the other, if they were kept
+  std::vector<std::size_t> raw_ends;  // where each ends in raw_bytes
   // Of rows that could not be read, whose elements are all unobserved, why not; empty when all could.
   std::vector<std::string> problems;
   std::vector<std::string> kept;  // texts of the columns that pass through, row by row (see Reading::keep)

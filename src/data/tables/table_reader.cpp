@@ -187,6 +187,7 @@ struct TableReader::State {
         label = file_column;
         break;
       case Role::ignore:
+      case Role::weight:
         break;
     }
   }
