@@ -123,9 +123,11 @@ void declare_blur(CLI::App& app, Options& o) {
       ->type_name("FILE")
       ->group("Blur");
   list("--state", o.states,
-       "A run that never leaves one state, as NAME=FILE; give two or more: what is wanted is then how often the biased "
-       "run is in each, by what is observed there, such as the reconstruction loss of a model that was trained in one",
-       "NAME=FILE");
+       "A run that never leaves one state, as NAME=FILE; repeat for each state: what is wanted is then how often the "
+       "biased run is in each, by what is observed there, such as the reconstruction loss of a model that was trained "
+       "in "
+       "one",
+       "TEXT");
 }
 
 void declare_estimate(CLI::App& app, Options& o) {

@@ -154,10 +154,7 @@ void declare_model(CLI::App& app, Options& o) {
   cli::add_integer(app, "--seed", o.seed, "Seed of the folds", 0, std::numeric_limits<std::int64_t>::max())
       ->capture_default_str()
       ->group("Model");
-  cli::add_number(app, "--confidence", o.confidence,
-                  "Confidence of all intervals; an increment over --controls has a p-value of at most half of what it "
-                  "leaves, 0.025 of 0.95",
-                  0.01, 0.9999)
+  cli::add_number(app, "--confidence", o.confidence, "Confidence of all intervals", 0.01, 0.9999)
       ->capture_default_str();
   cli::add_number(app, "--horizon", o.horizon, "Of apply: also the probability that there is no event up to this time",
                   0, std::numeric_limits<double>::max())

@@ -98,10 +98,7 @@ class Composition {
   // Pointers to the terms that are not, as "/loss/terms/0".
   std::vector<std::string> not_fused() const;
 
-  // UsageError when a term cannot judge these targets (bce outside [0, 1]), naming term and column.
-  void check_targets(const model::Batch& batch) const;
-
- private:
+  // How the outputs are laid out, and which term judges which of them.
   struct Head {  // decoder outputs of one kind and width, contiguous
     std::string name;
     std::int64_t width = 1;           // outputs per element
@@ -119,6 +116,14 @@ class Composition {
     at::Tensor position_index;            // into the head's elements; undefined = all, in order
     std::vector<std::int64_t> positions;  // the same, never empty
   };
+  const std::vector<Head>& heads() const { return heads_; }
+  const std::vector<Use>& uses() const { return uses_; }
+  const std::vector<const Term*>& terms() const { return terms_; }
+
+  // UsageError when a term cannot judge these targets (bce outside [0, 1]), naming term and column.
+  void check_targets(const model::Batch& batch) const;
+
+ private:
   at::Tensor slots(const at::Tensor& prediction, const Head& head) const;
   enum class Asked { expected, amounts };
   std::vector<const Head*> in_order(Asked asked) const;

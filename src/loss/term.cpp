@@ -7,6 +7,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/text.hpp"
 #include "base/vector_math.hpp"
 #include "loss/count_terms.hpp"
 #include "loss/image_terms.hpp"
@@ -103,11 +104,17 @@ AE_VECTORISED float softmax(const float* __restrict__ logits, std::int64_t codes
   return largest + std::log(sum);
 }
 
+constexpr const char* kValueScript = "prediction.squeeze(-1)";
+
+// As TorchScript reads a floating-point number: "1" would be a whole one.
+std::string script_number(double value) { return "float(" + number_text(value) + ")"; }
+
 class SquaredError final : public Term {
  public:
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     return (prediction.squeeze(2) - target).square();
   }
+  Script script() const override { return {"(prediction.squeeze(-1) - target).square()", kValueScript}; }
   bool fused() const override { return true; }
   void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t, float* loss,
                   float* gradient) const override {
@@ -120,6 +127,7 @@ class AbsoluteError final : public Term {
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     return (prediction.squeeze(2) - target).abs();
   }
+  Script script() const override { return {"(prediction.squeeze(-1) - target).abs()", kValueScript}; }
   bool fused() const override { return true; }
   void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t, float* loss,
                   float* gradient) const override {
@@ -139,6 +147,9 @@ class Huber final : public Term {
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     return torch::huber_loss(prediction.squeeze(2), target, at::Reduction::None, delta);
   }
+  Script script() const override {
+    return {"torch.huber_loss(prediction.squeeze(-1), target, 0, " + script_number(delta) + ")", kValueScript};
+  }
   bool fused() const override { return true; }
   void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t, float* loss,
                   float* gradient) const override {
@@ -153,6 +164,10 @@ class BinaryCrossEntropy final : public Term {
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     return torch::binary_cross_entropy_with_logits(prediction.squeeze(2), target.clamp(0, 1), {}, {},
                                                    at::Reduction::None);
+  }
+  Script script() const override {
+    return {"torch.binary_cross_entropy_with_logits(prediction.squeeze(-1), target.clamp(0, 1), None, None, 0)",
+            "torch.sigmoid(prediction.squeeze(-1))"};
   }
   bool fused() const override { return true; }
   void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t, float* loss,
@@ -179,6 +194,13 @@ class CrossEntropy final : public Term {
   at::Tensor element_loss(const at::Tensor& prediction, const at::Tensor& target) const override {
     const auto code = target.to(torch::kInt64).clamp(0, prediction.size(2) - 1).unsqueeze(2);
     return -torch::log_softmax(prediction, 2).gather(2, code).squeeze(2);
+  }
+  // 4 is int64.
+  Script script() const override {
+    return {
+        "-torch.log_softmax(prediction, -1).gather(-1, "
+        "target.to(4).clamp(0, prediction.size(-1) - 1).unsqueeze(-1)).squeeze(-1)",
+        "prediction.narrow(-1, 0, max(1, prediction.size(-1) - 1)).argmax(-1).to(prediction.dtype)"};
   }
   bool fused() const override { return true; }
   void fused_loss(const float* prediction, const float* target, std::int64_t count, std::int64_t codes, float* loss,

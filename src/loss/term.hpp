@@ -90,6 +90,14 @@ class Term : public config::Section {
   // Undefined of terms that give no distribution, or not this one.
   virtual at::Tensor draw(const at::Tensor& prediction, const at::Tensor& sizes, const CountDraw& what,
                           at::Generator& random) const;
+  // element_loss() and expected() as expressions of TorchScript, for models that leave the program (see script/): of
+  // `prediction` [..., group, outputs] and, of the loss, `target` [..., group], both to [..., group]. Empty: the term
+  // cannot be exported.
+  struct Script {
+    std::string loss;
+    std::string expected;
+  };
+  virtual Script script() const { return {}; }
   // What is wrong with these targets for this term ("values outside [0, 1]"), or "". target [samples], observed ones
   // only
   virtual std::string complaint(const at::Tensor& target) const;

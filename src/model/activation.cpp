@@ -74,19 +74,31 @@ AE_ACTIVATION_KERNEL(hyperbolic_tangent)
 struct Activation {
   config::Choice choice;
   at::Tensor (*of_tensor)(const at::Tensor&);
+  const char* script;
   ActivationKernel kernel;
 };
 constexpr std::array<Activation, 6> kActivations{{
-    {{"relu", "max(0, x)"}, [](const at::Tensor& x) { return torch::relu(x); }, relu_kernel},
+    {{"relu", "max(0, x)"}, [](const at::Tensor& x) { return torch::relu(x); }, "torch.relu(x)", relu_kernel},
     {{"leaky_relu", "x, or 0.01 x below zero"},
      [](const at::Tensor& x) { return torch::leaky_relu(x, 0.01); },
+     "torch.leaky_relu(x, 0.01)",
      leaky_relu_kernel},
-    {{"elu", "x, or exp(x) - 1 below zero"}, [](const at::Tensor& x) { return torch::elu(x); }, elu_kernel},
+    {{"elu", "x, or exp(x) - 1 below zero"},
+     [](const at::Tensor& x) { return torch::elu(x); },
+     "torch.elu(x)",
+     elu_kernel},
     {{"gelu", "x times the normal distribution function of x"},
      [](const at::Tensor& x) { return torch::gelu(x); },
+     "torch.gelu(x)",
      gelu_kernel},
-    {{"silu", "x times the logistic function of x"}, [](const at::Tensor& x) { return torch::silu(x); }, silu_kernel},
-    {{"tanh", "hyperbolic tangent"}, [](const at::Tensor& x) { return torch::tanh(x); }, hyperbolic_tangent_kernel},
+    {{"silu", "x times the logistic function of x"},
+     [](const at::Tensor& x) { return torch::silu(x); },
+     "torch.silu(x)",
+     silu_kernel},
+    {{"tanh", "hyperbolic tangent"},
+     [](const at::Tensor& x) { return torch::tanh(x); },
+     "torch.tanh(x)",
+     hyperbolic_tangent_kernel},
 }};
 constexpr auto kChoices = [] {
   std::array<config::Choice, kActivations.size()> choices{};
@@ -105,6 +117,7 @@ const Activation& find(const std::string& name) {
 
 std::span<const config::Choice> activations() { return kChoices; }
 at::Tensor activate(const std::string& name, const at::Tensor& x) { return find(name).of_tensor(x); }
+std::string activation_script(const std::string& name) { return find(name).script; }
 ActivationKernel activation_kernel(const std::string& name) { return find(name).kernel; }
 
 }  // namespace ae::model

@@ -15,6 +15,7 @@ namespace ae::model {
 
 std::span<const config::Choice> activations();  // relu, leaky_relu, elu, gelu, silu, tanh
 at::Tensor activate(const std::string& name, const at::Tensor& x);
+std::string activation_script(const std::string& name);  // the same as an expression of TorchScript, of `x`
 
 // The same of plain arrays [rows, columns]: values become f(values + bias) and, unless null, slope = f'(values + bias).
 // bias [columns]; null: zeros.

@@ -65,4 +65,16 @@ struct DensePlan {
   at::Tensor constants;                  // undefined when there are none (see Interface)
 };
 
+// Factor analysis (see factors.cpp); all tensors of several members stacked.
+struct FactorPlan {
+  std::int64_t members = 1;
+  StemPlan stem;
+  std::vector<std::int64_t> element_of_input;  // [inputs]
+  at::Tensor loadings;                         // [inputs, factors]
+  at::Tensor center;                           // [inputs]
+  at::Tensor log_noise;                        // [inputs]
+  AffinePlan linear;                           // from the code to the outputs
+  std::vector<LayerPlan> layers;               // from the code to what is added to those; or none
+};
+
 }  // namespace ae::model

@@ -102,6 +102,19 @@ class FactorNetwork final : public ModuleNetwork {
   std::shared_ptr<Network> member(std::int64_t m) override {
     return members_.empty() ? nullptr : members_.at(static_cast<std::size_t>(m));
   }
+  std::optional<FactorPlan> factor_plan() const override {
+    FactorPlan plan;
+    plan.members = count_;
+    plan.stem = stem_->plan();
+    plan.element_of_input = elements_of_inputs(plan.stem, options_.embedding);
+    plan.loadings = loadings_;
+    plan.center = center_;
+    plan.log_noise = log_noise_;
+    plan.linear = linear_->plan();
+    for (const auto& layer : layers_) plan.layers.push_back({layer->plan(), {}, options_.activation, options_.dropout});
+    if (!layers_.empty()) plan.layers.push_back({output_->plan(), {}, "", 0});
+    return plan;
+  }
   void to_double() override {
     for (auto& member : members_) member->to_double();
     ModuleNetwork::to_double();

@@ -83,6 +83,8 @@ class Network : public Parameters {
 
   // How to compute the network without LibTorch; nothing when it is not dense.
   virtual std::optional<DensePlan> dense_plan() const { return std::nullopt; }
+  // How codes and outputs follow when it is factor analysis; else nothing.
+  virtual std::optional<FactorPlan> factor_plan() const { return std::nullopt; }
   // Moves the parameters into one buffer [members, size], of which they are views from then on: those of a member lie
   // together, each at a multiple of kParameterAlignment, zeros between them. Only of networks with a dense_plan().
   virtual at::Tensor gather_parameters();

@@ -141,7 +141,7 @@ Profile profile_of(const loss::Autoencoder& autoencoder, const score::Head& head
   } else if (judge->leaves_out()) {
     answer(training, true);
   }
-  if (mask_rate > 0) evenly(judged.size(), kMostAnswers, answer_hidden);
+  if (mask_rate > 0 && autoencoder.has_network()) evenly(judged.size(), kMostAnswers, answer_hidden);
   return describing.finish();
 }
 

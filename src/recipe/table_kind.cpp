@@ -1,6 +1,8 @@
-// Tables: rows of numbers and categories.
+#include "recipe/table_kind.hpp"
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
@@ -9,19 +11,16 @@
 #include "recipe/table_stream.hpp"
 
 namespace ae::recipe {
+
+TableKind::TableKind(data::Schema schema) : Kind({model::elements_of(schema)}), schema_(std::move(schema)) {}
+
+void TableKind::save(Metadata& metadata) const { metadata["schema"] = schema_.to_json().dump(); }
+
+std::unique_ptr<SampleStream> TableKind::open(const StreamOptions& options, Reporter& reporter) const {
+  return std::make_unique<TableStream>(schema_, options, reporter);
+}
+
 namespace {
-
-class TableKind final : public Kind {
- public:
-  explicit TableKind(data::Schema schema) : Kind({model::elements_of(schema)}), schema_(std::move(schema)) {}
-  void save(Metadata& metadata) const override { metadata["schema"] = schema_.to_json().dump(); }
-  std::unique_ptr<SampleStream> open(const StreamOptions& options, Reporter& reporter) const override {
-    return std::make_unique<TableStream>(schema_, options, reporter);
-  }
-
- private:
-  data::Schema schema_;
-};
 
 void check_enough(const data::TableOptions& options, std::int64_t training, std::int64_t held_out) {
   if (training >= 2) return;

@@ -17,7 +17,7 @@ WDBC = CONFIGS / "data" / "wdbc.csv"
 FAST = ["--set", "/training/epochs=30", "-q"]
 
 PROGRAMS = ["ae-train", "ae-info", "ae-score", "ae-roc", "ae-probe", "ae-impute", "ae-purify", "ae-embed",
-            "ae-deconvolve", "ae-replay"]
+            "ae-deconvolve", "ae-replay", "ae-export"]
 WITHOUT_LIBTORCH = ["ae-roc", "ae-info", "ae-probe", "ae-deconvolve"]  # which start in milliseconds
 WITHOUT_TORCH = os.environ.get("AETOOLS_WITH_TORCH") == "0"
 BUILT_PROGRAMS = WITHOUT_LIBTORCH if WITHOUT_TORCH else PROGRAMS

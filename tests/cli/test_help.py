@@ -64,7 +64,7 @@ def test_the_examples_of_all_programs_run_one_after_another_where_they_are_insta
             done = subprocess.run(["bash", "-c", example], cwd=work, env=environment, capture_output=True, text=True)
             assert done.returncode == (3 if "--fail-on-anomaly" in example else 0), (example, done.stderr)
     for name in ("scores.csv", "other.csv", "summary.json", "roc.svg", "report.html", "filled.csv", "purified.csv", "codes.csv", "codes.npy",
-                 "principal.csv", "pca_check.json",
+                 "principal.csv", "pca_check.json", "wdbc.pt", "plumed/plumed.dat",
                  "info.json", "info.html", "training-curve.svg"):
         assert (work / name).stat().st_size > 0, name
     filled = (work / "filled.csv").read_text().splitlines()

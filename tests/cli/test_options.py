@@ -18,6 +18,8 @@ DIFFERENT_ON_PURPOSE = {
     "--seed": "what is drawn at random differs",
     "--bootstrap": "ae-roc resamples samples, ae-deconvolve blocks of time",
     "--penalty": "ae-probe penalises coefficients, ae-deconvolve the curvature of a density",
+    "--plumed": "ae-deconvolve adds a file that PLUMED's tools read, ae-export writes input for it",
+    "--loss": "ae-embed writes it, ae-probe has it made for --nested",
     "--maps": "ae-score writes what ae-roc reads",
     "--regions": "ae-score writes what ae-roc reads",
     "--unreadable": "ae-score also speaks of alarms, ae-embed of sizes",

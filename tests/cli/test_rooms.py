@@ -30,8 +30,9 @@ DIRECTLY = {
     "train": ["recipe", "report"],
     "apply": ["recipe", "report"],
     "replay": ["recipe", "report"],
+    "script": ["recipe"],
 }
-NEEDS_TORCH = {"model", "loss", "score", "recipe", "train", "apply", "replay"}
+NEEDS_TORCH = {"model", "loss", "score", "recipe", "train", "apply", "replay", "script"}
 LIBRARIES = {
     "torch": NEEDS_TORCH,
     "ATen": NEEDS_TORCH,

@@ -15,7 +15,6 @@ namespace ae::data {
 namespace {
 
 constexpr double kConstantFitTolerance = 1e-12;  // rounding of one and the same value in double arithmetic
-constexpr double kConstantScaleTolerance = 1e-6;
 constexpr std::size_t kMostKnots = 1000;
 constexpr double kIqrOfNormal = 1.349;  // interquartile range of a standard normal variable
 
@@ -237,7 +236,7 @@ void Scaler::fit_quantile(std::vector<double>& values) {
 
 double Scaler::scale_otherwise(double value) const {
   if (constant_) {
-    if (std::abs(value - center_) <= kConstantScaleTolerance * std::abs(center_)) return 0;
+    if (std::abs(value - center_) <= kConstantTolerance * std::abs(center_)) return 0;
     return value > center_ ? constant_alarm() : -constant_alarm();
   }
   double scaled;

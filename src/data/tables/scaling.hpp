@@ -46,14 +46,19 @@ class Scaler {
   bool constant() const { return constant_; }
   double center() const { return center_; }
   double spread() const { return spread_; }
+  // Of "quantile", unless constant, else none: values, increasing, and what they scale to; between them scaling is
+  // linear, outside of them with slope 1 / spread().
+  std::span<const double> knots() const { return knots_; }
+  std::span<const double> scores() const { return scores_; }
   nlohmann::ordered_json to_json() const;
   // InputError `/knots: ...` (pointer relative to `json`) on anything malformed, non-finite or not increasing.
   static Scaler from_json(const nlohmann::ordered_json& json);
 
   static double constant_alarm() { return 5.0; }
+  static constexpr double kLargestScaled = 1e6;
+  static constexpr double kConstantTolerance = 1e-6;  // relative: what else is the constant itself
 
  private:
-  static constexpr double kLargestScaled = 1e6;
   double scale_otherwise(double value) const;
   static Scaler fit_any(std::string_view method, std::vector<double> values);
   void fit_standard(std::span<const double> values);
