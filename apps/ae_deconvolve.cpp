@@ -1,15 +1,19 @@
 // What was the world before the code blurred it?
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
 #include <cmath>
 #include <filesystem>
 #include <limits>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "base/utf8.hpp"
 #include "cli/app.hpp"
 #include "cli/version.hpp"
 #include "data/tables/colvar_rows.hpp"
@@ -312,6 +316,11 @@ std::vector<std::pair<std::string, std::string>> named_states(const Options& o) 
     if (sign == std::string::npos || sign == 0 || sign + 1 == text.size())
       throw UsageError("--state: found " + ae::quoted(text) + "; expected NAME=FILE");
     const auto name = text.substr(0, sign);
+    constexpr std::array<std::string_view, 7> kTaken{"bin", "lo", "hi", "lo_2", "hi_2", "observed", "fitted"};
+    if (!is_utf8(name) || std::ranges::find(kTaken, name) != kTaken.end())
+      throw UsageError(
+          "--state: " + ae::quoted(name) +
+          " cannot be a state's name, as it would be no column of its own in bins.csv; choose another one");
     for (const auto& other : states)
       if (other.first == name)
         throw UsageError("--state: " + ae::quoted(name) + " is there twice; expected two states");
@@ -323,13 +332,21 @@ std::vector<std::pair<std::string, std::string>> named_states(const Options& o) 
 
 void check_for_states(const Options& o) {
   check_counts(o);
-  const std::pair<const char*, bool> others[]{
-      {"--sigma", !o.sigma.empty()},        {"--pairs", !o.pairs.empty()},
-      {"--kernel", !o.kernel.empty()},      {"--minimum", !o.low.empty()},
-      {"--maximum", !o.high.empty()},       {"--periodic", !o.periods.empty()},
-      {"--penalty", o.penalty.has_value()}, {"--iterations", o.iterations.has_value()},
-      {"--split", o.split.has_value()},     {"--method", o.method != "penalised"},
-      {"--files", o.role != "auto"},        {"--plumed", o.plumed}};
+  const std::pair<const char*, bool> others[]{{"--sigma", !o.sigma.empty()},
+                                              {"--pairs", !o.pairs.empty()},
+                                              {"--kernel", !o.kernel.empty()},
+                                              {"--true", !o.truth.empty()},
+                                              {"--observed", !o.observed.empty()},
+                                              {"--weight", !o.weight.empty()},
+                                              {"--minimum", !o.low.empty()},
+                                              {"--maximum", !o.high.empty()},
+                                              {"--periodic", !o.periods.empty()},
+                                              {"--penalty", o.penalty.has_value()},
+                                              {"--iterations", o.iterations.has_value()},
+                                              {"--split", o.split.has_value()},
+                                              {"--method", o.method != "penalised"},
+                                              {"--files", o.role != "auto"},
+                                              {"--plumed", o.plumed}};
   for (const auto& [option, is_given] : others)
     if (is_given) throw UsageError(std::string(option) + " is not for --state, whose runs tell all there is to know");
 }
@@ -346,6 +363,8 @@ fit::StateJob state_job_of(const Options& o, int threads) {
     options.bins = bins_of(o.bins.front());
     if (o.bins.front() != o.bins.back())
       throw UsageError("--bins: with --state both variables have as many; expected the same number twice");
+    if (o.variables.size() > 1 && options.bins > 100)
+      throw UsageError("--bins: with --state and two variables expected at most 100 each");
   }
   options.blocks = static_cast<std::int32_t>(o.blocks);
   options.bootstrap = static_cast<std::int32_t>(o.bootstrap);

@@ -41,9 +41,10 @@ struct Options {
 
 void declare(CLI::App& app, Options& options) {
   ae::apps::add_model(app, options.model);
-  app.add_option("input", options.embed.stream.inputs,
-                 "Tables (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec roots, "
-                 "patterns, .txt lists, files, IDX, NPY")
+  app.add_option(
+         "input", options.embed.stream.inputs,
+         "Tables (CSV, TSV, COLVAR, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec roots, "
+         "patterns, .txt lists, files, IDX, NPY")
       ->required()
       ->type_name("PATH");
   app.add_option("-o,--output", options.output,

@@ -48,9 +48,10 @@ struct Options {
 
 void declare(CLI::App& app, Options& options) {
   ae::apps::add_model(app, options.model);
-  app.add_option("input", options.input,
-                 "Table with missing cells (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input), or counts (10x, "
-                 ".h5ad, Matrix Market, table)")
+  app.add_option(
+         "input", options.input,
+         "Table with missing cells (CSV, TSV, COLVAR, NPY, NPZ; .gz and .zst; - for standard input), or counts (10x, "
+         ".h5ad, Matrix Market, table)")
       ->required()
       ->type_name("FILE");
   app.add_option("-o,--output", options.output,

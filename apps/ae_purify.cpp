@@ -23,7 +23,8 @@ struct Options {
 
 void declare(CLI::App& app, Options& options) {
   ae::apps::add_model(app, options.model);
-  app.add_option("input", options.input, "Table to purify (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input)")
+  app.add_option("input", options.input,
+                 "Table to purify (CSV, TSV, COLVAR, NPY, NPZ; .gz and .zst; - for standard input)")
       ->required()
       ->type_name("FILE");
   app.add_option("-o,--output", options.output, "Where the purified table goes (default: standard output)")

@@ -46,9 +46,10 @@ struct Options {
 
 void declare(CLI::App& app, Options& options) {
   ae::apps::add_model(app, options.model);
-  app.add_option("input", options.score.inputs,
-                 "Tables to score (CSV, TSV, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec "
-                 "roots, patterns, .txt lists, files, IDX, NPY")
+  app.add_option(
+         "input", options.score.inputs,
+         "Tables to score (CSV, TSV, COLVAR, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec "
+         "roots, patterns, .txt lists, files, IDX, NPY")
       ->required()
       ->type_name("PATH");
   app.add_option(

@@ -18,7 +18,7 @@ namespace {
 at::Tensor codes_and_loss(const loss::Autoencoder& pair, const model::Batch& batch) {
   const auto reconstruction = pair.reconstruct(batch);
   const auto loss = reconstruction.elements.sum(1) / batch.observed.sum(1).clamp_min(1);
-  return at::cat({reconstruction.latent, loss.unsqueeze(1)}, 1).contiguous();
+  return at::cat({loss::codes(pair, batch), loss.unsqueeze(1)}, 1).contiguous();
 }
 
 EmbedTotals embed_samples(const recipe::Checkpoint& checkpoint, const EmbedOptions& options, CodeFile& file,

@@ -17,7 +17,8 @@ namespace ae::apply {
 struct EmbedOptions {
   recipe::StreamOptions stream;
   Unreadable unreadable = Unreadable::report;  // of images
-  bool loss = false;  // also a column `loss` behind the codes: a row's reconstruction loss, as the head loss scores it
+  bool loss = false;  // also a column `loss` behind the codes: a row's reconstruction loss, as the head
+                      // loss scores it; of several networks that of the mean of their predictions
 };
 
 struct EmbedTotals {
@@ -31,9 +32,9 @@ std::vector<std::string> code_names(std::int64_t members, std::int64_t numbers);
 // Writes a line for each sample, as `file` does: of variational networks the mean of the code, of several networks
 // their codes side by side, of images the code's channels flattened, and a line for each tile, whose id ends in
 // ":Y:X", its first pixel in network pixels. The same bytes for any number of threads.
-// UsageError for a model without a network, or without a stream of such inputs, and for `loss` of images; RunError when a code is not finite.
-// InputError, besides what reading says, for images that are neither tiles nor of the training images' size: their code
-// would have another length.
+// UsageError for a model without a network, or without a stream of such inputs, and for `loss` of images; RunError when
+// a code is not finite. InputError, besides what reading says, for images that are neither tiles nor of the training
+// images' size: their code would have another length.
 EmbedTotals embed(const recipe::Checkpoint& checkpoint, const EmbedOptions& options, CodeFile& file,
                   Reporter& reporter);
 

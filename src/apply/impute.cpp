@@ -52,6 +52,18 @@ class Imputer {
     }
   }
 
+  // Of columns of which too few cells were hidden, or in models of older versions.
+  void tell_unknown_errors(Reporter& reporter) const {
+    if (samples_ == 1) return;
+    std::vector<std::string> unknown;
+    for (std::size_t e = 0; e < elements_.size(); ++e)
+      if (!elements_[e].categorical() && std::isnan(hidden_error_.data_ptr<double>()[e]))
+        unknown.push_back(ae::quoted(elements_[e].name));
+    if (!unknown.empty())
+      reporter.warning("no standard deviation of " + join(unknown) +
+                       ": the model does not know its error where these are hidden; train it again, on more rows");
+  }
+
   Guesses guess(const model::Batch& batch, const std::vector<std::int64_t>& row_numbers) const {
     const auto& loss = autoencoder_.loss();
     Guesses sum;
@@ -295,6 +307,7 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
   const auto digits = options.integers ? recipe::Digits::whole_too : recipe::Digits::of_column;
   const Rewriting rewriting(checkpoint, options.stream, output, {}, digits, "ae-impute", "fill cells", reporter);
   const Imputer imputer(checkpoint, options.samples);
+  imputer.tell_unknown_errors(reporter);
   Unfillable unfillable(checkpoint.kind().domain().elements);
   ImputeTotals totals;
   UnreadSamples unread(reporter);
@@ -352,6 +365,7 @@ ImputeTotals evaluate_masked(const recipe::Checkpoint& checkpoint, const ImputeO
                              const MaskedEvaluation& evaluation, Output& output, Reporter& reporter) {
   check_network(checkpoint, "ae-impute", "fill cells");
   const Imputer imputer(checkpoint, options.samples);
+  imputer.tell_unknown_errors(reporter);
   const auto& elements = checkpoint.kind().domain().elements;
   std::vector<ColumnTally> tallies(elements.size());
   OtherGuesses others(elements);

@@ -1,6 +1,6 @@
 #include "base/random.hpp"
 
-#include <numeric>
+#include <algorithm>
 
 #include "base/vector_math.hpp"
 
@@ -86,7 +86,11 @@ void fill_normal(std::uint64_t key, std::span<float> numbers) {
 
 std::vector<std::int64_t> systematic_sample(std::span<const double> weights, double uniform) {
   const std::size_t count = weights.size();
-  const double step = std::accumulate(weights.begin(), weights.end(), 0.0) / static_cast<double>(count);
+  if (count == 0) return {};
+  const double largest = *std::max_element(weights.begin(), weights.end());  // so that no sum is too large
+  double sum = 0;
+  for (const double weight : weights) sum += weight / largest;
+  const double step = sum / static_cast<double>(count);
   std::vector<std::int64_t> drawn;
   drawn.reserve(count);
   double reached = 0;
@@ -94,7 +98,7 @@ std::vector<std::int64_t> systematic_sample(std::span<const double> weights, dou
   for (std::size_t i = 0; i < count; ++i) {
     if (!(weights[i] > 0)) continue;
     last = static_cast<std::int64_t>(i);
-    reached += weights[i];
+    reached += weights[i] / largest;
     while (drawn.size() < count && (uniform + static_cast<double>(drawn.size())) * step < reached)
       drawn.push_back(last);
   }

@@ -44,7 +44,7 @@ StateRun run_states(const StateJob& job, Reporter& reporter) {
   for (const auto& samples : states) run.state_rows.push_back(samples.rows);
   for (const auto* all : {&biased, &states})
     for (const auto& samples : *all) tell_left_out(samples.name, samples.rows, reporter);
-  run.result = estimate_state_shares(biased, states, names, job.options, reporter);
+  run.result = estimate_state_shares(biased, states, names, job.columns.variables, job.options, reporter);
   return run;
 }
 
@@ -140,6 +140,7 @@ std::string states_json(const StateRun& run) {
   json["bins"] = r.observed.size();
   json["blocks"] = options.blocks;
   json["bootstrap"] = options.bootstrap;
+  json["failed_resamples"] = r.failed_resamples;
   json["confidence"] = options.confidence;
   json["seed"] = options.seed;
   json["warnings"] = run.warnings;

@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/parallel_tasks.hpp"
 #include "base/random.hpp"
@@ -18,6 +20,7 @@ using Eigen::Index;
 using Eigen::MatrixXd;
 using Eigen::VectorXd;
 
+constexpr std::size_t kFewestRows = 20;  // of a state
 constexpr double kNoError = std::numeric_limits<double>::quiet_NaN();
 
 // --- bins ------------------------------------------------------------------------------------------------------------
@@ -38,14 +41,26 @@ std::vector<double> edges_of(const std::vector<data::ColvarSamples>& states, std
   std::sort(weighted.begin(), weighted.end());
   std::vector<double> edges;
   const double step = static_cast<double>(states.size()) / static_cast<double>(bins);
-  double sum = 0;
+  double sum = 0, next = step;
   for (std::size_t i = 0; i + 1 < weighted.size(); ++i) {
     sum += weighted[i].second;
     const double edge = weighted[i + 1].first;
-    if (sum >= step * static_cast<double>(edges.size() + 1) && edge > weighted[i].first && std::ssize(edges) < bins - 1)
-      edges.push_back(edge);
+    if (sum < next || !(edge > weighted[i].first) || std::ssize(edges) == bins - 1) continue;
+    edges.push_back(edge);
+    next = step * (std::floor(sum / step) + 1);  // many rows of one value fill several bins at once
   }
   return edges;
+}
+
+// The smallest and the largest value of a variable.
+using Ranges = std::vector<std::pair<double, double>>;
+
+Ranges ranges_of(const std::vector<data::ColvarSamples>& runs) {
+  Ranges all = runs.front().ranges;
+  for (const auto& run : runs)
+    for (std::size_t v = 0; v < all.size(); ++v)
+      all[v] = {std::min(all[v].first, run.ranges[v].first), std::max(all[v].second, run.ranges[v].second)};
+  return all;
 }
 
 // What a run has seen, by bins and blocks of time.
@@ -53,11 +68,13 @@ struct Seen {
   MatrixXd weights;  // [bins, blocks], of rows e^{(V - largest V) / kT}
   MatrixXd counts;   // [bins, blocks]
   double squares = 0;
+  double outside = 0;  // weight of rows beyond the ranges
 
-  double effective() const { return squares > 0 ? weights.sum() * weights.sum() / squares : 0; }
+  double rows() const { return counts.sum(); }
 };
 
-Seen see(const data::ColvarSamples& run, const std::vector<std::vector<double>>& edges,
+// Piece by piece, so that memory does not grow with the rows.
+Seen see(const data::ColvarSamples& run, const std::vector<std::vector<double>>& edges, const Ranges& ranges,
          const StateShareOptions& options, double largest_bias) {
   const auto rows = run.bias.size();
   const auto blocks = std::min<std::size_t>(static_cast<std::size_t>(options.blocks), rows);
@@ -65,19 +82,30 @@ Seen see(const data::ColvarSamples& run, const std::vector<std::vector<double>>&
   for (const auto& axis : edges) bins *= static_cast<Index>(axis.size()) + 1;
   Seen seen;
   seen.weights = seen.counts = MatrixXd::Zero(bins, static_cast<Index>(blocks));
-  std::vector<Index> bin(rows, 0);
-  for (std::size_t v = 0; v < edges.size(); ++v)
-    run.variables[v].for_each([&](std::size_t row, double value) {
-      const auto place = std::upper_bound(edges[v].begin(), edges[v].end(), value) - edges[v].begin();
-      bin[row] = bin[row] * (static_cast<Index>(edges[v].size()) + 1) + place;
-    });
-  run.bias.for_each([&](std::size_t row, double bias) {
-    const double weight = std::exp((bias - largest_bias) / options.kt);
-    const auto block = static_cast<Index>(row * blocks / rows);
-    seen.weights(bin[row], block) += weight;
-    seen.counts(bin[row], block) += 1;
-    seen.squares += weight * weight;
-  });
+  std::vector<std::vector<double>> buffers(edges.size());
+  std::vector<double> bias_buffer;
+  std::vector<std::span<const double>> values(edges.size());
+  for (std::size_t piece = 0; run.bias.piece_begin(piece) < rows; ++piece) {
+    const std::size_t begin = run.bias.piece_begin(piece);
+    const auto biases = run.bias.piece(piece, bias_buffer);
+    for (std::size_t v = 0; v < edges.size(); ++v) values[v] = run.variables[v].piece(piece, buffers[v]);
+    for (std::size_t i = 0; i < biases.size(); ++i) {
+      Index bin = 0;
+      bool is_inside = true;
+      for (std::size_t v = 0; v < edges.size(); ++v) {
+        const double value = values[v][i];
+        is_inside &= value >= ranges[v].first && value <= ranges[v].second;
+        const auto place = std::upper_bound(edges[v].begin(), edges[v].end(), value) - edges[v].begin();
+        bin = bin * (static_cast<Index>(edges[v].size()) + 1) + place;
+      }
+      const double weight = std::exp((biases[i] - largest_bias) / options.kt);
+      const auto block = static_cast<Index>((begin + i) * blocks / rows);
+      seen.weights(bin, block) += weight;
+      seen.counts(bin, block) += 1;
+      seen.squares += weight * weight;
+      if (!is_inside) seen.outside += weight;
+    }
+  }
   return seen;
 }
 
@@ -98,18 +126,24 @@ std::string two_digits(double value) { return evaluate::rate_text(value, 2); }
 class Estimate {
  public:
   Estimate(const std::vector<data::ColvarSamples>& biased, const std::vector<data::ColvarSamples>& states,
-           const std::vector<std::string>& names, const StateShareOptions& options, StateShares& result)
+           const std::vector<std::string>& names, const std::vector<std::string>& variables,
+           const StateShareOptions& options, StateShares& result)
       : options_(options), result_(result), kinds_(states.size()) {
-    for (std::size_t v = 0; v < states.front().variables.size(); ++v) {
+    for (const auto& state : states)
+      if (state.bias.size() < kFewestRows)
+        throw InputError(state.name + ": found " + counted(state.bias.size(), "rows") +
+                         " of a state, expected at least " + std::to_string(kFewestRows));
+    const auto ranges = ranges_of(states);
+    for (std::size_t v = 0; v < ranges.size(); ++v) {
       result.edges.push_back(edges_of(states, v, options.bins));
       if (result.edges.back().empty())
-        throw InputError("all values of variable " + std::to_string(v + 1) +
-                         " are the same in the runs of the states; expected one that tells them apart");
+        throw InputError("nearly all values of " + ae::quoted(variables[v]) +
+                         " are the same in the runs of the states; expected a variable that tells them apart");
     }
-    for (const auto& state : states) states_.push_back(see(state, result.edges, options, 0));
+    for (const auto& state : states) states_.push_back(see(state, result.edges, ranges, options, 0));
     double largest_bias = -std::numeric_limits<double>::infinity();
     for (const auto& run : biased) largest_bias = std::max(largest_bias, run.largest_bias);
-    for (const auto& run : biased) biased_.push_back(see(run, result.edges, options, largest_bias));
+    for (const auto& run : biased) biased_.push_back(see(run, result.edges, ranges, options, largest_bias));
     for (const auto& name : names) result.states.push_back({name, 0, {0, kNoError}, kNoError, kNoError, 0, 0});
   }
 
@@ -128,6 +162,9 @@ class Estimate {
     result_.observed_in = in;
     result_.observed = sum / weights;
     const VectorXd shares = mixture_shares(in, result_.observed * result_.effective_rows);
+    if (!shares.allFinite())
+      throw InputError(
+          "no weight of the run lies where one of the states was seen; expected runs of the same variable");
     result_.fitted = in * shares;
     fill(shares);
     judge(in, sum);
@@ -178,25 +215,45 @@ class Estimate {
         result_.overlap = std::max(result_.overlap, in.col(s).cwiseMin(in.col(other)).sum());
     const double weights = sum.sum();
     Index used = 0;
+    double unseen = 0, outside = 0;
+    for (const auto& run : biased_) outside += run.outside / weights;
     for (Index b = 0; b < in.rows(); ++b) {
       if (!(in.row(b).maxCoeff() > 0)) {
-        result_.unexplained += sum[b] / weights;
+        unseen += sum[b] / weights;
         continue;
       }
+      // That of the run, and that of the states' own runs, which say what is to be expected.
       double variance = result_.fitted[b] * weights * weights / result_.effective_rows;
-      double of_blocks = 0;
+      double of_blocks = 0, of_states = 0;
       for (const auto& run : biased_) {
         const double mean = run.weights.row(b).mean();
         const auto blocks = static_cast<double>(run.weights.cols());
         if (blocks > 1) of_blocks += (run.weights.row(b).array() - mean).square().sum() * blocks / (blocks - 1);
       }
-      variance = std::max(variance, of_blocks);
+      for (std::size_t s = 0; s < kinds_; ++s) {
+        const double share = result_.states[s].share * weights;
+        of_states += share * share * variance_of(states_[s], b);
+      }
+      variance = std::max(variance, of_blocks) + of_states;
       if (!(variance > 0)) continue;
       const double difference = sum[b] - result_.fitted[b] * weights;
       result_.chi_squared += difference * difference / variance;
       ++used;
     }
     if (used > 0) result_.chi_squared /= static_cast<double>(used);
+    result_.unexplained = std::max(unseen, outside);
+  }
+
+  // Of the probability of a bin in a state: by rows, or by blocks where that is more.
+  static double variance_of(const Seen& state, Index bin) {
+    const double rows = state.rows(), probability = state.counts.row(bin).sum() / rows;
+    const auto blocks = static_cast<double>(state.counts.cols());
+    double of_blocks = 0;
+    if (blocks > 1) {
+      const double mean = state.counts.row(bin).mean();
+      of_blocks = (state.counts.row(bin).array() - mean).square().sum() * blocks / (blocks - 1) / (rows * rows);
+    }
+    return std::max(probability * (1 - probability) / rows, of_blocks);
   }
 
   void resample() {
@@ -216,27 +273,38 @@ class Estimate {
                   energies(task, s) = energy_of(shares[s], shares[0], options_.kt);
               });
     for (std::size_t s = 0; s < kinds_; ++s) {
-      const VectorXd of = energies.col(static_cast<Index>(s));
       auto& state = result_.states[s];
-      std::vector<double> sorted(of.begin(), of.end());
+      std::vector<double> sorted;
+      for (const double energy : energies.col(static_cast<Index>(s)))
+        if (std::isfinite(energy)) sorted.push_back(energy);
+      result_.failed_resamples = std::max(result_.failed_resamples, static_cast<std::int32_t>(count - sorted.size()));
+      if (sorted.size() < 2) continue;
       std::sort(sorted.begin(), sorted.end());
+      const Eigen::Map<const Eigen::ArrayXd> of(sorted.data(), static_cast<Index>(sorted.size()));
       const auto interval = evaluate::percentile_interval(sorted, options_.confidence);
       state.lower = interval.low, state.upper = interval.high;
-      state.energy.standard_error =
-          of.size() < 2 ? kNoError
-                        : std::sqrt((of.array() - of.mean()).square().sum() / static_cast<double>(of.size() - 1));
+      state.energy.standard_error = std::sqrt((of - of.mean()).square().sum() / static_cast<double>(of.size() - 1));
     }
   }
 
   void conclude() {
     constexpr double kResolvable = 0.4, kFewestBlocks = 0.3, kFewestEffective = 50, kLargestChiSquared = 2;
-    constexpr double kUnexplained = 0.01;
+    constexpr double kUnexplained = 0.01, kFewestInTail = 20;
     auto& reasons = result_.reasons;
     if (result_.overlap > kResolvable)
       reasons.push_back("not resolvable: what is observed in two states overlaps by " + two_digits(result_.overlap) +
                         ", more than " + two_digits(kResolvable));
+    double most = 0, most_rows = 0;  // of the most frequent state
+    for (std::size_t s = 0; s < kinds_; ++s)
+      if (result_.states[s].share > most) most = result_.states[s].share, most_rows = states_[s].rows();
     for (const auto& state : result_.states) {
-      if (!(state.share > 0)) reasons.push_back("state " + ae::quoted(state.name) + " was not found");
+      const bool found = state.share * result_.effective_rows >= 1;
+      if (!found) reasons.push_back("state " + ae::quoted(state.name) + " was not found");
+      // The tail of a frequent state is known by the rows that its run has there.
+      if (found && state.share * most_rows < kFewestInTail)
+        reasons.push_back("the run of the most frequent state has " + number_text(most_rows) +
+                          " rows, too few to tell its tail from a share of " + evaluate::rate_text(state.share) +
+                          " of state " + ae::quoted(state.name));
       if (state.share_of_blocks < kFewestBlocks)
         reasons.push_back("state " + ae::quoted(state.name) + " was visited in " +
                           evaluate::percent_text(state.share_of_blocks, 0) + " of the blocks only");
@@ -253,7 +321,9 @@ class Estimate {
                                  "runs of states are not what is observed there, as where a model was trained on them");
     if (result_.unexplained > kUnexplained)
       result_.warnings.push_back(evaluate::percent_text(result_.unexplained, 1) +
-                                 " of the weight lies in bins that no state's run has seen");
+                                 " of the weight lies where no state's run has been: there is another state");
+    if (result_.failed_resamples > 0)
+      result_.warnings.push_back(counted(result_.failed_resamples, "resamples") + " had no answer");
     result_.within_error = options_.bootstrap > 0;
     for (const auto& state : result_.states)
       result_.within_error &= std::abs(state.energy.value - state.assigned) <= state.energy.standard_error;
@@ -278,6 +348,7 @@ VectorXd mixture_shares(const MatrixXd& observed_in, const VectorXd& counts) {
     const VectorXd fitted = observed_in * shares;
     const VectorXd ratio = (fitted.array() > 0).select(counts.array() / fitted.array().max(1e-300), 0.0);
     VectorXd next = shares.cwiseProduct(observed_in.transpose() * ratio);
+    if (!(next.sum() > 0)) return VectorXd::Constant(states, kNoError);
     next /= next.sum();
     const double change = (next - shares).cwiseAbs().maxCoeff();
     shares = next;
@@ -288,9 +359,10 @@ VectorXd mixture_shares(const MatrixXd& observed_in, const VectorXd& counts) {
 
 StateShares estimate_state_shares(const std::vector<data::ColvarSamples>& biased,
                                   const std::vector<data::ColvarSamples>& states, const std::vector<std::string>& names,
-                                  const StateShareOptions& options, Reporter& reporter) {
+                                  const std::vector<std::string>& variables, const StateShareOptions& options,
+                                  Reporter& reporter) {
   StateShares result;
-  Estimate(biased, states, names, options, result).run();
+  Estimate(biased, states, names, variables, options, result).run();
   for (const auto& warning : result.warnings) reporter.warning(warning);
   return result;
 }

@@ -45,20 +45,25 @@ struct StateShares {
   Eigen::VectorXd observed, fitted;  // [bins], probabilities
   double effective_rows = 0;         // Kish's
   double overlap = 0;                // of the two states that are most alike: sum of the smaller of their probabilities
-  double unexplained = 0;            // share of the weight in bins that no state's run has seen
+  double unexplained = 0;            // share of the weight where no state's run has been
   double chi_squared = 0;            // mean over bins, by variances of blocks where those are larger
-  bool within_error = false;  // assigned energies are within a standard error of the others: no deconvolution was needed
+  std::int32_t failed_resamples = 0;
+  bool within_error =
+      false;  // assigned energies are within a standard error of the others: no deconvolution was needed
   bool converged = false;
   std::vector<std::string> reasons;  // why not
   std::vector<std::string> warnings;
 };
 
-// `states`: at least two, without bias. InputError when one has no rows, or all values of a variable are the same.
+// `states`: at least two, without bias, of `names`; `variables`: the names of the observed columns. InputError when a
+// state has too few rows, all values of a variable are the same, or no weight lies where a state was seen.
 StateShares estimate_state_shares(const std::vector<data::ColvarSamples>& biased,
                                   const std::vector<data::ColvarSamples>& states, const std::vector<std::string>& names,
-                                  const StateShareOptions& options, Reporter& reporter);
+                                  const std::vector<std::string>& variables, const StateShareOptions& options,
+                                  Reporter& reporter);
 
 // Shares of known components by expectation maximisation, for counts [bins] and what components give [bins, states].
+// NaN when no component gives what was counted.
 Eigen::VectorXd mixture_shares(const Eigen::MatrixXd& observed_in, const Eigen::VectorXd& counts);
 
 }  // namespace ae::fit

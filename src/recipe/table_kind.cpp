@@ -1,11 +1,13 @@
 #include "recipe/table_kind.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
+#include "base/text.hpp"
 #include "data/tables/table_cache.hpp"
 #include "recipe/makers.hpp"
 #include "recipe/table_stream.hpp"
@@ -64,9 +66,24 @@ class TableKindOptions final : public KindOptionsOf<data::TableOptions> {
     auto read = dataset(std::move(table.schema), std::make_unique<model::TableSamples>(table.training),
                         std::make_unique<model::TableSamples>(table.held_out), std::move(table.training.row_numbers),
                         table.data_sha256);
+    tell_weights(table.training.weights, reporter);
     read.training_weights = weights("training", std::move(table.training.weights));
     read.held_out_weights = weights("held-out", std::move(table.held_out.weights));
     return read;
+  }
+
+  // By how many equal ones there would be (Kish 1965).
+  static void tell_weights(const std::vector<double>& weights, Reporter& reporter) {
+    if (weights.empty()) return;
+    const double largest = *std::ranges::max_element(weights);
+    double sum = 0, squares = 0;
+    for (const double weight : weights) {
+      sum += weight / largest;
+      squares += weight / largest * (weight / largest);
+    }
+    if (squares > 0)
+      reporter.info("the weights of " + counted(weights.size(), "training rows") + " are those of " +
+                    number_text(std::round(10 * sum * sum / squares) / 10) + " equal ones");
   }
 
   std::vector<double> weights(const std::string& what, std::vector<double> weights) const {

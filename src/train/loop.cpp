@@ -138,6 +138,8 @@ void Loop::run_epoch() {
   }
   std::erase_if(order, [&](auto sample) { return std::binary_search(left_out_.begin(), left_out_.end(), sample); });
   const auto samples = static_cast<std::int64_t>(order.size());
+  if (samples == 0)
+    throw RunError("/training/trim leaves out all rows that have a weight; set it lower, or leave /data/weight out");
   std::int64_t steps = (samples + options_.batch_size - 1) / options_.batch_size;
   // A last batch too small for batch statistics joins the one before it.
   const std::int64_t rest = samples - (steps - 1) * options_.batch_size;

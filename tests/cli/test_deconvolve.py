@@ -341,6 +341,31 @@ def test_a_state_without_a_run_of_its_own_is_warned_of(run, tmp_path):
     assert told["chi2"] > 2 and any("another state" in warning for warning in told["warnings"])
 
 
+def test_short_runs_of_states_do_not_make_another_state(run, tmp_path):
+    """What is expected is known by so many rows, which chi^2 counts."""
+    biased, states = states_and_run(tmp_path, apart=4, share=0.3, biased_share=0.3)
+    rng = np.random.default_rng(8)
+    for name, at in (("a", 0), ("b", 4)):
+        write_colvar(tmp_path / name, {"loss": rng.normal(at, 1, 300)})
+    told, _, _ = shares(run, tmp_path, biased, *states)
+    assert told["chi2"] < 2 and told["converged"] and told["unexplained"] < 0.01
+
+
+def test_a_share_below_what_a_tail_can_tell_is_not_converged(run, tmp_path):
+    biased, states = states_and_run(tmp_path, apart=4, share=0.001, biased_share=0.001)
+    write_colvar(tmp_path / "a", {"loss": np.random.default_rng(8).normal(0, 1, 1000)})
+    told, _, _ = shares(run, tmp_path, biased, *states)
+    assert not told["converged"] and any("tail" in reason for reason in told["not_converged_because"])
+
+
+def test_rows_where_no_state_was_are_counted(run, tmp_path):
+    biased, states = states_and_run(tmp_path, apart=3, count=4000)
+    loss = np.r_[np.random.default_rng(1).normal(0, 1, 970), np.full(30, 100.0)]
+    write_colvar(biased, {"loss": loss, "bias": np.zeros(1000)})
+    told, _, outcome = shares(run, tmp_path, biased, *states)
+    assert abs(told["unexplained"] - 0.03) < 0.003 and "no state's run has been" in outcome.stderr
+
+
 def test_a_table_of_codes_and_losses_serves_as_a_run(run, tmp_path):
     """Comma-separated, as ae-embed --loss writes it."""
     biased, states = states_and_run(tmp_path, apart=2.2, count=4000)
@@ -356,6 +381,7 @@ def test_a_table_of_codes_and_losses_serves_as_a_run(run, tmp_path):
     (["--state", "A=a", "--state", "b"], ["--state", '"b"', "NAME=FILE"]),
     (["--state", "A=a", "--state", "A=b"], ["--state", '"A" is there twice']),
     (["--state", "A=a", "--state", "B=b", "--sigma", "1"], ["--sigma is not for --state"]),
+    (["--state", "A=a", "--state", "observed=b"], ["--state", '"observed"', "bins.csv"]),
 ])
 def test_wrong_states_are_one_line(run, tmp_path, arguments, words):
     states_and_run(tmp_path, apart=3, count=100)

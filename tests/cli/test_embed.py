@@ -137,6 +137,17 @@ def test_any_number_of_threads_and_any_way_to_read_give_the_same_bytes(run, trai
     np.testing.assert_allclose(np.array(alone.split(",")[1:7], float), codes[0][7], rtol=1e-4, atol=1e-6)
 
 
+def test_the_loss_stands_behind_the_codes(run, trained, tmp_path):
+    plain = run("ae-embed", trained, WDBC, "-q")
+    with_loss = run("ae-embed", trained, WDBC, "--loss", "-q")
+    assert (with_loss.code, with_loss.stderr) == (0, "")
+    rows, codes = rows_of(with_loss.stdout), rows_of(plain.stdout)
+    scores = rows_of(run("ae-score", trained, WDBC, "-q").stdout)
+    assert [{k: v for k, v in row.items() if k != "loss"} for row in rows] == codes
+    assert all(float(row["loss"]) == pytest.approx(float(score["score"]), rel=1e-5) for row, score in zip(rows, scores))
+    one_error(run("ae-embed", trained, WDBC, "--loss", "-o", "z.h5ad", "-q"), 2, "--loss", ".h5ad")
+
+
 def test_the_codes_of_several_networks_stand_side_by_side(run, tmp_path):
     arguments = ["--set", "/training/epochs=3", "--set", "/model/members=2", "-q", "--set", "/model/latent=3"]
     assert run("ae-train", CONFIGS / "wdbc.json", "--out", "m", *arguments).code == 0

@@ -49,7 +49,10 @@ class ColvarRows final : public RowSource {
         throw InputError(lines_.place() + ": found " + ae::quoted(line) +
                          ", expected \"#! FIELDS ...\" above the rows; is this " + std::string(kExpected) + "?");
       take_comment(line);
-      layout_.raw_header += (layout_.raw_header.empty() ? "" : "\n") + std::string(line);
+      if (columns_.empty())
+        layout_.preamble.append(line).append("\n");
+      else
+        layout_.raw_header = line;
     }
     if (columns_.empty())
       throw InputError(lines_.place() + ": no line \"#! FIELDS ...\"; expected " + std::string(kExpected));
@@ -113,7 +116,7 @@ class ColvarRows final : public RowSource {
     while (lines_.next(line_)) {
       if (line_.starts_with('#')) {
         take_comment(line_);
-        if (row_ < 0) layout_.raw_header += "\n" + std::string(line_);
+        if (row_ < 0) layout_.preamble.append(line_).append("\n");
       } else if (line_.find_first_not_of(kBetween) != std::string_view::npos) {
         if (!lines_.is_unfinished()) return true;
         ++incomplete_;  // even a whole number may be the beginning of a longer one

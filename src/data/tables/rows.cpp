@@ -13,11 +13,15 @@ namespace {
 
 using Bytes = std::unique_ptr<ByteSource>;
 
-// Other comments may stand above the names.
+// Other comments and blank lines may stand above the names.
 bool begins_colvar(std::string_view head) {
-  while (head.starts_with('#') || head.starts_with('\n')) {
-    if (head.starts_with("#! FIELDS ")) return true;
-    head.remove_prefix(std::min(head.find('\n'), head.size() - 1) + 1);
+  while (!head.empty()) {
+    auto line = head.substr(0, head.find('\n'));
+    head.remove_prefix(std::min(line.size() + 1, head.size()));
+    line = trimmed(line.substr(0, line.find('\r')));
+    if (line.empty()) continue;
+    if (!line.starts_with('#')) return false;
+    if (line.starts_with("#!") && trimmed(line.substr(2)).starts_with("FIELDS")) return true;
   }
   return false;
 }
