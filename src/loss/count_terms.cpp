@@ -219,6 +219,51 @@ at::Tensor log_zero(const at::Tensor& log_mean, const at::Tensor& log_dispersion
   return -log_dispersion.exp() * torch::softplus(log_mean - log_dispersion);
 }
 
+double log_of_sum(double a, double b) { return std::max(a, b) + std::log1p(std::exp(-std::abs(a - b))); }
+
+// Half deviances of negative binomials whose dispersions are the terms' constants, and their slopes by the logarithms
+// of mean and dispersion.
+class Dispersions {
+ public:
+  explicit Dispersions(const Term::Rows& rows)
+      : log_(static_cast<std::size_t>(rows.group)),
+        plain_(log_.size()),
+        digamma_(log_.size()),
+        slopes_(log_.size(), 0.0) {
+    for (std::size_t g = 0; g < log_.size(); ++g) {
+      log_[g] = held(rows.constants[g]);
+      plain_[g] = std::exp(log_[g]);
+      digamma_[g] = digamma(static_cast<double>(plain_[g]));
+    }
+  }
+  std::size_t size() const { return log_.size(); }
+
+  // As if all counts of a row were 0. `log_norms` [group].
+  void judge_zeros(const float* log_norms, const RowPart& part, Row& row) const {
+    binomial_zeros(log_norms, log_.data(), plain_.data(), static_cast<float>(part.log_size),
+                   static_cast<std::int64_t>(size()), row.loss.data(), row.slope.data(), row.other_slope.data());
+  }
+  void judge_count(std::size_t g, float log_norm, const RowPart& part, Row& row) const {
+    const double x = part.count(static_cast<std::int64_t>(g)), t = static_cast<double>(plain_[g]);
+    const double log = static_cast<double>(held(log_norm)) + part.log_size;
+    const double both = log_of_sum(log, static_cast<double>(log_[g]));  // log(m + t)
+    const double share = std::exp(log - both), more = x + t;
+    row.loss[g] = static_cast<float>(std::max(0.0, x * (std::log(x) - log) - more * (std::log(more) - both)));
+    row.slope[g] = static_cast<float>(more * share - x);
+    row.other_slope[g] = static_cast<float>(
+        -t * (digamma(more) - digamma_[g] + static_cast<double>(log_[g]) + 1 - both - more * std::exp(-both)));
+  }
+  void add_slope(std::size_t g, float slope) { slopes_[g] += static_cast<double>(slope); }
+  void hand_on(const Term::Rows& rows) const {
+    for (std::size_t g = 0; g < size(); ++g)
+      if (!is_held(rows.constants[g])) rows.constants_gradient[g] += static_cast<float>(slopes_[g]);
+  }
+
+ private:
+  std::vector<float> log_, plain_;
+  std::vector<double> digamma_, slopes_;
+};
+
 class NegativeBinomial final : public CountTerm {
  public:
   std::string_view head() const override { return "log_mean_dispersion"; }
@@ -234,45 +279,25 @@ class NegativeBinomial final : public CountTerm {
   bool fused() const override { return true; }
   bool fused_by_rows() const override { return true; }
   double fused_rows(const Rows& rows) const override {
-    const auto group = static_cast<std::size_t>(rows.group);
-    std::vector<float> log_dispersion(group), dispersion(group);
-    std::vector<double> of_dispersion(group), slopes(group, 0.0);
-    for (std::size_t g = 0; g < group; ++g) {
-      log_dispersion[g] = held(rows.constants[g]);
-      dispersion[g] = std::exp(log_dispersion[g]);
-      of_dispersion[g] = digamma(static_cast<double>(dispersion[g]));
-    }
+    Dispersions dispersions(rows);
     double sum = 0;
     Row row(rows.group);
     for (std::int64_t i = 0; i < rows.samples; ++i) {
       const RowPart part(rows, i);
-      binomial_zeros(part.prediction, log_dispersion.data(), dispersion.data(), static_cast<float>(part.log_size),
-                     rows.group, row.loss.data(), row.slope.data(), row.other_slope.data());
-      for (std::size_t g = 0; g < group; ++g) {
-        if (part.target[g] > 0) {
-          const double x = part.count(static_cast<std::int64_t>(g)), t = static_cast<double>(dispersion[g]);
-          const double log = static_cast<double>(held(part.prediction[g])) + part.log_size;
-          const double both = log_of_sum(log, static_cast<double>(log_dispersion[g]));  // log(m + t)
-          const double share = std::exp(log - both), more = x + t;
-          row.loss[g] = static_cast<float>(std::max(0.0, x * (std::log(x) - log) - more * (std::log(more) - both)));
-          row.slope[g] = static_cast<float>(more * share - x);
-          row.other_slope[g] =
-              static_cast<float>(-t * (digamma(more) - of_dispersion[g] + static_cast<double>(log_dispersion[g]) + 1 -
-                                       both - more * std::exp(-both)));
-        }
+      dispersions.judge_zeros(part.prediction, part, row);
+      for (std::size_t g = 0; g < dispersions.size(); ++g) {
+        if (part.target[g] > 0) dispersions.judge_count(g, part.prediction[g], part, row);
         const float weight = rows.factor * part.plain_share[g];
         if (!is_held(part.prediction[g])) part.gradient[g] += weight * row.slope[g];
-        slopes[g] += static_cast<double>(weight) * static_cast<double>(row.other_slope[g]);
+        dispersions.add_slope(g, weight * row.other_slope[g]);
       }
       sum += weighted(row.loss, part.plain_share);
     }
-    for (std::size_t g = 0; g < group; ++g)
-      if (!is_held(rows.constants[g])) rows.constants_gradient[g] += static_cast<float>(slopes[g]);
+    dispersions.hand_on(rows);
     return sum;
   }
 
  protected:
-  static double log_of_sum(double a, double b) { return std::max(a, b) + std::log1p(std::exp(-std::abs(a - b))); }
   static at::Tensor log_dispersion(const at::Tensor& prediction) {
     return prediction.select(2, 1).clamp(kLeastLog, kMostLog);
   }
@@ -299,6 +324,40 @@ class ZeroInflated final : public CountTerm {
   std::int64_t outputs(const model::Element&) const override { return 2; }
   std::vector<double> constants() const override { return {0}; }
   std::vector<double> first_outputs(const Typical& typical) const override { return {log_of(typical.norm), -2}; }
+  bool fused() const override { return true; }
+  bool fused_by_rows() const override { return true; }
+  double fused_rows(const Rows& rows) const override {
+    Dispersions dispersions(rows);
+    std::vector<float> log_norms(dispersions.size());
+    double sum = 0;
+    Row row(rows.group);
+    for (std::int64_t i = 0; i < rows.samples; ++i) {
+      const RowPart part(rows, i);
+      for (std::size_t g = 0; g < log_norms.size(); ++g) log_norms[g] = part.prediction[2 * g];
+      dispersions.judge_zeros(log_norms.data(), part, row);
+      for (std::size_t g = 0; g < log_norms.size(); ++g) {
+        const auto zeros = static_cast<double>(part.prediction[2 * g + 1]);
+        const double share = 1 / (1 + std::exp(-zeros));  // of zeros of their own
+        double slope = share, own = 0;                    // own: how likely a zero is one of these
+        if (part.target[g] > 0) {
+          dispersions.judge_count(g, log_norms[g], part, row);
+          row.loss[g] += static_cast<float>(log_of_sum(zeros, 0));
+        } else {
+          const double log_zero = -static_cast<double>(row.loss[g]);
+          own = 1 / (1 + std::exp(log_zero - zeros));
+          slope -= own;
+          row.loss[g] = static_cast<float>(std::max(0.0, log_of_sum(zeros, 0) - log_of_sum(zeros, log_zero)));
+        }
+        const float weight = rows.factor * part.plain_share[g], of_binomial = weight * static_cast<float>(1 - own);
+        if (!is_held(log_norms[g])) part.gradient[2 * g] += of_binomial * row.slope[g];
+        part.gradient[2 * g + 1] += weight * static_cast<float>(slope);
+        dispersions.add_slope(g, of_binomial * row.other_slope[g]);
+      }
+      sum += weighted(row.loss, part.plain_share);
+    }
+    dispersions.hand_on(rows);
+    return sum;
+  }
   at::Tensor expected(const at::Tensor& prediction) const override {
     return torch::log1p(log_norm(prediction).exp() * torch::sigmoid(-prediction.select(2, 1)));
   }

@@ -267,8 +267,9 @@ TEST(DenseEngine, HasTheLossAndGradientOfAutogradForEveryTerm) {
 }
 
 TEST(DenseEngine, HasTheLossAndGradientOfAutogradForCounts) {
-  for (const auto* terms : {R"({"type": "poisson"})", R"({"type": "nb"})", R"({"type": "hurdle"})",
-                            R"({"type": "nb", "weight": 0.5}, {"type": "hurdle"}, {"type": "mse", "weight": 2})"}) {
+  for (const auto* terms :
+       {R"({"type": "poisson"})", R"({"type": "nb"})", R"({"type": "zinb"})", R"({"type": "hurdle"})",
+        R"({"type": "nb", "weight": 0.5}, {"type": "hurdle"}, {"type": "mse", "weight": 2})"}) {
     for (const auto* training :
          {"{}", R"({"corruption": [{"type": "drop", "rate": 0.4, "varied": true}], "emphasis": 4})"}) {
       for (const auto* members : {"1", "3"}) {
