@@ -461,12 +461,10 @@ void check_not_own(const fs::path& folder, const std::optional<StoreManifest>& t
 // `own`: what is there is the store's model, which is replaced where it is damaged.
 void keep_model(const fs::path& from, const fs::path& to, const std::string& sha256, bool own) {
   std::error_code ignored;
-  const bool right = fs::exists(to, ignored) && sha256_of_file(to) == sha256;
-  if (right) return;
-  if (own || !fs::exists(to, ignored))
-    write_file(to, read_file(from, FileKind::data));
-  else
-    throw RunError(to.string() + ": is another file than the model of that name; remove it");
+  const bool there = fs::exists(to, ignored);
+  if (there && sha256_of_file(to) == sha256) return;
+  if (there && !own) throw RunError(to.string() + ": is another file than the model of that name; remove it");
+  write_file(to, read_file(from, FileKind::data));
 }
 
 }  // namespace
