@@ -51,13 +51,14 @@ const cli::Program kProgram{
      {"DIR/summary.json", "of audit: mean_bias, predicted_bias, correlation, action_changes, parts, valid and more"},
      {"DIR/manifest.json", "of pack: what is in the store, its ratio and errors"},
      {"DIR/part-000000.npz", "of pack: codes, flags, actions and rewards; one more for each --append"},
-     {"DIR/model.safetensors", "of pack: the model"}}};
+     {"DIR/model-DIGEST.safetensors", "of pack: the model"}}};
 
 struct Options {
   const CLI::App* given = nullptr;  // the command line, which tells an option from its default
   std::string action;
   std::vector<std::string> files;
   std::vector<std::string> arrays;
+  std::string layout;
   bool resets = false;
   std::string q;
   double gamma = 0.99;
@@ -68,7 +69,7 @@ struct Options {
   std::string range;
   std::string output;
 
-  data::TransitionOptions transitions() const;
+  data::TransitionOptions transitions(const std::string& file) const;
   std::vector<std::int64_t> bit_numbers() const;
 };
 
@@ -79,7 +80,7 @@ void declare_targets(CLI::App& app, Options& o) {
          "layers of weight, bias and activation")
       ->type_name("FILE")
       ->group("Targets");
-  cli::add_number(app, "--gamma", o.gamma, "Discount of the next value in a target", 0, 0.999999)
+  cli::add_number(app, "--gamma", o.gamma, "Discount of the next value in a target", 0, 1)
       ->capture_default_str()
       ->group("Targets");
 }
@@ -121,10 +122,16 @@ void declare(CLI::App& app, Options& o) {
       ->allow_extra_args(false)
       ->type_name("TEXT")
       ->group("Transitions");
+  cli::add_choice(
+      app, "--layout", o.layout,
+      "What the first two dimensions of rewards and ends are: [episodes, steps] or [steps, environments], as "
+      "rollouts of vector environments are; by the shapes and ends if not given",
+      {"episodes", "steps"})
+      ->group("Transitions");
   app.add_flag(
          "--skip-resets", o.resets,
          "Leave out the row after an episode's end, which is the reset of a vector environment (Gymnasium 1.0 and "
-         "later) and no transition")
+         "later) and no transition; pack stores it, but keeps no pairs of it")
       ->group("Transitions");
   declare_targets(app, o);
   declare_store(app, o);
@@ -136,9 +143,11 @@ void declare(CLI::App& app, Options& o) {
       ->type_name("PATH");
 }
 
-data::TransitionOptions Options::transitions() const {
+data::TransitionOptions Options::transitions(const std::string& file) const {
   data::TransitionOptions how;
   how.resets_are_rows = resets;
+  if (layout == "episodes") how.layout = data::TransitionLayout::episodes;
+  if (layout == "steps") how.layout = data::TransitionLayout::steps;
   for (const auto& text : arrays) {
     const auto equals = text.find('=');
     const auto& roles = data::transition_names();
@@ -148,7 +157,8 @@ data::TransitionOptions Options::transitions() const {
       for (const auto& names : roles) all.emplace_back(names.name);
       throw UsageError("--array: found " + ae::quoted(text) + "; expected ROLE=NAME with one of " + ae::join(all));
     }
-    how.arrays.emplace_back(role->role, text.substr(equals + 1));
+    // A store's arrays have names of their own.
+    if (!replay::is_store(file)) how.arrays.emplace_back(role->role, text.substr(equals + 1));
   }
   return how;
 }
@@ -173,8 +183,8 @@ std::vector<std::int64_t> Options::bit_numbers() const {
 
 // The options that not every action reads, and those that do.
 const std::vector<std::pair<std::string_view, std::vector<std::string_view>>> kReaders{
-    {"audit or correct", {"--q", "--gamma", "--skip-resets"}},
-    {"pack, audit or correct", {"--array", "--seed"}},
+    {"audit or correct", {"--q", "--gamma"}},
+    {"pack, audit or correct", {"--array", "--layout", "--skip-resets", "--seed"}},
     {"pack", {"--bits", "--keep-pairs", "--append"}},
     {"unpack", {"--range"}}};
 
@@ -210,8 +220,24 @@ std::unique_ptr<replay::QNetwork> open_network(const Options& o, const data::Tra
   return replay::open_q_network(o.q, transitions.observation_shape(), replay::example_observations(transitions));
 }
 
+void warn_of_ends(const data::Transitions& transitions, Reporter& reporter) {
+  if (transitions.bridges_untold_ends())
+    reporter.warning(transitions.name() +
+                     ": next observations are taken from the next row, and only terminations tell where episodes end: "
+                     "where a time limit cut one off, that row is of another episode; expected truncations, episodes "
+                     "or next_observations as well");
+}
+
+void warn_of_errors(const replay::PairMoments& moments, const std::string& stored, const std::string& original,
+                    Reporter& reporter) {
+  if (moments.rms > moments.spread)
+    reporter.warning(stored + ": differs from " + original + " by " + evaluate::rate_text(moments.rms, 4) +
+                     " (rms), more than observations vary, " + evaluate::rate_text(moments.spread, 4) +
+                     "; expected the same transitions in the same order, layout and unit");
+}
+
 int run_pack(const Options& o, cli::Context& context) {
-  const data::Transitions transitions(replay::open_arrays(o.files[1]), o.transitions());
+  const data::Transitions transitions(replay::open_arrays(o.files[1]), o.transitions(o.files[1]));
   replay::PackOptions how;
   how.bits = o.bit_numbers();
   how.pairs = o.kept_pairs;
@@ -220,6 +246,7 @@ int run_pack(const Options& o, cli::Context& context) {
   how.overwrite = context.options.force;
   how.made_by = cli::version_line(kProgram.name);
   const auto totals = replay::pack(o.files[0], transitions, o.output, how, context.reporter);
+  warn_of_ends(transitions, context.reporter);
   if (totals.clipped > 0)
     context.reporter.warning(o.files[1] + ": " + counted(totals.clipped, "latents") +
                              " outside of the range of the first part, taken for its ends");
@@ -264,7 +291,7 @@ int run_audit(const Options& o, cli::Context& context) {
   Output* summary = files.open((folder / "summary.json").string(), "-o");
   Output* text = files.for_people();
   apps::RecordingReporter reporter(context.reporter);
-  const auto how = o.transitions();
+  const auto how = o.transitions(o.files[0]);
   const data::Transitions original(replay::open_arrays(o.files[0]), how);
   const data::Transitions stored(replay::open_arrays(o.files[1]), how, &original);
   const auto network = open_network(o, original);
@@ -285,6 +312,8 @@ int run_audit(const Options& o, cli::Context& context) {
   if (const auto cut = run.result.moments.without_next; cut > 0)
     reporter.warning(o.files[0] + ": " + counted(cut, "transitions") +
                      " left out: cut off, and what came next is not stored");
+  warn_of_ends(original, reporter);
+  warn_of_errors(run.result.moments, o.files[1], o.files[0], reporter);
   run.warnings = reporter.warnings;
   summary->write(replay::audit_json(run));
   text->write(replay::audit_text(run));
@@ -297,30 +326,37 @@ int run_correct(const Options& o, cli::Context& context) {
   inputs.push_back(o.q);
   apps::OutputFiles files(inputs, context.options.force);
   Output* output = files.open(o.output, "-o");
-  const auto how = o.transitions();
+  constexpr std::int64_t kPairs = 8000;
   const auto seed = static_cast<std::uint64_t>(o.seed);
-  replay::PairSample pairs;
-  std::shared_ptr<const data::ArrayFile> rewarded;
+  const auto& last = o.files.back();
+  replay::PairMoments moments;
+  std::optional<data::Transitions> original, buffer;
   if (o.files.size() == 1) {
-    if (!replay::is_store(o.files[0]))
-      throw UsageError(o.files[0] +
+    if (!replay::is_store(last))
+      throw UsageError(last +
                        ": is no store of ae-replay pack, so the errors are not known; give the original "
                        "transitions before it");
-    pairs = replay::Store::open(o.files[0])->pairs();
+    moments.sample = replay::Store::open(last)->pairs(kPairs, seed);
   } else {
-    constexpr std::int64_t kPairs = 8000;
-    const data::Transitions original(replay::open_arrays(o.files[0]), how);
-    const auto arrays = replay::open_arrays(o.files[1]);
-    const data::Transitions stored(arrays, how, &original);
-    pairs = replay::moments_of(original, stored, kPairs, seed, context.reporter).sample;
+    const auto how = o.transitions(o.files[0]);
+    const auto original_arrays = replay::open_arrays(o.files[0]), arrays = replay::open_arrays(o.files[1]);
+    original.emplace(original_arrays, how);
+    const data::Transitions stored(arrays, how, &*original);
+    moments = replay::moments_of(*original, stored, kPairs, seed, context.reporter);
     // A file of stored observations need not repeat the rewards and ends.
-    if (o.files.size() == 2) rewarded = replay::completed(arrays, replay::open_arrays(o.files[0]), how);
+    if (o.files.size() == 2)
+      buffer.emplace(replay::completed(arrays, original_arrays, *original, how), how, &*original);
   }
-  const data::Transitions buffer(rewarded ? rewarded : replay::open_arrays(o.files.back()), how);
-  const auto network = open_network(o, buffer);
-  const auto totals =
-      replay::correct(buffer, pairs, *network, {o.gamma, seed, context.options.force}, *output, context.reporter);
+  if (!buffer) buffer.emplace(replay::open_arrays(last), o.transitions(last));
+  const auto network = open_network(o, *buffer);
+  const auto totals = replay::correct(*buffer, moments.sample, *network, {o.gamma, seed, context.options.force},
+                                      *output, context.reporter);
   files.commit();
+  warn_of_ends(o.files.size() == 2 ? *original : *buffer, context.reporter);
+  if (original) warn_of_errors(moments, o.files[1], o.files[0], context.reporter);
+  if (totals.resets > 0)
+    context.reporter.warning(o.files.back() + ": " + counted(totals.resets, "targets are", "targets are") +
+                             " NaN: resets, which are no transitions");
   if (totals.without_next > 0)
     context.reporter.warning(o.files.back() + ": " + counted(totals.without_next, "targets are", "targets are") +
                              " NaN: cut off, and what came next is not stored");

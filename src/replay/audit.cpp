@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "model/threads.hpp"
 
 namespace ae::replay {
 namespace {
@@ -25,16 +26,33 @@ std::vector<at::Tensor> root_of(const at::Tensor& second) {
   return directions;
 }
 
+// The mean of numbers of which all are much alike, and what they vary by (Welford 1962, Technometrics 4, 419).
+struct Spread {
+  double count = 0, mean = 0, squares = 0;
+  // Returns by how much the new one differs from the mean of those before it.
+  double add(double value) {
+    const double off = value - mean;
+    mean += off / ++count;
+    squares += off * (value - mean);
+    return off;
+  }
+};
+
 // Sums over the transitions that bootstrap; others have a bias of 0.
 class Totals {
  public:
   explicit Totals(std::int64_t width) : gradient_(at::zeros({width}, at::kDouble)) {}
 
-  void add(const AuditedTransition& t, double along_error, double half_second) {
+  // `value`: the best one at the original, from which the bias is a difference.
+  void add(const AuditedTransition& t, double value, double along_error, double half_second) {
     ++count_;
     const double predicted = t.predicted();
     measured_ += t.measured, measured2_ += t.measured * t.measured;
-    predicted_ += predicted, predicted2_ += predicted * predicted, product_ += predicted * t.measured;
+    predicted_ += predicted;
+    values2_ += value * value;
+    const double off = predicted_spread_.add(predicted);
+    measured_spread_.add(t.measured);
+    product_ += off * (t.measured - measured_spread_.mean);
     largest_ = std::max(largest_, std::abs(t.measured));
     along_error_ += along_error;
     half_second_ += half_second;
@@ -52,10 +70,11 @@ class Totals {
     audit.mean_bias_se = std::sqrt(std::max(0.0, measured2_ / all - audit.mean_bias * audit.mean_bias) / all);
     audit.largest_bias = largest_;
     audit.predicted_bias = predicted_ / all;
-    const double variances =
-        (measured2_ - measured_ * measured_ / count) * (predicted2_ - predicted_ * predicted_ / count);
-    audit.correlation = (product_ - predicted_ * measured_ / count) / std::sqrt(variances);
-    if (!(variances > 0)) audit.correlation = std::numeric_limits<double>::quiet_NaN();
+    audit.correlation = std::numeric_limits<double>::quiet_NaN();
+    // Biases are differences of values, of whose rounding a correlation says nothing.
+    const double rounding = 1e-13 * std::sqrt(values2_), x = std::sqrt(predicted_spread_.squares),
+                 y = std::sqrt(measured_spread_.squares);
+    if (std::min(x, y) > rounding) audit.correlation = std::clamp(product_ / x / y, -1.0, 1.0);
     audit.action_changes = static_cast<double>(changes_) / count;
     auto& parts = audit.parts;
     parts.gradient = gradient_.dot(audit.moments.mean).item<double>() / all;
@@ -69,16 +88,34 @@ class Totals {
     const double mean = hessian_ / count;
     audit.usual_formula_se =
         drawn ? std::sqrt(std::max(0.0, hessian2_ / count - mean * mean) / count) * count / all : 0;
-    audit.valid = audit.remainder_rms <= kMostRemainder * audit.rms_bias + 1e-12;
+    const double negligible = 1e-12 * std::sqrt(values2_ / all);
+    audit.valid = audit.remainder_rms <= kMostRemainder * audit.rms_bias + negligible;
   }
 
  private:
   at::Tensor gradient_;
   std::int64_t count_ = 0, changes_ = 0;
-  double measured_ = 0, measured2_ = 0, predicted_ = 0, predicted2_ = 0, product_ = 0, largest_ = 0;
+  double measured_ = 0, measured2_ = 0, predicted_ = 0, values2_ = 0, largest_ = 0;
+  Spread measured_spread_, predicted_spread_;
+  double product_ = 0;  // of what both differ from their means
   double along_error_ = 0, half_second_ = 0, hessian_ = 0, hessian2_ = 0;
   double kink_ = 0, remainder_ = 0, remainder2_ = 0;
 };
+
+// Rows that one thread takes at once.
+std::int64_t piece_of(std::int64_t width) {
+  constexpr std::int64_t kPiece = 512;
+  return std::min(kPiece, data::block_transitions(width));
+}
+
+at::Tensor all_values(const QNetwork& network, const at::Tensor& observations) {
+  auto values = at::empty({observations.size(0), network.actions()}, at::kDouble);
+  model::share_out(observations.size(0), piece_of(observations.size(1)), [&](std::int64_t begin, std::int64_t end) {
+    const torch::NoGradGuard no_grad;
+    values.narrow(0, begin, end - begin).copy_(network.values(observations.narrow(0, begin, end - begin)));
+  });
+  return values;
+}
 
 // What the errors of the observations themselves do, and the difference of TD errors.
 struct InputErrors {
@@ -87,20 +124,20 @@ struct InputErrors {
 
   void add(const QNetwork& network, const PairBlock& block, const std::vector<double>& biases) {
     if (!block.original.defined()) return;
-    const torch::NoGradGuard no_grad;
-    const auto original = network.values(block.original), stored = network.values(block.stored);
+    const auto original = all_values(network, block.original), stored = all_values(network, block.stored);
     const auto greedy = original.argmax(1);
+    const auto actions = original.size(1);
     for (std::int64_t i = 0; i < block.count; ++i) {
       const auto at = static_cast<std::size_t>(i);
       if (block.left_out[at] || (!block.terminated[at] && !block.has_next[at])) continue;
-      const auto* best = greedy.data_ptr<std::int64_t>() + i;
-      std::int64_t action = *best;
-      if (std::ssize(block.actions) == block.count && original.size(1) > 1) {
+      auto action = greedy.data_ptr<std::int64_t>()[i];
+      if (std::ssize(block.actions) == block.count && actions > 1) {
         const double taken = block.actions[at];
-        if (taken == std::floor(taken) && taken >= 0 && taken < static_cast<double>(original.size(1)))
+        if (taken == std::floor(taken) && taken >= 0 && taken < static_cast<double>(actions))
           action = static_cast<std::int64_t>(taken);
       }
-      const double error = stored[i][action].item<double>() - original[i][action].item<double>();
+      const auto place = i * actions + action;
+      const double error = stored.data_ptr<double>()[place] - original.data_ptr<double>()[place];
       ++count;
       sum += error;
       squares += error * error;
@@ -166,13 +203,9 @@ class Auditor {
   void expand_rows(const PairBlock& block, const at::Tensor& places, std::vector<AuditedTransition>& rows) {
     const auto original = block.next_original.index_select(0, places),
                stored = block.next_stored.index_select(0, places);
-    const auto errors = stored - original;
-    const auto found = expand(network_, original, errors, directions(block.first, places.numel()));
-    at::Tensor at_stored;
-    {
-      const torch::NoGradGuard no_grad;
-      at_stored = network_.values(stored);
-    }
+    const auto along_which = directions(block.first, places.numel());
+    const auto found = expand_all(original, stored - original, along_which);
+    const auto at_stored = all_values(network_, stored);
     const auto gather = [&](const at::Tensor& values) {
       return values.gather(1, found.greedy.unsqueeze(1)).squeeze(1);
     };
@@ -199,8 +232,29 @@ class Auditor {
       row.remainder = row.measured - row.predicted();
       row.action = found.greedy.data_ptr<std::int64_t>()[k];
       row.action_stored = action_stored.data_ptr<std::int64_t>()[k];
-      totals_.add(row, value(along, k), value(half, k));
+      totals_.add(row, value(best, k), value(along, k), value(half, k));
     }
+  }
+
+  Expansion expand_all(const at::Tensor& original, const at::Tensor& errors,
+                       const std::vector<at::Tensor>& along_which) const {
+    const auto count = original.size(0), piece = piece_of(original.size(1));
+    std::vector<Expansion> pieces(static_cast<std::size_t>((count + piece - 1) / piece));
+    model::share_out(count, piece, [&](std::int64_t begin, std::int64_t end) {
+      const auto rows = [&](const at::Tensor& all) {
+        return all.size(0) == count ? all.narrow(0, begin, end - begin) : all;
+      };
+      std::vector<at::Tensor> own;
+      for (const auto& direction : along_which) own.push_back(rows(direction));
+      pieces[static_cast<std::size_t>(begin / piece)] = expand(network_, rows(original), rows(errors), own);
+    });
+    const auto together = [&](at::Tensor Expansion::*part) {
+      std::vector<at::Tensor> parts;
+      for (const auto& one : pieces) parts.push_back(one.*part);
+      return torch::cat(parts);
+    };
+    return {together(&Expansion::values), together(&Expansion::greedy), together(&Expansion::gradient),
+            together(&Expansion::first),  together(&Expansion::second), together(&Expansion::curvature)};
   }
 
   const QNetwork& network_;
@@ -226,7 +280,12 @@ Audit audit(const data::Transitions& original, const data::Transitions& stored, 
   Auditor auditor(network, options, found.moments);
   for_each_pair(original, stored, reporter, [&](const PairBlock& block) { auditor.block(block, visit); });
   auditor.finish(found);
-  auto& check = found.correction = check_correction(network, found.moments.sample, options.seed);
+  auto& check = found.correction;
+  try {
+    check = check_correction(network, found.moments.sample, options.seed);
+  } catch (const InputError& error) {  // what was measured is finite: see expand_rows()
+    reporter.warning("a correction cannot be tried: " + error.lines().front());
+  }
   for (auto* value : {&check.mean_before, &check.mean_after, &check.rms_before, &check.rms_after, &check.seen_before,
                       &check.seen_after})
     *value *= options.gamma;
@@ -236,7 +295,7 @@ Audit audit(const data::Transitions& original, const data::Transitions& stored, 
 
 double remainder_share(const QNetwork& network, const PairSample& sample) {
   double remainders = 0, biases = 0;
-  const auto rows = data::block_transitions(sample.original.size(1));
+  const auto rows = piece_of(sample.original.size(1));
   for (std::int64_t begin = 0; begin < sample.size(); begin += rows) {
     const auto count = std::min(rows, sample.size() - begin);
     const auto original = sample.original.narrow(0, begin, count), stored = sample.stored.narrow(0, begin, count);
@@ -247,7 +306,7 @@ double remainder_share(const QNetwork& network, const PairSample& sample) {
     biases += bias.square().sum().item<double>();
     remainders += (bias - expanded).square().sum().item<double>();
   }
-  return biases > 0 ? std::sqrt(remainders / biases) : 0;
+  return biases == 0 ? 0 : std::sqrt(remainders / biases);
 }
 
 at::Tensor example_observations(const data::Transitions& transitions) {

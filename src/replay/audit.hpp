@@ -50,7 +50,8 @@ struct Audit {
   double mean_bias = 0, mean_bias_se = 0;  // the error as if transitions were independent
   double rms_bias = 0, largest_bias = 0;
   double predicted_bias = 0;
-  double correlation = 0;  // of predicted and measured, over transitions that bootstrap; NaN where either is constant
+  // Of predicted and measured, over transitions that bootstrap; NaN where either is constant but for rounding.
+  double correlation = 0;
   double action_changes = 0;  // share, of transitions that bootstrap
   AuditParts parts;           // which add up to mean_bias
   double remainder_rms = 0;
@@ -60,11 +61,12 @@ struct Audit {
   // learned from, which attenuate it, not its targets. NaN without observations.
   double input_mean = 0, input_rms = 0;
   double td_rms = 0;           // of the difference of TD errors, target less Q(observation, a); NaN likewise
-  CorrectionCheck correction;  // times gamma
+  CorrectionCheck correction;  // times gamma; of no pairs where it cannot be tried, which is a warning
   bool valid = false;          // see kMostRemainder
 };
 
-// The expansion is valid when the rms of the remainder is at most this share of that of the measured bias.
+// The expansion is valid when the rms of the remainder is at most this share of that of the measured bias, so that what
+// it leaves is less than a tenth of the mean square.
 constexpr double kMostRemainder = 0.3;
 
 struct AuditOptions {
@@ -79,7 +81,8 @@ Audit audit(const data::Transitions& original, const data::Transitions& stored, 
             const AuditOptions& options, const std::function<void(const AuditedTransition&)>& visit,
             Reporter& reporter);
 
-// The rms of the remainder, as a share of that of the bias, over a sample; 0 where nothing is biased.
+// The rms of the remainder, as a share of that of the bias, over a sample; 0 where nothing is biased, NaN where Q is
+// not finite.
 double remainder_share(const QNetwork& network, const PairSample& sample);
 
 // Some next observations of a file, to try a network on: [n, width], at most 64.

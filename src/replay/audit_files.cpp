@@ -73,6 +73,7 @@ std::string audit_json(const AuditRun& run) {
       {"without_next_observation", r.moments.without_next},
       {"resets", r.moments.left_out},
       {"rms_error", r.moments.rms},
+      {"spread", r.moments.spread},
       {"mean_bias", r.mean_bias},
       {"mean_bias_se", r.mean_bias_se},
       {"rms_bias", r.rms_bias},
@@ -84,8 +85,8 @@ std::string audit_json(const AuditRun& run) {
       {"remainder_share", r.rms_bias > 0 ? r.remainder_rms / r.rms_bias : 0},
       {"usual_formula",
        {{"value", r.usual_formula}, {"error", r.usual_formula - r.mean_bias}, {"standard_error", r.usual_formula_se}}},
-      {"bound", r.largest_bias / horizon},
-      {"bound_of_mean", std::abs(r.mean_bias) / horizon},
+      {"bound", known(r.largest_bias / horizon)},
+      {"bound_of_mean", known(std::abs(r.mean_bias) / horizon)},
       {"input_error", {{"mean", known(r.input_mean)}, {"rms", known(r.input_rms)}}},
       {"td_error_rms", known(r.td_rms)},
       {"correction", correction_json(r.correction)},
@@ -113,7 +114,7 @@ std::string audit_text(const AuditRun& run) {
   line("predicted", rate_text(r.predicted_bias, 4) + ", correlation " + rate_text(r.correlation, 3));
   line("usual formula", rate_text(r.usual_formula, 4) + ", off by " + rate_text(r.usual_formula - r.mean_bias, 4));
   line("other greedy action", rate_text(100 * r.action_changes, 2) + " %");
-  line("bound on Q", rate_text(r.largest_bias / (1 - run.options.gamma), 3));
+  if (run.options.gamma < 1) line("bound on Q", rate_text(r.largest_bias / (1 - run.options.gamma), 3));
   if (r.correction.pairs > 0)
     line("correction", std::string(r.correction.harms ? "would harm" : "helps") + ": mean " +
                            rate_text(r.correction.mean_before, 4) + " to " + rate_text(r.correction.mean_after, 4) +

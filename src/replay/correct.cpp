@@ -4,6 +4,7 @@
 #include <torch/utils.h>
 
 #include <array>
+#include <cmath>
 #include <limits>
 
 #include "base/counted.hpp"
@@ -30,7 +31,7 @@ void check_harmless(const CorrectTotals& totals) {
     throw RunError("the correction would harm: on held-out pairs the mean bias went from " +
                    rate_text(check.mean_before, 4) + " to " + rate_text(check.mean_after, 4) + ", its rms from " +
                    rate_text(check.rms_before, 4) + " to " + rate_text(check.rms_after, 4) + kFix);
-  if (totals.remainder_share > kMostRemainder)
+  if (!(totals.remainder_share <= kMostRemainder))
     throw RunError("expansion invalid: the errors are too large to tell what they do, the remainder is " +
                    rate_text(100 * totals.remainder_share, 0) + " % of the rms bias, expected at most " +
                    rate_text(100 * kMostRemainder, 0) + " %" + kFix);
@@ -79,6 +80,9 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
     throw InputError(buffer.name() + ": has no rewards; expected an array \"rewards\", or name it with --array");
   if (pairs.size() == 0)
     throw InputError(buffer.name() + ": no pairs of original and stored observations to learn the errors from");
+  if (buffer.width() != pairs.original.size(1))
+    throw InputError(buffer.name() + ": an observation has " + counted(buffer.width(), "elements") + ", expected " +
+                     std::to_string(pairs.original.size(1)) + " as in the pairs of original and stored ones");
   CorrectTotals totals;
   auto& check = totals.check = check_correction(network, pairs, options.seed);
   for (auto* value : {&check.mean_before, &check.mean_after, &check.rms_before, &check.rms_after, &check.seen_before,
@@ -86,7 +90,7 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
     *value *= options.gamma;
   totals.remainder_share = remainder_share(network, pairs);
   if (!options.force) check_harmless(totals);
-  const Correction correction(pairs, check.model, check.centre, options.seed);
+  const Correction correction(network, pairs, options.seed);
   Columns columns;
   double shifts = 0;
   std::int64_t shifted = 0;
@@ -103,7 +107,7 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
         places.push_back(static_cast<std::int64_t>(i));
         continue;
       }
-      ++totals.without_next;
+      ++(block.reset[i] ? totals.resets : totals.without_next);
       targets[i] = uncorrected[i] = biases[i] = std::numeric_limits<double>::quiet_NaN();
     }
     if (!places.empty()) {
@@ -112,10 +116,14 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
       if (!next.isfinite().all().item<bool>())
         throw InputError(buffer.name() + ": a next observation of transitions " + std::to_string(block.first) + " to " +
                          std::to_string(block.first + block.count - 1) + " is not finite; expected numbers");
-      const auto plain = best_values(network, next).contiguous();
-      const auto better = correction.values(network, next, block.first, check.gain).contiguous();
+      const auto plain = best_values(network, next);
+      const auto better = correction.values(next, plain, block.first, check).contiguous();
       for (std::size_t k = 0; k < places.size(); ++k) {
         const auto i = static_cast<std::size_t>(places[k]);
+        if (!std::isfinite(plain.data_ptr<double>()[k]) || !std::isfinite(better.data_ptr<double>()[k]))
+          throw InputError(network.name() + ": is not finite at the next observation of transition " +
+                           std::to_string(block.first + places[k]) +
+                           ", or near it, as far as errors of the store lead");
         uncorrected[i] += options.gamma * plain.data_ptr<double>()[k];
         targets[i] += options.gamma * better.data_ptr<double>()[k];
         biases[i] = uncorrected[i] - targets[i];

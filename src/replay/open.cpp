@@ -39,9 +39,10 @@ class Completed final : public data::ArrayFile {
 
 std::shared_ptr<const data::ArrayFile> completed(std::shared_ptr<const data::ArrayFile> file,
                                                  std::shared_ptr<const data::ArrayFile> other,
+                                                 const data::Transitions& like,
                                                  const data::TransitionOptions& options) {
   using Role = data::TransitionRole;
-  const data::Transitions like(other, options), own(file, options, &like);
+  const data::Transitions own(file, options, &like);
   std::vector<data::ArrayInfo> further;
   for (const auto& names : data::transition_names()) {
     if (names.role == Role::observations || names.role == Role::next_observations) continue;

@@ -15,8 +15,9 @@ std::shared_ptr<const data::ArrayFile> open_arrays(const std::filesystem::path& 
 
 // The arrays of `file`, and those of `other` that it has none for, other than observations: for a file of observations
 // only, the actions, rewards and ends of the transitions that they are of. Of episodes in groups, `file` as it is.
+// `like`: the transitions of `other`; `options`: how that was read, and `file` is.
 std::shared_ptr<const data::ArrayFile> completed(std::shared_ptr<const data::ArrayFile> file,
                                                  std::shared_ptr<const data::ArrayFile> other,
-                                                 const data::TransitionOptions& options);
+                                                 const data::Transitions& like, const data::TransitionOptions& options);
 
 }  // namespace ae::replay

@@ -80,8 +80,12 @@ void for_each_pair(const data::Transitions& original, const data::Transitions& s
     }
     block.terminated = a.terminated;
     block.left_out = a.reset;
-    for (std::size_t i = 0; i < a.has_next.size(); ++i)
-      block.has_next.push_back(a.has_next[i] && b.has_next[i] && (stored.stores_next() || !a.last[i] || b.last[i]));
+    for (std::size_t i = 0; i < a.has_next.size(); ++i) {
+      // One file may know of an end, and have what came behind it in a row of its own, of which the other does not.
+      const bool ends_alike =
+          (stored.stores_next() || !a.last[i] || b.last[i]) && (original.stores_next() || !b.last[i] || a.last[i]);
+      block.has_next.push_back(a.has_next[i] && b.has_next[i] && ends_alike);
+    }
     block.actions = std::move(a.actions);
     block.rewards = std::move(a.rewards);
     visit(block);
@@ -102,6 +106,8 @@ PairMoments moments_of(const data::Transitions& original, const data::Transition
   auto& sample = found.sample;
   Reservoir reservoir(most, seed);
   double squares = 0;
+  at::Tensor centre;  // the first next observation: deviations from it do not cancel
+  auto deviations = at::zeros({width}, at::kDouble), deviations2 = at::zeros({width}, at::kDouble);
   bool whole = true;
   for_each_pair(original, stored, reporter, [&](const PairBlock& block) {
     found.transitions += block.count;
@@ -117,6 +123,11 @@ PairMoments moments_of(const data::Transitions& original, const data::Transition
     found.mean += errors.sum(0);
     if (found.second.defined()) found.second += errors.t().mm(errors);
     squares += errors.square().sum().item<double>();
+    const auto originals = block.next_original.index_select(0, places);
+    if (!centre.defined()) centre = originals[0].clone();
+    const auto from_centre = originals - centre;
+    deviations += from_centre.sum(0);
+    deviations2 += from_centre.square().sum(0);
     if (!sample.original.defined()) {
       const auto rows = std::min(most, original.size());
       sample.original = at::zeros({rows, width}, at::kDouble);
@@ -144,6 +155,8 @@ PairMoments moments_of(const data::Transitions& original, const data::Transition
   found.mean /= count;
   if (found.second.defined()) found.second /= count;
   found.rms = std::sqrt(squares / count / static_cast<double>(width));
+  const auto variance = deviations2 / count - (deviations / count).square();
+  found.spread = std::sqrt(std::max(0.0, variance.mean().item<double>()));
   if (reservoir.size() > 0) {
     sample.original = sample.original.narrow(0, 0, reservoir.size());
     sample.stored = sample.stored.narrow(0, 0, reservoir.size());

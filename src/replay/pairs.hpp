@@ -48,6 +48,7 @@ struct PairMoments {
   at::Tensor mean;    // [width] of the errors of bootstrapping transitions
   at::Tensor second;  // [width, width] of e e'; undefined for observations of more than kMostExact elements
   double rms = 0;     // over all elements
+  double spread = 0;  // of the original next observations: root of the mean variance of an element
   PairSample sample;
 };
 constexpr std::int64_t kMostExact = 16;

@@ -3,15 +3,18 @@
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/script.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <exception>
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "replay/bounded_json.hpp"
 
 namespace ae::replay {
 namespace {
@@ -29,25 +32,59 @@ std::string first_line(const std::exception& error) {
 
 // --- JSON ------------------------------------------------------------------------------------------------------------
 
-struct Activation {
-  const char* name;
-  at::Tensor (*apply)(const at::Tensor&);
+// Of y = f(x), undefined where it is 1 everywhere (the first) or 0 (the second).
+struct Derivatives {
+  at::Tensor first, second;
 };
 
-constexpr std::array<Activation, 8> kActivations{{
-    {"identity", [](const at::Tensor& x) { return x; }},
-    {"relu", [](const at::Tensor& x) { return at::relu(x); }},
-    {"tanh", [](const at::Tensor& x) { return at::tanh(x); }},
-    {"sigmoid", [](const at::Tensor& x) { return at::sigmoid(x); }},
-    {"softplus", [](const at::Tensor& x) { return at::softplus(x); }},
-    {"silu", [](const at::Tensor& x) { return x * at::sigmoid(x); }},
-    {"elu", [](const at::Tensor& x) { return at::elu(x); }},
-    {"square", [](const at::Tensor& x) { return x * x; }},
-}};
+struct Activation {
+  const char* name;
+  at::Tensor (*apply)(const at::Tensor& x);
+  Derivatives (*derive)(const at::Tensor& x, const at::Tensor& y);
+};
+
+at::Tensor above_zero(const at::Tensor& x) { return (x > 0).to(x.scalar_type()); }
+
+constexpr std::array<Activation, 8> kActivations{{{"identity", [](const at::Tensor& x) { return x; },
+                                                   [](const at::Tensor&, const at::Tensor&) { return Derivatives{}; }},
+                                                  {"relu", [](const at::Tensor& x) { return at::relu(x); },
+                                                   [](const at::Tensor& x, const at::Tensor&) {
+                                                     return Derivatives{above_zero(x), {}};
+                                                   }},
+                                                  {"tanh", [](const at::Tensor& x) { return at::tanh(x); },
+                                                   [](const at::Tensor&, const at::Tensor& y) {
+                                                     const auto first = 1 - y * y;
+                                                     return Derivatives{first, -2 * y * first};
+                                                   }},
+                                                  {"sigmoid", [](const at::Tensor& x) { return at::sigmoid(x); },
+                                                   [](const at::Tensor&, const at::Tensor& y) {
+                                                     const auto first = y * (1 - y);
+                                                     return Derivatives{first, first * (1 - 2 * y)};
+                                                   }},
+                                                  {"softplus", [](const at::Tensor& x) { return at::softplus(x); },
+                                                   [](const at::Tensor& x, const at::Tensor&) {
+                                                     const auto first = at::sigmoid(x);
+                                                     return Derivatives{first, first * (1 - first)};
+                                                   }},
+                                                  {"silu", [](const at::Tensor& x) { return x * at::sigmoid(x); },
+                                                   [](const at::Tensor& x, const at::Tensor& y) {
+                                                     const auto s = at::sigmoid(x), slope = s * (1 - s);
+                                                     return Derivatives{s + y * (1 - s), slope * (2 + x * (1 - 2 * s))};
+                                                   }},
+                                                  {"elu", [](const at::Tensor& x) { return at::elu(x); },
+                                                   [](const at::Tensor& x, const at::Tensor& y) {
+                                                     const auto above = above_zero(x), below = (1 - above) * (y + 1);
+                                                     return Derivatives{above + below, below};
+                                                   }},
+                                                  {"square", [](const at::Tensor& x) { return x * x; },
+                                                   [](const at::Tensor& x, const at::Tensor&) {
+                                                     return Derivatives{2 * x, at::full_like(x, 2)};
+                                                   }}}};
 
 struct Layer {
   at::Tensor weight, bias;
   const Activation* activation = nullptr;
+  at::Tensor linear(const at::Tensor& x) const { return at::linear(x, weight, bias); }
 };
 
 [[noreturn]] void fail_at(const std::string& name, const std::string& pointer, const std::string& what) {
@@ -85,10 +122,11 @@ class JsonNetwork final : public QNetwork {
  public:
   JsonNetwork(const std::string& text, const std::string& name) {
     name_ = name;
-    const auto json = Json::parse(text, nullptr, false);
+    const auto json = parse_bounded_json<Json>(text, name);
     if (json.is_discarded()) throw InputError(name + ": is no JSON; expected {\"layers\": [...]} or TorchScript");
     if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array() || json["layers"].empty())
       fail_at(name, "/layers", "expected an array of layers, {\"weight\": ..., \"bias\": ..., \"activation\": ...}");
+    check_keys(json, "", {"layers"});
     for (std::size_t i = 0; i < json["layers"].size(); ++i) add(json["layers"][i], "/layers/" + std::to_string(i));
     actions_ = layers_.back().weight.size(0);
   }
@@ -99,16 +137,82 @@ class JsonNetwork final : public QNetwork {
       fail_at(name_, "/layers/0/weight",
               "takes " + std::to_string(layers_.front().weight.size(1)) + " numbers, but an observation has " +
                   std::to_string(x.size(1)));
-    for (const auto& layer : layers_) x = layer.activation->apply(at::linear(x, layer.weight, layer.bias));
+    for (const auto& layer : layers_) x = layer.activation->apply(layer.linear(x));
     return x;
   }
 
+  at::Tensor embedded(const at::Tensor& observations) const override {
+    return embeds() ? layers_.front().linear(observations) : observations;
+  }
+  at::Tensor embedded_error(const at::Tensor& errors) const override {
+    return embeds() ? at::linear(errors, layers_.front().weight) : errors;
+  }
+  at::Tensor values_of(const at::Tensor& embedded) const override {
+    if (!embeds()) return values(embedded);
+    auto x = layers_.front().activation->apply(embedded);
+    for (std::size_t i = 1; i < layers_.size(); ++i) x = layers_[i].activation->apply(layers_[i].linear(x));
+    return x;
+  }
+
+  // Along e each layer's y = f(z) has dy = f' dz and ddy = f'' dz^2 + f' ddz. The greedy action's curvature along v is
+  // the sum of its derivatives with respect to y, times f'' dz^2, over all layers.
+  std::optional<Expansion> closed_form(const at::Tensor& observations, const at::Tensor& errors,
+                                       const std::vector<at::Tensor>& directions) const override {
+    const torch::NoGradGuard no_grad;
+    Expansion found;
+    auto x = observations;
+    std::vector<Derivatives> derivatives;
+    for (const auto& layer : layers_) {
+      const auto z = layer.linear(x);
+      x = layer.activation->apply(z);
+      derivatives.push_back(layer.activation->derive(z, x));
+    }
+    found.values = x;
+    found.greedy = x.argmax(1);
+    const auto times = [](const at::Tensor& factor, const at::Tensor& of) {
+      return factor.defined() ? factor * of : of;
+    };
+    at::Tensor first = errors, second;
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const auto& [slope, bend] = derivatives[i];
+      first = at::linear(first, layers_[i].weight);
+      if (second.defined()) second = times(slope, at::linear(second, layers_[i].weight));
+      if (bend.defined()) second = second.defined() ? second + bend * first * first : bend * first * first;
+      first = times(slope, first);
+    }
+    found.first = first;
+    found.second = second.defined() ? second : at::zeros_like(x);
+    auto adjoint = at::zeros_like(x).scatter_(1, found.greedy.unsqueeze(1), 1.0);
+    std::vector<at::Tensor> bends(layers_.size());
+    for (std::size_t i = layers_.size(); i-- > 0;) {
+      if (derivatives[i].second.defined()) bends[i] = adjoint * derivatives[i].second;
+      adjoint = times(derivatives[i].first, adjoint).mm(layers_[i].weight);
+    }
+    found.gradient = adjoint;
+    found.curvature = at::zeros({x.size(0)}, at::kDouble);
+    for (auto along : directions) {
+      for (std::size_t i = 0; i < layers_.size(); ++i) {
+        along = at::linear(along, layers_[i].weight);
+        if (bends[i].defined()) found.curvature += (bends[i] * along * along).sum(1);
+        along = times(derivatives[i].first, along);
+      }
+    }
+    return found;
+  }
+
  private:
+  bool embeds() const { return layers_.front().weight.size(0) <= layers_.front().weight.size(1); }
+
+  void check_keys(const Json& json, const std::string& pointer, const std::vector<std::string>& known) const {
+    for (const auto& [key, value] : json.items())
+      if (std::ranges::find(known, key) == known.end())
+        fail_at(name_, pointer + "/" + printable(key),
+                "unknown key" + did_you_mean(key, known) + "; expected " + ae::join(known));
+  }
+
   void add(const Json& json, const std::string& pointer) {
     if (!json.is_object()) fail_at(name_, pointer, "expected a layer");
-    for (const auto& [key, value] : json.items())
-      if (key != "weight" && key != "bias" && key != "activation")
-        fail_at(name_, pointer + "/" + key, "unknown key; expected weight, bias and activation");
+    check_keys(json, pointer, {"weight", "bias", "activation"});
     Layer layer;
     layer.weight = matrix_at(json.value("weight", Json()), name_, pointer + "/weight");
     const auto outputs = layer.weight.size(0);
@@ -122,14 +226,20 @@ class JsonNetwork final : public QNetwork {
       fail_at(name_, pointer + "/weight",
               "rows have " + std::to_string(layer.weight.size(1)) + " numbers, expected the " +
                   std::to_string(layers_.back().weight.size(0)) + " outputs of the layer before");
-    const auto named = json.contains("activation") ? json["activation"] : Json("identity");
+    const auto named = json.value("activation", Json("identity"));
     std::vector<std::string> names;
     for (const auto& activation : kActivations) {
       names.emplace_back(activation.name);
       if (named == activation.name) layer.activation = &activation;
     }
-    if (layer.activation == nullptr)
-      fail_at(name_, pointer + "/activation", "found " + named.dump() + ", expected one of " + ae::join(names));
+    if (layer.activation == nullptr) {
+      std::string found = "a value that is no text";
+      if (named.is_string()) {
+        const auto text = named.get<std::string>();
+        found = ae::quoted(text) + did_you_mean(text, names);
+      }
+      fail_at(name_, pointer + "/activation", "found " + found + ", expected one of " + ae::join(names));
+    }
     layers_.push_back(std::move(layer));
   }
 
@@ -147,7 +257,12 @@ class ScriptNetwork final : public QNetwork {
   }
 
   at::Tensor values(const at::Tensor& observations) const override {
-    return call(observations, shapes_.at(chosen_), type_);
+    try {
+      return call(observations, shapes_.at(chosen_), type_);
+    } catch (const std::exception& error) {
+      throw InputError(name_ + ": fails on " + counted(observations.size(0), "observations") + ": " +
+                       first_line(error) + "; expected a network from any number of them to [n, actions]");
+    }
   }
 
  private:
@@ -189,12 +304,15 @@ class ScriptNetwork final : public QNetwork {
       try {
         const auto single = call(examples, shapes_[chosen_], at::kFloat);
         type_ = at::kFloat;
+        actions_ = single.size(1);
+        if (actions_ < 1) break;
         try_double(path, examples, single);
         return;
       } catch (const std::exception& error) {
         if (why.empty()) why = first_line(error);
       }
     }
+    if (actions_ < 1) throw InputError(name_ + ": has no outputs; expected one for each action");
     throw InputError(name_ + ": does not take observations of shape [n" + sizes_text(shape) + "]: " + why +
                      "; expected a network from them to [n, actions]");
   }
@@ -246,17 +364,6 @@ std::unique_ptr<QNetwork> parse_q_network(const std::string& json, const std::st
 
 std::unique_ptr<QNetwork> open_q_network(const std::filesystem::path& path, const std::vector<std::int64_t>& shape,
                                          const at::Tensor& examples) {
-  class Opened final : public QNetwork {
-   public:
-    Opened(std::unique_ptr<QNetwork> network, std::int64_t actions) : network_(std::move(network)) {
-      name_ = network_->name();
-      actions_ = actions;
-    }
-    at::Tensor values(const at::Tensor& observations) const override { return network_->values(observations); }
-
-   private:
-    std::unique_ptr<QNetwork> network_;
-  };
   const auto text = read_file(path, FileKind::data);
   std::unique_ptr<QNetwork> network;
   if (text.starts_with("PK"))
@@ -264,10 +371,12 @@ std::unique_ptr<QNetwork> open_q_network(const std::filesystem::path& path, cons
   else
     network = parse_q_network(text, path.string());
   check_answers(*network, examples);
-  const torch::NoGradGuard no_grad;
-  const auto actions = network->values(examples).size(1);
-  if (actions < 1) throw InputError(path.string() + ": has no outputs; expected one for each action");
-  return std::make_unique<Opened>(std::move(network), actions);
+  return network;
+}
+
+std::optional<Expansion> QNetwork::closed_form(const at::Tensor&, const at::Tensor&,
+                                               const std::vector<at::Tensor>&) const {
+  return std::nullopt;
 }
 
 Expansion expand(const QNetwork& network, const at::Tensor& observations, const at::Tensor& errors,
@@ -275,6 +384,7 @@ Expansion expand(const QNetwork& network, const at::Tensor& observations, const 
   // The values, weighted by u: what is linear in u is had for all actions by its gradient with respect to u. With u = 1
   // at the greedy action the gradient with respect to s is that action's:
   //   g = d(u . Q)/ds, then d(g . e)/d(s, u) = (H e, first), then d(H e . e)/du = second.
+  if (auto found = network.closed_form(observations, errors, directions)) return *found;
   try {
     Expansion found;
     const auto s = observations.detach().clone().requires_grad_(true);

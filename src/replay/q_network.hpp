@@ -6,16 +6,28 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 namespace ae::replay {
 
-// observations [n, width] double, in the unit of the files; values [n, actions] double.
+struct Expansion;
+
+// observations [n, width] double, in the unit of the files; values [n, actions] double. From several threads at once.
 class QNetwork {
  public:
   virtual ~QNetwork() = default;
   virtual at::Tensor values(const at::Tensor& observations) const = 0;
+  // What the values depend on and is linear in the observation, [n, size], so that it is had once for many errors e:
+  // values(s + e) = values_of(embedded(s) + embedded_error(e)), but for rounding. The observation itself, unless a
+  // first layer makes it smaller.
+  virtual at::Tensor embedded(const at::Tensor& observations) const { return observations; }
+  virtual at::Tensor embedded_error(const at::Tensor& errors) const { return errors; }
+  virtual at::Tensor values_of(const at::Tensor& embedded) const { return values(embedded); }
+  // As expand() below, where it is had without automatic differentiation.
+  virtual std::optional<Expansion> closed_form(const at::Tensor& observations, const at::Tensor& errors,
+                                               const std::vector<at::Tensor>& directions) const;
   const std::string& name() const { return name_; }
   std::int64_t actions() const { return actions_; }
 
@@ -29,7 +41,7 @@ class QNetwork {
 //   {"layers": [{"weight": [[...], ...], "bias": [...], "activation": "tanh"}, ...]}
 //
 // with weight [outputs, inputs] as torch.nn.Linear has it, and the activations identity, relu, tanh, sigmoid, softplus,
-// silu, elu and square.
+// silu, elu and square. Unknown keys are refused.
 //
 // TorchScript is given observations as the file has them, [n, shape of one]; where it does not take that, [n, width],
 // and of two dimensions [n, 1, height, width]. In float64 if the network can be brought there, else in float32.
@@ -43,7 +55,8 @@ std::unique_ptr<QNetwork> open_q_network(const std::filesystem::path& path, cons
 std::unique_ptr<QNetwork> parse_q_network(const std::string& json, const std::string& name);
 
 // How the values change along errors e: Q(s + e, a) = Q + first + second / 2 + O(|e|^3), the first two terms for all
-// actions at once in three backward passes, whatever the number of actions and the size of an observation.
+// actions at once in three backward passes, whatever the number of actions and the size of an observation; of JSON
+// networks by the derivatives of their layers.
 struct Expansion {
   at::Tensor values;     // [n, actions] at s
   at::Tensor greedy;     // [n] int64: the action of the largest value at s, the first of equal ones
@@ -53,7 +66,7 @@ struct Expansion {
   at::Tensor curvature;  // [n]: of the greedy action, the sum over `directions` v of v . H v
 };
 
-// `directions`: [n, width] or [1, width] each, one more backward pass for each. InputError when the network cannot be
+// `directions`: [n, width] or [1, width] each, one more pass for each. InputError when the network cannot be
 // differentiated twice.
 Expansion expand(const QNetwork& network, const at::Tensor& observations, const at::Tensor& errors,
                  const std::vector<at::Tensor>& directions);

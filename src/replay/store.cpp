@@ -1,12 +1,20 @@
 #include "replay/store.hpp"
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <torch/types.h>
 #include <torch/utils.h>
+#include <unistd.h>
+#include <zlib.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <numeric>
+#include <optional>
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
@@ -282,11 +290,6 @@ std::string part_name(std::size_t number) {
   return "part-" + digits + ".npz";
 }
 
-std::int64_t original_bytes(const data::Transitions& transitions, std::int64_t rows) {
-  const auto row = transitions.width() * data::element_bytes(*transitions.find(data::TransitionRole::observations));
-  return row * (transitions.stores_next() ? 2 * transitions.size() : rows);
-}
-
 StorePart write_part(const data::Transitions& transitions, const LatentCodec& codec, const StoreManifest& manifest,
                      std::int64_t rows, const PackOptions& options, Output& output, Reporter& reporter) {
   StorePart part;
@@ -328,11 +331,16 @@ StorePart write_part(const data::Transitions& transitions, const LatentCodec& co
   writer.add(pairs.numbers);
   begin("originals", "<f4", {std::ssize(pairs.numbers), width});
   writer.add(pairs.rows);
+  const std::vector<double> sums(writer.sums().begin(), writer.sums().end());
+  begin("checksums", "<u4", {std::ssize(sums)});
+  writer.add(sums);
   writer.finish();
   part.transitions = count;
   part.observations = rows;
   part.clipped = bits.clipped;
-  part.original_bytes = original_bytes(transitions, rows);
+  const auto row = width * data::element_bytes(*transitions.find(data::TransitionRole::observations));
+  part.once_bytes = row * rows;
+  part.original_bytes = transitions.stores_next() ? row * 2 * count : part.once_bytes;
   part.errors = errors.finish();
   return part;
 }
@@ -356,26 +364,107 @@ StoreManifest new_manifest(const data::Transitions& transitions, const LatentCod
 void check_same_kind(const StoreManifest& manifest, const data::Transitions& transitions, const std::string& sha256) {
   const auto& name = transitions.name();
   if (manifest.model_sha256 != sha256)
-    throw UsageError(
-        "the store was packed by another model; give that one (model.safetensors in the store) to add to it");
-  if (transitions.width() != manifest.width() || transitions.has_actions() != manifest.actions ||
+    throw UsageError("the store was packed by another model; give that one (" + manifest.model +
+                     " in the store) to add to it");
+  auto shape = transitions.observation_shape();
+  if (shape.empty()) shape = {1};
+  if (shape != manifest.observation_shape || transitions.has_actions() != manifest.actions ||
       transitions.has_rewards() != manifest.rewards || transitions.action_width() != manifest.action_width)
     throw InputError(name +
-                     ": holds other arrays, or observations or actions of another size, than the store; expected "
+                     ": holds other arrays, or observations or actions of another shape, than the store; expected "
                      "transitions of the same kind");
+  if (transitions.size() > kMostTransitions - manifest.transitions())
+    throw InputError(name + ": the store would have more than " + std::to_string(kMostTransitions) +
+                     " transitions; pack into another one");
 }
 
-// Those of a store that was replaced, and of runs that were stopped.
-void remove_other_parts(const fs::path& folder, const StoreManifest& manifest) {
-  std::error_code ignored;
-  std::vector<fs::path> others;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const auto name = entry.path().filename().string();
-    const bool part = name.starts_with("part-") && name.ends_with(".npz");
-    if (part && std::ranges::find(manifest.parts, name, &StorePart::file) == manifest.parts.end())
-      others.push_back(entry.path());
+// The folder of a store, in which one process at a time writes.
+class StoreFolder {
+ public:
+  // UsageError where it holds what is not a store's, or another process is writing.
+  explicit StoreFolder(const fs::path& path) : path_(path) {
+    std::error_code error;
+    made_ = fs::create_directories(path, error);
+    if (error) throw RunError(path.string() + ": cannot create the folder: " + error.message());
+    descriptor_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor_ < 0) throw RunError(path.string() + ": cannot open the folder: " + std::strerror(errno));
+    if (::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+      made_ = false;
+      close();
+      throw UsageError(path.string() + ": another ae-replay is writing to this store; wait for it");
+    }
   }
-  for (const auto& other : others) fs::remove(other, ignored);
+  ~StoreFolder() {
+    std::error_code ignored;
+    if (made_) fs::remove(path_, ignored);  // if it is empty still
+    close();
+  }
+  StoreFolder(const StoreFolder&) = delete;
+  StoreFolder& operator=(const StoreFolder&) = delete;
+
+ private:
+  void close() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    descriptor_ = -1;
+  }
+
+  fs::path path_;
+  int descriptor_ = -1;
+  bool made_ = false;
+};
+
+// The manifest that is there, of a store that may be changed. UsageError otherwise.
+std::optional<StoreManifest> manifest_there(const fs::path& folder, const PackOptions& options) {
+  if (!is_store(folder)) {
+    if (options.append) throw UsageError(folder.string() + ": is no store; leave out --append to make one");
+    if (!fs::is_empty(folder))
+      throw UsageError(folder.string() +
+                       ": has files in it and is no store; choose another folder, since packing removes what it "
+                       "replaces");
+    return std::nullopt;
+  }
+  if (!options.append && !options.overwrite)
+    throw UsageError(folder.string() + ": is a store already; give --append to add to it, or --force to replace it");
+  const auto path = folder / kManifestFile;
+  const auto text = read_file(path, FileKind::data);
+  if (options.append) return parse_manifest(text, path.string());
+  try {
+    return parse_manifest(text, path.string());
+  } catch (const InputError&) {
+    throw UsageError(path.string() +
+                     ": is not that of a store, or damaged, so that what is to be replaced is not known; choose "
+                     "another folder, or remove this one");
+  }
+}
+
+// Of what the store has now, and the new manifest does not name: all else stays.
+void remove_replaced(const fs::path& folder, const StoreManifest& before, const StoreManifest& now) {
+  std::error_code ignored;
+  for (const auto& part : before.parts)
+    if (std::ranges::find(now.parts, part.file, &StorePart::file) == now.parts.end())
+      fs::remove(folder / part.file, ignored);
+  if (before.model != now.model) fs::remove(folder / before.model, ignored);
+}
+
+// Neither the store as a whole, nor a file of it, can be packed into it.
+void check_not_own(const fs::path& folder, const std::optional<StoreManifest>& there, const std::string& input) {
+  std::vector<fs::path> own{folder};
+  if (there)
+    for (const auto& part : there->parts) own.push_back(folder / part.file);
+  std::error_code ignored;
+  for (const auto& path : own)
+    if (fs::equivalent(path, input, ignored))
+      throw UsageError("-o " + ae::quoted(folder.string(), 200) + " holds the transitions that are to be packed, " +
+                       ae::quoted(input, 200) + "; choose another folder");
+}
+
+// `own`: what is there is the store's model, which is replaced where it is damaged.
+void keep_model(const fs::path& from, const fs::path& to, const std::string& sha256, bool own) {
+  std::error_code ignored;
+  const bool there = fs::exists(to, ignored);
+  if (there && sha256_of_file(to) == sha256) return;
+  if (there && !own) throw RunError(to.string() + ": is another file than the model of that name; remove it");
+  write_file(to, read_file(from, FileKind::data));
 }
 
 }  // namespace
@@ -387,40 +476,37 @@ bool is_store(const fs::path& path) {
 
 PackTotals pack(const fs::path& model, const data::Transitions& transitions, const fs::path& folder,
                 const PackOptions& options, Reporter& reporter) {
-  const bool there = is_store(folder);
-  const auto manifest_path = folder / kManifestFile;
-  if (there && !options.append && !options.overwrite)
-    throw UsageError(folder.string() + ": is a store already; give --append to add to it, or --force to replace it");
-  if (!there && options.append) throw UsageError(folder.string() + ": is no store; leave out --append to make one");
   if (!transitions.has_observations())
     throw InputError(transitions.name() + ": has next observations only; expected \"observations\"");
+  const StoreFolder locked(folder);
+  const auto before = manifest_there(folder, options);
+  check_not_own(folder, before, transitions.name());
   const auto checkpoint = recipe::Checkpoint::open(model);
   const LatentCodec codec(checkpoint, transitions.width());
   const auto model_file = evaluate::model_file(model);
   const auto sha256 = sha256_of_file(model_file);
-  auto manifest = options.append ? parse_manifest(read_file(manifest_path, FileKind::data), manifest_path.string())
-                                 : new_manifest(transitions, codec, options);
+  auto manifest = options.append ? *before : new_manifest(transitions, codec, options);
   if (options.append) check_same_kind(manifest, transitions, sha256);
   manifest.made_by = options.made_by;
-  manifest.model_sha256 = sha256;
+  if (!options.append) {
+    manifest.model = "model-" + sha256.substr(0, 16) + ".safetensors";
+    manifest.model_sha256 = sha256;
+  }
   const auto rows = look_through(transitions, codec, manifest, !options.append, reporter);
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
-  // Not over a part that the manifest there may still name, so that a stop at any time leaves a whole store.
   std::size_t number = manifest.parts.size();
-  while (fs::exists(folder / part_name(number), error)) ++number;
+  while (fs::exists(folder / part_name(number))) ++number;
   const auto name = part_name(number);
-  auto output = Output::open(folder / name, true);
+  auto output = Output::open(folder / name, false);
   auto part = write_part(transitions, codec, manifest, rows, options, output, reporter);
   output.commit();
   part.file = name;
   part.bytes = static_cast<std::int64_t>(fs::file_size(folder / name));
   const auto clipped = part.clipped;
   manifest.parts.push_back(std::move(part));
-  if (!options.append) write_file(folder / kStoreModel, read_file(model_file, FileKind::data));
-  write_file(manifest_path, manifest_json(manifest));
-  remove_other_parts(folder, manifest);
+  if (!options.append)
+    keep_model(model_file, folder / manifest.model, sha256, before && before->model == manifest.model);
+  write_file(folder / kManifestFile, manifest_json(manifest));
+  if (before) remove_replaced(folder, *before, manifest);
   return {transitions.size(), rows, manifest.ratio(), manifest.rms_error(), clipped};
 }
 
@@ -430,15 +516,11 @@ namespace {
 
 // A member of a part, whose elements lie where they can be read anywhere.
 struct PartArray {
-  std::uint64_t begin = 0;
+  std::uint64_t begin = 0, header = 0, size = 0;  // of the member in the file; bytes before the elements, and in all
+  std::size_t first_sum = 0;                      // of the part's checksums
   std::string type;
   data::NpyElement element;
-  std::vector<std::uint64_t> shape;
-  std::uint64_t elements() const {
-    std::uint64_t product = 1;
-    for (const auto length : shape) product *= length;
-    return product;
-  }
+  std::uint64_t elements = 0;
 };
 
 struct OpenPart {
@@ -446,43 +528,122 @@ struct OpenPart {
   std::int64_t first = 0;  // number of its first transition in the store
   const StorePart* entry = nullptr;
   PartArray codes, flags, actions, rewards, pairs, originals;
+  std::vector<std::uint32_t> sums;
 
+  // InputError where they are not those that were written.
   std::vector<char> bytes(const PartArray& array, std::uint64_t first_element, std::uint64_t count) const {
-    std::vector<char> found(count * array.element.size);
-    if (count > 0) file->read_at(array.begin + first_element * array.element.size, found.data(), found.size());
-    return found;
+    if (count == 0) return {};
+    const auto first_byte = array.header + first_element * array.element.size;
+    return checked(array, first_byte, first_byte + count * array.element.size);
   }
   void numbers(const PartArray& array, std::uint64_t first_element, std::span<double> to) const {
     const auto found = bytes(array, first_element, to.size());
     for (std::size_t i = 0; i < to.size(); ++i) to[i] = array.element.number(found.data() + i * array.element.size);
   }
+
+  // Bytes of a member, by way of all blocks in which they lie.
+  std::vector<char> checked(const PartArray& array, std::uint64_t from, std::uint64_t to) const {
+    constexpr auto kBlock = std::uint64_t{data::NpzWriter::kSummedBytes};
+    const auto begin = from / kBlock * kBlock, end = std::min((to + kBlock - 1) / kBlock * kBlock, array.size);
+    std::vector<char> all(end - begin);
+    file->read_at(array.begin + begin, all.data(), all.size());
+    for (std::uint64_t at = 0; at < all.size(); at += kBlock) {
+      const auto size = static_cast<uInt>(std::min(kBlock, all.size() - at));
+      if (crc32(0, reinterpret_cast<const Bytef*>(all.data() + at), size) !=
+          sums[array.first_sum + (begin + at) / kBlock])
+        throw InputError(file->name() + ": wrong checksum at byte " + std::to_string(array.begin + begin + at) +
+                         "; the file is damaged, copy it or pack the transitions again");
+    }
+    if (from == begin && to == end) return all;
+    return {all.begin() + static_cast<std::ptrdiff_t>(from - begin),
+            all.begin() + static_cast<std::ptrdiff_t>(to - begin)};
+  }
 };
 
-PartArray find_member(const OpenPart& part, const std::vector<data::ZipMember>& members, const std::string& name,
-                      std::uint64_t elements) {
-  const auto member = std::ranges::find(members, name + ".npy", &data::ZipMember::name);
-  const auto place = part.file->name() + ": " + ae::quoted(name);
-  if (member == members.end() || member->method != 0)
-    throw InputError(place + " is missing, or compressed; pack the transitions again");
-  const auto header = data::read_npy_header(*data::open_zip_member(part.file, *member));
-  const auto element = data::find_npy_element(header.type);
-  std::array<char, 30> local{};
-  part.file->read_at(member->header_offset, local.data(), local.size());
-  const auto length = [&](std::size_t at) {
-    return static_cast<std::uint64_t>(static_cast<unsigned char>(local[at])) |
-           static_cast<std::uint64_t>(static_cast<unsigned char>(local[at + 1])) << 8;
-  };
-  PartArray array;
-  array.shape = header.shape;
-  array.type = header.type;
-  array.begin = member->header_offset + local.size() + length(26) + length(28) + header.bytes;
-  if (!element || header.fortran_order || member->size != header.bytes + array.elements() * element->size ||
-      (elements != std::numeric_limits<std::uint64_t>::max() && array.elements() != elements))
-    throw InputError(place + " is of shape " + data::npy_shape_text(header.shape) +
-                     ", which is not what the manifest says; pack the transitions again");
-  array.element = *element;
-  return array;
-}
+// Finds the members of a part in the order in which they were written.
+class PartMembers {
+ public:
+  explicit PartMembers(OpenPart& part) : part_(part), members_(data::read_zip_directory(*part.file)) {
+    const auto& member = find("checksums");
+    const auto source = data::open_zip_member(part.file, member);
+    const auto header = data::read_npy_header(*source);
+    const auto count = elements_of(header);
+    // As many as there are blocks in all others, so that there is memory for them.
+    if (header.type != "<u4" || count < 0 || member.size != header.bytes + 4 * static_cast<std::uint64_t>(count) ||
+        member.size > part.file->size())
+      throw wrong("checksums", header);
+    std::vector<char> bytes(4 * static_cast<std::size_t>(count));
+    char beyond = 0;
+    if (data::read_fully(*source, bytes.data(), bytes.size()) != bytes.size() || source->read(&beyond, 1) != 0)
+      throw wrong("checksums", header);
+    const auto element = *data::find_npy_element(header.type);
+    for (std::size_t at = 0; at < bytes.size(); at += 4)
+      part.sums.push_back(static_cast<std::uint32_t>(element.number(bytes.data() + at)));
+  }
+
+  // `elements`: how many there are to be; any number where nothing is given.
+  PartArray next(const std::string& name, std::optional<std::int64_t> elements) {
+    const auto& member = find(name);
+    const auto header = data::read_npy_header(*data::open_zip_member(part_.file, member));
+    const auto element = data::find_npy_element(header.type);
+    const auto count = elements_of(header);
+    if (!element || header.fortran_order || count < 0 ||
+        member.size != header.bytes + static_cast<std::uint64_t>(count) * element->size ||
+        (elements && count != *elements))
+      throw wrong(name, header);
+    PartArray array;
+    array.type = header.type;
+    array.element = *element;
+    array.elements = static_cast<std::uint64_t>(count);
+    array.header = header.bytes;
+    array.size = member.size;
+    array.begin = begin_of(member);
+    array.first_sum = sums_;
+    constexpr auto kBlock = std::uint64_t{data::NpzWriter::kSummedBytes};
+    sums_ += (array.size + kBlock - 1) / kBlock;
+    if (sums_ > part_.sums.size() || array.begin > part_.file->size() || array.size > part_.file->size() - array.begin)
+      throw wrong(name, header);
+    part_.checked(array, 0, array.header);  // the shape was read before
+    return array;
+  }
+
+ private:
+  const data::ZipMember& find(const std::string& name) const {
+    const auto member = std::ranges::find(members_, name + ".npy", &data::ZipMember::name);
+    if (member == members_.end() || member->method != 0)
+      throw InputError(part_.file->name() + ": " + ae::quoted(name) +
+                       " is missing, or compressed; pack the transitions again");
+    return *member;
+  }
+
+  static std::int64_t elements_of(const data::NpyHeader& header) {
+    std::vector<std::int64_t> shape;
+    for (const auto length : header.shape)
+      shape.push_back(
+          static_cast<std::int64_t>(std::min<std::uint64_t>(length, std::numeric_limits<std::int64_t>::max())));
+    return data::elements_of_shape(shape);
+  }
+
+  InputError wrong(const std::string& name, const data::NpyHeader& header) const {
+    return InputError(part_.file->name() + ": " + ae::quoted(name) + " is of shape " +
+                      data::npy_shape_text(header.shape) +
+                      ", which is not what the manifest says; pack the transitions again");
+  }
+
+  std::uint64_t begin_of(const data::ZipMember& member) const {
+    std::array<char, 30> local{};
+    part_.file->read_at(member.header_offset, local.data(), local.size());
+    const auto length = [&](std::size_t at) {
+      return static_cast<std::uint64_t>(static_cast<unsigned char>(local[at])) |
+             static_cast<std::uint64_t>(static_cast<unsigned char>(local[at + 1])) << 8;
+    };
+    return member.header_offset + local.size() + length(26) + length(28);
+  }
+
+  OpenPart& part_;
+  std::vector<data::ZipMember> members_;
+  std::size_t sums_ = 0;
+};
 
 }  // namespace
 
@@ -637,10 +798,10 @@ std::shared_ptr<const Store> Store::open(const fs::path& folder) {
   const auto path = folder / kManifestFile;
   state->manifest = parse_manifest(read_file(path, FileKind::data), path.string());
   const auto& m = state->manifest;
-  state->checkpoint = std::make_unique<recipe::Checkpoint>(recipe::Checkpoint::open(folder / kStoreModel));
-  if (sha256_of_file(folder / kStoreModel) != m.model_sha256)
-    throw InputError((folder / kStoreModel).string() +
-                     ": is not the model that the manifest names; pack the transitions again");
+  const auto model = folder / m.model;
+  state->checkpoint = std::make_unique<recipe::Checkpoint>(recipe::Checkpoint::open(model));
+  if (sha256_of_file(model) != m.model_sha256)
+    throw InputError(model.string() + ": is not the model that the manifest names; pack the transitions again");
   try {
     state->codec = std::make_unique<LatentCodec>(*state->checkpoint, m.width());
   } catch (const UsageError& error) {
@@ -656,18 +817,17 @@ std::shared_ptr<const Store> Store::open(const fs::path& folder) {
     part.first = first;
     part.entry = &entry;
     first += entry.transitions;
-    const auto members = data::read_zip_directory(*part.file);
-    const auto count = static_cast<std::uint64_t>(entry.transitions);
-    constexpr auto kAny = std::numeric_limits<std::uint64_t>::max();
-    part.codes =
-        find_member(part, members, "codes", static_cast<std::uint64_t>((entry.observations * m.bits() + 7) / 8));
-    part.flags = find_member(part, members, "flags", count);
-    if (m.actions)
-      part.actions = find_member(part, members, "actions", count * static_cast<std::uint64_t>(m.action_width));
-    if (m.rewards) part.rewards = find_member(part, members, "rewards", count);
-    part.pairs = find_member(part, members, "pairs", kAny);
-    part.originals =
-        find_member(part, members, "originals", part.pairs.elements() * static_cast<std::uint64_t>(m.width()));
+    PartMembers members(part);
+    part.codes = members.next("codes", (entry.observations * m.bits() + 7) / 8);
+    part.flags = members.next("flags", entry.transitions);
+    if (m.actions) part.actions = members.next("actions", entry.transitions * m.action_width);
+    if (m.rewards) part.rewards = members.next("rewards", entry.transitions);
+    part.pairs = members.next("pairs", std::nullopt);
+    if (part.pairs.elements > static_cast<std::uint64_t>(entry.transitions))
+      throw InputError(part.file->name() + ": found " + std::to_string(part.pairs.elements) + " \"pairs\" of " +
+                       std::to_string(entry.transitions) + " transitions; pack the transitions again");
+    const std::array shape{static_cast<std::int64_t>(part.pairs.elements), m.width()};
+    part.originals = members.next("originals", data::elements_of_shape(shape));
     if (part.codes.element.size != 1 || part.flags.element.size != 1)
       throw InputError(part.file->name() + ": codes and flags are not of type uint8; pack the transitions again");
     state->parts.push_back(std::move(part));
@@ -679,30 +839,45 @@ std::shared_ptr<const data::ArrayFile> Store::arrays(std::int64_t first, std::in
   return std::make_shared<StoreArrays>(state_, first, count);
 }
 
-PairSample Store::pairs() const {
+PairSample Store::pairs(std::int64_t most, std::uint64_t seed) const {
   PairSample all;
   std::vector<at::Tensor> originals, stored, observations;
   const auto width = state_->manifest.width();
   bool whole = state_->manifest.actions && state_->manifest.action_width == 1;
+  std::int64_t kept = 0;
+  for (const auto& part : state_->parts) kept += static_cast<std::int64_t>(part.pairs.elements);
+  std::vector<std::uint8_t> wanted(static_cast<std::size_t>(kept), kept <= most);
+  if (kept > most) {
+    auto order = permutation(kept, Random(stream_key(seed, "some of the kept pairs")));
+    for (std::int64_t i = 0; i < most; ++i) wanted[static_cast<std::size_t>(order[static_cast<std::size_t>(i)])] = 1;
+  }
+  std::size_t before = 0;  // pairs of the parts before
   for (const auto& part : state_->parts) {
-    const auto count = static_cast<std::int64_t>(part.pairs.elements());
-    if (count == 0) continue;
-    std::vector<double> numbers(static_cast<std::size_t>(count));
+    throw_if_stopped("reading");
+    std::vector<double> numbers(part.pairs.elements);
     part.numbers(part.pairs, 0, numbers);
-    auto rows = at::empty({count, width}, at::kDouble);
-    part.numbers(part.originals, 0, {rows.data_ptr<double>(), static_cast<std::size_t>(rows.numel())});
-    if (!rows.isfinite().all().item<bool>())
-      throw InputError(part.file->name() + ": \"originals\" are not finite; pack the transitions again");
-    originals.push_back(rows);
+    const auto first = before;
+    before += numbers.size();
+    if (std::accumulate(wanted.begin() + static_cast<std::ptrdiff_t>(first),
+                        wanted.begin() + static_cast<std::ptrdiff_t>(before), 0) == 0)
+      continue;
     const auto flags = part.bytes(part.flags, 0, static_cast<std::uint64_t>(part.entry->transitions));
     std::vector<std::int64_t> place{0};
     for (const char flag : flags) place.push_back(place.back() + (flag & kNextOwn ? 2 : 1));
-    for (const double number : numbers) {
-      const auto transition = static_cast<std::int64_t>(number);
-      if (!(number >= 0) || transition >= part.entry->transitions ||
-          place[static_cast<std::size_t>(transition)] + 2 > part.entry->observations)
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      if (!wanted[first + i]) continue;
+      const double number = numbers[i];
+      if (!(number >= 0 && number < static_cast<double>(part.entry->transitions)) ||
+          place[static_cast<std::size_t>(number)] + 2 > part.entry->observations)
         throw InputError(part.file->name() +
                          ": \"pairs\" name transitions that are not there; pack the transitions again");
+      const auto transition = static_cast<std::int64_t>(number);
+      auto row = at::empty({1, width}, at::kDouble);
+      part.numbers(part.originals, i * static_cast<std::uint64_t>(width),
+                   {row.data_ptr<double>(), static_cast<std::size_t>(width)});
+      if (!row.isfinite().all().item<bool>())
+        throw InputError(part.file->name() + ": \"originals\" are not finite; pack the transitions again");
+      originals.push_back(row);
       const auto two = state_->latents(part, place[static_cast<std::size_t>(transition)], 2);
       observations.push_back(two.narrow(0, 0, 1));
       stored.push_back(two.narrow(0, 1, 1));

@@ -1,17 +1,21 @@
 // A store of transitions: observations as quantised latent codes, the rest as it is. A folder:
 //
-//   manifest.json       what is in it: model, bits, parts, bytes, errors
-//   model.safetensors   the model
-//   part-000000.npz     transitions, and a further file for each time that some were added; members are not compressed
+//   manifest.json                what is in it: model, bits, parts, bytes, errors
+//   model-DIGEST.safetensors     the model, by the first 16 digits of its SHA-256
+//   part-000000.npz              transitions, and a further file for each time that some were added; members are not
+//                                compressed
+//
+// Files that the manifest does not name are none of the store's.
 //
 // The arrays of a part, of N transitions and R observations:
 //   codes    uint8: observation r begins at bit r * (bits of an observation), see put_bits(); latent after latent
 //   flags    uint8 [N]: 1 terminated, 2 truncated, 4 the last of its episode, and what the next observation is: 0 none
-//   is
-//            known, 8 the one that follows, which is that of the next transition, too, 16 one of its own that follows
+//            is known, 8 the one that follows, which is that of the next transition, too, 16 one of its own that
+//            follows
 //   actions, rewards   as they were, in the narrowest of uint8, int16, int32, float32, float64 that holds them exactly
 //   pairs, originals   some transitions, drawn at random, and their true next observations, by which targets are
-//   corrected
+//                      corrected
+//   checksums          uint32: of the arrays before it, see NpzWriter::sums(), by which all that is read is checked
 //
 // So the observation of a transition is number t + (transitions before t with flag 16), and its next one follows.
 #pragma once
@@ -45,8 +49,9 @@ struct PackTotals {
 };
 
 // Adds the transitions to a new store in `folder`, or with `append` to the one there, whose model and bits are kept.
-// Reads them twice. UsageError for a store that is there and not to be changed, and as LatentCodec says. What is there
-// is whole at any time: a part that was not finished is not in the manifest.
+// Reads them twice. UsageError for a store that is there and not to be changed, for a folder with other files in it,
+// where another process is writing to it, where the transitions are the store's own, and as LatentCodec says. What is
+// there is whole at any time: the manifest comes last, and then what it no longer names is removed, but no other file.
 PackTotals pack(const std::filesystem::path& model, const data::Transitions& transitions,
                 const std::filesystem::path& folder, const PackOptions& options, Reporter& reporter);
 
@@ -54,7 +59,8 @@ bool is_store(const std::filesystem::path& path);
 
 class Store {
  public:
-  // Checks the manifest, the model and all parts' sizes; InputError.
+  // Checks the manifest, the model and all parts' sizes; InputError. What is read later is compared with checksums,
+  // where it may be thrown, too.
   static std::shared_ptr<const Store> open(const std::filesystem::path& folder);
   ~Store();
 
@@ -63,8 +69,8 @@ class Store {
   // terminations, truncations; or only some transitions of it.
   std::shared_ptr<const data::ArrayFile> arrays(std::int64_t first, std::int64_t count) const;
   std::shared_ptr<const data::ArrayFile> arrays() const { return arrays(0, size()); }
-  // The pairs that were kept, of all parts.
-  PairSample pairs() const;
+  // The pairs that were kept, of all parts, or `most` of them, drawn at random.
+  PairSample pairs(std::int64_t most, std::uint64_t seed) const;
 
  private:
   struct State;

@@ -1,19 +1,21 @@
 #include "replay/store_manifest.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "data/arrays/array_file.hpp"
+#include "replay/bounded_json.hpp"
 
 namespace ae::replay {
 namespace {
 
 using Ordered = nlohmann::ordered_json;
 constexpr const char* kFormat = "aetools transitions";
-constexpr std::int64_t kMostLatents = 1 << 16, kMostCount = std::int64_t{1} << 40;
+constexpr std::int64_t kMostLatents = 1 << 16;
 
 // Reads what it is told to, or says where it is not.
 class Entry {
@@ -49,6 +51,12 @@ class Entry {
     for (std::size_t i = 0; i < json_.size(); ++i)
       entries.emplace_back(json_[i], name_, pointer_ + "/" + std::to_string(i));
     return entries;
+  }
+  std::string file() const {
+    const auto name = text();
+    if (name.empty() || name.find('/') != std::string::npos || name.front() == '.')
+      fail("expected the name of a file in the same folder");
+    return name;
   }
   std::vector<double> numbers() const {
     std::vector<double> values;
@@ -113,8 +121,20 @@ std::int64_t StoreManifest::original_bytes() const {
   return all;
 }
 
+std::int64_t StoreManifest::rows() const {
+  std::int64_t all = 0;
+  for (const auto& part : parts) all += part.observations;
+  return all;
+}
+
 double StoreManifest::ratio() const {
   return static_cast<double>(original_bytes()) / static_cast<double>(std::max<std::int64_t>(code_bytes(), 1));
+}
+
+double StoreManifest::ratio_once() const {
+  double bytes = 0;
+  for (const auto& part : parts) bytes += static_cast<double>(part.once_bytes);
+  return bytes / static_cast<double>(std::max<std::int64_t>(code_bytes(), 1));
 }
 
 double StoreManifest::rms_error() const {
@@ -138,6 +158,7 @@ std::string manifest_json(const StoreManifest& m) {
                      {"observations", part.observations},
                      {"bytes", part.bytes},
                      {"original_bytes", part.original_bytes},
+                     {"original_bytes_once", part.once_bytes},
                      {"clipped", part.clipped},
                      {"error", errors_json(part.errors)}});
   }
@@ -145,6 +166,7 @@ std::string manifest_json(const StoreManifest& m) {
       {"format", kFormat},
       {"version", 1},
       {"made_by", m.made_by},
+      {"model", m.model},
       {"model_sha256", m.model_sha256},
       {"observation_shape", m.observation_shape},
       {"actions", m.actions},
@@ -155,19 +177,21 @@ std::string manifest_json(const StoreManifest& m) {
       {"transitions", m.transitions()},
       {"bytes", {{"original_observations", m.original_bytes()}, {"codes", m.code_bytes()}, {"all_parts", file_bytes}}},
       {"ratio", m.ratio()},
+      {"ratio_once", m.ratio_once()},
       {"rms_error", m.rms_error()},
       {"parts", parts}};
   return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
 }
 
 StoreManifest parse_manifest(const std::string& text, const std::string& name) {
-  const auto json = Ordered::parse(text, nullptr, false);
+  const auto json = parse_bounded_json<Ordered>(text, name);
   if (json.is_discarded()) throw InputError(name + ": is no JSON; pack the transitions again");
   const Entry root(json, name, "");
   if (root.at("format").text() != kFormat) root.at("format").fail("expected \"" + std::string(kFormat) + "\"");
   root.at("version").whole(1, 1);
   StoreManifest m;
   m.made_by = root.at("made_by").text();
+  m.model = root.at("model").file();
   m.model_sha256 = root.at("model_sha256").text();
   for (const auto& length : root.at("observation_shape").list(32))
     m.observation_shape.push_back(length.whole(1, data::kMostRecordElements));
@@ -180,16 +204,20 @@ StoreManifest parse_manifest(const std::string& text, const std::string& name) {
     if (m.latents.back().low > m.latents.back().high) latent.fail("low is above high");
   }
   if (m.latents.empty()) root.at("latents").fail("expected at least one");
-  for (const auto& entry : root.at("parts").list(1'000'000)) {
+  std::int64_t transitions = 0;
+  for (const auto& entry : root.at("parts").list(kMostParts)) {
     StorePart part;
-    part.file = entry.at("file").text();
-    if (part.file.empty() || part.file.find('/') != std::string::npos || part.file.front() == '.')
-      entry.at("file").fail("expected the name of a file in the same folder");
-    part.transitions = entry.at("transitions").whole(1, kMostCount);
+    part.file = entry.at("file").file();
+    part.transitions = entry.at("transitions").whole(1, kMostTransitions - transitions);
+    transitions += part.transitions;
+    if (data::elements_of_shape(std::array{part.transitions, m.action_width}) < 0)
+      entry.at("transitions").fail("are too many for actions of that width");
     part.observations = entry.at("observations").whole(part.transitions, 2 * part.transitions);
-    part.bytes = entry.at("bytes").whole(0, std::int64_t{1} << 62);
-    part.original_bytes = entry.at("original_bytes").whole(0, std::int64_t{1} << 62);
-    part.clipped = entry.at("clipped").whole(0, std::int64_t{1} << 62);
+    constexpr std::int64_t kMostBytes = kMostStoreBytes / kMostParts;
+    part.bytes = entry.at("bytes").whole(0, kMostBytes);
+    part.original_bytes = entry.at("original_bytes").whole(0, kMostBytes);
+    part.once_bytes = entry.at("original_bytes_once").whole(0, kMostBytes);
+    part.clipped = entry.at("clipped").whole(0, kMostBytes);
     part.errors = read_errors(entry.at("error"));
     const auto& covariance = entry.at("error").at("covariance");
     if (part.errors.mean.size() <= 64 && part.errors.mean.size() == static_cast<std::size_t>(m.width()))

@@ -1,11 +1,14 @@
 """ae-replay: stores of transitions and what they do to targets, against numpy, dynamic programming and closed forms."""
 
 import csv
+import fcntl
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import zipfile
 
 import numpy as np
 import pytest
@@ -123,6 +126,7 @@ def catch_game():
     q = np.zeros((1000, 3))
     for _ in range(12):  # rows only grow, so that 10 sweeps are exact
         q = reward + gamma * ~ends * q[following].max(2)
+    q[900:] = np.random.default_rng(2).normal(size=(100, 3))  # behind the end nobody may ask
     return gamma, states, number, following, ends, reward, q
 
 
@@ -146,7 +150,8 @@ def test_a_game_that_is_solved_exactly_confirms_an_audit_exactly(run, tmp_path):
     value = q.max(1)
     exact = gamma * ~terminated * (value[blurred] - value[after])
     assert terminated.sum() > 100 and truncated.sum() > 100 and np.any(exact[truncated] != 0)
-    assert np.any(value[blurred][terminated] != value[after][terminated]) or np.all(exact[terminated] == 0)
+    assert np.any(value[blurred][terminated] != value[after][terminated])
+    assert np.all(columns["measured"][terminated] == 0)
     assert np.allclose(columns["measured"], exact, atol=1e-12)
     # Q is linear in such observations, and a maximum of linear ones is all in the kink.
     assert np.allclose(columns["predicted"], exact, atol=1e-12)
@@ -214,6 +219,19 @@ def test_a_lossless_store_has_no_bias(run, tmp_path):
     told, _ = audit(run, tmp_path, "a.npz", "a.npz")
     assert (told["mean_bias"], told["rms_bias"], told["action_changes"], told["valid"]) == (0, 0, 0, True)
     assert told["correlation"] is None
+    assert told["correction"]["harms"] is False
+
+
+def test_a_constant_bias_correlates_with_nothing_and_without_discount_has_no_bound(run, tmp_path):
+    rng = np.random.default_rng(13)
+    write_q(tmp_path / "q.json", ([[1.0, 2.0, 0.5]], [0.3], "identity"))
+    arrays = some_transitions(rng)
+    np.savez(tmp_path / "a.npz", **arrays)
+    np.savez(tmp_path / "b.npz", **stored_with(arrays, 0.1))
+    told, columns = audit(run, tmp_path, "a.npz", "b.npz", gamma=1)
+    assert np.allclose(columns["measured"], 0.35 * ~arrays["terminations"], atol=1e-12)
+    assert told["correlation"] is None
+    assert told["bound"] is None and told["bound_of_mean"] is None
 
 
 # --- files ---
@@ -265,6 +283,66 @@ def test_what_other_libraries_write_is_read_alike(run, tmp_path):
     assert np.allclose(rows["measured"], columns["measured"][rows["transition"].astype(int)], atol=1e-12)
 
 
+def untold_episodes(rng, episodes=10, steps=40):
+    frames = 0.1 * np.cumsum(rng.normal(size=(episodes, steps + 1, 3)), 1) + 3 * rng.normal(size=(episodes, 1, 3))
+    count = episodes * steps
+    return {"observations": frames[:, :-1].reshape(count, 3), "next_observations": frames[:, 1:].reshape(count, 3),
+            "rewards": np.zeros(count), "terminals": np.zeros(count, bool)}
+
+
+def test_a_next_row_is_taken_only_where_it_is_known_to_be_the_next(run, tmp_path):
+    rng = np.random.default_rng(14)
+    *_, layers = tanh_q(rng)
+    write_q(tmp_path / "q.json", *layers)
+    arrays = untold_episodes(rng)
+    np.savez(tmp_path / "a.npz", **arrays)
+    np.savez(tmp_path / "b.npz", observations=arrays["observations"])
+    told, columns = audit(run, tmp_path, "a.npz", "b.npz")
+    assert (told["rms_error"], told["mean_bias"], told["without_next_observation"]) == (0, 0, 10)
+    assert set(range(400)) - set(columns["transition"]) == set(range(39, 400, 40))
+    assert not [line for line in told["warnings"] if "time limit" in line]
+    done = run("ae-replay", "correct", "a.npz", "b.npz", "--q", "q.json", "-o", "t.npz", "-q")
+    assert done.code == 0 and "10 targets are NaN" in done.stderr
+    targets = np.load(tmp_path / "t.npz")["targets"]
+    assert np.flatnonzero(np.isnan(targets)).tolist() == list(range(39, 400, 40))
+    # Terminations alone say nothing of a time limit, and their reader is told so.
+    del arrays["next_observations"]
+    np.savez(tmp_path / "a.npz", **arrays)
+    told, _ = audit(run, tmp_path, "a.npz", "b.npz")
+    assert [line for line in told["warnings"] if "time limit" in line and "truncations" in line]
+
+
+def test_steps_of_environments_are_not_taken_for_episodes(run, tmp_path):
+    rng = np.random.default_rng(15)
+    *_, layers = tanh_q(rng)
+    write_q(tmp_path / "q.json", *layers)
+    frames, dones = np.cumsum(rng.normal(size=(200, 2, 3)), 0), rng.uniform(size=(200, 2)) < 0.03
+    np.savez(tmp_path / "a.npz", obs=frames, rewards=np.zeros((200, 2)), dones=dones)
+    np.savez(tmp_path / "b.npz", obs=np.round(frames, 1))
+    refused(run, tmp_path, 4, ["a.npz: obs (200, 2, 3)", "dones (200, 2)", "--layout steps"],
+            "audit", "a.npz", "b.npz", "--q", "q.json", "-o", "out")
+    told, columns = audit(run, tmp_path, "a.npz", "b.npz", "q.json", 0.9, "--layout", "steps")
+    assert told["bootstrapping"] == 2 * 199 - dones[:-1].sum()
+    q = tanh_q(np.random.default_rng(15))[0]
+    change = 0.9 * (q(np.round(frames[1:], 1)).max(2) - q(frames[1:]).max(2)) * ~dones[:-1]
+    at = columns["transition"].astype(int)
+    known = at < 398
+    assert np.allclose(columns["measured"][known], change.ravel()[at[known]], atol=1e-12)
+
+
+def test_what_does_not_go_together_is_refused_or_told(run, tmp_path):
+    rng = np.random.default_rng(16)
+    *_, layers = tanh_q(rng, width=12)
+    write_q(tmp_path / "q.json", *layers)
+    images = rng.normal(size=(400, 3, 2, 2))
+    for name, array in (("chw", images), ("hwc", images.transpose(0, 2, 3, 1).copy()), ("shuffled", images[rng.permutation(400)])):
+        np.savez(tmp_path / f"{name}.npz", observations=array, next_observations=array, rewards=np.zeros(400))
+    refused(run, tmp_path, 4, ["hwc.npz", "shape (2, 2, 3)", "expected (3, 2, 2)"],
+            "audit", "chw.npz", "hwc.npz", "--q", "q.json", "-o", "out")
+    told, _ = audit(run, tmp_path, "chw.npz", "shuffled.npz")
+    assert [line for line in told["warnings"] if "more than observations vary" in line]
+
+
 def test_resets_of_vector_environments_are_no_transitions(run, tmp_path):
     rng = np.random.default_rng(12)
     *_, layers = tanh_q(rng)
@@ -273,11 +351,14 @@ def test_resets_of_vector_environments_are_no_transitions(run, tmp_path):
     np.savez(tmp_path / "a.npz", **arrays)
     np.savez(tmp_path / "b.npz", **stored_with(arrays, 0.1))
     ends = arrays["terminations"] | arrays["truncations"]
-    ends[-1] = True
     resets = [t for t in range(1, 400) if ends[t - 1] and not ends[t]]
     told, columns = audit(run, tmp_path, "a.npz", "b.npz", "q.json", 0.9, "--skip-resets")
     assert told["resets"] == len(resets) > 10 and told["transitions"] == 400 - len(resets)
     assert set(columns["transition"]) == set(range(400)) - set(resets)
+    done = run("ae-replay", "correct", "a.npz", "b.npz", "--q", "q.json", "--skip-resets", "-o", "t.npz", "-q")
+    assert done.code == 0 and done.stderr.count("\n") == 1
+    assert f"{len(resets)} targets are NaN: resets" in done.stderr
+    assert np.flatnonzero(np.isnan(np.load(tmp_path / "t.npz")["targets"])).tolist() == resets
 
 
 def refused(run, folder, code, words, *arguments):
@@ -322,7 +403,7 @@ def test_damaged_and_foreign_files_are_one_line(run, tmp_path):
 @pytest.mark.parametrize("arguments, words", [
     (["audit", "a.npz", "-o", "out"], ["1 file", "expected two"]),
     (["audit", "a.npz", "a.npz", "-o", "out"], ["--q"]),
-    (["audit", "a.npz", "a.npz", "--q", "q.json", "--gamma", "1", "-o", "out"], ["--gamma"]),
+    (["audit", "a.npz", "a.npz", "--q", "q.json", "--gamma", "1.5", "-o", "out"], ["--gamma"]),
     (["audit", "a.npz", "a.npz", "--q", "q.json", "--bits", "4", "-o", "out"], ["--bits is not for audit"]),
     (["audit", "a.npz", "a.npz", "--q", "q.json", "--array", "obs=s", "-o", "out"], ["--array", "observations"]),
     (["unpack", "a.npz", "--seed", "3", "-o", "out.npz"], ["--seed is not for unpack"]),
@@ -361,7 +442,8 @@ def swinging(bin_folder, tmp_path_factory):
     config = {"data": {"path": "a.npz", "array": "observations"}, "model": {"type": "dense", "hidden": [32], "latent": 3},
               "training": {"epochs": 60, "batch_size": 128, "learning_rate": 0.003}}
     (folder / "config.json").write_text(json.dumps(config))
-    subprocess.run([bin_folder / "ae-train", folder / "config.json", "--out", folder / "model", "-q"], check=True, timeout=120)
+    for name, options in (("model", []), ("narrow", ["--set", "/model/latent=2", "--set", "/training/epochs=20"])):
+        subprocess.run([bin_folder / "ae-train", folder / "config.json", "--out", folder / name, "-q", *options], check=True, timeout=120)
     write_q(folder / "q.json", *tanh_q(np.random.default_rng(9), actions=3, scale=0.4)[-1])
     return folder, arrays
 
@@ -381,6 +463,7 @@ def test_a_store_gives_back_what_was_packed(run, tmp_path, swinging):
     assert manifest["bits_per_observation"] == 18
     assert manifest["bytes"]["codes"] == (4080 * 18 + 7) // 8
     assert manifest["ratio"] == pytest.approx(2 * 4000 * 12 / manifest["bytes"]["codes"])
+    assert manifest["ratio_once"] == pytest.approx(4080 * 12 / manifest["bytes"]["codes"])
     ends = arrays["terminations"] | arrays["truncations"]
     errors = np.concatenate([back["observations"] - arrays["observations"], (back["next_observations"] - arrays["next_observations"])[ends]])
     told = manifest["parts"][0]["error"]
@@ -413,7 +496,7 @@ def test_more_bits_are_fewer_errors_and_more_bytes(run, tmp_path, swinging):
 
 def test_a_store_grows_and_is_read_anywhere(run, tmp_path, swinging):
     folder, arrays = swinging
-    halves = {"one": slice(0, 2000), "other": slice(2000, 4000)}
+    halves = {"one": slice(0, 1990), "other": slice(1990, 4000)}  # the first file ends within an episode
     for name, half in halves.items():
         np.savez(tmp_path / f"{name}.npz", **{key: array[half] for key, array in arrays.items()})
     assert run("ae-replay", "pack", folder / "model", "one.npz", "-o", "store", "-q").code == 0
@@ -422,13 +505,114 @@ def test_a_store_grows_and_is_read_anywhere(run, tmp_path, swinging):
     assert run("ae-replay", "pack", folder / "model", "other.npz", "-o", "store", "--append", "-q").code == 0
     assert run("ae-replay", "unpack", "store", "-o", "all.npz", "-q").code == 0
     whole = np.load(tmp_path / "all.npz")
-    assert np.array_equal(whole["rewards"], arrays["rewards"])
+    for name in ("rewards", "terminations", "truncations"):
+        assert np.array_equal(whole[name], arrays[name]), name
     for first, end in ((0, 1), (1990, 2010), (3999, 4000), (49, 51)):
         assert run("ae-replay", "unpack", "store", "--range", f"{first}:{end}", "-o", "some.npz", "--force", "-q").code == 0
         some = np.load(tmp_path / "some.npz")
         for name in whole.files:
             assert np.array_equal(some[name], whole[name][first:end], equal_nan=True), (name, first)
     one_error(run("ae-replay", "unpack", "store", "--range", "10:5000", "-o", "some.npz", "--force"), 2, "--range", "4000 transitions")
+    np.savez(tmp_path / "flat.npz", **{name: array[:, None] if "obs" in name else array for name, array in arrays.items()})
+    one_error(run("ae-replay", "pack", folder / "model", "flat.npz", "-o", "store", "--append", "-q"), 4, "flat.npz", "another shape")
+    # While another process writes, nothing is lost.
+    lock = os.open(tmp_path / "store", os.O_RDONLY)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    one_error(run("ae-replay", "pack", folder / "model", "other.npz", "-o", "store", "--append", "-q"), 2, "another ae-replay")
+    os.close(lock)
+
+
+def files_of(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_packing_changes_no_files_but_a_store_s_own(run, tmp_path, swinging):
+    folder, arrays = swinging
+    few = {name: array[:500] for name, array in arrays.items()}
+    (tmp_path / "shards").mkdir()
+    (tmp_path / "site").mkdir()
+    for path in ("shards/part-1.npz", "shards/part-000000.npz", "site/part-000000.npz"):
+        np.savez(tmp_path / path, **few)
+    (tmp_path / "site" / "manifest.json").write_text('{"name": "a web application", "icons": []}')
+    shutil.copytree(folder / "model", tmp_path / "trained")
+    before = files_of(tmp_path)
+    for place, words in (("shards", "no store"), ("trained", "no store"), ("site", "not that of a store")):
+        one_error(run("ae-replay", "pack", folder / "model", "shards/part-1.npz", "-o", place, "--force", "-q"), 2, place, words)
+    one_error(run("ae-replay", "pack", folder / "model", "shards/part-1.npz", "-o", "shards", "-q"), 2, "no store")
+    assert files_of(tmp_path) == before
+
+    assert run("ae-replay", "pack", folder / "model", "shards/part-1.npz", "-o", "store", "-q").code == 0
+    manifest = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    assert set(files_of(tmp_path / "store")) == {"manifest.json", "part-000000.npz", manifest["model"]}
+    one_error(run("ae-replay", "pack", folder / "model", "store", "-o", "store", "--force", "-q"), 2, "choose another folder")
+    # Another model is a file of another name; what nobody packed stays.
+    np.savez(tmp_path / "store" / "part-000001.npz", **few)
+    assert run("ae-replay", "pack", folder / "narrow", "shards/part-1.npz", "-o", "store", "--force", "-q").code == 0
+    other = json.loads((tmp_path / "store" / "manifest.json").read_text())
+    assert other["model"] != manifest["model"]
+    assert set(files_of(tmp_path / "store")) == {"manifest.json", other["parts"][0]["file"], "part-000001.npz", other["model"]}
+    assert files_of(tmp_path / "store")["part-000001.npz"] == before["shards/part-1.npz"]
+    assert run("ae-replay", "unpack", "store", "-o", "back.npz", "-q").code == 0
+    # A wrong model leaves no folder behind.
+    np.savez(tmp_path / "wide.npz", **some_transitions(np.random.default_rng(1), 100, 4))
+    one_error(run("ae-replay", "pack", folder / "model", "wide.npz", "-o", "new", "-q"), 2, "4 numbers")
+    assert not (tmp_path / "new").exists()
+
+
+def test_flipped_bits_are_noticed_wherever_they_are_read(run, tmp_path, swinging):
+    folder, _ = swinging
+    assert run("ae-replay", "pack", folder / "model", folder / "a.npz", "-o", "store", "-q").code == 0
+    part = tmp_path / "store" / "part-000000.npz"
+    whole = part.read_bytes()
+    with zipfile.ZipFile(part) as archive:
+        members = {member.filename[:-4]: member for member in archive.infolist()}
+
+    def spoil(name, share):
+        member = members[name]
+        at = member.header_offset + 30 + len(member.filename) + 20 + int(share * member.file_size) - 50
+        part.write_bytes(whole[:at] + bytes(255 - byte for byte in whole[at : at + 100]) + whole[at + 100 :])
+
+    for name in ("codes", "flags", "rewards"):
+        spoil(name, 0.5)
+        refused(run, tmp_path, 4, ["part-000000.npz", "wrong checksum"], "unpack", "store", "-o", "out.npz")
+    spoil("originals", 0.5)
+    refused(run, tmp_path, 4, ["part-000000.npz", "wrong checksum"], "correct", "store", "--q", folder / "q.json", "-o", "out.npz")
+    spoil("codes", 0.9)
+    assert run("ae-replay", "unpack", "store", "--range", "0:100", "-o", "some.npz", "-q").code == 0
+    # An array of more elements than there are is refused before there is memory for it.
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive, zipfile.ZipFile(part, "w") as changed:
+        for member in archive.infolist():
+            data = archive.read(member)
+            if member.filename == "pairs.npy":
+                data = data.replace(b"(1000,), }" + 19 * b" ", b"(%d,), }    " % 2**61)
+                assert len(data) == member.file_size and b"2305843009213693952" in data
+            changed.writestr(member, data)
+    refused(run, tmp_path, 4, ["part-000000.npz", "pairs"], "unpack", "store", "-o", "out.npz")
+
+
+def test_names_that_a_user_gave_and_resets_do_not_hinder_a_store(run, tmp_path, swinging):
+    folder, arrays = swinging
+    named = {{"observations": "vec", "next_observations": "vec2"}.get(name, name): array for name, array in arrays.items()}
+    np.savez(tmp_path / "named.npz", **named)
+    names = ["--array", "observations=vec", "--array", "next-observations=vec2"]
+    packed = run("ae-replay", "pack", folder / "model", "named.npz", *names, "--skip-resets", "-o", "store", "-q")
+    assert packed.code == 0, packed.stderr
+    ends = arrays["terminations"] | arrays["truncations"]
+    kept = np.load(tmp_path / "store" / "part-000000.npz")["pairs"]
+    assert not ends[kept[kept > 0] - 1].any()
+    told, _ = audit(run, tmp_path, "named.npz", "store", folder / "q.json", 0.9, *names)
+    assert told["transitions"] == 4000
+    done = run("ae-replay", "correct", "named.npz", "store", "--q", folder / "q.json", *names, "-o", "t.npz", "-q")
+    assert done.code == 0, done.stderr
+
+
+def test_fine_codes_are_predicted_and_too_few_latents_called_invalid(run, tmp_path, swinging):
+    folder, _ = swinging
+    for model, bits, valid in (("model", 5, True), ("narrow", 8, False)):
+        assert run("ae-replay", "pack", folder / model, folder / "a.npz", "--bits", bits, "-o", "store", "--force", "-q").code == 0
+        told, _ = audit(run, tmp_path, folder / "a.npz", "store", folder / "q.json")
+        assert told["valid"] is valid, told
+        assert (told["correlation"] >= 0.97) is valid, told
 
 
 def test_an_unknown_next_observation_stays_unknown(run, tmp_path, swinging):
@@ -453,7 +637,7 @@ def test_a_damaged_store_is_one_line(run, tmp_path, swinging):
         return tmp_path / "store"
 
     def spoil(name, change, words):
-        path = packed() / name
+        (path,) = packed().glob(name)
         path.write_bytes(change(path.read_bytes()))
         refused(run, tmp_path, 4, words, "unpack", "store", "-o", "out.npz")
 
@@ -462,7 +646,7 @@ def test_a_damaged_store_is_one_line(run, tmp_path, swinging):
     spoil("manifest.json", lambda old: old.replace(b"part-000000.npz", b"../part-0000.npz"), ["/parts/0/file"])
     spoil("manifest.json", lambda old: old.replace(b'"transitions": 4000', b'"transitions": 3000'), ["flags", "(4000,)"])
     spoil("part-000000.npz", lambda old: old[:5000], ["part-000000.npz"])
-    spoil("model.safetensors", lambda old: old[:-1] + bytes([old[-1] ^ 1]), ["model.safetensors"])
+    spoil("model-*.safetensors", lambda old: old[:-1] + bytes([old[-1] ^ 1]), ["model-", "damaged"])
     assert run("ae-replay", "pack", folder / "model", folder / "a.npz", "-o", "store", "--force", "-q").code == 0
     assert run("ae-replay", "unpack", "store", "-o", "whole.npz", "-q").code == 0
     refused(run, tmp_path, 4, ["no store"], "unpack", folder / "model", "-o", "out.npz")
@@ -486,6 +670,7 @@ def test_corrected_targets_are_those_of_numpy_less_a_bias_that_does_no_harm(run,
     assert np.allclose(found["uncorrected"], arrays["rewards"] + on * q(back["next_observations"].astype(float)).max(1), atol=1e-5)
     assert np.allclose(found["uncorrected"] - found["targets"], found["bias"], atol=1e-12)
     assert np.all(found["bias"][arrays["terminations"]] == 0)
+    assert np.mean(found["bias"][~arrays["terminations"]] != 0) > 0.99
     before, after = found["uncorrected"] - true, found["targets"] - true
     assert np.sqrt((after**2).mean()) <= 1.01 * np.sqrt((before**2).mean())
     assert abs(after.mean()) < abs(before.mean()) + 3 * after.std() / np.sqrt(1000)  # as well as 1000 pairs can tell

@@ -102,6 +102,7 @@ void NpzWriter::begin(std::string_view name, std::string_view type, std::span<co
   type_ = type;
   given_ = 0;
   crc_ = 0;
+  in_block_ = 0;
   open_ = true;
   put(local_header(members_.back().name, expected_, 0));
   add_bytes(header);
@@ -111,9 +112,15 @@ void NpzWriter::add_bytes(std::string_view bytes) {
   given_ += bytes.size();
   if (given_ > expected_) throw std::logic_error("more elements than an array has");
   for (auto left = bytes; !left.empty();) {
-    const auto part = left.substr(0, 1u << 30);
-    crc_ = static_cast<std::uint32_t>(
-        crc32(crc_, reinterpret_cast<const Bytef*>(part.data()), static_cast<uInt>(part.size())));
+    const auto part = left.substr(0, kSummedBytes - in_block_);
+    const auto updated = [&](std::uint32_t sum) {
+      return static_cast<std::uint32_t>(
+          crc32(sum, reinterpret_cast<const Bytef*>(part.data()), static_cast<uInt>(part.size())));
+    };
+    crc_ = updated(crc_);
+    if (in_block_ == 0) sums_.push_back(0);
+    sums_.back() = updated(sums_.back());
+    in_block_ = (in_block_ + part.size()) % kSummedBytes;
     left.remove_prefix(part.size());
   }
   put(bytes);

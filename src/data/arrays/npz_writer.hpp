@@ -17,11 +17,15 @@ class NpzWriter {
   // UsageError for standard output, to which a file cannot be written whose beginning is known last.
   explicit NpzWriter(Output& output);
 
-  // Begins the array NAME of this dtype ("<f4", "<f8", "|u1", "<i8") and shape; the array before must be whole.
+  // Begins the array NAME of this dtype ("<f4", "<f8", "|u1", "<u4", "<i8") and shape; the array before must be whole.
   void begin(std::string_view name, std::string_view type, std::span<const std::int64_t> shape);
   void add(std::span<const double> values);  // converted to the array's dtype; rounded where that is of whole numbers
   void add_bytes(std::string_view bytes);    // of elements as they are in the file
   void finish();                             // after the last array; Output::commit() is the caller's
+  // CRC-32 of every so many bytes of each array so far, headers included, by which a reader that begins anywhere can
+  // check what it reads. The last block of an array is shorter; the next array begins a new one.
+  static constexpr std::size_t kSummedBytes = 4096;
+  const std::vector<std::uint32_t>& sums() const { return sums_; }
 
  private:
   void end_member();
@@ -39,6 +43,8 @@ class NpzWriter {
   std::uint64_t written_ = 0;               // handed on
   std::uint64_t expected_ = 0, given_ = 0;  // bytes of the member's contents
   std::uint32_t crc_ = 0;
+  std::vector<std::uint32_t> sums_;
+  std::size_t in_block_ = 0;  // bytes of the last of them
   bool open_ = false;
 };
 

