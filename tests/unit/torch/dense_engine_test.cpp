@@ -239,7 +239,7 @@ TEST(DenseEngine, HasTheLossAndGradientOfAutogradForEveryTerm) {
   const std::string categories = R"(, {"type": "cross_entropy", "weight": 0.7})";
   std::size_t fused = 0;
   for (const auto& entry : loss::terms()) fused += entry.make()->fused() ? 1 : 0;
-  EXPECT_EQ(fused, 9u);
+  EXPECT_EQ(fused, 10u);
   for (const auto& term : {
            R"({"type": "mse"})",
            R"({"type": "l1", "weight": 2})",
