@@ -44,20 +44,17 @@ bool Lines::next(std::string_view& line) {
   std::size_t searched = begin_;
   for (;;) {
     const void* found = std::memchr(buffer_.data() + searched, '\n', end_ - searched);
-    std::size_t line_end = end_, next_begin = end_;
-    if (found != nullptr) {
-      line_end = static_cast<std::size_t>(static_cast<const char*>(found) - buffer_.data());
-      next_begin = line_end + 1;
-    } else {
+    if (found == nullptr) {
       searched = end_ - begin_;
       if (!ended_ && read_more()) continue;
       if (begin_ == end_) return false;
-      line_end = next_begin = end_;
       unfinished_ = true;
     }
+    const std::size_t line_end =
+        found == nullptr ? end_ : static_cast<std::size_t>(static_cast<const char*>(found) - buffer_.data());
     line = std::string_view(buffer_).substr(begin_, line_end - begin_);
     if (line.ends_with('\r')) line.remove_suffix(1);
-    begin_ = next_begin;
+    begin_ = found == nullptr ? end_ : line_end + 1;
     ++number_;
     return true;
   }

@@ -131,7 +131,7 @@ NumberFormat numbers_of(const Json& json, const std::string& pointer) {
 }
 
 std::string header_of(const Json& json, const std::string& pointer) {
-  const auto header = text_value(json, pointer);
+  auto header = text_value(json, pointer);
   if (header != "yes" && header != "no") malformed_schema(pointer, "expected \"yes\" or \"no\"");
   return header;
 }

@@ -58,7 +58,7 @@ struct TableReader::State {
   std::size_t label = kNone;
   std::vector<std::size_t> kept;  // file columns
   bool has_numbers = source->has_numbers();
-  bool points_unclear = false;
+  bool points_unclear;
   std::int64_t rows = 0;  // gone through
   std::int64_t bad = 0;   // of them
   std::string first_bad;
@@ -67,8 +67,8 @@ struct TableReader::State {
       : source(std::move(rows)),
         bad_rows(reading.bad_rows),
         cells(all_missing(schema, reading), schema.missing_in_numbers, schema.numbers),
-        elements(source->columns().size(), -1) {
-    points_unclear = knows_no_point(schema);
+        elements(source->columns().size(), -1),
+        points_unclear(knows_no_point(schema)) {
     const auto places = places_of(source->columns());
     std::vector<bool> known(source->columns().size());
     std::vector<std::string> missing;
