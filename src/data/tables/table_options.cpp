@@ -75,7 +75,7 @@ void TableOptions::fields(config::Fields& f) {
   f.text("id", id, "The column that names each row in outputs; without one it is the row number.");
   f.text("weight", weight,
          "The column that says how often each row counts in training, a number from 0 on, such as e^(V/kT) of a biased "
-         "simulation: an epoch draws rows in proportion to it. Scaling and p-values do not look at it.");
+         "simulation: an epoch draws rows in proportion to it, while scaling and p-values take all alike.");
   f.choice_map("columns", columns, roles(),
                "Roles by column name, with * and ? as wildcards; later entries win, other columns are inferred.");
   f.texts("missing", missing, "Cell texts that mean \"not observed\", compared after trimming blanks.");
