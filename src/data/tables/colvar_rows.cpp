@@ -113,16 +113,18 @@ class ColvarRows final : public RowSource {
   // Moves to the next line with a row; false at the end.
   bool find_row() {
     restarted_ = false;
-    while (lines_.next(line_)) {
-      if (line_.starts_with('#')) {
-        take_comment(line_);
-        if (row_ < 0) layout_.preamble.append(line_).append("\n");
-      } else if (line_.find_first_not_of(kBetween) != std::string_view::npos) {
+    std::string_view line;
+    while (lines_.next(line)) {
+      if (line.starts_with('#')) {
+        take_comment(line);
+        if (row_ < 0) layout_.preamble.append(line).append("\n");
+      } else if (line.find_first_not_of(kBetween) != std::string_view::npos) {
+        line_ = line;
         if (!lines_.is_unfinished()) return true;
         ++incomplete_;  // even a whole number may be the beginning of a longer one
       }
     }
-    line_ = {};
+    line_.clear();
     return false;
   }
 
@@ -164,9 +166,9 @@ class ColvarRows final : public RowSource {
 
   void split() {
     cells_.clear();
-    auto rest = line_;
+    std::string_view rest = line_;
     for (auto cell = next_word(rest); !cell.empty(); cell = next_word(rest)) cells_.push_back(cell);
-    if (line_.find('\0') != std::string_view::npos)
+    if (line_.find('\0') != std::string::npos)
       throw InputError(lines_.place() + ": found a NUL byte; is this a binary file? Expected rows of numbers");
     if (cells_.size() == fields_) return;
     const std::string found = counted(cells_.size(), "cells");
@@ -185,7 +187,7 @@ class ColvarRows final : public RowSource {
   }
 
   Lines lines_;
-  std::string_view line_;  // of the row; "" at the end
+  std::string line_;  // of the row, which stays while ready() reads on; "" at the end
   std::vector<std::string> columns_;
   std::vector<std::size_t> place_;  // of each column in a line
   std::size_t fields_ = 0;          // cells of a line

@@ -352,6 +352,17 @@ TEST(Colvar, ColumnsAreFoundByNameAlsoAfterARestart) {
   EXPECT_FALSE(rows->period(2));
 }
 
+TEST(Colvar, ARowStaysWhileMoreIsReadAhead) {
+  std::string text = "#! FIELDS a b\n1.25 2.5\n" + std::string(100'000, ' ') + "3.75 4\n5 6\n";
+  const auto rows = open_colvar(source(std::move(text)));
+  ASSERT_TRUE(rows->next());
+  const auto cell = rows->text(1);
+  EXPECT_TRUE(rows->ready());
+  EXPECT_EQ(cell, "2.5");
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), "3.75");
+}
+
 TEST(Colvar, ARowOfAnotherNumberOfCellsIsOneThatCannotBeRead) {
   const auto rows = open_colvar(source("#! FIELDS a b\n1 2\n3\n4 5\n"));
   ASSERT_TRUE(rows->next());
