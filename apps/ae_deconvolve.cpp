@@ -382,6 +382,16 @@ fs::path made_folder(const Options& o) {
   return folder;
 }
 
+// What either kind of run tells of itself.
+template <typename Result>
+void tell_origin(Result& result, const Options& o, const cli::Context& context,
+                 const apps::RecordingReporter& reporter) {
+  result.energy_unit = unit_of(o);
+  result.made_by = cli::version_line(kProgram.name);
+  result.command = context.arguments;
+  result.warnings = reporter.warnings;
+}
+
 int run_for_states(const Options& o, cli::Context& context) {
   check_for_states(o);
   const auto job = state_job_of(o, context.options.threads);
@@ -396,10 +406,7 @@ int run_for_states(const Options& o, cli::Context& context) {
   apps::RecordingReporter reporter(context.reporter);
   if (o.biases.empty()) reporter.info("no --bias: rows are taken as those of an unbiased run");
   auto result = fit::run_states(job, reporter);
-  result.energy_unit = unit_of(o);
-  result.made_by = cli::version_line(kProgram.name);
-  result.command = context.arguments;
-  result.warnings = reporter.warnings;
+  tell_origin(result, o, context, reporter);
   csv->write(fit::states_csv(result));
   bins->write(fit::state_bins_csv(result));
   summary->write(fit::states_json(result));
@@ -422,10 +429,7 @@ int run(const Options& o, cli::Context& context) {
   apps::RecordingReporter reporter(context.reporter);
   if (o.biases.empty()) reporter.info("no --bias: rows are taken as those of an unbiased run");
   auto result = fit::run_deconvolution(job, reporter);
-  result.energy_unit = unit_of(o);
-  result.made_by = cli::version_line(kProgram.name);
-  result.command = context.arguments;
-  result.warnings = reporter.warnings;
+  tell_origin(result, o, context, reporter);
   csv->write(fit::free_energy_csv(result));
   kernel->write(fit::blur_csv(result));
   summary->write(fit::free_energy_json(result));
