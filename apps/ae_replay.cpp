@@ -22,6 +22,7 @@
 #include "output_files.hpp"
 #include "recording_reporter.hpp"
 #include "replay/audit_files.hpp"
+#include "replay/choice_files.hpp"
 #include "replay/correct.hpp"
 #include "replay/open.hpp"
 #include "replay/store.hpp"
@@ -37,7 +38,9 @@ const cli::Program kProgram{
     "Replay buffers of reinforcement learning in a fraction of the memory, and what that does to the targets of Q "
     "learning. pack keeps observations as codes of a few bits by an autoencoder, unpack gives them back. audit "
     "measures "
-    "the bias of the targets by any lossy store, JPEG as well, and takes it apart; correct takes it off.",
+    "the bias of the targets by any lossy store, JPEG as well, and takes it apart; correct takes it off; choose finds "
+    "the "
+    "cheapest store within a budget of bias.",
     {{"ae-train configs/swing.json --out runs/swing && ae-replay pack runs/swing configs/data/swing.npz --bits 6 -o "
       "packed",
       "a store: codes of 6 bits a latent, the model, and a manifest with ratio and errors"},
@@ -45,10 +48,18 @@ const cli::Program kProgram{
       "audit.csv with a line for each transition, summary.json with the bias, its parts and a verdict"},
      {"ae-replay correct packed --q configs/data/swing-q.json --gamma 0.95 -o targets.npz",
       "corrected targets, by the pairs of true and stored observations that the store keeps"},
+     {"ae-replay choose runs/swing configs/data/swing.npz --q configs/data/swing-q.json --gamma 0.95 --maximum-bias "
+      "0.05 "
+      "-o "
+      "choice",
+      "the bits of each latent with which a store is smallest and the targets' mean bias at most 0.05"},
      {"ae-replay unpack packed -o unpacked.npz", "the transitions, observations decoded"}},
     {{"TMPDIR", "where actions, rewards and targets wait until all are known; /tmp if not set"}},
     {{"DIR/audit.csv", "of audit: measured and predicted bias of each target, and its parts"},
      {"DIR/summary.json", "of audit: mean_bias, predicted_bias, correlation, action_changes, parts, valid and more"},
+     {"DIR/bias.svg", "of audit: the parts of the mean bias as bars"},
+     {"DIR/candidates.csv", "of choose: the stores that were tried, their bytes and what they do to targets"},
+     {"DIR/summary.json", "of choose: the budget, the chosen store and all others"},
      {"DIR/manifest.json", "of pack: what is in the store, its ratio and errors"},
      {"DIR/part-000000.npz", "of pack: codes, flags, actions and rewards; one more for each --append"},
      {"DIR/model-DIGEST.safetensors", "of pack: the model"}}};
@@ -67,6 +78,7 @@ struct Options {
   std::int64_t kept_pairs = 1000;
   bool append = false;
   std::string range;
+  replay::ChoiceBudget budget;
   std::string output;
 
   data::TransitionOptions transitions(const std::string& file) const;
@@ -83,6 +95,17 @@ void declare_targets(CLI::App& app, Options& o) {
   cli::add_number(app, "--gamma", o.gamma, "Discount of the next value in a target", 0, 1)
       ->capture_default_str()
       ->group("Targets");
+  constexpr double kAny = std::numeric_limits<double>::max();
+  cli::add_number(app, "--maximum-bias", o.budget.bias,
+                  "Largest mean bias of targets that a chosen store may have, either way, in the unit of Q", 0, kAny)
+      ->group("Budget");
+  cli::add_number(app, "--maximum-changes", o.budget.changes,
+                  "Largest share of transitions whose greedy action may be another one", 0, 1)
+      ->capture_default_str()
+      ->group("Budget");
+  cli::add_number(app, "--maximum-td-error", o.budget.td_rms,
+                  "Largest rms of what a chosen store makes of TD errors, in the unit of Q; any if not given", 0, kAny)
+      ->group("Budget");
 }
 
 void declare_store(CLI::App& app, Options& o) {
@@ -106,14 +129,14 @@ void declare_store(CLI::App& app, Options& o) {
 void declare(CLI::App& app, Options& o) {
   o.given = &app;
   cli::add_choice(app, "action", o.action,
-                  "Pack transitions, unpack them, audit what a store does to targets, or correct those",
-                  {"pack", "unpack", "audit", "correct"})
+                  "Pack transitions, unpack them, audit what a store does to targets, correct those, or choose a store",
+                  {"pack", "unpack", "audit", "correct", "choose"})
       ->required();
   app.add_option(
          "files", o.files,
          "Transitions: NPZ, NPY, HDF5 (D4RL), folders of Minari's or of pack. Of pack MODEL FILE; of unpack STORE; "
          "of audit ORIGINAL STORED; of correct STORE, or ORIGINAL STORED, and a third file if that is to be "
-         "corrected")
+         "corrected; of choose any number of models and then FILE")
       ->required()
       ->type_name("PATH");
   app.add_option("--array", o.arrays,
@@ -183,8 +206,9 @@ std::vector<std::int64_t> Options::bit_numbers() const {
 
 // The options that not every action reads, and those that do.
 const std::vector<std::pair<std::string_view, std::vector<std::string_view>>> kReaders{
-    {"audit or correct", {"--q", "--gamma"}},
-    {"pack, audit or correct", {"--array", "--layout", "--skip-resets", "--seed"}},
+    {"audit, correct or choose", {"--q", "--gamma"}},
+    {"pack, audit, correct or choose", {"--array", "--layout", "--skip-resets", "--seed"}},
+    {"choose", {"--maximum-bias", "--maximum-changes", "--maximum-td-error"}},
     {"pack", {"--bits", "--keep-pairs", "--append"}},
     {"unpack", {"--range"}}};
 
@@ -211,13 +235,17 @@ void check(const Options& o) {
   if (o.action == "audit") files(found == 2, "two, the original transitions and the stored ones");
   if (o.action == "correct")
     files(found <= 3, "a store, or the original and the stored transitions, and perhaps others");
+  if (o.action == "choose" && o.given->count("--maximum-bias") == 0)
+    throw UsageError(
+        "choose: the budget is missing; give --maximum-bias, the largest mean bias of targets, in the unit of Q");
   if (o.append && o.given->count("--bits") > 0)
     throw UsageError("--bits is that of the store with --append; leave it out");
-  if (reads("audit correct", o.action) && o.q.empty()) throw UsageError("the Q network is missing; give --q FILE");
+  if (reads("audit correct choose", o.action) && o.q.empty())
+    throw UsageError("the Q network is missing; give --q FILE");
 }
 
-std::unique_ptr<replay::QNetwork> open_network(const Options& o, const data::Transitions& transitions) {
-  return replay::open_q_network(o.q, transitions.observation_shape(), replay::example_observations(transitions));
+std::unique_ptr<value::QNetwork> open_network(const Options& o, const data::Transitions& transitions) {
+  return value::open_q_network(o.q, transitions.observation_shape(), replay::example_observations(transitions));
 }
 
 void warn_of_ends(const data::Transitions& transitions, Reporter& reporter) {
@@ -289,6 +317,7 @@ int run_audit(const Options& o, cli::Context& context) {
   apps::OutputFiles files({o.files[0], o.files[1], o.q}, context.options.force);
   Output* csv = files.open((folder / "audit.csv").string(), "-o");
   Output* summary = files.open((folder / "summary.json").string(), "-o");
+  Output* picture = files.open((folder / "bias.svg").string(), "-o");
   Output* text = files.for_people();
   apps::RecordingReporter reporter(context.reporter);
   const auto how = o.transitions(o.files[0]);
@@ -316,9 +345,53 @@ int run_audit(const Options& o, cli::Context& context) {
   warn_of_errors(run.result.moments, o.files[1], o.files[0], reporter);
   run.warnings = reporter.warnings;
   summary->write(replay::audit_json(run));
+  picture->write(replay::audit_svg(run));
   text->write(replay::audit_text(run));
   files.commit();
   return 0;
+}
+
+int run_choose(const Options& o, cli::Context& context) {
+  const fs::path folder = o.output;
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
+  auto inputs = o.files;
+  inputs.push_back(o.q);
+  apps::OutputFiles files(inputs, context.options.force);
+  Output* csv = files.open((folder / "candidates.csv").string(), "-o");
+  Output* summary = files.open((folder / "summary.json").string(), "-o");
+  Output* text = files.for_people();
+  apps::RecordingReporter reporter(context.reporter);
+  replay::ChoiceRun run;
+  run.transitions = o.files.back();
+  const data::Transitions transitions(replay::open_arrays(run.transitions), o.transitions(run.transitions));
+  const auto network = open_network(o, transitions);
+  run.options.budget = o.budget;
+  run.options.gamma = o.gamma;
+  run.options.seed = static_cast<std::uint64_t>(o.seed);
+  run.result = replay::choose({o.files.begin(), o.files.end() - 1}, transitions, *network, run.options, reporter);
+  run.q = o.q;
+  run.made_by = cli::version_line(kProgram.name);
+  run.command = context.arguments;
+  warn_of_ends(transitions, reporter);
+  if (!run.result.chosen)
+    reporter.warning(run.transitions +
+                     ": no store that was tried meets the budget; train a model with more latents or the loss "
+                     "\"value\", or allow more bias");
+  run.warnings = reporter.warnings;
+  csv->write(replay::choice_csv(run.result));
+  summary->write(replay::choice_json(run));
+  text->write(replay::choice_text(run));
+  if (run.result.chosen) {
+    const auto& chosen = run.result.candidates[*run.result.chosen];
+    if (!chosen.model.empty())
+      text->write(cli::shell_command(kProgram.name, {std::string(kProgram.name), "pack", chosen.model, run.transitions,
+                                                     "--bits", replay::bits_text(chosen.bits), "-o", "STORE"}) +
+                  "\n");
+  }
+  files.commit();
+  return run.result.chosen ? 0 : 1;
 }
 
 int run_correct(const Options& o, cli::Context& context) {
@@ -372,7 +445,8 @@ int run(Options& o, cli::Context& context) {
   model::use_threads(context.options.threads, kOperations, model::Pool::blas);
   if (o.action == "pack") return run_pack(o, context);
   if (o.action == "unpack") return run_unpack(o, context);
-  return o.action == "audit" ? run_audit(o, context) : run_correct(o, context);
+  if (o.action == "audit") return run_audit(o, context);
+  return o.action == "choose" ? run_choose(o, context) : run_correct(o, context);
 }
 
 }  // namespace

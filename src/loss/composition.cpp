@@ -208,7 +208,7 @@ void Composition::declare_use(std::size_t t, const std::vector<std::int64_t>& ch
     std::set_union(found->elements.begin(), found->elements.end(), group.begin(), group.end(),
                    std::back_inserter(merged));
     found->elements = std::move(merged);
-    uses_.push_back({t, static_cast<std::size_t>(found - heads_.begin()), std::move(group), {}, {}, {}});
+    uses_.push_back({t, static_cast<std::size_t>(found - heads_.begin()), std::move(group), {}, {}, {}, {}, {}});
   }
 }
 
@@ -229,6 +229,14 @@ void Composition::place_heads() {
       use.positions.push_back(std::lower_bound(head.elements.begin(), head.elements.end(), e) - head.elements.begin());
     }
     if (use.elements != head.elements) use.position_index = torch::tensor(use.positions, torch::kInt64);
+    std::vector<double> centers, spreads;
+    for (const auto e : use.elements) {
+      const auto& element = domain_.elements[static_cast<std::size_t>(e)];
+      centers.push_back(element.center);
+      spreads.push_back(element.spread);
+    }
+    use.center = torch::tensor(centers, torch::kFloat64);
+    use.spread = torch::tensor(spreads, torch::kFloat64);
   }
 }
 
@@ -292,8 +300,9 @@ Evaluation Composition::evaluate(const model::Output& output, const model::Batch
       return all || !of_all.defined() ? of_all : of_all.index_select(1, use.element_index);
     };
     const double weight = term.weight * term.ramp(epoch);
-    const auto loss =
-        term.weighted_loss({prediction, own(target.values), own(target.observed), own(emphasis), sizes}) * weight;
+    const auto loss = term.weighted_loss({prediction, own(target.values), own(target.observed), own(emphasis), sizes,
+                                          use.center, use.spread}) *
+                      weight;
     auto& part = result.parts[use.term];
     const auto share = sum_per_sample(loss) / observed_count;
     part = part.defined() ? part + share : share;

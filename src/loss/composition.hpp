@@ -115,6 +115,7 @@ class Composition {
     at::Tensor element_index;             // into the batch's elements; undefined = all, in order
     at::Tensor position_index;            // into the head's elements; undefined = all, in order
     std::vector<std::int64_t> positions;  // the same, never empty
+    at::Tensor center, spread;            // [elements] double (see Judged)
   };
   const std::vector<Head>& heads() const { return heads_; }
   const std::vector<Use>& uses() const { return uses_; }

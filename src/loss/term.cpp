@@ -11,6 +11,7 @@
 #include "base/vector_math.hpp"
 #include "loss/count_terms.hpp"
 #include "loss/image_terms.hpp"
+#include "loss/value_term.hpp"
 
 namespace ae::loss {
 
@@ -263,7 +264,7 @@ std::unique_ptr<Term> make() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<config::Entry<Term>, 14> kTerms{{
+constexpr std::array<config::Entry<Term>, 15> kTerms{{
     {"mse", "Squared error of numeric cells.", make<SquaredError>},
     {"l1", "Absolute error of numeric cells.", make<AbsoluteError>},
     {"huber", "Squared error for small, absolute error for large deviations.", make<Huber>},
@@ -271,6 +272,7 @@ constexpr std::array<config::Entry<Term>, 14> kTerms{{
     {"cross_entropy", "Surprise at the level of a categorical cell.", make<CrossEntropy>},
     {"kl", "Divergence of the latent code from the standard normal distribution (variational models).",
      make<KullbackLeibler>},
+    {"value", "Error of what a Q network of yours says of the sample: reconstruction in units of value.", make_value},
     {"ssim", "1 - structural similarity of the surroundings of a pixel.", make_ssim},
     {"ms_ssim", "1 - structural similarity over several scales.", make_ms_ssim},
     {"gradient", "Error of the differences between neighbouring pixels.", make_gradient},

@@ -27,6 +27,9 @@ struct Judged {
   at::Tensor observed;    // [samples, group]: 1 or 0
   at::Tensor emphasis;    // [samples, group], >= 0; undefined: 1 everywhere
   at::Tensor sizes;       // [samples, 1]; undefined: all 1 (see model::Batch)
+  // [group] double, of elements that are affine (see model::Element); else of no meaning.
+  at::Tensor center;
+  at::Tensor spread;
 };
 
 // Which counts are drawn.
@@ -140,6 +143,6 @@ class Term : public config::Section {
 };
 
 std::span<const config::Entry<Term>>
-terms();  // mse, l1, huber, bce, cross_entropy, kl; of images ssim ...; of counts poisson ...
+terms();  // mse, l1, huber, bce, cross_entropy, kl, value; of images ssim ...; of counts poisson ...
 
 }  // namespace ae::loss

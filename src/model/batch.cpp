@@ -18,6 +18,9 @@ std::vector<Element> elements_of(const data::Schema& schema) {
       element.codes = column.unseen_code() + 1;
     } else {
       element.constant = column.scaler.constant();
+      element.affine = element.constant || column.scaler.knots().empty();
+      element.center = element.constant ? column.scaler.unscale(0) : column.scaler.center();
+      element.spread = element.constant ? 0 : column.scaler.spread();
     }
     element.observed = column.observed;
     elements.push_back(std::move(element));

@@ -25,6 +25,10 @@ struct Element {
   bool channel = false;    // of an image: a value per pixel
   bool observed = true;    // some training sample had a value
   bool counts = false;     // values are log(1 + count / size of the sample)
+  // Of numbers in tables: value in the unit of the data = center + spread * value in network units; `affine` where that
+  // holds, but for what lies beyond any training value. Of a constant one the spread is 0.
+  bool affine = false;
+  double center = 0, spread = 1;
   bool categorical() const { return codes > 0; }
 };
 

@@ -80,6 +80,6 @@ class KindOptions : public config::Section {
   virtual std::unique_ptr<Kind> restore(const Metadata& metadata) const = 0;
 };
 
-std::span<const config::Entry<KindOptions>> kinds();  // table, images
+std::span<const config::Entry<KindOptions>> kinds();  // table, images, counts, arrays
 
 }  // namespace ae::recipe

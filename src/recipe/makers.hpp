@@ -12,6 +12,7 @@ namespace ae::recipe {
 extern const config::Entry<KindOptions> kTableKind;
 extern const config::Entry<KindOptions> kImageKind;
 extern const config::Entry<KindOptions> kCountsKind;
+extern const config::Entry<KindOptions> kArrayKind;
 
 // KindOptions around the data room's own options.
 template <typename Options>

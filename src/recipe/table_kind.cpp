@@ -14,7 +14,8 @@
 
 namespace ae::recipe {
 
-TableKind::TableKind(data::Schema schema) : Kind({model::elements_of(schema)}), schema_(std::move(schema)) {}
+TableKind::TableKind(data::Schema schema, std::string_view plural, std::string_view samples)
+    : Kind({model::elements_of(schema), {}, plural, samples}), schema_(std::move(schema)) {}
 
 void TableKind::save(Metadata& metadata) const { metadata["schema"] = schema_.to_json().dump(); }
 

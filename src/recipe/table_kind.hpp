@@ -2,15 +2,17 @@
 #pragma once
 
 #include <memory>
+#include <string_view>
 
 #include "data/tables/schema.hpp"
 #include "recipe/kind.hpp"
 
 namespace ae::recipe {
 
-class TableKind final : public Kind {
+class TableKind : public Kind {
  public:
-  explicit TableKind(data::Schema schema);
+  // What such data and their samples are called in messages is told for other data that a model knows as a table.
+  explicit TableKind(data::Schema schema, std::string_view plural = "tables", std::string_view samples = "rows");
   void save(Metadata& metadata) const override;
   std::unique_ptr<SampleStream> open(const StreamOptions& options, Reporter& reporter) const override;
 

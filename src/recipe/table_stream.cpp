@@ -52,8 +52,9 @@ std::string header_line(const data::RowSource::Layout& layout, const std::vector
 
 }  // namespace
 
-TableStream::TableStream(const data::Schema& schema, StreamOptions options, Reporter& reporter)
-    : schema_(schema), options_(std::move(options)), reporter_(reporter) {
+TableStream::TableStream(const data::Schema& schema, StreamOptions options, Reporter& reporter, Opener opener)
+    : schema_(schema), options_(std::move(options)), reporter_(reporter), opener_(std::move(opener)) {
+  if (!opener_) opener_ = [this](const std::string& input) { return data::open_rows(input, schema_.format()); };
   for (const auto index : schema.features()) columns_.push_back(&schema.columns[index]);
   std::int64_t width = 0;  // a category is answered by a number for each of its levels
   for (const auto* column : columns_) {
@@ -66,8 +67,7 @@ TableStream::TableStream(const data::Schema& schema, StreamOptions options, Repo
 }
 
 void TableStream::open(const std::string& input, Reporter& reporter) {
-  reader_ = std::make_unique<data::TableReader>(data::open_rows(input, schema_.format()), schema_, reporter,
-                                                options_.reading);
+  reader_ = std::make_unique<data::TableReader>(opener_(input), schema_, reporter, options_.reading);
   file_columns_.assign(columns_.size(), 0);
   for (std::size_t column = 0; column < reader_->source().columns().size(); ++column) {
     const auto element = reader_->element_of(column);

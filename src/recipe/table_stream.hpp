@@ -1,6 +1,7 @@
 // One or several tables streamed through a schema, block by block, at constant memory.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -13,8 +14,10 @@ namespace ae::recipe {
 
 class TableStream final : public SampleStream {
  public:
+  // How an input becomes rows; empty: as tables are read.
+  using Opener = std::function<std::unique_ptr<data::RowSource>(const std::string& input)>;
   // The schema must outlive the stream.
-  TableStream(const data::Schema& schema, StreamOptions options, Reporter& reporter);
+  TableStream(const data::Schema& schema, StreamOptions options, Reporter& reporter, Opener opener = {});
 
   void for_each(const Visit& visit) override;
   std::vector<std::int64_t> count(const std::function<void()>& visit) override;
@@ -33,6 +36,7 @@ class TableStream final : public SampleStream {
   const data::Schema& schema_;
   StreamOptions options_;
   Reporter& reporter_;
+  Opener opener_;
   std::vector<const data::Column*> columns_;  // of the elements
   std::int64_t block_rows_ = 1;
   // Of the input being visited: while blocks are read ahead, it may be asked for nothing but what does not depend on

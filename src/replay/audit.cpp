@@ -108,21 +108,12 @@ std::int64_t piece_of(std::int64_t width) {
   return std::min(kPiece, data::block_transitions(width));
 }
 
-at::Tensor all_values(const QNetwork& network, const at::Tensor& observations) {
-  auto values = at::empty({observations.size(0), network.actions()}, at::kDouble);
-  model::share_out(observations.size(0), piece_of(observations.size(1)), [&](std::int64_t begin, std::int64_t end) {
-    const torch::NoGradGuard no_grad;
-    values.narrow(0, begin, end - begin).copy_(network.values(observations.narrow(0, begin, end - begin)));
-  });
-  return values;
-}
-
 // What the errors of the observations themselves do, and the difference of TD errors.
 struct InputErrors {
   std::int64_t count = 0;
   double sum = 0, squares = 0, td_squares = 0;
 
-  void add(const QNetwork& network, const PairBlock& block, const std::vector<double>& biases) {
+  void add(const value::QNetwork& network, const PairBlock& block, const std::vector<double>& biases) {
     if (!block.original.defined()) return;
     const auto original = all_values(network, block.original), stored = all_values(network, block.stored);
     const auto greedy = original.argmax(1);
@@ -155,7 +146,7 @@ struct InputErrors {
 
 class Auditor {
  public:
-  Auditor(const QNetwork& network, const AuditOptions& options, const PairMoments& moments)
+  Auditor(const value::QNetwork& network, const AuditOptions& options, const PairMoments& moments)
       : network_(network), options_(options), moments_(moments), totals_(moments.mean.size(0)) {
     if (moments.second.defined()) root_ = root_of(moments.second);
   }
@@ -236,28 +227,29 @@ class Auditor {
     }
   }
 
-  Expansion expand_all(const at::Tensor& original, const at::Tensor& errors,
-                       const std::vector<at::Tensor>& along_which) const {
+  value::Expansion expand_all(const at::Tensor& original, const at::Tensor& errors,
+                              const std::vector<at::Tensor>& along_which) const {
     const auto count = original.size(0), piece = piece_of(original.size(1));
-    std::vector<Expansion> pieces(static_cast<std::size_t>((count + piece - 1) / piece));
+    std::vector<value::Expansion> pieces(static_cast<std::size_t>((count + piece - 1) / piece));
     model::share_out(count, piece, [&](std::int64_t begin, std::int64_t end) {
       const auto rows = [&](const at::Tensor& all) {
         return all.size(0) == count ? all.narrow(0, begin, end - begin) : all;
       };
       std::vector<at::Tensor> own;
       for (const auto& direction : along_which) own.push_back(rows(direction));
-      pieces[static_cast<std::size_t>(begin / piece)] = expand(network_, rows(original), rows(errors), own);
+      pieces[static_cast<std::size_t>(begin / piece)] = value::expand(network_, rows(original), rows(errors), own);
     });
-    const auto together = [&](at::Tensor Expansion::*part) {
+    const auto together = [&](at::Tensor value::Expansion::*part) {
       std::vector<at::Tensor> parts;
       for (const auto& one : pieces) parts.push_back(one.*part);
       return torch::cat(parts);
     };
-    return {together(&Expansion::values), together(&Expansion::greedy), together(&Expansion::gradient),
-            together(&Expansion::first),  together(&Expansion::second), together(&Expansion::curvature)};
+    return {together(&value::Expansion::values),   together(&value::Expansion::greedy),
+            together(&value::Expansion::gradient), together(&value::Expansion::first),
+            together(&value::Expansion::second),   together(&value::Expansion::curvature)};
   }
 
-  const QNetwork& network_;
+  const value::QNetwork& network_;
   const AuditOptions& options_;
   const PairMoments& moments_;
   std::vector<at::Tensor> root_;
@@ -268,7 +260,7 @@ class Auditor {
 
 }  // namespace
 
-Audit audit(const data::Transitions& original, const data::Transitions& stored, const QNetwork& network,
+Audit audit(const data::Transitions& original, const data::Transitions& stored, const value::QNetwork& network,
             const AuditOptions& options, const std::function<void(const AuditedTransition&)>& visit,
             Reporter& reporter) {
   Audit found;
@@ -293,13 +285,13 @@ Audit audit(const data::Transitions& original, const data::Transitions& stored, 
   return found;
 }
 
-double remainder_share(const QNetwork& network, const PairSample& sample) {
+double remainder_share(const value::QNetwork& network, const PairSample& sample) {
   double remainders = 0, biases = 0;
   const auto rows = piece_of(sample.original.size(1));
   for (std::int64_t begin = 0; begin < sample.size(); begin += rows) {
     const auto count = std::min(rows, sample.size() - begin);
     const auto original = sample.original.narrow(0, begin, count), stored = sample.stored.narrow(0, begin, count);
-    const auto found = expand(network, original, stored - original, {});
+    const auto found = value::expand(network, original, stored - original, {});
     const auto best = std::get<0>(found.values.max(1));
     const auto bias = best_values(network, stored) - best;
     const auto expanded = std::get<0>((found.values + found.first + found.second / 2).max(1)) - best;

@@ -21,7 +21,7 @@
 #include "base/reporter.hpp"
 #include "replay/correction.hpp"
 #include "replay/pairs.hpp"
-#include "replay/q_network.hpp"
+#include "value/q_network.hpp"
 
 namespace ae::replay {
 
@@ -77,13 +77,13 @@ struct AuditOptions {
 
 // Goes through the files twice, at constant memory. `visit` gets every audited transition in order. InputError as
 // for_each_pair() and expand() say, and when there is nothing to audit.
-Audit audit(const data::Transitions& original, const data::Transitions& stored, const QNetwork& network,
+Audit audit(const data::Transitions& original, const data::Transitions& stored, const value::QNetwork& network,
             const AuditOptions& options, const std::function<void(const AuditedTransition&)>& visit,
             Reporter& reporter);
 
 // The rms of the remainder, as a share of that of the bias, over a sample; 0 where nothing is biased, NaN where Q is
 // not finite.
-double remainder_share(const QNetwork& network, const PairSample& sample);
+double remainder_share(const value::QNetwork& network, const PairSample& sample);
 
 // Some next observations of a file, to try a network on: [n, width], at most 64.
 at::Tensor example_observations(const data::Transitions& transitions);

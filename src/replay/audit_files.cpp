@@ -6,6 +6,7 @@
 #include "base/counted.hpp"
 #include "base/text.hpp"
 #include "evaluate/rate_text.hpp"
+#include "report/bars.hpp"
 
 namespace ae::replay {
 namespace {
@@ -122,6 +123,29 @@ std::string audit_text(const AuditRun& run) {
                            rate_text(r.correction.rms_after, 4) + " on held-out pairs");
   line("verdict", r.valid ? "expansion valid" : "expansion invalid");
   return out;
+}
+
+std::string audit_svg(const AuditRun& run) {
+  const auto& r = run.result;
+  report::BarPicture picture;
+  picture.title = "Bias of the target, by its parts";
+  picture.subtitle = "expansion " + std::string(r.valid ? "valid" : "invalid") + "; rms " + rate_text(r.rms_bias, 3) +
+                     ", correlation of predicted and measured " + rate_text(r.correlation, 3);
+  picture.axis = "mean over " + counted(r.transitions, "transitions") + ", in the unit of Q";
+  picture.bars = {{"gradient", r.parts.gradient},
+                  {"covariance of gradient", r.parts.gradient_covariance},
+                  {"Hessian", r.parts.hessian, r.usual_formula_se},
+                  {"covariance of Hessian", r.parts.hessian_covariance},
+                  {"kink", r.parts.kink},
+                  {"remainder", r.parts.remainder},
+                  {"measured", r.mean_bias, r.mean_bias_se, true},
+                  {"predicted", r.predicted_bias, 0, true},
+                  {"usual formula", r.usual_formula, r.usual_formula_se, true}};
+  picture.description = "The mean bias of " + rate_text(r.mean_bias, 4) + " is the sum of";
+  for (std::size_t i = 0; i < picture.bars.size() && !picture.bars[i].total; ++i)
+    picture.description += (i == 0 ? " " : ", ") + picture.bars[i].name + " " + rate_text(picture.bars[i].value, 4);
+  picture.description += ".";
+  return report::bars_svg(picture);
 }
 
 }  // namespace ae::replay

@@ -23,5 +23,7 @@ std::string audit_csv_header();
 std::string audit_csv_line(const AuditedTransition& transition);
 std::string audit_json(const AuditRun& run);
 std::string audit_text(const AuditRun& run);
+// The parts of the mean bias as bars, beside what was measured, predicted, and by the usual formula.
+std::string audit_svg(const AuditRun& run);
 
 }  // namespace ae::replay

@@ -74,7 +74,7 @@ class Columns {
 
 }  // namespace
 
-CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, const QNetwork& network,
+CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, const value::QNetwork& network,
                       const CorrectOptions& options, Output& output, Reporter& reporter) {
   if (!buffer.has_rewards())
     throw InputError(buffer.name() + ": has no rewards; expected an array \"rewards\", or name it with --array");

@@ -29,7 +29,7 @@ struct CorrectTotals {
 // resets. InputError when the buffer has no rewards or other observations than the pairs, or Q is not finite; RunError,
 // without `force`, where a correction tried on pairs that it did not know made the mean or the rms worse, where errors
 // are too large for their expansion to hold, or there are too few pairs to tell.
-CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, const QNetwork& network,
+CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, const value::QNetwork& network,
                       const CorrectOptions& options, Output& output, Reporter& reporter);
 
 }  // namespace ae::replay

@@ -30,7 +30,7 @@ PairSample part_of(const PairSample& sample, std::int64_t first, std::int64_t co
 
 // What a learner knows of each transition: Q of its observation and action where they are there, its best value where
 // the action is none of the network's, else the true next value.
-at::Tensor feature_of(const QNetwork& network, const PairSample& sample, const at::Tensor& truth) {
+at::Tensor feature_of(const value::QNetwork& network, const PairSample& sample, const at::Tensor& truth) {
   if (!sample.observations.defined()) return truth;
   const torch::NoGradGuard no_grad;
   const auto& actions = sample.actions;
@@ -40,7 +40,7 @@ at::Tensor feature_of(const QNetwork& network, const PairSample& sample, const a
   return network.values(sample.observations).gather(1, torch::tensor(actions, at::kLong).unsqueeze(1)).squeeze(1);
 }
 
-at::Tensor best_of(const QNetwork& network, const at::Tensor& embedded) {
+at::Tensor best_of(const value::QNetwork& network, const at::Tensor& embedded) {
   return std::get<0>(network.values_of(embedded).max(1));
 }
 
@@ -52,7 +52,7 @@ at::Tensor means_of(const at::Tensor& rows, const at::Tensor& lists) {
   return std::get<0>(at::embedding_bag(rows, lists.reshape({n * k}), at::arange(0, n * k, k, at::kLong), false, kMean));
 }
 
-void require_finite(const QNetwork& network, const at::Tensor& values) {
+void require_finite(const value::QNetwork& network, const at::Tensor& values) {
   if (!values.isfinite().all().item<bool>())
     throw InputError(network.name() +
                      ": is not finite at an observation of the pairs, or near one; expected a network that is "
@@ -72,15 +72,18 @@ double seen_of(const at::Tensor& error, const at::Tensor& feature) {
 
 std::string error_model_name(ErrorModel model) { return model == ErrorModel::local ? "local" : "independent"; }
 
-at::Tensor best_values(const QNetwork& network, const at::Tensor& observations) {
+at::Tensor all_values(const value::QNetwork& network, const at::Tensor& observations) {
   const auto rows = std::min(kPiece, data::block_transitions(observations.size(1)));
-  auto values = at::empty({observations.size(0)}, at::kDouble);
+  auto values = at::empty({observations.size(0), network.actions()}, at::kDouble);
   model::share_out(observations.size(0), rows, [&](std::int64_t begin, std::int64_t end) {
     const torch::NoGradGuard no_grad;
-    values.narrow(0, begin, end - begin)
-        .copy_(std::get<0>(network.values(observations.narrow(0, begin, end - begin)).max(1)));
+    values.narrow(0, begin, end - begin).copy_(network.values(observations.narrow(0, begin, end - begin)));
   });
   return values;
+}
+
+at::Tensor best_values(const value::QNetwork& network, const at::Tensor& observations) {
+  return std::get<0>(all_values(network, observations).max(1));
 }
 
 PairSample some_pairs(const PairSample& sample, std::int64_t most, std::uint64_t seed) {
@@ -96,7 +99,7 @@ PairSample some_pairs(const PairSample& sample, std::int64_t most, std::uint64_t
   return some;
 }
 
-Correction::Correction(const QNetwork& network, const PairSample& sample, std::uint64_t seed)
+Correction::Correction(const value::QNetwork& network, const PairSample& sample, std::uint64_t seed)
     : network_(network),
       errors_(network.embedded_error(sample.stored - sample.original)),
       mean_(errors_.mean(0)),
@@ -168,7 +171,7 @@ at::Tensor Correction::independent(const at::Tensor& stored, std::int64_t first)
   return values;
 }
 
-CorrectionCheck check_correction(const QNetwork& network, const PairSample& sample, std::uint64_t seed) {
+CorrectionCheck check_correction(const value::QNetwork& network, const PairSample& sample, std::uint64_t seed) {
   constexpr std::int64_t kFitting = 300, kChoosing = 1500, kTrying = 2000;
   if (sample.size() < 2 * kFewestPairs) return {};
   // A reservoir's rows keep the order of time as long as it is not full; parts are to be alike.

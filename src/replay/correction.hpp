@@ -12,7 +12,7 @@
 #include <vector>
 
 #include "replay/pairs.hpp"
-#include "replay/q_network.hpp"
+#include "value/q_network.hpp"
 
 namespace ae::replay {
 
@@ -55,7 +55,7 @@ struct CorrectionCheck {
 class Correction {
  public:
   // `sample` of at least one pair. The network must outlive this.
-  Correction(const QNetwork& network, const PairSample& sample, std::uint64_t seed);
+  Correction(const value::QNetwork& network, const PairSample& sample, std::uint64_t seed);
   // The estimate of max Q at the originals of `stored` [n, width]: [n]. `plain` [n]: max Q at those. `first`: the
   // number of the first of them, on which alone, with the seed, draws depend. By the model, centre and gain of `how`.
   at::Tensor values(const at::Tensor& stored, const at::Tensor& plain, std::int64_t first,
@@ -65,7 +65,7 @@ class Correction {
   std::vector<at::Tensor> local(const at::Tensor& stored, const std::vector<std::int64_t>& centres) const;
 
  private:
-  const QNetwork& network_;
+  const value::QNetwork& network_;
   at::Tensor errors_, mean_;  // as QNetwork::embedded_error() has them
   // Of the stored observations, by which distances are taken: less their mean, so that distances do not cancel, in
   // units of their standard deviations.
@@ -79,12 +79,13 @@ constexpr std::int64_t kFewestPairs = 50;
 // clearly more that a learner would see. The errors are those of at least half of the pairs. Of the others a part, at
 // most 300, tells each model's gain, another, at most 1500, which model is taken, and a third, at most 2000, how well
 // it does. InputError where Q is not finite.
-CorrectionCheck check_correction(const QNetwork& network, const PairSample& sample, std::uint64_t seed);
+CorrectionCheck check_correction(const value::QNetwork& network, const PairSample& sample, std::uint64_t seed);
 
 // At most `most` of the pairs, drawn at random.
 PairSample some_pairs(const PairSample& sample, std::int64_t most, std::uint64_t seed);
 
-// max Q of each row, on all threads, in pieces so that memory stays bounded: [n].
-at::Tensor best_values(const QNetwork& network, const at::Tensor& observations);
+// Q of each row, on all threads, in pieces so that memory stays bounded: [n, actions]; and max Q: [n].
+at::Tensor all_values(const value::QNetwork& network, const at::Tensor& observations);
+at::Tensor best_values(const value::QNetwork& network, const at::Tensor& observations);
 
 }  // namespace ae::replay

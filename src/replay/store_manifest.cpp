@@ -8,7 +8,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "data/arrays/array_file.hpp"
-#include "replay/bounded_json.hpp"
+#include "value/bounded_json.hpp"
 
 namespace ae::replay {
 namespace {
@@ -184,7 +184,7 @@ std::string manifest_json(const StoreManifest& m) {
 }
 
 StoreManifest parse_manifest(const std::string& text, const std::string& name) {
-  const auto json = parse_bounded_json<Ordered>(text, name);
+  const auto json = value::parse_bounded_json<Ordered>(text, name);
   if (json.is_discarded()) throw InputError(name + ": is no JSON; pack the transitions again");
   const Entry root(json, name, "");
   if (root.at("format").text() != kFormat) root.at("format").fail("expected \"" + std::string(kFormat) + "\"");

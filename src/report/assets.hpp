@@ -22,5 +22,6 @@ extern const std::string_view training_svg_css;  // inside the picture of a trai
 extern const std::string_view info_css;
 extern const std::string_view survival_svg_css;     // inside the picture of survival curves
 extern const std::string_view free_energy_svg_css;  // inside the picture of a free energy
+extern const std::string_view bars_svg_css;         // inside a picture of bars
 
 }  // namespace ae::report::assets

@@ -9,6 +9,7 @@ import shutil
 import signal
 import subprocess
 import zipfile
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -710,3 +711,173 @@ def test_sigterm_leaves_nothing_behind(bin_folder, tmp_path):
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM
     assert list((tmp_path / "out").iterdir()) == []
+
+
+# --- choice of a store ---
+
+
+def chosen(run, folder, code, *arguments):
+    outcome = run("ae-replay", "choose", *arguments, "--gamma", "0.9", "-o", "choice", "--force", "-q")
+    assert outcome.code == code, outcome.stderr
+    with open(folder / "choice" / "candidates.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return json.loads((folder / "choice" / "summary.json").read_text()), rows
+
+
+def test_the_cheapest_store_within_the_budget_is_what_an_audit_finds_it_to_be(run, tmp_path, swinging):
+    folder, arrays = swinging
+    q, data = folder / "q.json", folder / "a.npz"
+    told, rows = chosen(run, tmp_path, 0, folder / "narrow", folder / "model", data, "--q", q, "--maximum-bias", "0.01",
+                        "--maximum-changes", "0.03")  # fmt: skip
+    best = told["chosen"]
+    assert best["model"] == str(folder / "model")  # two latents do not meet it
+    assert best["bytes"] == sum(best["bits"]) / 8
+    assert [float(row["bytes"]) for row in rows if row["chosen"] == "1"] == [best["bytes"]]
+    meeting = [row for row in rows if row["meets"] == "1"]
+    assert min(float(row["bytes"]) for row in meeting) == best["bytes"]
+    assert told["original_bytes"] == 12
+
+    # The store itself, audited on all transitions, a quarter of which have no bias to speak of: they are terminated.
+    bits = ",".join(map(str, best["bits"]))
+    assert run("ae-replay", "pack", folder / "model", data, "--bits", bits, "-o", "store", "-q").code == 0
+    found, _ = audit(run, tmp_path, data, "store", q)
+    assert abs(found["mean_bias"]) <= 0.01 and found["action_changes"] <= 0.03
+    assert found["mean_bias"] == pytest.approx(best["mean_bias"], abs=0.002)
+    assert found["rms_bias"] == pytest.approx(best["rms_bias"], rel=0.05)
+    assert found["td_error_rms"] == pytest.approx(best["td_error_rms"], rel=0.05)
+    assert found["action_changes"] == pytest.approx(best["action_changes"], abs=0.002)
+
+    # Nothing cheaper among codes of as many bits for all latents does.
+    fewer = max(min(best["bits"]) - 1, 1)
+    assert run("ae-replay", "pack", folder / "model", data, "--bits", fewer, "-o", "store", "--force", "-q").code == 0
+    found, _ = audit(run, tmp_path, data, "store", q)
+    assert abs(found["mean_bias"]) > 0.008 or found["action_changes"] > 0.024
+
+
+def test_a_budget_that_nothing_meets_is_told(run, tmp_path, swinging):
+    folder, _ = swinging
+    outcome = run("ae-replay", "choose", folder / "narrow", folder / "a.npz", "--q", folder / "q.json", "--gamma", "0.9", "--maximum-bias",
+                  "1e-6", "-o", "choice")  # fmt: skip
+    assert outcome.code == 1
+    assert "no store that was tried meets the budget" in outcome.stderr
+    told = json.loads((tmp_path / "choice" / "summary.json").read_text())
+    assert told["chosen"] is None and not any(candidate["meets"] for candidate in told["candidates"])
+    refused(run, tmp_path, 2, ["--maximum-bias"], "choose", folder / "a.npz", "--q", folder / "q.json", "-o", "out")
+    refused(run, tmp_path, 2, ["no model", "frames"], "choose", folder / "a.npz", "--q", folder / "q.json", "--maximum-bias", "1", "-o", "out")
+    refused(run, tmp_path, 2, ["--maximum-bias is not for audit"], "audit", "a.npz", "a.npz", "--q", "q.json", "--maximum-bias", "1", "-o", "out")
+
+
+def test_bits_go_to_the_latents_on_which_values_depend(run, tmp_path):
+    """A linear code of three independent numbers, of which Q reads one, weakly another, and one not at all."""
+    rng = np.random.default_rng(31)
+    arrays = {"observations": rng.uniform(-1, 1, (2000, 3)), "next_observations": rng.uniform(-1, 1, (2000, 3)),
+              "terminations": np.zeros(2000, bool), "rewards": np.zeros(2000)}  # fmt: skip
+    np.savez(tmp_path / "a.npz", **arrays)
+    write_q(tmp_path / "q.json", ([[4, 0.25, 0], [-4, 0.25, 0]], [0, 0], "identity"))
+    config = {"data": {"type": "arrays", "path": "a.npz"}, "model": {"type": "linear", "latent": 3},
+              "objective": {"type": "principal_components"}}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert run("ae-train", "config.json", "--out", "model", "-q").code == 0
+    told, _ = chosen(run, tmp_path, 0, "model", "a.npz", "--q", "q.json", "--maximum-bias", "0.05", "--maximum-td-error", "0.05")
+    even = min(c["bytes"] for c in told["candidates"] if c["meets"] and len(set(c["bits"])) == 1)
+    assert told["chosen"]["bytes"] < even
+
+
+def test_frames_are_tried_as_jpeg(run, tmp_path):
+    rng = np.random.default_rng(32)
+    x, y = np.meshgrid(np.arange(16), np.arange(16))
+    centres = rng.uniform(3, 13, (301, 2))
+    frames = np.stack([255 * np.exp(-((x - a) ** 2 + (y - b) ** 2) / 8) for a, b in centres]).astype(np.uint8)
+    np.savez(tmp_path / "a.npz", observations=frames[:-1], next_observations=frames[1:], terminations=np.zeros(300, bool))
+    write_q(tmp_path / "q.json", (rng.normal(size=(2, 256)) / 2000, [0, 0], "identity"))
+    told, rows = chosen(run, tmp_path, 0, "a.npz", "--q", "q.json", "--maximum-bias", "0.02")
+    assert told["chosen"]["store"] == "jpeg" and all(row["quality"] for row in rows)
+    by_quality = sorted(told["candidates"], key=lambda c: c["quality"])
+    sizes, errors = [c["bytes"] for c in by_quality], [c["rms_error"] for c in by_quality]
+    assert sizes == sorted(sizes) and errors[0] > 3 * errors[-1] and errors[-1] < 1
+    cheaper = [c for c in by_quality if c["quality"] < told["chosen"]["quality"]]
+    assert all(c["bytes"] < told["chosen"]["bytes"] and not c["meets"] for c in cheaper)
+
+
+def test_a_loss_in_units_of_value_keeps_what_values_depend_on(run, tmp_path):
+    """Eight numbers and two latents: by mean squared error the two that vary most are kept, by value the one Q reads."""
+    rng = np.random.default_rng(33)
+    observations = rng.normal(size=(3000, 8)) * [3, 3, 1, 1, 1, 1, 1, 1]
+    np.savez(tmp_path / "a.npz", observations=observations, next_observations=rng.permuted(observations, axis=0),
+             terminations=np.zeros(3000, bool))  # fmt: skip
+    q = np.zeros((2, 8))
+    q[:, 5] = 2, -2
+    write_q(tmp_path / "q.json", (q, [0, 0], "identity"))
+    errors = {}
+    for name, terms in (("plain", [{"type": "mse"}]), ("aware", [{"type": "mse"}, {"type": "value", "path": "q.json", "weight": 5}])):
+        config = {"data": {"type": "arrays", "path": "a.npz", "scaling": "none"}, "model": {"type": "linear", "latent": 2},
+                  "loss": {"terms": terms}, "training": {"epochs": 40, "learning_rate": 0.01, "batch_size": 128}}  # fmt: skip
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        outcome = run("ae-train", "config.json", "--out", name, "-q")
+        assert outcome.code == 0, outcome.stderr
+        assert run("ae-replay", "pack", name, "a.npz", "--bits", "12", "-o", "store", "--force", "-q").code == 0
+        told, _ = audit(run, tmp_path, "a.npz", "store")
+        errors[name] = told["td_error_rms"]
+    # Without it the value is lost whole; with it only the small share that mean squared error keeps elsewhere.
+    assert errors["plain"] > 1.5
+    assert errors["aware"] < errors["plain"] / 5
+    (tmp_path / "config.json").write_text(json.dumps({**config, "loss": {"terms": [{"type": "value", "path": "none.json"}]}}))
+    outcome = run("ae-train", "config.json", "--out", "other", "-q")
+    one_error(outcome, 4, "none.json", "No such file")
+
+
+# --- the kind of data ---
+
+
+def test_arrays_are_learned_as_the_table_of_their_observations(run, tmp_path, swinging):
+    """Whatever they lie in: the same model, and the same scores, as of the flat table."""
+    h5py = pytest.importorskip("h5py")
+    _, arrays = swinging
+    np.save(tmp_path / "table.npy", arrays["observations"])
+    np.savez(tmp_path / "a.npz", **arrays)
+    episodes = {name: values.reshape(80, 50, *values.shape[1:]) for name, values in arrays.items()}
+    np.savez(tmp_path / "episodes.npz", **{name: episodes[name] for name in ("observations", "rewards")})
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        for name, values in arrays.items():
+            file[name] = values
+    with h5py.File(tmp_path / "renamed.h5", "w") as file:
+        file["seen"] = arrays["observations"]
+    scores = {}
+    for name, data in (("table.npy", {"columns": {"*": "numeric"}}), ("a.npz", {}), ("episodes.npz", {}), ("a.hdf5", {}),
+                       ("renamed.h5", {"arrays": {"seen": "observations"}})):  # fmt: skip
+        kind = "table" if name == "table.npy" else "arrays"
+        config = {"data": {"type": kind, "path": name, **data}, "model": {"type": "dense", "hidden": [8], "latent": 2},
+                  "training": {"epochs": 3}}  # fmt: skip
+        (tmp_path / "config.json").write_text(json.dumps(config))
+        outcome = run("ae-train", "config.json", "--out", "model", "--force", "-q")
+        assert outcome.code == 0, outcome.stderr
+        outcome = run("ae-score", "model", name, "-q")
+        assert outcome.code == 0, outcome.stderr
+        lines = outcome.stdout.splitlines()
+        assert len(lines) == 4001
+        scores[name] = tuple(line.rpartition(",")[0] for line in lines)  # without the model's digest
+    assert len(set(scores.values())) == 1
+    outcome = run("ae-embed", "model", "renamed.h5", "-o", "z.csv", "-q")
+    assert outcome.code == 0, outcome.stderr
+    np.savez(tmp_path / "wide.npz", observations=np.zeros((10, 4)))
+    outcome = run("ae-score", "model", "wide.npz", "-q")
+    assert outcome.code == 4, outcome.stderr
+
+
+def test_the_parts_of_a_bias_are_drawn(run, tmp_path):
+    rng = np.random.default_rng(34)
+    write_q(tmp_path / "q.json", *tanh_q(rng)[-1])
+    arrays = some_transitions(rng)
+    np.savez(tmp_path / "a.npz", **arrays)
+    np.savez(tmp_path / "b.npz", **stored_with(arrays, 0.1 * rng.normal(size=(400, 3)) + 0.05))
+    told, _ = audit(run, tmp_path, "a.npz", "b.npz")
+    picture = (tmp_path / "audit" / "bias.svg").read_text()
+    root = ElementTree.fromstring(picture)
+    bars = [element for element in root.iter() if element.tag.endswith("rect") and "bar" in element.get("class", "")]
+    shown = [float(text.text) for text in root.iter() if text.tag.endswith("text") and text.get("x") == "624" and text.get("class") == ""]
+    expected = [*(told["parts"][name] for name in PARTS), told["mean_bias"], told["predicted_bias"], told["usual_formula"]["value"]]
+    assert len(bars) == 9
+    assert shown == pytest.approx(expected, rel=0.006)
+    widths = [float(bar.get("width")) for bar in bars]
+    scale = max(widths) / max(map(abs, expected))
+    assert widths == pytest.approx([max(abs(value) * scale, 0.5) for value in expected], abs=0.6)

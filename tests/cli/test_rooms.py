@@ -24,7 +24,8 @@ DIRECTLY = {
     "fit": ["evaluate", "data/counts", "data/colvar"],
     "report": ["fit"],
     "model": ["data/tables", "data/images", "stats"],
-    "loss": ["model"],
+    "value": ["base"],
+    "loss": ["model", "value"],
     "score": ["loss", "evaluate"],
     "recipe": ["score", "data/hdf5"],
     "train": ["recipe", "report"],
@@ -32,7 +33,7 @@ DIRECTLY = {
     "replay": ["recipe", "report"],
     "script": ["recipe"],
 }
-NEEDS_TORCH = {"model", "loss", "score", "recipe", "train", "apply", "replay", "script"}
+NEEDS_TORCH = {"model", "value", "loss", "score", "recipe", "train", "apply", "replay", "script"}
 LIBRARIES = {
     "torch": NEEDS_TORCH,
     "ATen": NEEDS_TORCH,

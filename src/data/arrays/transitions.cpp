@@ -100,7 +100,7 @@ Arrays find_arrays(const ArrayFile& file, const TransitionOptions& options, cons
       if (other.role == names.role) break;
       if (found[place(other.role)] == array)
         throw InputError(file.name() + ": " + ae::quoted(array->name) + " would be " + other.name + " and " +
-                         names.name + "; give each an array of its own with --array");
+                         names.name + "; give each an array of its own, with --array or, in a config, /data/arrays");
     }
     if (!array->numbers)
       throw InputError(file.name() + ": " + ae::quoted(array->name) + " is of type " + ae::quoted(array->type) +
@@ -115,7 +115,8 @@ Arrays find_arrays(const ArrayFile& file, const TransitionOptions& options, cons
 InputError without_observations(const ArrayFile& file, const std::string& folder) {
   return InputError(file.name() + ": no observations" + (folder.empty() ? "" : " in " + ae::quoted(folder)) +
                     "; found " + array_list(file) +
-                    "; expected an array \"observations\" or name it with --array observations=NAME");
+                    "; expected an array \"observations\" or name it, with --array observations=NAME, or in a config "
+                    "by /data/arrays");
 }
 
 // Truth values of whole numbers.
@@ -266,7 +267,7 @@ Transitions::State::TwoDimensions Transitions::State::two_dimensions(const Array
   // Where every transition has its next observation, or it is compared with that, it is of no account.
   const bool next_known = arrays[place(Role::next_observations)] != nullptr ||
                           (like != nullptr && like->first(Role::next_observations) != nullptr);
-  if (next_known && !options.resets_are_rows) return {};
+  if ((next_known && !options.resets_are_rows) || options.only_observations) return {};
   throw InputError(file->name() + ": " + described(shown) +
                    " may be [episodes, steps, ...] or [steps, environments, ...]: " +
                    (ends.inside ? "an end lies inside a row of " + described(*looked_at) : "too few ends tell which") +
@@ -378,7 +379,7 @@ Transitions::Transitions(std::shared_ptr<const ArrayFile> file, const Transition
   s.find_groups();
   for (std::size_t group = 0; group < s.groups.size(); ++group) s.lay_out(group);
   if (s.transitions == 0) throw InputError(s.file->name() + ": has no transitions; expected at least one");
-  s.check_ends();
+  if (!options.only_observations) s.check_ends();
   if (s.like == nullptr) return;
   if (s.transitions != s.like->transitions)
     throw InputError(s.file->name() + ": found " + counted(s.transitions, "transitions") + ", expected the " +

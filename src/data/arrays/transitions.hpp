@@ -45,6 +45,9 @@ struct TransitionOptions {
   TransitionLayout layout = TransitionLayout::told;
   // Of vector environments that reset themselves in the step after an end (Gymnasium 1.0 and later): that row is none.
   bool resets_are_rows = false;
+  // Only observations are asked for: a file need not tell where episodes end, and where it does not, no next
+  // observation of it means anything.
+  bool only_observations = false;
 };
 
 // Some transitions, one after another. Rows are row-major.

@@ -212,7 +212,9 @@ constexpr Signature kSignatures[] = {
     {{"a GIF image", "", kAsPng}, "GIF89a", is_binary},
     {{"a WebP image", "", kAsPng}, "RIFF", is_webp},
     {{"an IDX file, as MNIST has", "images", "give it a name that ends in .idx"}, "\0\0"sv, is_idx},
-    {{"an HDF5 file (.h5, .h5ad)", "counts", "write its matrix as CSV or with numpy.save"}, "\x89HDF\r\n\x1a\n"},
+    {{"an HDF5 file (.h5, .h5ad)", "counts", "write its matrix as CSV or with numpy.save",
+      "of a replay buffer to \"arrays\""},
+     "\x89HDF\r\n\x1a\n"},
     {{"a Parquet file", "", "convert it with pandas: read_parquet() and to_csv()"}, "PAR1", is_binary},
     {{"an Arrow file", "", "convert it with pandas: read_feather() and to_csv()"}, "ARROW1\0\0"sv},
     {{"a safetensors file", "", "write the tensor with numpy.save"}, "", is_safetensors},
@@ -280,7 +282,9 @@ InputError wrong_kind(const std::string& name, const FileType& found, std::strin
                       std::string_view expected) {
   const bool other = !found.kind.empty() && found.kind != kind;
   return InputError(name + ": found " + std::string(found.what) + ", expected " + std::string(expected) + "; " +
-                    (other ? "to train on it set /data/type to " + ae::quoted(found.kind) : std::string(found.fix)));
+                    (other ? "to train on it set /data/type to " + ae::quoted(found.kind) +
+                                 (found.also.empty() ? "" : ", " + std::string(found.also))
+                           : std::string(found.fix)));
 }
 
 }  // namespace ae::data

@@ -12,9 +12,10 @@
 namespace ae::data {
 
 struct FileType {
-  std::string_view what;  // "a PNG image"
-  std::string_view kind;  // the /data/type that reads it; "" when none does
-  std::string_view fix;   // what helps where no other kind does: "convert it to PNG"
+  std::string_view what;       // "a PNG image"
+  std::string_view kind;       // the /data/type that reads it; "" when none does
+  std::string_view fix;        // what helps where no other kind does: "convert it to PNG"
+  std::string_view also = {};  // a further kind, and of what: "of a replay buffer to \"arrays\""
 };
 
 // The first 4096 bytes of `source`, or fewer when it ends or its writer lets us wait.

@@ -1,10 +1,14 @@
 #include "data/hdf5/arrays.hpp"
 
 #include <algorithm>
+#include <array>
+#include <string_view>
+#include <system_error>
 
 #include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
+#include "data/bytes/source.hpp"
 #include "data/hdf5/file.hpp"
 
 namespace ae::data {
@@ -101,6 +105,26 @@ class Hdf5Arrays final : public ArrayFile {
 
 std::unique_ptr<ArrayFile> open_hdf5_arrays(const std::filesystem::path& path) {
   return std::make_unique<Hdf5Arrays>(path);
+}
+
+std::filesystem::path file_of_arrays(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return path;
+  for (auto inside : {path / "main_data.hdf5", path / "data" / "main_data.hdf5"})
+    if (std::filesystem::exists(inside, ignored)) return inside;
+  throw InputError(path.string() +
+                   ": a folder without manifest.json or main_data.hdf5; expected a file of arrays (NPZ, "
+                   "NPY, HDF5), or a folder that ae-replay pack or Minari wrote");
+}
+
+std::shared_ptr<const ArrayFile> open_arrays(const std::filesystem::path& path) {
+  const auto file_path = file_of_arrays(path);
+  std::shared_ptr<RandomAccess> file = RandomAccess::open(file_path);
+  constexpr std::string_view kHdf5 = "\x89HDF\r\n\x1a\n";
+  std::array<char, 8> head{};
+  if (file->size() >= head.size()) file->read_at(0, head.data(), head.size());
+  if (std::string_view(head.data(), head.size()) == kHdf5) return open_hdf5_arrays(file_path);
+  return open_numpy_arrays(std::move(file));
 }
 
 }  // namespace ae::data

@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 
 #include "base/error.hpp"
 #include "config/document.hpp"
@@ -18,8 +19,14 @@ namespace {
 using model::Batch;
 using model::Element;
 
-const std::vector<Element> kMixed{
-    {"a", 0, false}, {"b", 0, false}, {"colour", 4, false}, {"size", 3, false}, {"c", 0, false}};
+Element number(std::string name) {
+  Element element{std::move(name), 0, false};
+  element.affine = true;
+  element.center = 0.3;
+  element.spread = 2.5;
+  return element;
+}
+const std::vector<Element> kMixed{number("a"), number("b"), {"colour", 4, false}, {"size", 3, false}, number("c")};
 
 const model::Domain kSmallImages{{{"red", 0, false, true}, {"blue", 0, false, true}}, {7, 6}};
 
@@ -74,6 +81,14 @@ std::string backbone_file() {
   return path;
 }
 
+// A Q network of two actions for the value loss.
+std::string q_file() {
+  const auto path = (std::filesystem::path(testing::TempDir()) / "aetools_q.json").string();
+  std::ofstream(path) << R"({"layers": [{"weight": [[0.5, -0.2, 0.1], [0.3, 0.4, -0.6]], "bias": [0.1, -0.2],
+                              "activation": "tanh"}, {"weight": [[1, -2], [0.5, 3]]}]})";
+  return path;
+}
+
 model::Domain domain_for(const std::string& type) {
   config::Variant<Term> term(terms(), type);
   if (term->accepts(kGenes.elements.front()) && !term->accepts(kMixed.front())) return kGenes;
@@ -85,6 +100,7 @@ TermList list_for(const std::string& type) {
   TermList list{terms()};
   auto& own = list.append().select(type);
   if (type == "feature") config::read_text(own, R"({"channels": 2, "path": ")" + backbone_file() + "\"}", "test", ".");
+  if (type == "value") config::read_text(own, R"({"path": ")" + q_file() + "\"}", "test", ".");
   if (list[0]->needs_grid()) {
     list.append().select("mse");
     return list;
@@ -228,6 +244,25 @@ TEST(Loss, EqualsItsClosedForm) {
   const double p = 1 / (1 + std::exp(-0.7));
   EXPECT_NEAR(single("bce", 0.7, 1.0), -std::log(p), 1e-12);
   EXPECT_NEAR(single("bce", 0.7, 0.25), -0.25 * std::log(p) - 0.75 * std::log(1 - p), 1e-12);
+}
+
+TEST(Loss, OfValueIsTheSquareOfWhatQChangesBy) {
+  TermList list{terms()};
+  auto& own = list.append().select("value");
+  const auto path = (std::filesystem::path(testing::TempDir()) / "aetools_linear_q.json").string();
+  std::ofstream(path) << R"({"layers": [{"weight": [[2, 0], [0, -1]], "bias": [5, 7]}]})";
+  config::read_text(own, R"({"path": ")" + path + "\"}", "test", ".");
+  std::vector<Element> elements{number("x"), number("y")};
+  elements[1].spread = 4;
+  const Composition composition(list, elements, false);
+  const auto options = torch::TensorOptions().dtype(torch::kFloat64);
+  const Batch batch{torch::tensor({{1.0, 2.0}, {0.0, 1.0}}, options), torch::tensor({{1.0, 1.0}, {1.0, 0.0}}, options)};
+  model::Output output;
+  output.prediction = torch::tensor({{1.5, 1.0}, {-1.0, 9.0}}, options);
+  const auto loss = composition.evaluate(output, batch).samples;
+  // Errors of 0.5 * 2.5 and -1 * 4 in the unit of the data; then of -1 * 2.5, and y is not observed.
+  EXPECT_NEAR(loss[0].item<double>(), (std::pow(2 * 1.25, 2) + std::pow(4, 2)) / 2, 1e-12);
+  EXPECT_NEAR(loss[1].item<double>(), std::pow(2 * -2.5, 2) / 2, 1e-12);
 }
 
 TEST(Loss, CrossEntropyIsTheNegativeLogProbabilityOfTheLevel) {

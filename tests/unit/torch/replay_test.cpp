@@ -1,7 +1,7 @@
 #include "replay/correction.hpp"
 #include "replay/latent_codec.hpp"
-#include "replay/q_network.hpp"
 #include "replay/store_manifest.hpp"
+#include "value/q_network.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,6 +17,7 @@ namespace ae::replay {
 namespace {
 
 using ::testing::HasSubstr;
+using value::expand, value::open_q_network, value::parse_q_network, value::QNetwork;
 
 // Q(s) = (s0 + 2 s1)^2 - (s1 - s2)^2 + 3 s0 + 1, whose gradient and Hessian follow by hand.
 std::unique_ptr<QNetwork> quadratic() {

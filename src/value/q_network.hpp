@@ -10,11 +10,12 @@
 #include <string>
 #include <vector>
 
-namespace ae::replay {
+namespace ae::value {
 
 struct Expansion;
 
-// observations [n, width] double, in the unit of the files; values [n, actions] double. From several threads at once.
+// observations [n, width] double, in the unit of the files; values [n, actions] double. values() takes float32, too, and
+// networks of JSON then answer in float32, in a fraction of the time. From several threads at once.
 class QNetwork {
  public:
   virtual ~QNetwork() = default;
@@ -71,4 +72,4 @@ struct Expansion {
 Expansion expand(const QNetwork& network, const at::Tensor& observations, const at::Tensor& errors,
                  const std::vector<at::Tensor>& directions);
 
-}  // namespace ae::replay
+}  // namespace ae::value

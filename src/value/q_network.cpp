@@ -1,4 +1,4 @@
-#include "replay/q_network.hpp"
+#include "value/q_network.hpp"
 
 #include <torch/csrc/autograd/autograd.h>
 #include <torch/script.h>
@@ -14,9 +14,9 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
-#include "replay/bounded_json.hpp"
+#include "value/bounded_json.hpp"
 
-namespace ae::replay {
+namespace ae::value {
 namespace {
 
 using Json = nlohmann::json;
@@ -84,7 +84,10 @@ constexpr std::array<Activation, 8> kActivations{{{"identity", [](const at::Tens
 struct Layer {
   at::Tensor weight, bias;
   const Activation* activation = nullptr;
-  at::Tensor linear(const at::Tensor& x) const { return at::linear(x, weight, bias); }
+  at::Tensor weight_single, bias_single;  // the same in float32
+  at::Tensor linear(const at::Tensor& x) const {
+    return x.scalar_type() == at::kFloat ? at::linear(x, weight_single, bias_single) : at::linear(x, weight, bias);
+  }
 };
 
 [[noreturn]] void fail_at(const std::string& name, const std::string& pointer, const std::string& what) {
@@ -240,6 +243,8 @@ class JsonNetwork final : public QNetwork {
       }
       fail_at(name_, pointer + "/activation", "found " + found + ", expected one of " + ae::join(names));
     }
+    layer.weight_single = layer.weight.to(at::kFloat);
+    if (layer.bias.defined()) layer.bias_single = layer.bias.to(at::kFloat);
     layers_.push_back(std::move(layer));
   }
 
@@ -421,4 +426,4 @@ Expansion expand(const QNetwork& network, const at::Tensor& observations, const 
   }
 }
 
-}  // namespace ae::replay
+}  // namespace ae::value

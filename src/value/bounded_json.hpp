@@ -6,7 +6,7 @@
 
 #include "base/error.hpp"
 
-namespace ae::replay {
+namespace ae::value {
 
 // A discarded value where the text is no JSON. InputError, which begins with `name`, where it is nested deeper than 64
 // levels: whoever walks through a document may call itself once a level.
@@ -21,4 +21,4 @@ Json parse_bounded_json(const std::string& text, const std::string& name) {
   return Json::parse(text, check, false);
 }
 
-}  // namespace ae::replay
+}  // namespace ae::value
