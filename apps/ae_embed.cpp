@@ -16,7 +16,8 @@ namespace {
 
 const ae::cli::Program kProgram{
     "ae-embed",
-    "Writes the latent code of every row or image: id, z0, z1, ... as CSV, the codes alone as an NPY array, or "
+    "Writes the latent code of every row, image or cell: id, z0, z1 and so on as CSV, the codes alone as an NPY array, "
+    "or "
     "AnnData's "
     ".h5ad. Nothing is decoded.",
     {{"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv", "the code of every row"},
@@ -44,7 +45,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option(
          "input", options.embed.stream.inputs,
          "Tables (CSV, TSV, COLVAR, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec roots, "
-         "patterns, .txt lists, files, IDX, NPY")
+         "patterns, .txt lists, files, IDX, NPY; counts of cells and arrays of observations for models of those")
       ->required()
       ->type_name("PATH");
   app.add_option("-o,--output", options.output,
@@ -116,7 +117,7 @@ int run(Options& options, ae::cli::Context& context) {
   if (embed.loss && format.extension == ".h5ad")
     throw ae::UsageError("--loss is for .csv and .npy: obsm/X_ae of .h5ad holds codes alone");
   ae::apps::OutputFiles files(embed.stream.inputs, context.options.force);
-  auto& output = *files.open(options.output, "--output");
+  auto& output = *files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
   auto* check = options.linear ? files.open(check_path(options).string(), "--check") : nullptr;
   const auto file = format.make(output, embed.stream.inputs);
   const auto checkpoint = ae::apps::open_model(options.model, context);
@@ -133,8 +134,8 @@ int run(Options& options, ae::cli::Context& context) {
   context.reporter.info(ae::counted(totals.samples, "codes") + ae::apps::bad_rows_text(totals.bad));
   if (checkpoint.kind().domain().gridded()) {
     if (totals.bad.count > 0 && embed.unreadable == ae::apply::Unreadable::report) {
-      throw ae::InputError(ae::counted(totals.bad.count, "image has", "images have") +
-                           " no code and left out; --unreadable ignore accepts that");
+      throw ae::InputError(ae::counted(totals.bad.count, "image has no code and is", "images have no code and are") +
+                           " left out; --unreadable ignore accepts that");
     }
   } else {
     options.reading.complain(totals.bad.count, totals.samples + totals.bad.count);

@@ -75,7 +75,8 @@ int run(Options& options, ae::cli::Context& context) {
   const auto module = ae::script::torchscript(model, made_by);
 
   ae::apps::OutputFiles files({checkpoint.name()}, context.options.force);
-  if (!options.torchscript.empty()) files.open(options.torchscript, "--torchscript")->write(module);
+  if (!options.torchscript.empty())
+    files.open(options.torchscript, "--torchscript", ae::apps::OutputFiles::Contents::as_named)->write(module);
   fs::path stale;  // of an earlier run with another model
   if (!options.plumed.empty()) {
     const auto folder = made_folder(options.plumed);

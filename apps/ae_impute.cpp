@@ -178,7 +178,7 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   }
   if (!options.spread.empty() && (counts.samples == 1 || counts.only_missing))
     throw ae::UsageError("--spread is a matrix of what --samples draws; give --samples 2 or more, no --only-missing");
-  counts.spread = files.open(options.spread, "--spread");
+  counts.spread = files.open(options.spread, "--spread", ae::apps::OutputFiles::Contents::as_named);
   if (!options.witness.empty()) {
     counts.witness = ae::fit::WitnessReading{options.witness};
     for (const auto& text : options.witness_pairs) {
@@ -201,9 +201,12 @@ int run(Options& options, ae::cli::Context& context) {
   options.impute.stream.reading = options.reading.reading();
   options.impute.stream.allow_empty = options.reading.allow_empty();
   check(options);
+  if (options.only_missing && options.impute.all_cells)
+    throw ae::UsageError("--only-missing and --denoise (--all-cells) exclude each other; leave one of them out");
+  if (options.only_missing || !options.evaluate.empty()) ae::apps::require_text_name(options.output, "--output");
   options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
   ae::apps::OutputFiles files({options.input, options.witness}, context.options.force);
-  auto& output = *files.open(options.output, "--output");
+  auto& output = *files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
   auto* marks = files.open(options.marks, "--mark");
   const auto checkpoint = ae::apps::open_model(options.model, context);
   if (ae::apply::reads_counts(checkpoint)) return run_counts(options, checkpoint, files, output, context);
@@ -214,8 +217,7 @@ int run(Options& options, ae::cli::Context& context) {
         ": was not trained on counts, for which --mode, --scale, --names, --all-genes, --witness, --spread and "
         "--evaluate thinning are; leave them out");
   }
-  if (options.only_missing && options.impute.all_cells)
-    throw ae::UsageError("--only-missing and --all-cells exclude each other; leave one of them out");
+  ae::apps::require_text_name(options.output, "--output");
   ae::apply::ImputeTotals totals;
   if (!options.evaluate.empty()) {
     totals = ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);

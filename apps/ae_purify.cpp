@@ -3,6 +3,7 @@
 #include "base/counted.hpp"
 #include "base/files.hpp"
 #include "model_program.hpp"
+#include "output_files.hpp"
 #include "reading.hpp"
 
 namespace {
@@ -39,6 +40,7 @@ int run(Options& options, ae::cli::Context& context) {
   options.purify.stream.threads = context.options.threads;
   options.purify.stream.reading = options.reading.reading();
   options.purify.stream.allow_empty = options.reading.allow_empty();
+  ae::apps::require_text_name(options.output, "--output");
   auto output = ae::Output::open(options.output, context.options.force);
   const auto checkpoint = ae::apps::open_model(options.model, context);
   const auto totals = ae::apply::purify(checkpoint, options.purify, output, context.reporter);

@@ -300,7 +300,7 @@ int run_unpack(const Options& o, cli::Context& context) {
   if (!replay::is_store(o.files[0]))
     throw InputError(o.files[0] + ": is no store of ae-replay pack; expected a folder with manifest.json");
   apps::OutputFiles files({}, context.options.force);
-  Output* output = files.open(o.output, "-o");
+  Output* output = files.open(o.output, "-o", apps::OutputFiles::Contents::as_named);
   const auto store = replay::Store::open(o.files[0]);
   const auto [first, count] = range_of(o, store->size());
   replay::write_arrays(*store->arrays(first, count), *output, context.reporter);
@@ -398,7 +398,7 @@ int run_correct(const Options& o, cli::Context& context) {
   auto inputs = o.files;
   inputs.push_back(o.q);
   apps::OutputFiles files(inputs, context.options.force);
-  Output* output = files.open(o.output, "-o");
+  Output* output = files.open(o.output, "-o", apps::OutputFiles::Contents::as_named);
   constexpr std::int64_t kPairs = 8000;
   const auto seed = static_cast<std::uint64_t>(o.seed);
   const auto& last = o.files.back();

@@ -12,6 +12,7 @@
 #include "base/files.hpp"
 #include "base/world.hpp"
 #include "model_program.hpp"
+#include "output_files.hpp"
 #include "scoring.hpp"
 
 namespace {
@@ -49,7 +50,7 @@ void declare(CLI::App& app, Options& options) {
   app.add_option(
          "input", options.score.inputs,
          "Tables to score (CSV, TSV, COLVAR, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec "
-         "roots, patterns, .txt lists, files, IDX, NPY")
+         "roots, patterns, .txt lists, files, IDX, NPY; counts of cells and arrays of observations for models of those")
       ->required()
       ->type_name("PATH");
   app.add_option(
@@ -136,6 +137,7 @@ int run(Options& options, ae::cli::Context& context) {
   for (const auto& scoring : options.scorings) scoring->check(asked);
   std::optional<ae::apply::Parts> parts;
   if (asked.world.size > 1) parts.emplace(options.output, asked, context.options.force);
+  ae::apps::require_text_name(options.output, "--output");
   auto output = ae::Output::open(parts ? parts->own() : fs::path(options.output), context.options.force);
   std::optional<ae::Output> summary;
   if (asked.summarised) summary.emplace(ae::Output::open(options.summary, context.options.force));

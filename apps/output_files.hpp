@@ -14,6 +14,17 @@
 
 namespace ae::apps {
 
+// UsageError when what is text, and not compressed, would bear a name that says otherwise: whoever reads it would take
+// it for something else.
+inline void require_text_name(const std::string& path, const std::string& option) {
+  static const std::vector<std::string> others{".gz",   ".zst",  ".bz2", ".xz",      ".zip",     ".npy", ".npz", ".h5",
+                                               ".h5ad", ".hdf5", ".mtx", ".parquet", ".feather", ".xls", ".xlsx"};
+  const auto ending = std::filesystem::path(path).extension().string();
+  if (std::ranges::find(others, ending) == others.end()) return;
+  throw UsageError(option + " " + ae::quoted(path, 200) + ": what is written is text, not \"" + ending +
+                   "\"; choose a name that says so, such as .csv, or write to - and compress that");
+}
+
 // Opened before any work is done, and published together at its end. UsageError for an output that is an input of the
 // run, or that another option writes, and when standard input, which can be read once, is to be several inputs.
 class OutputFiles {
@@ -23,9 +34,11 @@ class OutputFiles {
       throw UsageError("standard input can be only one of the files to read; give the others by name");
   }
 
+  enum class Contents { text, as_named };
   // Null when the option was not given.
-  Output* open(const std::string& path, const std::string& option) {
+  Output* open(const std::string& path, const std::string& option, Contents contents = Contents::text) {
     if (path.empty()) return nullptr;
+    if (contents == Contents::text) require_text_name(path, option);
     for (const auto& input : inputs_) {
       std::error_code ignored;
       if (input != "-" && path != "-" && std::filesystem::equivalent(input, path, ignored))

@@ -31,14 +31,17 @@ fail() {
 model='' input='' out='' alpha=0.001 alarm='' days=60
 while (($# > 0)); do
   case $1 in
-    --model) model=${2:?} ;;
-    --in) input=${2:?} ;;
-    --out) out=${2:?} ;;
-    --alpha) alpha=${2:?} ;;
-    --alarm) alarm=${2:?} ;;
-    --days) days=${2:?} ;;
     --) shift && break ;;
     -h | --help) usage && exit 0 ;;
+    --*) [[ ${2:-} ]] || fail "$1: its value is missing; --help tells more" ;;
+  esac
+  case $1 in
+    --model) model=$2 ;;
+    --in) input=$2 ;;
+    --out) out=$2 ;;
+    --alpha) alpha=$2 ;;
+    --alarm) alarm=$2 ;;
+    --days) days=$2 ;;
     *) fail "unknown option \"$1\"; --help tells those there are" ;;
   esac
   shift 2
@@ -68,7 +71,7 @@ fi
 case $code in
   0) what=$([[ $drifted == yes ]] && echo "the day drifted" || echo "all is well") ;;
   3) what="rows are flagged$([[ $drifted == yes ]] && echo ", and the day drifted" || true)" ;;
-  4) what="the table cannot be read, or not all of it" ;;
+  4) what=$([[ -f $base.summary.json ]] && echo "not all of the table can be read" || echo "nothing was scored") ;;
   *) what="scoring failed" ;;
 esac
 
@@ -77,8 +80,10 @@ if [[ $code != 0 || $drifted == yes ]]; then
     echo "$name: $what"
     echo
     tail -n 20 "$base.log"
-    echo
-    echo "page: $base.page.html"
+    if [[ -f $base.page.html ]]; then
+      echo
+      echo "page: $base.page.html"
+    fi
   )
   if [[ $alarm ]]; then
     bash -c "$alarm" <<< "$text" || printf 'every-morning.sh: the alarm command failed; its text was:\n%s\n' "$text" >&2

@@ -64,12 +64,7 @@ EmbedTotals embed_samples(const recipe::Checkpoint& checkpoint, const EmbedOptio
 
 std::vector<std::string> code_names(std::int64_t members, std::int64_t numbers) {
   std::vector<std::string> names;
-  for (std::int64_t m = 0; m < members; ++m) {
-    std::string name;
-    if (members > 1) name.append("m").append(std::to_string(m)).append("_");
-    name += 'z';
-    for (std::int64_t z = 0; z < numbers; ++z) names.push_back(name + std::to_string(z));
-  }
+  for (std::int64_t z = 0; z < members * numbers; ++z) names.push_back("z" + std::to_string(z));
   return names;
 }
 

@@ -26,7 +26,7 @@ struct EmbedTotals {
   recipe::BadSamples bad;
 };
 
-// z0, z1, ... of one network; of several m0_z0, m0_z1, ..., m1_z0, ...
+// z0, z1, ...; those of several networks count on from network to network.
 std::vector<std::string> code_names(std::int64_t members, std::int64_t numbers);
 
 // Writes a line for each sample, as `file` does: of variational networks the mean of the code, of several networks

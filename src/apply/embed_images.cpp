@@ -57,6 +57,7 @@ class ImageEmbedder {
     encode();
     reporter_.progress_done();
     file_.finish();
+    if (const auto told = other_forms_.told(); !told.empty()) reporter_.warning(told);
     for (const auto& source : sources_) source->notes().tell_left_out(reporter_);
     if (!further_.empty()) reporter_.warning(recipe::further_text(further_));
     check_any(totals_.samples, totals_.bad, false);
@@ -65,7 +66,7 @@ class ImageEmbedder {
 
  private:
   struct Loaded {
-    std::string id, label;
+    std::string id, label, form;
     bool further = false;  // the file holds more than was read
     at::Tensor network;    // [channels, height, width]
     std::optional<InputError> error;
@@ -97,6 +98,7 @@ class ImageEmbedder {
     try {
       const auto loaded = source.load(i, geometry_.channels);
       image.further = loaded.further > 0;
+      image.form = loaded.form;
       image.network = score::to_tensor(data::resized(loaded.image, geometry_));
       check_size(image);
     } catch (const InputError& error) {
@@ -122,6 +124,7 @@ class ImageEmbedder {
 
   void take(const Loaded& image) {
     if (image.further) further_.push_back(image.id);
+    other_forms_.note(image.form, image.id);
     const data::Size network{image.network.size(1), image.network.size(2)};
     const auto size = geometry_.tile_size(network);
     for (const auto& place : geometry_.tiles(network)) {
@@ -167,6 +170,7 @@ class ImageEmbedder {
   std::size_t source_ = 0;           // of load(): where the next image is
   std::int64_t next_ = 0;
   std::vector<Waiting> waiting_;  // samples
+  recipe::OtherForms other_forms_{kind_};
   std::vector<std::string> further_;
   EmbedTotals totals_;
 };

@@ -176,7 +176,7 @@ class ImageScorer {
 
   void write(const Loaded& loaded, const at::Tensor& reconstruction, const score::MapHead::Answer& judged) {
     if (loaded.further) further_.push_back(loaded.id);
-    note_form(loaded);
+    other_forms_.note(loaded.form, loaded.id);
     warn_of_size({loaded.network.size(1), loaded.network.size(2)}, loaded.id);
     if (!std::isfinite(judged.score)) {
       throw InputError("the score is " + number_text(judged.score) + "; the model is not usable for such values");
@@ -186,23 +186,8 @@ class ImageScorer {
         {loaded.id, loaded.label, loaded.size, loaded.original, reconstruction, judged.map, judged.score, p_value});
   }
 
-  void note_form(const Loaded& loaded) {
-    const auto& known = kind_.forms();
-    if (known.empty() || std::find(known.begin(), known.end(), loaded.form) != known.end()) return;
-    const auto [form, is_new] = other_forms_.emplace(loaded.form, OtherForm{0, loaded.id});
-    ++form->second.images;
-  }
-
   void tell_what_was_not_seen() {
-    if (!other_forms_.empty()) {
-      std::vector<std::string> forms;
-      for (const auto& [form, found] : other_forms_) {
-        forms.push_back(std::to_string(found.images) + (found.images == 1 ? " image is " : " images are ") + form +
-                        " (" + printable(found.first) + (found.images == 1 ? ")" : ", ...)"));
-      }
-      reporter_.warning(join(forms) + ", but the model was trained on " + join(kind_.forms(), " and ") +
-                        "; what is not alike in the files may count as strange");
-    }
+    if (const auto told = other_forms_.told(); !told.empty()) reporter_.warning(told);
     for (const auto& source : sources_) {
       source->notes().tell_left_out(reporter_);
       totals_.flags.unseen += std::ssize(source->notes().unknown);
@@ -230,12 +215,8 @@ class ImageScorer {
   std::string model_;
   std::vector<std::unique_ptr<data::ImageSource>> sources_;
   std::optional<ImageOutputs> outputs_;
-  struct OtherForm {
-    std::int64_t images;
-    std::string first;
-  };
-  std::map<std::string, OtherForm> other_forms_;  // than those of the training images
-  std::vector<std::string> further_;              // ids
+  recipe::OtherForms other_forms_{kind_};
+  std::vector<std::string> further_;  // ids
   bool has_label_ = false;
   bool warned_of_size_ = false;
   std::int64_t next_ = 0, last_ = 0;  // images of all sources, to be loaded

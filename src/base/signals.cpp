@@ -24,6 +24,10 @@ std::atomic<bool> signals_wait{false};    // NOLINT(cppcoreguidelines-avoid-non-
 thread_local const std::atomic<bool>* abandoned_here = nullptr;
 static_assert(std::atomic<int>::is_always_lock_free, "the signal handler needs a lock-free flag");
 
+std::atomic<std::int64_t> received_at{0};  // NOLINT(cppcoreguidelines-avoid-non-const-global-variables)
+// A second signal within this time is the first one once more: `timeout` sends it to the program and to its group.
+constexpr std::int64_t kSameSignal = 500'000'000;  // ns
+
 std::int64_t nanoseconds_now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
       .count();
@@ -32,8 +36,16 @@ std::int64_t nanoseconds_now() {
 // The first signal asks for an orderly stop; whoever sends a second one does not want to wait for it.
 extern "C" void on_stop_signal(int signal_number) {
   int none = 0;
+  const auto now = nanoseconds_now();
+  std::int64_t never = 0;
+  received_at.compare_exchange_strong(never, now);  // before the number: another thread may be here as well
+  if (received.compare_exchange_strong(none, signal_number)) {
+    ++received_count;
+    return;
+  }
+  if (now - received_at < kSameSignal) return;
   ++received_count;
-  if (received.compare_exchange_strong(none, signal_number) || to_clean_up > 0) return;
+  if (to_clean_up > 0) return;
   std::signal(signal_number, SIG_DFL);
   std::raise(signal_number);
 }

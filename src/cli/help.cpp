@@ -18,15 +18,13 @@ constexpr std::size_t kFewestColumns = 40;
 constexpr std::size_t kMostColumns = 160;  // longer lines are hard to read
 constexpr std::size_t kNameColumns = 30;
 
-// The words of `text` behind what stands in the first line already, which is `filled` characters long.
+// The words of `text` behind what stands in the first line already, which is `filled` characters long. A list too long
+// for a line is continued behind one of its commas.
 std::string wrapped(const std::string& text, std::size_t filled, std::size_t indent, std::size_t columns) {
   std::string lines;
   std::size_t at = filled;
   bool first_of_line = true;
-  for (std::size_t begin = 0; begin < text.size();) {
-    const std::size_t end = std::min(text.find(' ', begin), text.size());
-    const std::string word = text.substr(begin, end - begin);
-    begin = end + 1;
+  const auto put = [&](const std::string& word) {
     if (!first_of_line && at + 1 + word.size() > columns) {
       lines += "\n" + std::string(indent, ' ');
       at = indent;
@@ -35,6 +33,19 @@ std::string wrapped(const std::string& text, std::size_t filled, std::size_t ind
     lines += (first_of_line ? "" : " ") + word;
     at += word.size() + (first_of_line ? 0 : 1);
     first_of_line = false;
+  };
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(' ', begin), text.size());
+    std::string word = text.substr(begin, end - begin);
+    begin = end + 1;
+    while (indent + word.size() > columns) {
+      const auto comma = word.rfind(',', columns - indent - 1);
+      if (comma == std::string::npos) break;
+      put(word.substr(0, comma + 1));
+      word.erase(0, comma + 1);
+      at = columns;
+    }
+    put(word);
   }
   return lines;
 }

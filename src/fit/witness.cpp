@@ -381,7 +381,7 @@ std::string witness_text(const WitnessResult& result) {
                      std::to_string(result.genes.size()) + " genes; mean Spearman correlation " +
                      rate_text(result.mean_before) + " before, " + rate_text(result.mean_after) + " after\n";
   text += std::to_string(result.gained) + " genes gained, " + std::to_string(result.lost) +
-          " lost: sign test p = " + rate_text(result.sign_test) + "\n";
+          " lost: sign test p = " + rate_text(result.sign_test, 3) + "\n";
   for (const auto& gene : result.genes) {
     if (!gene.spoiled()) continue;
     text += "spoiled: " + printable(gene.pair.gene) + ", " + rate_text(gene.before) + " to " + rate_text(gene.after) +

@@ -169,6 +169,7 @@ class CountStream final : public CellStream {
     // What was said of a file that did not tell is not said of one that does.
     auto format = options_.format;
     format.tells_itself = true;
+    format.known_genes = schema_.genes;
     source_ = data::open_counts(input, kReaders, format, reporter);
     places_.clear();
     elements_.clear();

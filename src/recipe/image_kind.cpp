@@ -251,6 +251,23 @@ std::unique_ptr<data::ImageSource> ImageKind::open_source(const std::string& inp
   return data::ImageSource::open(input, options_, data::Purpose::scoring);
 }
 
+void OtherForms::note(const std::string& form, const std::string& id) {
+  const auto& known = kind_.forms();
+  if (known.empty() || std::find(known.begin(), known.end(), form) != known.end()) return;
+  ++found_.emplace(form, Found{0, id}).first->second.images;
+}
+
+std::string OtherForms::told() const {
+  if (found_.empty()) return "";
+  std::vector<std::string> forms;
+  for (const auto& [form, found] : found_) {
+    forms.push_back(std::to_string(found.images) + (found.images == 1 ? " image is " : " images are ") + form + " (" +
+                    printable(found.first) + (found.images == 1 ? ")" : ", ...)"));
+  }
+  return join(forms) + ", but the model was trained on " + join(kind_.forms(), " and ") +
+         "; what is not alike in the files may count as strange";
+}
+
 std::string further_text(const std::vector<std::string>& ids) {
   constexpr std::size_t kNamesInALine = 5;
   return std::to_string(ids.size()) + (ids.size() == 1 ? " image holds" : " images hold") +

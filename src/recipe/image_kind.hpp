@@ -1,6 +1,8 @@
 // Images: the one kind whose samples, tiles, are parts of what is scored.
 #pragma once
 
+#include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -26,6 +28,22 @@ class ImageKind final : public Kind {
   data::Geometry geometry_;
   data::ImageOptions options_;
   std::vector<std::string> forms_;
+};
+
+// Images whose files are of other forms (bits, channels) than those that a model was trained on.
+class OtherForms {
+ public:
+  explicit OtherForms(const ImageKind& kind) : kind_(kind) {}
+  void note(const std::string& form, const std::string& id);
+  std::string told() const;  // one line; "" when there are none
+
+ private:
+  struct Found {
+    std::int64_t images;
+    std::string first;
+  };
+  const ImageKind& kind_;
+  std::map<std::string, Found> found_;
 };
 
 // "2 images hold further pages or frames, which are not looked at: a.tif, b.png"

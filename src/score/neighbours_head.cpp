@@ -84,6 +84,12 @@ class Neighbours final : public SampleHead {
       own_residuals_ = residuals.narrow(0, 0, rows.size(0));
     }
     index_stored(&pace);
+    if (missing && !whiten) {
+      // Compared by what is observed, a row without the cell that is strange in another would be the nearest to it.
+      stored_ = filled_;
+      stored_observed_ = at::Tensor();
+      index_stored();
+    }
     if (whiten) own_residuals_ = root_.apply(own_residuals_);
     if (judge == "local") return;
     const auto [residuals, seen] =

@@ -202,7 +202,8 @@ def test_what_is_no_count_ends_the_run_in_one_line(run, made, cells):
     shutil.copy(made / "cells.h5ad", made / "cells.csv")  # by its content, whatever it is called
     train(run, "--data", "cells.csv")
     (made / "bad.csv").write_text("id,GENE0000\nx,y\n")
-    one_error(run("ae-score", "m", "bad.csv", "-q"), 2, "/data/orientation")
+    one_error(run("ae-score", "m", "bad.csv", "-q"), 4, "bad.csv", '"y"')
+    one_error(run("ae-train", "config.json", "--data", "bad.csv", "--out", "n", "-q"), 2, "/data/orientation")
 
 
 @pytest.mark.skipif(not os.environ.get("AETOOLS_LARGE"), reason="takes minutes and 1 GiB: set AETOOLS_LARGE=1")
@@ -263,6 +264,25 @@ def test_a_folder_tells_its_own_orientation(run, made):
     train(run, "--data", "table.csv", "--set", "/data/orientation=cells_by_genes", out="of_table")
     one, other = ([row["score"] for row in scores(run, "of_table", name)] for name in ("square", "square.h5ad"))
     assert one == other
+
+
+@pytest.mark.parametrize("orientation", [None, "genes_by_cells"])
+def test_a_table_shows_by_its_genes_which_way_it_lies(run, made, cells, orientation):
+    """Whatever way the model's own table lay: names that the model knows tell."""
+    counts = cells[0]
+    by_cells = [",".join(["id", *names(120, "GENE")])]
+    by_cells += [",".join([name, *map(str, row)]) for name, row in zip(names(150, "CELL"), counts)]
+    by_genes = [",".join(["gene", *names(150, "CELL")])]
+    by_genes += [",".join([name, *map(str, row)]) for name, row in zip(names(120, "GENE"), counts.T)]
+    (made / "by_cells.csv").write_text("\n".join(by_cells) + "\n")
+    (made / "by_genes.csv").write_text("\n".join(by_genes) + "\n")
+    if orientation:
+        train(run, "--data", "by_genes.csv", "--set", f"/data/orientation={orientation}")
+    else:
+        train(run)
+    one, other = (scores(run, "m", name) for name in ("by_cells.csv", "by_genes.csv"))
+    assert [(row["id"], row["score"]) for row in one] == [(row["id"], row["score"]) for row in other]
+    assert len(one) == 150
 
 
 def test_no_cells_are_an_error(run, made):

@@ -152,7 +152,7 @@ def test_the_codes_of_several_networks_stand_side_by_side(run, tmp_path):
     arguments = ["--set", "/training/epochs=3", "--set", "/model/members=2", "-q", "--set", "/model/latent=3"]
     assert run("ae-train", CONFIGS / "wdbc.json", "--out", "m", *arguments).code == 0
     header, codes = codes_of(run("ae-embed", "m", WDBC, "-q").stdout)
-    assert header == ["id", "m0_z0", "m0_z1", "m0_z2", "m1_z0", "m1_z1", "m1_z2", "label"]
+    assert header == ["id", "z0", "z1", "z2", "z3", "z4", "z5", "label"]
     assert codes.shape == (569, 6) and np.abs(codes[:, :3] - codes[:, 3:]).max() > 0.1
 
 

@@ -321,6 +321,13 @@ def test_other_files_are_no_models(run, trained, tmp_path):
 # ------------------------------------------------------------------------------------------------ outputs
 
 
+@pytest.mark.parametrize("name", ["x.csv.gz", "x.npy", "x.h5ad", "x.parquet"])
+def test_text_goes_to_no_file_whose_name_says_otherwise(run, trained, tmp_path, name):
+    for program, more in [("ae-score", []), ("ae-impute", []), ("ae-impute", ["--evaluate", "masked"]), ("ae-purify", [])]:
+        one_error(run(program, trained, WDBC, *more, "-q", "-o", name), 2, name, "text")
+    assert not (tmp_path / name).exists()
+
+
 def test_existing_outputs_stay_unless_forced(run, trained, tmp_path):
     assert run("ae-score", trained, WDBC, "-q", "-o", "scores.csv").code == 0
     commands = {

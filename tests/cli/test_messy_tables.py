@@ -194,6 +194,16 @@ def test_what_names_or_counts_rows_is_set_aside(run, tmp_path):
     assert roles["machine"] == "numeric" and roles["time"] == roles["index"] == "ignore"
 
 
+def test_numbers_with_a_zero_in_front_are_told(run, tmp_path):
+    lines = ["x,zip,time"] + [f"{x},{['01067', '10115', '80331'][i % 3]},{'0.5' if i % 2 else '0'}"
+                              for i, x in enumerate(random.Random(3).gauss(0, 1) for _ in range(90))]  # fmt: skip
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    told = fine(train(run, tmp_path, "t.csv")).stderr
+    assert 'a 0 in front is how codes are written: "zip" ("01067" in 33 % of the cells)' in told
+    assert '"time"' not in told
+    assert "in front" not in fine(train(run, tmp_path, "t.csv", {"columns": {"zip": "categorical"}})).stderr
+
+
 def test_arrays_lose_their_counters_too(run, tmp_path):
     numpy = pytest.importorskip("numpy")
     table = numpy.array([[float(row[c]) for c in COLUMNS] for row in plain_rows(250)])
@@ -307,7 +317,7 @@ def test_strange_lines_around_the_table(run, tmp_path):
     assert [row["score"] for row in scored if row["id"] != "100"] == [row["score"] for row in expected]
 
     for text, place in (("Pump report\n" + plain, "t.csv:1: "), ("Pump report,,\n" + plain, "t.csv:1: "),
-                        ("May,report\n" + plain, "t.csv:2: ")):
+                        ("May,report\n" + plain, "t.csv:2: "), ("May, report\n" + plain.replace(",", ";"), "t.csv:2: ")):
         (tmp_path / "t.csv").write_text(text)
         one_error(train(run, tmp_path, "t.csv"), 4, place, "titles above the table")
     for text in (plain.replace(",", " "), plain.replace(",", "   ")):

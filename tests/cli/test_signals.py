@@ -42,6 +42,22 @@ def stopped(process):
     return told.decode()
 
 
+def test_a_signal_that_comes_twice_at_once_is_one(bin_folder, folder, tmp_path):
+    """As `timeout` sends it, to the program and then to its group: what was learned is kept."""
+    config = {"data": {"path": str(folder / "large.csv")}, "model": {"type": "dense", "hidden": [64], "latent": 3},
+              "training": {"epochs": 100000, "batch_size": 64, "validation_fraction": 0, "seed": 0}}  # fmt: skip
+    write_config(tmp_path / "config.json", config)
+    for out in ("a", "b", "c"):
+        training = start(bin_folder / "ae-train", tmp_path / "config.json", "--out", tmp_path / out)
+        wait_for(lambda: catches(training, signal.SIGTERM))
+        time.sleep(1.5)
+        training.send_signal(signal.SIGTERM)
+        training.send_signal(signal.SIGTERM)
+        _, told = training.communicate(timeout=SOON)
+        assert training.returncode == 128 + signal.SIGTERM and b"stopped by SIGTERM" in told, told
+        assert (tmp_path / out / "state.safetensors").exists()
+
+
 COSTLY = {
     "neighbours": {"type": "neighbours", "judge": "local", "k": 300, "whiten": True},
     "prototypes": {"type": "prototypes", "max_cells": 100000, "cell": 2},

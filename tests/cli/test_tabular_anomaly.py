@@ -240,3 +240,39 @@ def test_a_score_head_with_missing_or_misshapen_arrays_is_refused(run, tmp_path)
             assert (outcome.code, outcome.stdout) == (4, ""), outcome.stderr
             assert name.split(".")[-1] in outcome.stderr and "bad.safetensors" in outcome.stderr
             assert outcome.stderr.count("\n") == 1
+
+
+def test_missing_cells_of_training_rows_hide_no_anomaly(run, tmp_path):
+    """Tightly tied columns, a quarter of the training cells missing: rows that lack the strange cell are not its like."""
+    source = random.Random(5)
+    columns = [f"x{j}" for j in range(6)]
+
+    def row(strange):
+        level = 10 * source.randrange(3)
+        cells = [level + source.gauss(0, 0.5) for _ in columns]
+        if strange:
+            cells[source.randrange(6)] += source.choice([-1, 1]) * 2.5
+        return cells, level
+
+    def write(name, rows, missing):
+        lines = [",".join(["id", *columns])]
+        lines += [",".join([f"r{i}", *("" if source.random() < missing else f"{x:.3f}" for x in cells)]) for i, cells in enumerate(rows)]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+
+    train = [row(False)[0] for _ in range(600)]
+    tested = [row(i >= 300) for i in range(400)]
+    write("test.csv", [cells for cells, _ in tested], 0)
+    for missing in (0.06, 0.25):
+        write("train.csv", train, missing)
+        assert run("ae-train", "train.csv", "--out", "m", "--force", "-q").code == 0
+        outcome = run("ae-score", "m", "test.csv", "--explain", "1", "-q")
+        assert outcome.code == 0, outcome.stderr
+        rows = rows_of(outcome.stdout)
+        scores = [float(r["score"]) for r in rows]
+        good, bad = scores[:300], scores[300:]
+        auroc = sum((b > g) + 0.5 * (b == g) for b in bad for g in good) / len(good) / len(bad)
+        assert auroc > 0.97, (missing, auroc)
+        alarms = sum(float(r["p_value"]) <= 0.05 for r in rows[:300]) / 300
+        assert 0.01 < alarms < 0.09, (missing, alarms)
+        far = [r for r, (_, level) in zip(rows, tested) if abs(float(r["top1_expected"]) - level) > 5]
+        assert len(far) <= 4, (missing, len(far))

@@ -1,6 +1,8 @@
 // Counts as text tables: the first line names the columns, the first cell of each line names the row.
 #include <algorithm>
 #include <numeric>
+#include <string_view>
+#include <unordered_set>
 
 #include "base/error.hpp"
 #include "base/signals.hpp"
@@ -40,7 +42,7 @@ std::vector<std::string> read_rows(RowSource& rows, Reporter& reporter, Visit&& 
 
 std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const CountFormat& format,
                                         Reporter& reporter) {
-  if (format.orientation == "auto") {
+  if (format.orientation == "auto" && format.known_genes.empty()) {
     throw UsageError("/data/orientation: " + path.string() +
                      " does not tell whether its lines are cells or genes; set it to \"cells_by_genes\" or "
                      "\"genes_by_cells\"");
@@ -53,8 +55,15 @@ std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const
   }
   if (rows->has_numbers()) throw InputError(rows->name() + ": is an array without names, expected a text table");
   std::vector<std::string> across(rows->columns().begin() + 1, rows->columns().end());
+  auto orientation = format.orientation;
+  if (!format.known_genes.empty()) {
+    const std::unordered_set<std::string_view> genes(format.known_genes.begin(), format.known_genes.end());
+    const auto known = std::ranges::count_if(across, [&](const auto& name) { return genes.contains(name); });
+    orientation =
+        2 * known >= std::min(std::ssize(across), std::ssize(format.known_genes)) ? "cells_by_genes" : "genes_by_cells";
+  }
   CellCounts counts;
-  if (format.orientation == "cells_by_genes") {
+  if (orientation == "cells_by_genes") {
     auto cells = read_rows(*rows, reporter, [&](std::int32_t gene, float count) {
       if (gene < 0) return counts.end_cell();
       counts.genes.push_back(gene);

@@ -22,7 +22,10 @@ struct CountFormat {
   std::string feature_type = "Gene Expression";  // of 10x features; "" = all
   std::string genome;                            // the group of a 10x .h5 file of version 2; "" = the only one
   bool tells_itself = false;  // of a 10x folder whose sizes show it, its own orientation counts instead
-  std::string other_than;     // instead of a feature type: all but this one, where there are others
+  // Names of the genes that a model knows, by which a text table shows whether its lines are cells or genes, whatever
+  // `orientation` says; must outlive the format. Empty: it does not.
+  std::span<const std::string> known_genes = {};
+  std::string other_than;  // instead of a feature type: all but this one, where there are others
 };
 
 struct CountReader {

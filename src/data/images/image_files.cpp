@@ -116,8 +116,13 @@ ImageListing list_plain_folder(const fs::path& folder, Purpose purpose) {
   const auto content = content_below(folder);
   auto listing = listing_of(content, folder);
   if (listing.files.empty()) {
+    const bool counts = std::ranges::any_of(content.others, [](const fs::path& file) {
+      const auto name = file.filename().string();
+      return name.ends_with(".mtx") || name.ends_with(".mtx.gz");
+    });
     throw InputError(folder.string() + ": no images; found " + inventory(content.others) + ", expected " +
-                     std::string(kImageKinds) + " files");
+                     std::string(kImageKinds) + " files" +
+                     (counts ? "; to train on counts of cells set /data/type to \"counts\"" : ""));
   }
   if (purpose == Purpose::training) refuse_unless_good(folder, content, listing);
   for (const auto& masks : content.masks) {

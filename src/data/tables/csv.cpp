@@ -845,10 +845,11 @@ class CsvRows final : public RowSource {
     const std::string at = place + ": ";
     const std::string expected = "expected " + counted(columns_.size(), "cell", "cells") + " as in the " +
                                  (layout_.header ? "header" : "first line");
-    if (found == 0) return {place, at + "a blank line between rows, " + expected + "; remove it"};
+    const std::string titles = row_ <= 0 ? "; or remove titles above the table, or begin them with #" : "";
+    if (found == 0) return {place, at + "a blank line between rows, " + expected + "; remove it" + titles};
     return {place, at + "found " + counted(found, "cell", "cells") + ", " + expected + "; " +
                        (found < columns_.size()
-                            ? "add the missing cells"
+                            ? "add the missing cells" + titles
                             : "put cells that contain " + delimiter_text(layout_.delimiter) + " in double quotes" +
                                   (row_ <= 0 || columns_.size() == 1 ? short_header(found) : ""))};
   }

@@ -546,6 +546,13 @@ std::string ColumnCollector::taken_for_missing() const {
   return join(shown) + " in " + ae::quoted(traits_.name) + " (" + share_text(unclear_, observed_) + " of its cells)";
 }
 
+std::string ColumnCollector::coded() const {
+  const auto& found = numbers_.leading_zero();
+  if (found.empty() || !inferred() || !numeric()) return "";
+  return ae::quoted(name()) + " (" + ae::quoted(found.text) + " in " + share_text(found.cells, known()) +
+         " of the cells)";
+}
+
 std::string ColumnCollector::stand_ins(std::vector<std::string>& texts) const {
   if (!numeric()) return {};
   std::vector<std::string> shown;

@@ -83,6 +83,9 @@ class ColumnCollector {
   std::string taken_for_missing() const;
   // Numbers that may stand for missing ones, likewise; their texts are added to `texts`.
   std::string stand_ins(std::vector<std::string>& texts) const;
+  // Of numbers that nobody declared and some of which begin with a 0, as codes do: `"zip" ("01067" in 12 % of the
+  // cells)`; else "".
+  std::string coded() const;
 
  private:
   struct Place {

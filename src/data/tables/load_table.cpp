@@ -410,6 +410,14 @@ class TableLoader {
                         ": set aside, not learned from: " + join(set_aside_, ", ", fitting(set_aside_)) + insist());
       tell_all("all that were set aside: ", set_aside_);
     }
+    std::vector<std::string> coded;
+    for (const auto& collector : collectors_)
+      if (auto found = collector.coded(); !found.empty()) coded.push_back(std::move(found));
+    if (!coded.empty()) {
+      reporter_.warning(source_.name() + ": read as numbers, though a 0 in front is how codes are written: " +
+                        join(coded, ", ", kNamedColumns) +
+                        "; if they are, give them the role \"categorical\" or \"ignore\" in /data/columns");
+    }
     std::vector<std::string> giving_away;
     for (const auto& collector : collectors_) {
       const auto how = label_numbers_.usable() ? collector.gives_away(label_numbers_.means_normal()) : "";

@@ -181,6 +181,8 @@ void NumberEvidence::add(std::string_view text, const NumberLook& look, std::int
   if (look.point) point_ += cells;
   if (look.comma) comma_ += cells;
   plain_ = plain_ && look.plain;
+  const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
+  if (text.size() > 1 && text[0] == '0' && std::ranges::all_of(text, is_digit)) remember(leading_zero_, text, cells);
   if (!look.comma)
     remember(only_point_, text, cells);
   else if (!look.point)

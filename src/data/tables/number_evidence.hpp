@@ -63,11 +63,12 @@ class NumberEvidence {
   // Whether a cell can be read only with a point between its groups: "1.234,5".
   bool shows_point_groups() const { return shows_point_groups_; }
   const std::vector<Mark>& thousands(char decimal) const { return decimal == '.' ? point_marks_ : comma_marks_; }
-  bool plain() const { return plain_; }  // parse_number() reads all that are numbers
+  const Sample& leading_zero() const { return leading_zero_; }  // "01067", as codes are written
+  bool plain() const { return plain_; }                         // parse_number() reads all that are numbers
 
  private:
   std::int64_t numbers_ = 0, point_ = 0, comma_ = 0;
-  Sample only_point_, only_comma_, either_, either_point_;
+  Sample only_point_, only_comma_, either_, either_point_, leading_zero_;
   std::vector<Mark> point_marks_, comma_marks_;
   bool plain_ = true;
   bool shows_point_groups_ = false;
