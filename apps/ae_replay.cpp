@@ -238,6 +238,8 @@ void check(const Options& o) {
   if (o.action == "choose" && o.given->count("--maximum-bias") == 0)
     throw UsageError(
         "choose: the budget is missing; give --maximum-bias, the largest mean bias of targets, in the unit of Q");
+  if (o.action == "choose" && o.budget.changes == 0)
+    throw UsageError("--maximum-changes 0 can never be told from some of the transitions; give a share above 0.001");
   if (o.append && o.given->count("--bits") > 0)
     throw UsageError("--bits is that of the store with --append; leave it out");
   if (reads("audit correct choose", o.action) && o.q.empty())
@@ -351,6 +353,16 @@ int run_audit(const Options& o, cli::Context& context) {
   return 0;
 }
 
+// What makes the chosen store of the same transitions.
+std::string pack_command(const Options& o, const replay::StoreCandidate& chosen) {
+  std::vector<std::string> arguments{std::string(kProgram.name), "pack", chosen.model, o.files.back()};
+  for (const auto& array : o.arrays) arguments.insert(arguments.end(), {"--array", array});
+  if (!o.layout.empty()) arguments.insert(arguments.end(), {"--layout", o.layout});
+  if (o.resets) arguments.emplace_back("--skip-resets");
+  arguments.insert(arguments.end(), {"--bits", replay::bits_text(chosen.bits), "-o", "STORE"});
+  return cli::shell_command(kProgram.name, arguments);
+}
+
 int run_choose(const Options& o, cli::Context& context) {
   const fs::path folder = o.output;
   std::error_code error;
@@ -385,10 +397,7 @@ int run_choose(const Options& o, cli::Context& context) {
   text->write(replay::choice_text(run));
   if (run.result.chosen) {
     const auto& chosen = run.result.candidates[*run.result.chosen];
-    if (!chosen.model.empty())
-      text->write(cli::shell_command(kProgram.name, {std::string(kProgram.name), "pack", chosen.model, run.transitions,
-                                                     "--bits", replay::bits_text(chosen.bits), "-o", "STORE"}) +
-                  "\n");
+    if (!chosen.model.empty()) text->write(pack_command(o, chosen) + "\n");
   }
   files.commit();
   return run.result.chosen ? 0 : 1;

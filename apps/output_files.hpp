@@ -20,7 +20,10 @@ inline void require_text_name(const std::string& path, const std::string& option
   static const std::vector<std::string> others{".gz",   ".zst",  ".bz2", ".xz",      ".zip",     ".npy", ".npz", ".h5",
                                                ".h5ad", ".hdf5", ".mtx", ".parquet", ".feather", ".xls", ".xlsx"};
   const auto ending = std::filesystem::path(path).extension().string();
-  if (std::ranges::find(others, ending) == others.end()) return;
+  const auto same = [&](const std::string& other) {
+    return std::ranges::equal(ending, other, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a + 32 : a) == b; });
+  };
+  if (std::ranges::none_of(others, same)) return;
   throw UsageError(option + " " + ae::quoted(path, 200) + ": what is written is text, not \"" + ending +
                    "\"; choose a name that says so, such as .csv, or write to - and compress that");
 }

@@ -8,7 +8,7 @@ out=${1:-quickstart}
 # What apt says with nothing installed on Debian 13, which takes more than 12; the processor time is that of all of this on two cores of a fast and
 # of a slow server.
 cores=$(nproc)
-least_seconds=460 most_seconds=800
+least_seconds=460 most_seconds=1200
 build=build/release
 echo "This downloads up to 530 MB of Debian packages (2.4 GB on disk) where they are not installed yet, and builds three" \
   "programs below $build (0.7 GB), which takes some $(((least_seconds / cores + 59) / 60)) to $(((most_seconds / cores + 59) / 60)) minutes on this" \

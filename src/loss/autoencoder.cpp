@@ -115,7 +115,7 @@ Reconstruction Autoencoder::reconstruct(const model::Batch& seen, const model::B
   for_each_piece(target, height, [&](std::size_t piece, std::int64_t begin, std::int64_t samples) {
     const auto output = this->output(padded_piece(seen, begin, samples, height));
     elements[piece] =
-        loss_.evaluate(output, padded_piece(target, begin, samples, height)).elements.narrow(0, 0, samples);
+        loss_.applied(output, padded_piece(target, begin, samples, height)).elements.narrow(0, 0, samples);
     expected[piece] = loss_.expected(output.prediction).narrow(0, 0, samples);
     latent[piece] = output.code.latent.narrow(0, 0, samples);
   });

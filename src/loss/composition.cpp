@@ -178,7 +178,7 @@ Composition::Composition(const TermList& terms, const model::Domain& domain, boo
       continue;
     }
     const auto chosen = selected(term, type, pointer, domain_.elements, lines);
-    covered.insert(chosen.begin(), chosen.end());
+    if (!term.training_only()) covered.insert(chosen.begin(), chosen.end());
     if (!chosen.empty()) declare_use(t, chosen);
   }
   const auto of_code = [](const Term* term) { return term->needs_variational(); };
@@ -287,12 +287,22 @@ at::Tensor Composition::slots(const at::Tensor& prediction, const Head& head) co
 
 Evaluation Composition::evaluate(const model::Output& output, const model::Batch& target, double epoch,
                                  const at::Tensor& emphasis) const {
+  return evaluated(output, target, epoch, emphasis, Stage::training);
+}
+
+Evaluation Composition::applied(const model::Output& output, const model::Batch& target) const {
+  return evaluated(output, target, kRamped, {}, Stage::application);
+}
+
+Evaluation Composition::evaluated(const model::Output& output, const model::Batch& target, double epoch,
+                                  const at::Tensor& emphasis, Stage stage) const {
   const auto observed_count = sum_per_sample(target.observed).clamp_min(1);
   const auto sizes = target.sizes.defined() ? target.sizes.unsqueeze(1) : target.sizes;
   Evaluation result;
   result.parts.resize(terms_.size());
   for (const Use& use : uses_) {
     const Term& term = *terms_[use.term];
+    if (stage == Stage::application && term.training_only()) continue;
     auto prediction = slots(output.prediction, heads_[use.head]);
     if (use.position_index.defined()) prediction = prediction.index_select(1, use.position_index);
     const bool all = !use.element_index.defined();

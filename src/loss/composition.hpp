@@ -54,6 +54,8 @@ class Composition {
   // `emphasis` is shaped like the batch, >= 0; undefined = 1 everywhere.
   Evaluation evaluate(const model::Output& output, const model::Batch& target, double epoch = kRamped,
                       const at::Tensor& emphasis = {}) const;
+  // The same as a model that is applied has it: without terms that are of training only.
+  Evaluation applied(const model::Output& output, const model::Batch& target) const;
   at::Tensor expected(const at::Tensor& prediction) const;  // shaped like the batch, network units
   // One for each element: of categories the probability of each level that training saw [samples, levels], whose most
   // probable one is the expected one; undefined of numbers.
@@ -125,6 +127,9 @@ class Composition {
   void check_targets(const model::Batch& batch) const;
 
  private:
+  enum class Stage { training, application };
+  Evaluation evaluated(const model::Output& output, const model::Batch& target, double epoch,
+                       const at::Tensor& emphasis, Stage stage) const;
   at::Tensor slots(const at::Tensor& prediction, const Head& head) const;
   enum class Asked { expected, amounts };
   std::vector<const Head*> in_order(Asked asked) const;

@@ -125,6 +125,7 @@ class Feature final : public ImageTerm {
   void check(std::vector<config::Problem>& problems) const override {
     if (path.empty()) problems.push_back({"/path", "not set; name a TorchScript file"});
   }
+  std::filesystem::path file() const override { return path.resolved; }
   // Loads the network, so that a wrong file is told before anything is trained.
   std::string complaint(const at::Tensor&) const override {
     try {

@@ -8,6 +8,7 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -53,6 +54,10 @@ class Term : public config::Section {
 
   void fields(config::Fields& f) override;
   virtual Grain grain() const { return Grain::element; }
+  // Whether it asks a file beside the model, so that it counts in training only: a model that is applied opens no file.
+  virtual bool training_only() const { return false; }
+  // That file, which belongs to what is trained; empty: none.
+  virtual std::filesystem::path file() const { return {}; }
 
   // --- terms of grain element ---
   // Whether the term can judge this element at all (numbers or categories).

@@ -29,6 +29,8 @@ class Value final : public Term {
   void check(std::vector<config::Problem>& problems) const override {
     if (path.empty()) problems.push_back({"/path", "not set; name the file of a Q network"});
   }
+  bool training_only() const override { return true; }
+  std::filesystem::path file() const override { return path.resolved; }
   bool accepts(const model::Element& element) const override { return !element.channel && element.affine; }
 
   at::Tensor weighted_loss(const Judged& judged) const override {
@@ -55,11 +57,11 @@ class Value final : public Term {
     const std::lock_guard lock(mutex_);
     if (network_) return *network_;
     const auto width = samples.size(1);
-    std::int64_t numbers = 1;
-    for (const auto length : shape) numbers *= length;
-    if (!shape.empty() && numbers != width)
-      throw UsageError("/loss/terms: the shape of the value loss has " + std::to_string(numbers) +
-                       " numbers, a sample has " + std::to_string(width));
+    std::int64_t left = width;
+    for (const auto length : shape) left = left % length == 0 ? left / length : 0;
+    if (!shape.empty() && left != 1)
+      throw UsageError("/loss/terms: the shape of the value loss is not that of the " + std::to_string(width) +
+                       " numbers of a sample");
     constexpr std::int64_t kExamples = 64;
     network_ =
         value::open_q_network(path.resolved, shape.empty() ? std::vector{width} : shape,

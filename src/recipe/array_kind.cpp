@@ -45,17 +45,16 @@ class ObservationRows final : public data::RowSource {
   std::int64_t row() const override { return row_; }
   bool has_numbers() const override { return true; }
   double number(std::size_t column) const override {
-    const auto& values = transitions_.has_observations() ? block_.observations : block_.next;
-    return values[static_cast<std::size_t>(at_) * columns_.size() + column];
+    return block_.observations[static_cast<std::size_t>(at_) * columns_.size() + column];
   }
   std::string_view text(std::size_t column) const override {
     if (texts_.empty()) texts_.resize(columns_.size());
-    auto& [row, text] = texts_[column];
-    if (row != row_) {
-      text = number_text(number(column));
-      row = row_;
+    auto& cell = texts_[column];
+    if (cell.row != row_) {
+      cell.text = number_text(number(column));
+      cell.row = row_;
     }
-    return text;
+    return cell.text;
   }
   std::string_view raw(std::size_t column) const override { return text(column); }
   std::string where(std::size_t column) const override {
@@ -72,7 +71,11 @@ class ObservationRows final : public data::RowSource {
   data::TransitionBlock block_;
   std::int64_t at_ = 0, row_ = -1;
   std::vector<std::string> columns_;
-  mutable std::vector<std::pair<std::int64_t, std::string>> texts_;
+  struct Text {
+    std::int64_t row = -1;
+    std::string text;
+  };
+  mutable std::vector<Text> texts_;  // of the row they tell of
   Layout layout_;
 };
 

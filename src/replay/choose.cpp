@@ -65,10 +65,10 @@ class Judge {
       td_limit = std::sqrt(td + kOneSided * squares.std().item<double>() / std::sqrt(n));
     }
     const auto& budget = options_.budget;
-    candidate.meets = std::isfinite(square) &&
-                      std::abs(candidate.mean_bias) + kOneSided * candidate.bias_se <= budget.bias &&
-                      evaluate::wilson_interval(changes, sample_.size(), 0.9).high <= budget.changes &&
-                      (values_.defined() ? td_limit : 0) <= budget.td_rms;
+    candidate.meets =
+        std::isfinite(square) && std::abs(candidate.mean_bias) + kOneSided * candidate.bias_se <= budget.bias &&
+        (network_.actions() == 1 || evaluate::wilson_interval(changes, sample_.size(), 0.9).high <= budget.changes) &&
+        (values_.defined() ? td_limit : 0) <= budget.td_rms;
   }
 
   const PairSample& sample() const { return sample_; }
@@ -88,15 +88,11 @@ class Judge {
 // The codes of the sample by one model.
 class CodedSample {
  public:
-  CodedSample(const LatentCodec& codec, const PairSample& sample)
+  CodedSample(const LatentCodec& codec, const PairSample& sample, const data::Transitions& transitions,
+              Reporter& reporter)
       : codec_(codec), next_(codec.encode(sample.original)) {
-    auto all = next_;
-    if (sample.observations.defined()) {
-      observations_ = codec.encode(sample.observations);
-      all = torch::cat({next_, observations_});
-    }
-    low_ = std::get<0>(all.min(0)).to(at::kDouble);
-    high_ = std::get<0>(all.max(0)).to(at::kDouble);
+    if (sample.observations.defined()) observations_ = codec.encode(sample.observations);
+    find_ranges(transitions, reporter);
   }
 
   std::int64_t latents() const { return next_.size(1); }
@@ -109,19 +105,40 @@ class CodedSample {
   std::vector<double> sensitivities(const value::QNetwork& network) const {
     constexpr std::int64_t kSome = 512;
     constexpr double kStep = 1.0 / 64;  // of the range: the slope over about as much as a code of 6 bits is off
-    const auto some = next_.narrow(0, 0, std::min(kSome, next_.size(0)));
+    const auto stride = std::max<std::int64_t>(1, next_.size(0) / kSome);  // they lie in order of time
+    const auto some = next_.slice(0, 0, next_.size(0), stride).contiguous();
     const auto values = all_values(network, codec_.decode(some));
     std::vector<double> found;
     for (std::int64_t k = 0; k < latents(); ++k) {
       auto moved = some.clone();
       moved.select(1, k).add_(kStep * (high_[k].item<double>() - low_[k].item<double>()));
       const auto change = all_values(network, codec_.decode(moved)) - values;
-      found.push_back(change.square().mean().item<double>() / (kStep * kStep));
+      // Not finite where the network is not: then nothing is known, and other latents go before this one.
+      const double square = change.square().mean().item<double>() / (kStep * kStep);
+      found.push_back(std::isfinite(square) ? square : 0);
     }
     return found;
   }
 
  private:
+  // Of all that a store would hold, as its grid reaches from the least to the largest latent.
+  void find_ranges(const data::Transitions& transitions, Reporter& reporter) {
+    const auto extend = [&](const at::Tensor& rows) {
+      if (rows.size(0) == 0) return;
+      const auto codes = codec_.encode(rows);
+      const auto low = std::get<0>(codes.min(0)).to(at::kDouble), high = std::get<0>(codes.max(0)).to(at::kDouble);
+      low_ = low_.defined() ? at::minimum(low_, low) : low;
+      high_ = high_.defined() ? at::maximum(high_, high) : high;
+    };
+    for_each_pair(transitions, transitions, reporter, [&](const PairBlock& block) {
+      if (block.original.defined()) extend(block.original);
+      std::vector<std::int64_t> there;
+      for (std::int64_t i = 0; i < block.count; ++i)
+        if (block.has_next[static_cast<std::size_t>(i)]) there.push_back(i);
+      extend(block.next_original.index_select(0, torch::tensor(there, at::kLong)).contiguous());
+    });
+  }
+
   at::Tensor quantised(const at::Tensor& codes, const std::vector<std::int64_t>& bits) const {
     auto quantised = at::empty_like(codes);
     for (std::int64_t k = 0; k < latents(); ++k) {
@@ -148,7 +165,8 @@ std::vector<std::size_t> order_of_bits(const std::vector<double>& sensitivities)
   std::vector<std::int64_t> bits(sensitivities.size(), 1);
   std::vector<std::size_t> order;
   while (order.size() < sensitivities.size() * (kMostBits - 1)) {
-    std::size_t best = 0;
+    const auto has_room = [](std::int64_t of_latent) { return of_latent < kMostBits; };
+    auto best = static_cast<std::size_t>(std::ranges::find_if(bits, has_room) - bits.begin());
     double most = -1;
     for (std::size_t k = 0; k < bits.size(); ++k) {
       if (bits[k] == kMostBits) continue;
@@ -185,10 +203,10 @@ class Chooser {
   Chooser(const Judge& judge, Choice& choice, Reporter& reporter)
       : judge_(judge), choice_(choice), reporter_(reporter) {}
 
-  void try_model(const std::string& model, const value::QNetwork& network, std::int64_t width) {
+  void try_model(const std::string& model, const value::QNetwork& network, const data::Transitions& transitions) {
     const auto checkpoint = recipe::Checkpoint::open(model);
-    const LatentCodec codec(checkpoint, width);
-    const CodedSample coded(codec, judge_.sample());
+    const LatentCodec codec(checkpoint, transitions.width());
+    const CodedSample coded(codec, judge_.sample(), transitions, reporter_);
     const auto latents = coded.latents();
     const auto order = order_of_bits(coded.sensitivities(network));
     std::map<std::vector<std::int64_t>, StoreCandidate> tried;
@@ -287,7 +305,7 @@ Choice choose(const std::vector<std::string>& models, const data::Transitions& t
         "there is nothing to choose from: no model is given, and observations are no frames of 8 bits, "
         "which JPEG could keep; give models before the transitions");
   Chooser chooser(judge, choice, reporter);
-  for (const auto& model : models) chooser.try_model(model, network, transitions.width());
+  for (const auto& model : models) chooser.try_model(model, network, transitions);
   if (shape) chooser.try_jpeg(*shape);
   reporter.progress_done();
   for (std::size_t i = 0; i < choice.candidates.size(); ++i)

@@ -188,7 +188,10 @@ class Run {
     const std::int64_t asked = std::exchange(config_.training.epochs, epochs);
     const std::string resolved = config::to_json(config_, config::Paths::as_written);
     config_.training.epochs = asked;
-    return sha256_of(resolved + data_.data_sha256 + (first_ ? first_->sha256() : ""));
+    std::string files;
+    for (std::size_t t = 0; t < config_.loss.terms.size(); ++t)
+      if (const auto file = config_.loss.terms[t]->file(); !file.empty()) files += sha256_of_file(file);
+    return sha256_of(resolved + data_.data_sha256 + (first_ ? first_->sha256() : "") + files);
   }
   std::string fingerprint_of_plan(const data::Safetensors& state) {
     return fingerprint_with(Loop::planned_epochs(state, config_.training.epochs));

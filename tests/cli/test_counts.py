@@ -283,6 +283,11 @@ def test_a_table_shows_by_its_genes_which_way_it_lies(run, made, cells, orientat
     one, other = (scores(run, "m", name) for name in ("by_cells.csv", "by_genes.csv"))
     assert [(row["id"], row["score"]) for row in one] == [(row["id"], row["score"]) for row in other]
     assert len(one) == 150
+    # Where names tell nothing, as where cells and genes are numbered alike, the model's own way counts.
+    numbered = [",".join(["", *map(str, range(120))])] + [",".join([str(i), *map(str, row)]) for i, row in enumerate(counts)]
+    (made / "numbered.csv").write_text("\n".join(numbered) + "\n")
+    train(run, "--data", "numbered.csv", "--set", "/data/orientation=cells_by_genes", out="of_numbers")
+    assert len(scores(run, "of_numbers", "numbered.csv")) == 150
 
 
 def test_no_cells_are_an_error(run, made):

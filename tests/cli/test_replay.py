@@ -754,6 +754,27 @@ def test_the_cheapest_store_within_the_budget_is_what_an_audit_finds_it_to_be(ru
     assert abs(found["mean_bias"]) > 0.008 or found["action_changes"] > 0.024
 
 
+def test_a_store_is_judged_by_the_grid_that_it_will_have(run, tmp_path):
+    """Heavy tails, of which most lie outside of what is tried: packing stretches its grid over all of them."""
+    rng = np.random.default_rng(35)
+    count = 30_000
+    arrays = {"observations": rng.standard_t(3, (count, 2)), "next_observations": rng.standard_t(3, (count, 2)),
+              "terminations": np.zeros(count, bool), "rewards": np.zeros(count)}  # fmt: skip
+    np.savez(tmp_path / "a.npz", **arrays)
+    write_q(tmp_path / "q.json", ([[2, 1], [1, -2]], [0, 0], "identity"))
+    config = {"data": {"type": "arrays", "path": "a.npz"}, "model": {"type": "linear", "latent": 2},
+              "objective": {"type": "principal_components"}}  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert run("ae-train", "config.json", "--out", "model", "-q").code == 0
+    told, _ = chosen(run, tmp_path, 0, "model", "a.npz", "--q", "q.json", "--maximum-bias", "1", "--maximum-td-error", "0.3")
+    best = told["chosen"]
+    bits = ",".join(map(str, best["bits"]))
+    assert run("ae-replay", "pack", "model", "a.npz", "--bits", bits, "-o", "store", "-q").code == 0
+    found, _ = audit(run, tmp_path, "a.npz", "store")
+    assert found["td_error_rms"] <= 0.3
+    assert found["td_error_rms"] == pytest.approx(best["td_error_rms"], rel=0.03)
+
+
 def test_a_budget_that_nothing_meets_is_told(run, tmp_path, swinging):
     folder, _ = swinging
     outcome = run("ae-replay", "choose", folder / "narrow", folder / "a.npz", "--q", folder / "q.json", "--gamma", "0.9", "--maximum-bias",
@@ -818,10 +839,16 @@ def test_a_loss_in_units_of_value_keeps_what_values_depend_on(run, tmp_path):
         assert run("ae-replay", "pack", name, "a.npz", "--bits", "12", "-o", "store", "--force", "-q").code == 0
         told, _ = audit(run, tmp_path, "a.npz", "store")
         errors[name] = told["td_error_rms"]
+    # The model is applied without the network, wherever that is; one that was replaced is not trained on with.
+    (tmp_path / "q.json").rename(tmp_path / "away.json")
+    assert run("ae-score", "aware", "a.npz", "-q").code == 0
+    write_q(tmp_path / "q.json", (3 * q, [0, 0], "identity"))
+    outcome = run("ae-train", "config.json", "--out", "aware", "--resume", "-q")
+    one_error(outcome, 2, "aware: holds the finished model of another config or other data")
     # Without it the value is lost whole; with it only the small share that mean squared error keeps elsewhere.
     assert errors["plain"] > 1.5
     assert errors["aware"] < errors["plain"] / 5
-    (tmp_path / "config.json").write_text(json.dumps({**config, "loss": {"terms": [{"type": "value", "path": "none.json"}]}}))
+    (tmp_path / "config.json").write_text(json.dumps({**config, "loss": {"terms": [{"type": "mse"}, {"type": "value", "path": "none.json"}]}}))
     outcome = run("ae-train", "config.json", "--out", "other", "-q")
     one_error(outcome, 4, "none.json", "No such file")
 
@@ -859,6 +886,13 @@ def test_arrays_are_learned_as_the_table_of_their_observations(run, tmp_path, sw
     assert len(set(scores.values())) == 1
     outcome = run("ae-embed", "model", "renamed.h5", "-o", "z.csv", "-q")
     assert outcome.code == 0, outcome.stderr
+    # What is observed stays as it is, in the first row too.
+    with h5py.File(tmp_path / "holes.h5", "w") as file:
+        file["seen"] = np.where(np.eye(3, dtype=bool), np.nan, arrays["observations"][:3])
+    assert run("ae-impute", "model", "holes.h5", "-o", "filled.csv", "-q").code == 0
+    filled = np.array([[float(cell) for cell in line.split(",")] for line in (tmp_path / "filled.csv").read_text().splitlines()[1:]])
+    assert np.allclose(filled[~np.eye(3, dtype=bool)], arrays["observations"][:3][~np.eye(3, dtype=bool)], rtol=1e-6)
+    assert np.isfinite(filled).all()
     np.savez(tmp_path / "wide.npz", observations=np.zeros((10, 4)))
     outcome = run("ae-score", "model", "wide.npz", "-q")
     assert outcome.code == 4, outcome.stderr

@@ -15,7 +15,7 @@ constexpr std::array<config::Choice, 3> kLayouts{{
 
 constexpr std::array<config::Choice, kTransitionRoles> kArrayRoles{{
     {"observations", "what is learned"},
-    {"next-observations", "what is learned of a file without observations"},
+    {"next-observations", "not learned"},
     {"actions", "not learned"},
     {"rewards", "not learned; its shape tells episodes from steps"},
     {"terminations", "as rewards"},

@@ -40,13 +40,39 @@ std::vector<std::string> read_rows(RowSource& rows, Reporter& reporter, Visit&& 
   return names;
 }
 
+UsageError untold(const std::filesystem::path& path) {
+  return UsageError("/data/orientation: " + path.string() +
+                    " does not tell whether its lines are cells or genes; set it to \"cells_by_genes\" or "
+                    "\"genes_by_cells\" in training");
+}
+
+// As the format says, unless the genes that the model knows stand clearly in the other direction; where nothing is
+// said, where they stand.
+std::string orientation_of(const std::filesystem::path& path, const TableFormat& table,
+                           const std::vector<std::string>& across, const CountFormat& format) {
+  if (format.known_genes.empty()) return format.orientation;
+  const std::unordered_set<std::string_view> genes(format.known_genes.begin(), format.known_genes.end());
+  constexpr std::size_t kRowsLookedAt = 1000;
+  std::vector<std::string> down;
+  for (const auto rows = open_rows(path, table); down.size() < kRowsLookedAt && rows->next();)
+    down.emplace_back(rows->text(0));
+  const auto share = [&](const std::vector<std::string>& names) {
+    const auto known = std::ranges::count_if(names, [&](const auto& name) { return genes.contains(name); });
+    return static_cast<double>(known) / static_cast<double>(std::max<std::size_t>(1, names.size()));
+  };
+  const double of_columns = share(across), of_rows = share(down);
+  constexpr double kMost = 0.5, kFew = 0.1;
+  if (format.orientation == "auto" && of_columns != of_rows)
+    return of_columns > of_rows ? "cells_by_genes" : "genes_by_cells";
+  if (of_columns >= kMost && of_rows <= kFew) return "cells_by_genes";
+  if (of_rows >= kMost && of_columns <= kFew) return "genes_by_cells";
+  if (format.orientation == "auto") throw untold(path);
+  return format.orientation;
+}
+
 std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const CountFormat& format,
                                         Reporter& reporter) {
-  if (format.orientation == "auto" && format.known_genes.empty()) {
-    throw UsageError("/data/orientation: " + path.string() +
-                     " does not tell whether its lines are cells or genes; set it to \"cells_by_genes\" or "
-                     "\"genes_by_cells\"");
-  }
+  if (format.orientation == "auto" && format.known_genes.empty()) throw untold(path);
   TableFormat table;
   table.header = "yes";
   const auto rows = open_rows(path, table);
@@ -55,13 +81,7 @@ std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const
   }
   if (rows->has_numbers()) throw InputError(rows->name() + ": is an array without names, expected a text table");
   std::vector<std::string> across(rows->columns().begin() + 1, rows->columns().end());
-  auto orientation = format.orientation;
-  if (!format.known_genes.empty()) {
-    const std::unordered_set<std::string_view> genes(format.known_genes.begin(), format.known_genes.end());
-    const auto known = std::ranges::count_if(across, [&](const auto& name) { return genes.contains(name); });
-    orientation =
-        2 * known >= std::min(std::ssize(across), std::ssize(format.known_genes)) ? "cells_by_genes" : "genes_by_cells";
-  }
+  const auto orientation = orientation_of(path, table, across, format);
   CellCounts counts;
   if (orientation == "cells_by_genes") {
     auto cells = read_rows(*rows, reporter, [&](std::int32_t gene, float count) {

@@ -112,9 +112,11 @@ std::filesystem::path file_of_arrays(const std::filesystem::path& path) {
   if (!std::filesystem::is_directory(path, ignored)) return path;
   for (auto inside : {path / "main_data.hdf5", path / "data" / "main_data.hdf5"})
     if (std::filesystem::exists(inside, ignored)) return inside;
+  if (std::filesystem::exists(path / "manifest.json", ignored))
+    throw InputError(path.string() + ": a store of ae-replay pack; unpack it to a file of arrays first");
   throw InputError(path.string() +
-                   ": a folder without manifest.json or main_data.hdf5; expected a file of arrays (NPZ, "
-                   "NPY, HDF5), or a folder that ae-replay pack or Minari wrote");
+                   ": a folder without main_data.hdf5; expected a file of arrays (NPZ, NPY, HDF5), or a folder that "
+                   "Minari wrote");
 }
 
 std::shared_ptr<const ArrayFile> open_arrays(const std::filesystem::path& path) {

@@ -100,7 +100,10 @@ TermList list_for(const std::string& type) {
   TermList list{terms()};
   auto& own = list.append().select(type);
   if (type == "feature") config::read_text(own, R"({"channels": 2, "path": ")" + backbone_file() + "\"}", "test", ".");
-  if (type == "value") config::read_text(own, R"({"path": ")" + q_file() + "\"}", "test", ".");
+  if (type == "value") {
+    config::read_text(own, R"({"path": ")" + q_file() + "\"}", "test", ".");
+    list.append().select("mse");  // since it counts in training only
+  }
   if (list[0]->needs_grid()) {
     list.append().select("mse");
     return list;
@@ -252,6 +255,8 @@ TEST(Loss, OfValueIsTheSquareOfWhatQChangesBy) {
   const auto path = (std::filesystem::path(testing::TempDir()) / "aetools_linear_q.json").string();
   std::ofstream(path) << R"({"layers": [{"weight": [[2, 0], [0, -1]], "bias": [5, 7]}]})";
   config::read_text(own, R"({"path": ")" + path + "\"}", "test", ".");
+  list.append().select("mse");
+  list[1]->weight = 0;
   std::vector<Element> elements{number("x"), number("y")};
   elements[1].spread = 4;
   const Composition composition(list, elements, false);
@@ -263,6 +268,8 @@ TEST(Loss, OfValueIsTheSquareOfWhatQChangesBy) {
   // Errors of 0.5 * 2.5 and -1 * 4 in the unit of the data; then of -1 * 2.5, and y is not observed.
   EXPECT_NEAR(loss[0].item<double>(), (std::pow(2 * 1.25, 2) + std::pow(4, 2)) / 2, 1e-12);
   EXPECT_NEAR(loss[1].item<double>(), std::pow(2 * -2.5, 2) / 2, 1e-12);
+  // A model that is applied has no Q beside it.
+  EXPECT_EQ(composition.applied(output, batch).elements.abs().max().item<double>(), 0);
 }
 
 TEST(Loss, CrossEntropyIsTheNegativeLogProbabilityOfTheLevel) {
