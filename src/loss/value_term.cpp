@@ -30,6 +30,7 @@ class Value final : public Term {
     if (path.empty()) problems.push_back({"/path", "not set; name the file of a Q network"});
   }
   bool training_only() const override { return true; }
+  Script script() const override { return {"", "prediction.squeeze(-1)"}; }
   std::filesystem::path file() const override { return path.resolved; }
   bool accepts(const model::Element& element) const override { return !element.channel && element.affine; }
 

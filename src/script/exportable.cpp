@@ -17,7 +17,8 @@ namespace {
 void check_terms(const recipe::Checkpoint& checkpoint) {
   const auto& terms = checkpoint.config().loss.terms;
   for (std::size_t t = 0; t < terms.size(); ++t) {
-    if (terms[t]->grain() == loss::Grain::sample || !terms[t]->script().loss.empty()) continue;
+    if (terms[t]->grain() == loss::Grain::sample || terms[t]->training_only() || !terms[t]->script().loss.empty())
+      continue;
     std::vector<std::string> possible;
     for (const auto& entry : loss::terms())
       if (!entry.make()->script().loss.empty()) possible.emplace_back(entry.name);

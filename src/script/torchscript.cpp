@@ -316,6 +316,7 @@ class ModuleWriter {
     for (std::size_t u = 0; u < loss_.uses().size(); ++u) {
       const auto& use = loss_.uses()[u];
       const auto& term = *loss_.terms()[use.term];
+      if (term.training_only()) continue;
       const auto name = "term_" + std::to_string(u);
       define("_" + name + "(self, outputs: Tensor, z: Tensor, observed: Tensor) -> Tensor");
       write_slots(loss_.heads()[use.head], "outputs.size(0), outputs.size(1)", use.positions, name);

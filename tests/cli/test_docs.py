@@ -91,7 +91,7 @@ def workplace(tmp_path, bin_folder):
         shutil.copytree(SOURCE / name, tmp_path / name)
     for path in (tmp_path / "configs").glob("*.json"):
         config = json.loads(path.read_text())
-        of_images = config["data"].get("type") == "images"
+        of_images = config.get("data", {}).get("type") == "images"
         if "extends" in config:
             continue
         config["training"]["epochs"] = 1 if of_images else 30

@@ -144,6 +144,7 @@ LOSSES = {
     "l1": [{"type": "l1"}],
     "huber": [{"type": "huber", "delta": 0.3}],
     "bce": [{"type": "bce"}],
+    "value": [{"type": "value", "path": "q.json"}, {"type": "mse"}],
     "two of one column": [{"type": "mse", "columns": ["a0", "a1", "a3"], "weight": 0.5}, {"type": "l1"}],
     "two heads": [{"type": "bce", "columns": ["a5", "a2"]}, {"type": "huber", "columns": ["a0", "a1", "a3", "a5"]}],
 }
@@ -202,6 +203,7 @@ def test_every_scaling_also_of_values_unlike_those_of_training(run, tmp_path, sc
 def test_every_loss_of_numbers(run, tmp_path, loss, members):
     values = table(tmp_path / "t.csv", unit=True, constant=False)
     terms = LOSSES[loss]
+    (tmp_path / "q.json").write_text(json.dumps({"layers": [{"weight": [[1, -1, 0.5, 0, 2, 0.1]], "activation": "tanh"}]}))
     if loss == "two heads":
         terms = [*terms, {"type": "mse", "columns": ["a4"]}]
     train(run, tmp_path, {**DENSE, "members": members}, data={"scaling": "none"}, loss=terms)
