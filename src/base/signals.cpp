@@ -43,7 +43,7 @@ extern "C" void on_stop_signal(int signal_number) {
     ++received_count;
     return;
   }
-  if (now - received_at < kSameSignal) return;
+  if (signal_number == none && now - received_at < kSameSignal) return;  // `none` holds the first one by now
   ++received_count;
   if (to_clean_up > 0) return;
   std::signal(signal_number, SIG_DFL);

@@ -9,7 +9,7 @@ namespace ae {
 
 void install_stop_signals();  // idempotent; also ignores SIGPIPE so that a closed pipe is a write error
 int stop_signal() noexcept;   // 0, or the first stop signal received
-int stop_signals() noexcept;  // how many were received, those within half a second of the first not counted
+int stop_signals() noexcept;  // how many were received, that which comes again within half a second counted once
 const char* signal_name(int signal_number) noexcept;  // "SIGTERM" ...
 void throw_if_stopped(
     const char* what);  // Interrupted("<what> stopped by SIGTERM") when the flag is set; for loops with nothing to save

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <functional>
@@ -14,6 +15,7 @@
 #include <new>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/error.hpp"
@@ -473,6 +475,21 @@ TEST(RunApp, FirstStopSignalAsksAndTheSecondKills) {
     return 0;
   };
   EXPECT_EQ(in_child([] {}, {}, hang).code, -SIGTERM);
+
+  // The same one at once is what `timeout` sends, to the program and to its group; later somebody is impatient.
+  const auto at_once = [](Context&) -> int {
+    ::raise(SIGTERM);
+    ::raise(SIGTERM);
+    return stop_signals();
+  };
+  EXPECT_EQ(in_child([] {}, {}, at_once).code, 1);
+  const auto later = [](Context&) -> int {
+    ::raise(SIGTERM);
+    std::this_thread::sleep_for(std::chrono::milliseconds(600));
+    ::raise(SIGTERM);
+    return 0;
+  };
+  EXPECT_EQ(in_child([] {}, {}, later).code, -SIGTERM);
 }
 
 TEST(RunApp, LogsAreJsonFromTheFirstComplaintOn) {
