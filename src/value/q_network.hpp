@@ -14,8 +14,8 @@ namespace ae::value {
 
 struct Expansion;
 
-// observations [n, width] double, in the unit of the files; values [n, actions] double. values() takes float32, too, and
-// networks of JSON then answer in float32, in a fraction of the time. From several threads at once.
+// observations [n, width] double, in the unit of the files; values [n, actions] double. values() takes float32, too,
+// and networks of JSON then answer in float32, in a fraction of the time. From several threads at once.
 class QNetwork {
  public:
   virtual ~QNetwork() = default;
