@@ -6,6 +6,7 @@
 #include "base/counted.hpp"
 #include "base/text.hpp"
 #include "evaluate/rate_text.hpp"
+#include "replay/json_number.hpp"
 #include "report/bars.hpp"
 
 namespace ae::replay {
@@ -13,8 +14,6 @@ namespace {
 
 using Ordered = nlohmann::ordered_json;
 using evaluate::rate_text;
-
-Ordered known(double value) { return std::isfinite(value) ? Ordered(value) : Ordered(nullptr); }
 
 Ordered parts_json(const AuditParts& parts) {
   return {{"gradient", parts.gradient}, {"gradient_covariance", parts.gradient_covariance},
@@ -79,17 +78,17 @@ std::string audit_json(const AuditRun& run) {
       {"mean_bias_se", r.mean_bias_se},
       {"rms_bias", r.rms_bias},
       {"predicted_bias", r.predicted_bias},
-      {"correlation", known(r.correlation)},
+      {"correlation", number_or_null(r.correlation)},
       {"action_changes", r.action_changes},
       {"parts", parts_json(r.parts)},
       {"remainder_rms", r.remainder_rms},
       {"remainder_share", r.rms_bias > 0 ? r.remainder_rms / r.rms_bias : 0},
       {"usual_formula",
        {{"value", r.usual_formula}, {"error", r.usual_formula - r.mean_bias}, {"standard_error", r.usual_formula_se}}},
-      {"bound", known(r.largest_bias / horizon)},
-      {"bound_of_mean", known(std::abs(r.mean_bias) / horizon)},
-      {"input_error", {{"mean", known(r.input_mean)}, {"rms", known(r.input_rms)}}},
-      {"td_error_rms", known(r.td_rms)},
+      {"bound", number_or_null(r.largest_bias / horizon)},
+      {"bound_of_mean", number_or_null(std::abs(r.mean_bias) / horizon)},
+      {"input_error", {{"mean", number_or_null(r.input_mean)}, {"rms", number_or_null(r.input_rms)}}},
+      {"td_error_rms", number_or_null(r.td_rms)},
       {"correction", correction_json(r.correction)},
       {"valid", r.valid},
       {"verdict", r.valid ? "expansion valid" : "expansion invalid"},

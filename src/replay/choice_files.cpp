@@ -7,6 +7,7 @@
 #include "base/counted.hpp"
 #include "base/text.hpp"
 #include "evaluate/rate_text.hpp"
+#include "replay/json_number.hpp"
 #include "report/roc_text.hpp"
 
 namespace ae::replay {
@@ -14,8 +15,6 @@ namespace {
 
 using Ordered = nlohmann::ordered_json;
 using evaluate::rate_text;
-
-Ordered finite_or_null(double value) { return std::isfinite(value) ? Ordered(value) : Ordered(nullptr); }
 
 Ordered candidate_json(const StoreCandidate& c) {
   Ordered json;
@@ -27,12 +26,12 @@ Ordered candidate_json(const StoreCandidate& c) {
     json["bits"] = c.bits;
   }
   json["bytes"] = c.bytes;
-  json["mean_bias"] = finite_or_null(c.mean_bias);
-  json["mean_bias_se"] = finite_or_null(c.bias_se);
-  json["rms_bias"] = finite_or_null(c.rms_bias);
+  json["mean_bias"] = number_or_null(c.mean_bias);
+  json["mean_bias_se"] = number_or_null(c.bias_se);
+  json["rms_bias"] = number_or_null(c.rms_bias);
   json["action_changes"] = c.action_changes;
-  json["td_error_rms"] = finite_or_null(c.td_rms);
-  json["rms_error"] = finite_or_null(c.rms_error);
+  json["td_error_rms"] = number_or_null(c.td_rms);
+  json["rms_error"] = number_or_null(c.rms_error);
   json["meets"] = c.meets;
   return json;
 }
@@ -90,7 +89,7 @@ std::string choice_json(const ChoiceRun& run) {
                   {"budget",
                    {{"mean_bias", budget.bias},
                     {"action_changes", budget.changes},
-                    {"td_error_rms", finite_or_null(budget.td_rms)}}},
+                    {"td_error_rms", number_or_null(budget.td_rms)}}},
                   {"transitions", r.transitions},
                   {"original_bytes", r.bytes},
                   {"value_spread", r.value_spread},

@@ -10,8 +10,6 @@
 
 #include "base/error.hpp"
 #include "base/signals.hpp"
-#include "base/text.hpp"
-#include "data/tables/scaling.hpp"
 #include "evaluate/intervals.hpp"
 #include "replay/correction.hpp"
 #include "replay/jpeg.hpp"
@@ -34,10 +32,7 @@ class Judge {
     std::tie(best_, greedy_) = next.max(1);
     if (!sample_.observations.defined()) return;
     const auto values = all_values(network, sample_.observations);
-    const auto& actions = sample_.actions;
-    const bool known = !actions.empty() && network.actions() > 1 && *std::ranges::min_element(actions) >= 0 &&
-                       *std::ranges::max_element(actions) < network.actions();
-    taken_ = known ? torch::tensor(actions, at::kLong) : values.argmax(1);
+    taken_ = names_actions(network, sample_) ? torch::tensor(sample_.actions, at::kLong) : values.argmax(1);
     taken_ = taken_.unsqueeze(1);
     values_ = values.gather(1, taken_).squeeze(1);
   }

@@ -33,11 +33,10 @@ PairSample part_of(const PairSample& sample, std::int64_t first, std::int64_t co
 at::Tensor feature_of(const value::QNetwork& network, const PairSample& sample, const at::Tensor& truth) {
   if (!sample.observations.defined()) return truth;
   const torch::NoGradGuard no_grad;
-  const auto& actions = sample.actions;
-  const bool known = !actions.empty() && network.actions() > 1 && *std::ranges::min_element(actions) >= 0 &&
-                     *std::ranges::max_element(actions) < network.actions();
-  if (!known) return best_values(network, sample.observations);
-  return network.values(sample.observations).gather(1, torch::tensor(actions, at::kLong).unsqueeze(1)).squeeze(1);
+  if (!names_actions(network, sample)) return best_values(network, sample.observations);
+  return network.values(sample.observations)
+      .gather(1, torch::tensor(sample.actions, at::kLong).unsqueeze(1))
+      .squeeze(1);
 }
 
 at::Tensor best_of(const value::QNetwork& network, const at::Tensor& embedded) {
@@ -71,6 +70,12 @@ double seen_of(const at::Tensor& error, const at::Tensor& feature) {
 }  // namespace
 
 std::string error_model_name(ErrorModel model) { return model == ErrorModel::local ? "local" : "independent"; }
+
+bool names_actions(const value::QNetwork& network, const PairSample& sample) {
+  const auto& actions = sample.actions;
+  return !actions.empty() && network.actions() > 1 && *std::ranges::min_element(actions) >= 0 &&
+         *std::ranges::max_element(actions) < network.actions();
+}
 
 at::Tensor all_values(const value::QNetwork& network, const at::Tensor& observations) {
   const auto rows = std::min(kPiece, data::block_transitions(observations.size(1)));

@@ -84,6 +84,9 @@ CorrectionCheck check_correction(const value::QNetwork& network, const PairSampl
 // At most `most` of the pairs, drawn at random.
 PairSample some_pairs(const PairSample& sample, std::int64_t most, std::uint64_t seed);
 
+// Whether the actions of all pairs are the network's, so that the value of each is known.
+bool names_actions(const value::QNetwork& network, const PairSample& sample);
+
 // Q of each row, on all threads, in pieces so that memory stays bounded: [n, actions]; and max Q: [n].
 at::Tensor all_values(const value::QNetwork& network, const at::Tensor& observations);
 at::Tensor best_values(const value::QNetwork& network, const at::Tensor& observations);
