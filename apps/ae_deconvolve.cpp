@@ -46,6 +46,7 @@ const cli::Program kProgram{
      {"DIR/kernel.csv", "the blur: the probability of observed bins for each true one"},
      {"DIR/summary.json", "delta_F, barrier, n_eff, chi2, penalty, converged, warnings and more"},
      {"DIR/fes.svg", "a picture of it"},
+     {"DIR/page.html", "figures and picture, to look at"},
      {"DIR/states.csv, DIR/bins.csv, DIR/states.svg",
       "with --state, beside summary.json and instead of the others: the states' shares and free energies, and what is "
       "observed in each"},
@@ -122,8 +123,10 @@ void declare_blur(CLI::App& app, Options& o) {
        "Column of --pairs with the observed values, which may also be named as --cv is; repeat for a second variable",
        "COLUMN");
   app.add_option("--weight", o.weight, "Column of --pairs with weights")->type_name("COLUMN")->group("Blur");
-  app.add_option("--kernel", o.kernel,
-                 "Errors as a function of the truth: a table with the columns x, sigma and, where it is not x, mean")
+  app.add_option(
+         "--kernel", o.kernel,
+         "Errors as a function of the truth: a table with the columns x, sigma and, where it is not x, mean; or "
+         "an error model (.json) that ae-embed --error-model --truth COLUMN wrote, of the code named by --cv")
       ->type_name("FILE")
       ->group("Blur");
   list("--state", o.states,
@@ -401,7 +404,7 @@ int run_for_states(const Options& o, cli::Context& context) {
   apps::OutputFiles files(inputs, context.options.force);
   const auto open = [&](const char* name) { return files.open((folder / name).string(), "-o"); };
   Output *csv = open("states.csv"), *bins = open("bins.csv"), *summary = open("summary.json"),
-         *plot = open("states.svg");
+         *plot = open("states.svg"), *page = open("page.html");
   Output* text = files.for_people();
   apps::RecordingReporter reporter(context.reporter);
   if (o.biases.empty()) reporter.info("no --bias: rows are taken as those of an unbiased run");
@@ -411,6 +414,7 @@ int run_for_states(const Options& o, cli::Context& context) {
   bins->write(fit::state_bins_csv(result));
   summary->write(fit::states_json(result));
   plot->write(report::states_svg(result));
+  page->write(report::states_page(result, cli::shell_command(kProgram.name, context.arguments)));
   text->write(fit::states_text(result));
   files.commit();
   return 0;
@@ -423,7 +427,8 @@ int run(const Options& o, cli::Context& context) {
   const fs::path folder = made_folder(o);
   apps::OutputFiles files(inputs_of(o), context.options.force);
   const auto open = [&](const char* name) { return files.open((folder / name).string(), "-o"); };
-  Output *csv = open("fes.csv"), *kernel = open("kernel.csv"), *summary = open("summary.json"), *plot = open("fes.svg");
+  Output *csv = open("fes.csv"), *kernel = open("kernel.csv"), *summary = open("summary.json"), *plot = open("fes.svg"),
+         *page = open("page.html");
   Output* plumed = o.plumed ? open("fes.dat") : nullptr;
   Output* text = files.for_people();
   apps::RecordingReporter reporter(context.reporter);
@@ -434,6 +439,7 @@ int run(const Options& o, cli::Context& context) {
   kernel->write(fit::blur_csv(result));
   summary->write(fit::free_energy_json(result));
   plot->write(report::free_energy_svg(result));
+  page->write(report::free_energy_page(result, cli::shell_command(kProgram.name, context.arguments)));
   if (plumed != nullptr) plumed->write(fit::free_energy_plumed(result));
   text->write(fit::free_energy_text(result));
   files.commit();

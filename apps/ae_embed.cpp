@@ -1,5 +1,6 @@
 // ae-embed: what is the essence?
 #include <filesystem>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
@@ -8,6 +9,8 @@
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/text.hpp"
+#include "cli/version.hpp"
 #include "model_program.hpp"
 #include "output_files.hpp"
 #include "reading.hpp"
@@ -23,6 +26,8 @@ const ae::cli::Program kProgram{
     {{"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv", "the code of every row"},
      {"ae-embed runs/wdbc configs/data/wdbc.csv --loss -o codes-and-loss.csv", "with what it cannot reconstruct"},
      {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.npy", "the same for NumPy: float32, a row for each"},
+     {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv --error-model errors.json --truth worst_area",
+      "how far the code tells a column, and what it changes of all, as functions of the code"},
      {"ae-train configs/linear-pca.json --data configs/data/wdbc.csv --set /data/label=diagnosis --out runs/pca && "
       "ae-embed runs/pca configs/data/wdbc.csv --linear -o principal.csv --check pca_check.json",
       "principal components, and a check of them against a decomposition in double precision"}},
@@ -33,6 +38,9 @@ struct Options {
   std::string output = "-";
   bool linear = false;
   std::string check;
+  std::string error_model;
+  std::int64_t seed = 0;
+  ae::apply::EmbedOptions::Errors errors;
   std::string label;
   std::vector<std::string> keep;
   std::string unreadable = "report";
@@ -63,6 +71,28 @@ void declare(CLI::App& app, Options& options) {
   app.add_flag("--loss", options.embed.loss,
                "Also the reconstruction loss of each row, a further column \"loss\" (of .npy the last one)")
       ->excludes(linear);
+  auto* errors =
+      app.add_option("--error-model", options.error_model,
+                     "Also write the errors that these rows show, as functions of the code: bias and spread of the "
+                     "reconstruction, and with --truth the blur of that column, for ae-replay and ae-deconvolve")
+          ->excludes(linear)
+          ->type_name("FILE.json")
+          ->group("Errors");
+  app.add_option("--truth", options.errors.truth,
+                 "Column of the input whose true values are known, which codes and loss are an observation of")
+      ->needs(errors)
+      ->type_name("COLUMN")
+      ->group("Errors");
+  app.add_option("--weight", options.errors.weight,
+                 "Column of the input that says how much more often a row would be there without bias, e^(V/kT)")
+      ->needs(errors)
+      ->type_name("COLUMN")
+      ->group("Errors");
+  ae::cli::add_integer(app, "--seed", options.seed, "Seed of the rows and errors that are drawn for --error-model", 0,
+                       std::numeric_limits<std::int64_t>::max())
+      ->capture_default_str()
+      ->needs(errors)
+      ->group("Errors");
   app.add_option("--label", options.label, "Column of the input that passes through as label, whatever the model knows")
       ->type_name("COLUMN");
   app.add_option("--keep", options.keep,
@@ -89,6 +119,7 @@ void check_kind(const Options& options, const ae::recipe::Checkpoint& checkpoint
   if (images && (stream.reading.any() || stream.allow_empty)) {
     wrong = "--keep, --label, --missing, --bad-rows and --allow-empty are for tables";
   }
+  if (images && !options.error_model.empty()) wrong = "--error-model is for tables and arrays";
   if (!images && options.unreadable != "report") wrong = "--unreadable is for images";
   if (wrong == nullptr) return;
   throw ae::UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) + "; " +
@@ -118,6 +149,12 @@ int run(Options& options, ae::cli::Context& context) {
     throw ae::UsageError("--loss is for .csv and .npy: obsm/X_ae of .h5ad holds codes alone");
   ae::apps::OutputFiles files(embed.stream.inputs, context.options.force);
   auto& output = *files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
+  auto* errors = options.error_model.empty() ? nullptr : files.open(options.error_model, "--error-model");
+  if (errors != nullptr && std::filesystem::path(options.error_model).extension() != ".json")
+    throw ae::UsageError("--error-model: found the name " + ae::quoted(options.error_model) +
+                         "; expected one that ends in .json");
+  options.errors.seed = static_cast<std::uint64_t>(options.seed);
+  if (errors != nullptr) embed.errors = &options.errors;
   auto* check = options.linear ? files.open(check_path(options).string(), "--check") : nullptr;
   const auto file = format.make(output, embed.stream.inputs);
   const auto checkpoint = ae::apps::open_model(options.model, context);
@@ -129,6 +166,10 @@ int run(Options& options, ae::cli::Context& context) {
     check->write(report);
   } else {
     totals = ae::apply::embed(checkpoint, embed, *file, context.reporter);
+  }
+  if (errors != nullptr) {
+    options.errors.found.made_by = ae::cli::version_line(kProgram.name);
+    errors->write(ae::fit::error_model_json(options.errors.found));
   }
   files.commit();
   context.reporter.info(ae::counted(totals.samples, "codes") + ae::apps::bad_rows_text(totals.bad));

@@ -58,6 +58,7 @@ const cli::Program kProgram{
     {{"DIR/audit.csv", "of audit: measured and predicted bias of each target, and its parts"},
      {"DIR/summary.json", "of audit: mean_bias, predicted_bias, correlation, action_changes, parts, valid and more"},
      {"DIR/bias.svg", "of audit: the parts of the mean bias as bars"},
+     {"DIR/page.html", "of audit: all of it to look at"},
      {"DIR/candidates.csv", "of choose: the stores that were tried, their bytes and what they do to targets"},
      {"DIR/summary.json", "of choose: the budget, the chosen store and all others"},
      {"DIR/manifest.json", "of pack: what is in the store, its ratio and errors"},
@@ -76,6 +77,7 @@ struct Options {
   std::int64_t seed = 0;
   std::vector<std::string> bits;
   std::int64_t kept_pairs = 1000;
+  std::string error_model;
   bool append = false;
   std::string range;
   replay::ChoiceBudget budget;
@@ -120,6 +122,10 @@ void declare_store(CLI::App& app, Options& o) {
                    1'000'000)
       ->capture_default_str()
       ->group("Store");
+  app.add_option("--error-model", o.error_model,
+                 "Correct a store by what ae-embed --error-model wrote of its model, not by the pairs that it keeps")
+      ->type_name("FILE.json")
+      ->group("Targets");
   app.add_flag("--append", o.append, "Add to the store that is there, with its model and bits")->group("Store");
   app.add_option("--range", o.range, "Transitions to unpack as FIRST:END, counted from 0; all if not given")
       ->type_name("TEXT")
@@ -210,6 +216,7 @@ const std::vector<std::pair<std::string_view, std::vector<std::string_view>>> kR
     {"pack, audit, correct or choose", {"--array", "--layout", "--skip-resets", "--seed"}},
     {"choose", {"--maximum-bias", "--maximum-changes", "--maximum-td-error"}},
     {"pack", {"--bits", "--keep-pairs", "--append"}},
+    {"correct", {"--error-model"}},
     {"unpack", {"--range"}}};
 
 bool reads(std::string_view actions, std::string_view action) {
@@ -235,6 +242,8 @@ void check(const Options& o) {
   if (o.action == "audit") files(found == 2, "two, the original transitions and the stored ones");
   if (o.action == "correct")
     files(found <= 3, "a store, or the original and the stored transitions, and perhaps others");
+  if (!o.error_model.empty() && found > 1)
+    throw UsageError("--error-model is for a store alone; the original transitions tell the errors themselves");
   if (o.action == "choose" && o.given->count("--maximum-bias") == 0)
     throw UsageError(
         "choose: the budget is missing; give --maximum-bias, the largest mean bias of targets, in the unit of Q");
@@ -320,6 +329,7 @@ int run_audit(const Options& o, cli::Context& context) {
   Output* csv = files.open((folder / "audit.csv").string(), "-o");
   Output* summary = files.open((folder / "summary.json").string(), "-o");
   Output* picture = files.open((folder / "bias.svg").string(), "-o");
+  Output* page = files.open((folder / "page.html").string(), "-o");
   Output* text = files.for_people();
   apps::RecordingReporter reporter(context.reporter);
   const auto how = o.transitions(o.files[0]);
@@ -348,6 +358,7 @@ int run_audit(const Options& o, cli::Context& context) {
   run.warnings = reporter.warnings;
   summary->write(replay::audit_json(run));
   picture->write(replay::audit_svg(run));
+  page->write(replay::audit_page(run, cli::shell_command(kProgram.name, context.arguments)));
   text->write(replay::audit_text(run));
   files.commit();
   return 0;
@@ -406,6 +417,7 @@ int run_choose(const Options& o, cli::Context& context) {
 int run_correct(const Options& o, cli::Context& context) {
   auto inputs = o.files;
   inputs.push_back(o.q);
+  if (!o.error_model.empty()) inputs.push_back(o.error_model);
   apps::OutputFiles files(inputs, context.options.force);
   Output* output = files.open(o.output, "-o", apps::OutputFiles::Contents::as_named);
   constexpr std::int64_t kPairs = 8000;
@@ -418,7 +430,10 @@ int run_correct(const Options& o, cli::Context& context) {
       throw UsageError(last +
                        ": is no store of ae-replay pack, so the errors are not known; give the original "
                        "transitions before it");
-    moments.sample = replay::Store::open(last)->pairs(kPairs, seed);
+    const auto store = replay::Store::open(last);
+    moments.sample = o.error_model.empty()
+                         ? store->pairs(kPairs, seed)
+                         : store->modelled_pairs(fit::read_error_model(o.error_model), o.error_model, kPairs, seed);
   } else {
     const auto how = o.transitions(o.files[0]);
     const auto original_arrays = replay::open_arrays(o.files[0]), arrays = replay::open_arrays(o.files[1]);

@@ -10,6 +10,7 @@
 #include "apply/score_images.hpp"
 #include "base/files.hpp"
 #include "base/reporter.hpp"
+#include "fit/error_model.hpp"
 #include "recipe/checkpoint.hpp"
 
 namespace ae::apply {
@@ -19,6 +20,14 @@ struct EmbedOptions {
   Unreadable unreadable = Unreadable::report;  // of images
   bool loss = false;  // also a column `loss` behind the codes: a row's reconstruction loss, as the head
                       // loss scores it; of several networks that of the mean of their predictions
+  // Of tables and arrays: the errors that the samples show are put here as well. `truth` and `weight` are columns of
+  // the input, "" = none.
+  struct Errors {
+    std::string truth, weight;
+    std::uint64_t seed = 0;
+    fit::ErrorModel found;
+  };
+  Errors* errors = nullptr;
 };
 
 struct EmbedTotals {
@@ -32,7 +41,8 @@ std::vector<std::string> code_names(std::int64_t members, std::int64_t numbers);
 // Writes a line for each sample, as `file` does: of variational networks the mean of the code, of several networks
 // their codes side by side, of images the code's channels flattened, and a line for each tile, whose id ends in
 // ":Y:X", its first pixel in network pixels. The same bytes for any number of threads.
-// UsageError for a model without a network, or without a stream of such inputs, and for `loss` of images; RunError when
+// UsageError for a model without a network, or without a stream of such inputs, for `loss` of images, and for `errors`
+// of a model without columns of numbers, of several networks or of more than 4096 columns; RunError when
 // a code is not finite. InputError, besides what reading says, for images that are neither tiles nor of the training
 // images' size: their code would have another length.
 EmbedTotals embed(const recipe::Checkpoint& checkpoint, const EmbedOptions& options, CodeFile& file,

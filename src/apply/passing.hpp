@@ -21,7 +21,8 @@ class Passing {
 
   static std::string id_of(const recipe::SampleBlock& block, std::int64_t sample);
   static bool unread(const recipe::SampleBlock& block, std::int64_t sample);
-  // As many as the file has columns for, once it has begun.
+  // As many as the file has columns for, once it has begun. Columns that the stream keeps behind those of `reading` do
+  // not pass.
   std::vector<std::string> texts_of(const recipe::SampleBlock& block, std::int64_t sample) const;
 
  private:

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "evaluate/score_reader.hpp"
+#include "fit/error_model.hpp"
 
 namespace ae::fit {
 namespace {
@@ -107,7 +108,31 @@ ReadPairs read_pairs(const PairReading& reading, Reporter& reporter) {
   return result;
 }
 
-BlurTable::BlurTable(const std::string& file, Reporter& reporter) {
+BlurTable::BlurTable(const std::string& file, const std::string& variable, Reporter& reporter) {
+  if (is_error_model(file))
+    read_model(file, variable);
+  else
+    read_table(file, reporter);
+}
+
+void BlurTable::read_model(const std::string& file, const std::string& variable) {
+  const auto model = read_error_model(file);
+  const auto found = model.blur.find(variable);
+  if (found == model.blur.end()) {
+    std::vector<std::string> names;
+    for (const auto& [name, points] : model.blur) names.push_back(name);
+    throw InputError(file + ": tells no blur of " + ae::quoted(variable) +
+                     (names.empty() ? "; expected one that ae-embed --error-model --truth COLUMN made"
+                                    : "; it has those of " + join(names)));
+  }
+  for (const auto& point : found->second) {
+    x_.push_back(point.x);
+    mean_.push_back(point.mean);
+    deviation_.push_back(point.sigma);
+  }
+}
+
+void BlurTable::read_table(const std::string& file, Reporter& reporter) {
   NamedColumns columns(file, reporter);
   std::vector<std::string> wanted{require(columns, {"x"}, "true values", "a header"),
                                   require(columns, {"sigma"}, "standard deviations", "a header")};

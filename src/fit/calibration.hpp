@@ -32,15 +32,18 @@ ReadPairs read_pairs(const PairReading& reading, Reporter& reporter);
 
 // Mean and deviation at a true value, by straight lines between rows of a table with the columns `x`, `sigma` and,
 // where the mean is not x, `mean`; beyond the rows sigma stays and the mean goes on by the last line. InputError unless
-// x rises and sigma is not negative.
+// x rises and sigma is not negative. Or those of an error model (see error_model.hpp), of what `variable` names,
+// InputError when it has no blur of that.
 class BlurTable {
  public:
-  BlurTable(const std::string& file, Reporter& reporter);
+  BlurTable(const std::string& file, const std::string& variable, Reporter& reporter);
   NormalError operator()(double truth) const;
   double low() const { return x_.front(); }
   double high() const { return x_.back(); }
 
  private:
+  void read_table(const std::string& file, Reporter& reporter);
+  void read_model(const std::string& file, const std::string& variable);
   std::vector<double> x_, mean_, deviation_;
 };
 

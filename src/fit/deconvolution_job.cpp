@@ -187,7 +187,7 @@ Calibrated by_sigma(const DeconvolutionJob& job, const Runs& runs, Reporter& rep
 }
 
 Calibrated by_table(const DeconvolutionJob& job, const Runs& runs, Reporter& reporter) {
-  const BlurTable table(job.blur_table, reporter);
+  const BlurTable table(job.blur_table, job.columns.variables[0], reporter);
   Calibrated c;
   const auto truth = make_axis(job.axes[0], {table.low(), table.high()}, period_of(job, runs, 0), kUsualBins,
                                job.columns.variables[0]);

@@ -19,6 +19,8 @@ inline nlohmann::ordered_json rows_json(const data::ColvarRows& rows) {
           {"restarts", rows.restarts}};
 }
 
+constexpr std::size_t kFigureNames = 14;  // as long as most are
+
 inline std::string with_error(const WithError& estimate) {
   const std::string value = evaluate::rate_text(estimate.value, 3);
   return std::isnan(estimate.standard_error) ? value : value + " +- " + evaluate::rate_text(estimate.standard_error, 3);

@@ -197,32 +197,38 @@ std::string free_energy_json(const FreeEnergyRun& run) {
   return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
 }
 
-std::string free_energy_text(const FreeEnergyRun& run) {
+evaluate::Figures free_energy_figures(const FreeEnergyRun& run) {
   const auto& r = run.result;
-  const auto rows = all_rows(run);
   const std::string unit = run.energy_unit.empty() ? "" : " " + run.energy_unit;
-  std::string out =
-      join(run.variables) + ": " + counted(rows.used, "rows") + " of " + counted(run.files.size(), "files");
-  if (r.windows.size() > 1) out += ", " + counted(r.windows.size(), "windows");
-  out += "; those of " + evaluate::rate_text(r.effective_rows, 0) + " without weights; " + run.blur_text + "\n";
-  const auto line = [&](std::string name, const std::string& value) {
-    name.resize(std::max<std::size_t>(14, name.size() + 1), ' ');
-    out += name + value + "\n";
-  };
+  evaluate::Figures figures;
   if (r.delta_f)
-    line("delta F", with_error(*r.delta_f) + unit +
-                        (r.split ? " (right less left of " + evaluate::rate_text(*r.split, 3) + ")" : ""));
-  if (r.barrier) line("barrier", with_error(*r.barrier) + unit);
+    figures.emplace_back("delta F",
+                         with_error(*r.delta_f) + unit +
+                             (r.split ? " (right less left of " + evaluate::rate_text(*r.split, 3) + ")" : ""));
+  if (r.barrier) figures.emplace_back("barrier", with_error(*r.barrier) + unit);
   for (const auto& state : r.states) {
     std::string at;
     for (const double x : state.at) at += (at.empty() ? "" : ", ") + evaluate::rate_text(x, 3);
-    line("state", at + ": F " + with_error(state.energy));
+    figures.emplace_back("state", at + ": F " + with_error(state.energy));
   }
-  line("chi^2 a bin", evaluate::rate_text(r.chi_squared, 2));
+  figures.emplace_back("chi^2 a bin", evaluate::rate_text(r.chi_squared, 2));
   if (run.options.method == DeconvolutionMethod::penalised)
-    line("penalty", number_text(r.penalty) + (run.options.penalty ? "" : ", chosen by held-out blocks"));
-  line("converged", r.converged ? "yes" : "no: " + join(r.reasons, "; "));
-  return out;
+    figures.emplace_back("penalty",
+                         number_text(r.penalty) + (run.options.penalty ? "" : ", chosen by held-out blocks"));
+  figures.emplace_back("converged", r.converged ? "yes" : "no: " + join(r.reasons, "; "));
+  return figures;
+}
+
+std::string free_energy_subject(const FreeEnergyRun& run) {
+  const auto& r = run.result;
+  std::string out =
+      join(run.variables) + ": " + counted(all_rows(run).used, "rows") + " of " + counted(run.files.size(), "files");
+  if (r.windows.size() > 1) out += ", " + counted(r.windows.size(), "windows");
+  return out + "; those of " + evaluate::rate_text(r.effective_rows, 0) + " without weights; " + run.blur_text;
+}
+
+std::string free_energy_text(const FreeEnergyRun& run) {
+  return free_energy_subject(run) + "\n" + evaluate::figure_lines(free_energy_figures(run), kFigureNames);
 }
 
 std::string free_energy_plumed(const FreeEnergyRun& run) {

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "data/colvar/samples.hpp"
+#include "evaluate/figure_list.hpp"
 #include "fit/free_energy.hpp"
 
 namespace ae::fit {
@@ -29,6 +30,8 @@ std::string free_energy_csv(const FreeEnergyRun& run);
 // x,y,mean_x,mean_y,sd_x,sd_y,correlation of what is observed at each bin.
 std::string blur_csv(const FreeEnergyRun& run);
 std::string free_energy_json(const FreeEnergyRun& run);
+std::string free_energy_subject(const FreeEnergyRun& run);  // what was read, in a line
+evaluate::Figures free_energy_figures(const FreeEnergyRun& run);
 std::string free_energy_text(const FreeEnergyRun& run);
 // As FES_from_Reweighting.py of PLUMED writes it: `#! FIELDS cv file.free uncertainty`, constants, rows.
 std::string free_energy_plumed(const FreeEnergyRun& run);

@@ -1,12 +1,12 @@
 #include "fit/model_file.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "fit/json_place.hpp"
 
 namespace ae::fit {
 namespace {
@@ -38,60 +38,11 @@ Json columns_json(const LinearModel& model) {
   return columns;
 }
 
-// Walks a parsed file and names the place of what is wrong.
-class Reader {
- public:
-  Reader(std::string file, const Json& json, std::string place = "")
-      : file_(std::move(file)), json_(json), place_(std::move(place)) {}
-
-  Reader at(const std::string& key) const {
-    if (!json_.is_object() || !json_.contains(key)) refuse("is missing", key);
-    return {file_, json_.at(key), place_ + "/" + key};
-  }
-  std::vector<Reader> items() const {
-    if (!json_.is_array()) refuse("is no list");
-    std::vector<Reader> all;
-    for (std::size_t i = 0; i < json_.size(); ++i) all.emplace_back(file_, json_[i], place_ + "/" + std::to_string(i));
-    return all;
-  }
-  double number() const {
-    if (!json_.is_number() || !std::isfinite(json_.get<double>())) refuse("is no finite number");
-    return json_.get<double>();
-  }
-  std::string text() const {
-    if (!json_.is_string()) refuse("is no text");
-    return json_.get<std::string>();
-  }
-  bool flag() const {
-    if (!json_.is_boolean()) refuse("is neither true nor false");
-    return json_.get<bool>();
-  }
-  std::vector<double> numbers() const {
-    std::vector<double> all;
-    for (const auto& item : items()) all.push_back(item.number());
-    return all;
-  }
-  std::vector<std::string> texts() const {
-    std::vector<std::string> all;
-    for (const auto& item : items()) all.push_back(item.text());
-    return all;
-  }
-  [[noreturn]] void refuse(const std::string& what, const std::string& key = "") const {
-    throw InputError(file_ + ": " + place_ + (key.empty() ? "" : "/" + key) + " " + what +
-                     "; expected a model as ae-probe fit writes it");
-  }
-
- private:
-  std::string file_;
-  const Json& json_;
-  std::string place_;
-};
-
 Eigen::Index outputs_of(Family family, std::size_t classes) {
   return family == Family::logistic && classes > 2 ? static_cast<Index>(classes) : 1;
 }
 
-void read_columns(const Reader& reader, LinearModel& model) {
+void read_columns(const JsonPlace& reader, LinearModel& model) {
   const auto columns = reader.items();
   const auto count = static_cast<Index>(columns.size());
   const Index outputs = outputs_of(model.family, model.class_names.size());
@@ -116,14 +67,14 @@ void read_columns(const Reader& reader, LinearModel& model) {
   if (count == 0) reader.refuse("is empty");
 }
 
-Family family_of(const Reader& reader) {
+Family family_of(const JsonPlace& reader) {
   const std::string name = reader.text();
   for (const Family family : {Family::cox, Family::logistic, Family::ridge})
     if (name == family_name(family)) return family;
   reader.refuse("is " + ae::quoted(name) + ", no known family");
 }
 
-void read_cox(const Reader& top, FittedModel& fitted) {
+void read_cox(const JsonPlace& top, FittedModel& fitted) {
   const std::string ties = top.at("ties").text();
   if (ties != "efron" && ties != "breslow") top.at("ties").refuse("is neither \"efron\" nor \"breslow\"");
   fitted.ties = ties == "efron" ? Ties::efron : Ties::breslow;
@@ -169,7 +120,7 @@ FittedModel read_model(const std::filesystem::path& path) {
   const std::string file = path == "-" ? "<stdin>" : path.string();
   const std::string bytes = read_file(path, FileKind::data);
   const Json json = Json::parse(bytes, nullptr, false);
-  const Reader top(file, json);
+  const JsonPlace top(file, json, "a model as ae-probe fit writes it");
   if (json.is_discarded()) top.refuse("the file is no JSON");
   if (top.at("format").text() != kFormat) top.at("format").refuse("is another one");
   if (top.at("version").number() != kVersion)

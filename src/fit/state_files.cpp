@@ -147,32 +147,38 @@ std::string states_json(const StateRun& run) {
   return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
 }
 
-std::string states_text(const StateRun& run) {
+evaluate::Figures states_figures(const StateRun& run) {
   const auto& r = run.result;
   const std::string unit = run.energy_unit.empty() ? "" : " " + run.energy_unit;
-  std::int64_t rows = 0;
-  for (const auto& file : run.rows) rows += file.used;
-  std::string out = join(run.job.columns.variables) + ": " + counted(rows, "rows") + " of " +
-                    counted(run.job.files.size(), "files") + "; those of " + evaluate::rate_text(r.effective_rows, 0) +
-                    " without weights\n";
-  const auto line = [&](std::string name, const std::string& value) {
-    name.resize(std::max<std::size_t>(14, name.size() + 1), ' ');
-    out += name + value + "\n";
-  };
+  evaluate::Figures figures;
   for (const auto& state : r.states) {
     std::string text = "F " + with_error(state.energy) + unit;
     if (std::isfinite(state.lower))
       text += ", " + evaluate::percent_text(run.job.options.confidence, 0) + " interval " +
               evaluate::rate_text(state.lower, 2) + " to " + evaluate::rate_text(state.upper, 2);
     text += "; by the likelier state of each bin " + evaluate::rate_text(state.assigned, 2);
-    line(state.name,
-         &state == &r.states.front() ? "F 0" + unit + ", share " + evaluate::rate_text(state.share, 4) : text);
+    figures.emplace_back(state.name, &state == &r.states.front()
+                                         ? "F 0" + unit + ", share " + evaluate::rate_text(state.share, 4)
+                                         : text);
   }
-  line("overlap", evaluate::rate_text(r.overlap, 3));
-  line("chi^2 a bin", evaluate::rate_text(r.chi_squared, 2));
-  if (r.within_error) line("deconvolution", "not needed: assigning bins to states comes to the same within the error");
-  line("converged", r.converged ? "yes" : "no: " + join(r.reasons, "; "));
-  return out;
+  figures.emplace_back("overlap", evaluate::rate_text(r.overlap, 3));
+  figures.emplace_back("chi^2 a bin", evaluate::rate_text(r.chi_squared, 2));
+  if (r.within_error)
+    figures.emplace_back("deconvolution", "not needed: assigning bins to states comes to the same within the error");
+  figures.emplace_back("converged", r.converged ? "yes" : "no: " + join(r.reasons, "; "));
+  return figures;
+}
+
+std::string states_subject(const StateRun& run) {
+  std::int64_t rows = 0;
+  for (const auto& file : run.rows) rows += file.used;
+  return join(run.job.columns.variables) + ": " + counted(rows, "rows") + " of " +
+         counted(run.job.files.size(), "files") + "; those of " + evaluate::rate_text(run.result.effective_rows, 0) +
+         " without weights";
+}
+
+std::string states_text(const StateRun& run) {
+  return states_subject(run) + "\n" + evaluate::figure_lines(states_figures(run), kFigureNames);
 }
 
 }  // namespace ae::fit

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/reporter.hpp"
+#include "evaluate/figure_list.hpp"
 #include "fit/state_shares.hpp"
 
 namespace ae::fit {
@@ -34,6 +35,8 @@ std::string states_csv(const StateRun& run);
 // bin,lo,hi[,lo_2,hi_2],NAME...,observed,fitted: probabilities of bins in each state, in the run, and by the shares.
 std::string state_bins_csv(const StateRun& run);
 std::string states_json(const StateRun& run);
+std::string states_subject(const StateRun& run);  // what was read, in a line
+evaluate::Figures states_figures(const StateRun& run);
 std::string states_text(const StateRun& run);
 
 }  // namespace ae::fit

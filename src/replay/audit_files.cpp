@@ -8,6 +8,7 @@
 #include "evaluate/rate_text.hpp"
 #include "replay/json_number.hpp"
 #include "report/bars.hpp"
+#include "report/panels.hpp"
 
 namespace ae::replay {
 namespace {
@@ -97,14 +98,10 @@ std::string audit_json(const AuditRun& run) {
   return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
 }
 
-std::string audit_text(const AuditRun& run) {
+evaluate::Figures audit_figures(const AuditRun& run) {
   const auto& r = run.result;
-  std::string out = counted(r.transitions, "transitions") + ", " + std::to_string(r.moments.terminated) +
-                    " terminated; rms error of next observations " + rate_text(r.moments.rms, 4) + "\n";
-  const auto line = [&](std::string name, const std::string& value) {
-    name.resize(std::max<std::size_t>(22, name.size() + 1), ' ');
-    out += name + value + "\n";
-  };
+  evaluate::Figures figures;
+  const auto line = [&](const char* name, const std::string& value) { figures.emplace_back(name, value); };
   line("bias of the target",
        rate_text(r.mean_bias, 4) + " +- " + rate_text(r.mean_bias_se, 4) + ", rms " + rate_text(r.rms_bias, 4));
   line("  gradient", rate_text(r.parts.gradient, 4) + ", covariance " + rate_text(r.parts.gradient_covariance, 4));
@@ -121,7 +118,18 @@ std::string audit_text(const AuditRun& run) {
                            ", rms " + rate_text(r.correction.rms_before, 4) + " to " +
                            rate_text(r.correction.rms_after, 4) + " on held-out pairs");
   line("verdict", r.valid ? "expansion valid" : "expansion invalid");
-  return out;
+  return figures;
+}
+
+std::string audit_subject(const AuditRun& run) {
+  const auto& r = run.result;
+  return counted(r.transitions, "transitions") + ", " + std::to_string(r.moments.terminated) +
+         " terminated; rms error of next observations " + rate_text(r.moments.rms, 4);
+}
+
+std::string audit_text(const AuditRun& run) {
+  constexpr std::size_t kNames = 22;  // as long as most are
+  return audit_subject(run) + "\n" + evaluate::figure_lines(audit_figures(run), kNames);
 }
 
 std::string audit_svg(const AuditRun& run) {
@@ -145,6 +153,17 @@ std::string audit_svg(const AuditRun& run) {
     picture.description += (i == 0 ? " " : ", ") + picture.bars[i].name + " " + rate_text(picture.bars[i].value, 4);
   picture.description += ".";
   return report::bars_svg(picture);
+}
+
+std::string audit_page(const AuditRun& run, const std::string& command) {
+  evaluate::Figures facts{{"Original", run.original}, {"Stored", run.stored}, {"Q", run.q}};
+  for (const auto& warning : run.warnings) facts.emplace_back("Warning", warning);
+  facts.emplace_back("Command", command);
+  facts.emplace_back("Made by", run.made_by);
+  return report::panels_page(
+      "What " + run.stored + " does to targets", "How the errors of a store bias the targets of Q learning, and why.",
+      report::picture_panel("Parts of the mean bias", "The parts of the mean bias, as bars", audit_svg(run)) +
+          report::facts_panel(audit_subject(run), audit_figures(run)) + report::facts_panel("What was asked", facts));
 }
 
 }  // namespace ae::replay

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "evaluate/figure_list.hpp"
 #include "replay/audit.hpp"
 
 namespace ae::replay {
@@ -22,8 +23,12 @@ struct AuditRun {
 std::string audit_csv_header();
 std::string audit_csv_line(const AuditedTransition& transition);
 std::string audit_json(const AuditRun& run);
+std::string audit_subject(const AuditRun& run);  // what was audited, in a line
+evaluate::Figures audit_figures(const AuditRun& run);
 std::string audit_text(const AuditRun& run);
 // The parts of the mean bias as bars, beside what was measured, predicted, and by the usual formula.
 std::string audit_svg(const AuditRun& run);
+// All of it as one self-contained HTML file. `command`: the line that made it.
+std::string audit_page(const AuditRun& run, const std::string& command);
 
 }  // namespace ae::replay

@@ -5,12 +5,12 @@
 
 #include <algorithm>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "loss/codes.hpp"
 #include "model/threads.hpp"
+#include "recipe/table_schema.hpp"
 
 namespace ae::replay {
 
@@ -49,17 +49,15 @@ LatentCodec::LatentCodec(const recipe::Checkpoint& checkpoint, std::int64_t widt
   const auto& pair = checkpoint.autoencoder();
   if (!pair.has_network())
     throw UsageError(checkpoint.name() + ": has no network (\"none\") that could encode observations");
-  recipe::Metadata metadata;
-  checkpoint.kind().save(metadata);
-  if (!metadata.contains("schema"))
+  const auto schema = recipe::table_schema(checkpoint);
+  if (!schema)
     throw UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
                      "; expected a model of a table with a column for each number of an observation");
   if (pair.members() > 1)
     throw UsageError(checkpoint.name() + ": consists of " + counted(pair.members(), "networks") +
                      "; expected one, set /model/members to 1");
-  const auto schema = data::Schema::from_json(nlohmann::ordered_json::parse(metadata["schema"]));
-  for (const auto index : schema.features()) {
-    columns_.push_back(schema.columns[index]);
+  for (const auto index : schema->features()) {
+    columns_.push_back(schema->columns[index]);
     if (columns_.back().role != data::Role::numeric)
       throw UsageError(checkpoint.name() + ": column " + columns_.back().name +
                        " holds categories; expected numbers only, as observations are");

@@ -895,4 +895,58 @@ PairSample Store::pairs(std::int64_t most, std::uint64_t seed) const {
   return all;
 }
 
+PairSample Store::modelled_pairs(const fit::ErrorModel& errors, const std::string& source, std::int64_t most,
+                                 std::uint64_t seed) const {
+  const auto& latents = state_->manifest.latents;
+  if (errors.model != state_->checkpoint->digest())
+    throw InputError(source + ": tells the errors of another model than the one of " + state_->folder.string() +
+                     "; expected those of the model that packed it");
+  if (std::ssize(errors.reconstruction.columns) != state_->manifest.width() || errors.codes.size() != latents.size())
+    throw InputError(source + ": tells the errors of " + counted(errors.reconstruction.columns.size(), "columns") +
+                     " by " + counted(errors.codes.size(), "codes") + ", expected " +
+                     std::to_string(state_->manifest.width()) + " by " + std::to_string(latents.size()) +
+                     "; write the error model again");
+  std::int64_t observations = 0;
+  for (const auto& part : state_->parts) observations += part.entry->observations;
+  Random random(stream_key(seed, "modelled pairs"));
+  std::vector<std::int64_t> drawn;  // numbers of observations, counted on from part to part (Vitter 1985)
+  for (std::int64_t i = 0; i < observations; ++i) {
+    const auto place = i < most ? i : static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(i + 1)));
+    if (place == std::ssize(drawn))
+      drawn.push_back(i);
+    else if (place < most)
+      drawn[static_cast<std::size_t>(place)] = i;
+  }
+  std::ranges::sort(drawn);
+  std::vector<at::Tensor> codes;
+  std::int64_t before = 0;
+  auto next = drawn.begin();
+  for (const auto& part : state_->parts) {
+    throw_if_stopped("reading");
+    for (; next != drawn.end() && *next < before + part.entry->observations; ++next)
+      codes.push_back(state_->latents(part, *next - before, 1));
+    before += part.entry->observations;
+  }
+  PairSample all;
+  if (codes.empty()) return all;
+  const auto rounded = torch::cat(codes);
+  auto exact = rounded.clone();
+  auto error = at::empty({rounded.size(0), state_->manifest.width()}, at::kDouble);
+  std::vector<double> code(latents.size());
+  for (std::int64_t i = 0; i < rounded.size(0); ++i) {
+    for (std::size_t k = 0; k < latents.size(); ++k) {
+      const auto& grid = latents[k];
+      const double step = (grid.high - grid.low) / static_cast<double>(grid.levels() - 1);
+      auto& number = exact.data_ptr<float>()[i * exact.size(1) + static_cast<std::int64_t>(k)];
+      number += static_cast<float>(step * (random.uniform() - 0.5));
+      code[k] = static_cast<double>(number);
+    }
+    errors.reconstruction.draw(code, random,
+                               {error.data_ptr<double>() + i * error.size(1), static_cast<std::size_t>(error.size(1))});
+  }
+  all.stored = state_->codec->decode(rounded);
+  all.original = state_->codec->decode(exact) - error;
+  return all;
+}
+
 }  // namespace ae::replay

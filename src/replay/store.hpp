@@ -29,6 +29,7 @@
 #include "base/reporter.hpp"
 #include "data/arrays/array_file.hpp"
 #include "data/arrays/transitions.hpp"
+#include "fit/error_model.hpp"
 #include "replay/pairs.hpp"
 
 namespace ae::replay {
@@ -71,6 +72,11 @@ class Store {
   std::shared_ptr<const data::ArrayFile> arrays() const { return arrays(0, size()); }
   // The pairs that were kept, of all parts, or `most` of them, drawn at random.
   PairSample pairs(std::int64_t most, std::uint64_t seed) const;
+  // Observations of the store, at most `most`, drawn at random, and what each may have been: less an error that is
+  // drawn by `errors`, and less what rounding a code to the grid may have changed. No actions. InputError when the
+  // errors are those of another model; `source` is their file.
+  PairSample modelled_pairs(const fit::ErrorModel& errors, const std::string& source, std::int64_t most,
+                            std::uint64_t seed) const;
 
  private:
   struct State;

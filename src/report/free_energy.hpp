@@ -12,4 +12,8 @@ namespace ae::report {
 // the same bytes.
 std::string free_energy_svg(const fit::FreeEnergyRun& run);
 
+// The picture and the figures as one self-contained HTML file. `command`: the line that made it. Text may hold any
+// bytes.
+std::string free_energy_page(const fit::FreeEnergyRun& run, const std::string& command);
+
 }  // namespace ae::report

@@ -11,4 +11,8 @@ namespace ae::report {
 // 1.0, UTF-8), for light and dark surroundings: the same run gives the same bytes.
 std::string states_svg(const fit::StateRun& run);
 
+// The picture and the figures as one self-contained HTML file. `command`: the line that made it. Text may hold any
+// bytes.
+std::string states_page(const fit::StateRun& run, const std::string& command);
+
 }  // namespace ae::report

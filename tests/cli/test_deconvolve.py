@@ -169,6 +169,33 @@ def test_errors_may_depend_on_the_truth(run, tmp_path, double_well_run):
     assert abs(by_table["barrier"] - BARRIER) < 0.3 and rms(one) < 0.2
 
 
+def test_an_error_model_is_read_as_a_table_of_its_blur_is(run, tmp_path, double_well_run):
+    points = [{"x": -2, "mean": -2.1, "sigma": 0.2}, {"x": 0, "mean": 0, "sigma": 0.25}, {"x": 2, "mean": 2, "sigma": 0.2}]
+    model = {"format": "aetools error model", "version": 1, "made_by": "hand", "model": "", "rows": 1000, "codes": ["s"],
+             "reconstruction": {"columns": ["a"], "code_scale": [1], "residuals": [[1], [-1]],
+                                "cells": [{"code": [0], "rows": 1000, "bias": [0], "spread": [1]}]},
+             "truth": "x", "blur": {"s": points}}
+    (tmp_path / "errors.json").write_text(json.dumps(model))
+    (tmp_path / "errors.csv").write_text("x,mean,sigma\n" + "".join("{x},{mean},{sigma}\n".format(**p) for p in points))
+    _, by_model = deconvolve(run, tmp_path, double_well_run, *BIASED, "--kernel", "errors.json", "--bootstrap", "0")
+    _, by_table = deconvolve(run, tmp_path, double_well_run, *BIASED, "--kernel", "errors.csv", "--bootstrap", "0")
+    assert all(np.array_equal(by_model[name], by_table[name], equal_nan=True) for name in by_table)
+    (tmp_path / "out").rename(tmp_path / "found")
+    for change, words in (({"blur": {"z1": points}}, ["\"s\""]), ({"version": 2}, ["/version"]), ({"truth": None}, ["/truth"]),
+                          ({"blur": {"s": points[::-1]}}, ["/blur/s/1/x", "does not rise"]),
+                          ({"codes": ["s", "t"]}, ["/reconstruction/code_scale"])):
+        (tmp_path / "wrong.json").write_text(json.dumps({**model, **change}))
+        refused(run, tmp_path, 4, words, double_well_run, *BIASED, "--kernel", "wrong.json")
+
+
+def test_a_page_shows_what_was_found(run, tmp_path):
+    small_run(tmp_path)
+    told, _ = deconvolve(run, tmp_path, "COLVAR", *BIASED, *BLUR, "--bootstrap", "0")
+    page = (tmp_path / "out" / "page.html").read_text()
+    assert f"{told['barrier']:.3f}" in page and "data:image/svg+xml;base64," in page
+    assert "--sigma 0.2" in page and all(warning[:30] in page for warning in told["warnings"])
+
+
 def test_umbrella_windows_are_joined(run, tmp_path):
     """Harmonic windows over the double well, sampled by their exact densities and blurred; the bias is of the observed."""
     rng = np.random.default_rng(4)

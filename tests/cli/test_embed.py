@@ -148,6 +148,77 @@ def test_the_loss_stands_behind_the_codes(run, trained, tmp_path):
     one_error(run("ae-embed", trained, WDBC, "--loss", "-o", "z.h5ad", "-q"), 2, "--loss", ".h5ad")
 
 
+def test_an_error_model_is_what_numpy_makes_of_reconstructions_and_codes(run, tmp_path):
+    rng = np.random.default_rng(21)
+    values = measurements(6000, 6, rank=2)
+    truth = 3 + 2 * values[:, 0] + 0.5 * rng.normal(size=6000)
+    weight = rng.uniform(0.5, 2, 6000)
+    names = [*(f"c{i}" for i in range(6)), "true", "w"]
+    np.savetxt(tmp_path / "t.csv", np.column_stack([values, truth, weight]), delimiter=",", header=",".join(names), comments="", fmt="%.9g")
+    config = {"data": {"path": "t.csv", "columns": {"true": "ignore", "w": "ignore"}},
+              "model": {"type": "dense", "hidden": [16], "latent": 2}, "training": {"epochs": 15}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert run("ae-train", "config.json", "--out", "model", "-q").code == 0
+    command = ["ae-embed", "model", "t.csv", "--loss", "-o", "codes.csv", "--force", "-q", "--error-model", "errors.json"]
+    assert run(*command, "--truth", "true", "--weight", "w").code == 0
+    with open(tmp_path / "codes.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert set(rows[0]) == {"id", "z0", "z1", "loss"}
+    told = json.loads((tmp_path / "errors.json").read_text())
+    assert run("ae-purify", "model", "t.csv", "-o", "r.csv", "-q").code == 0
+    error = np.genfromtxt(tmp_path / "r.csv", delimiter=",", skip_header=1)[:, :6] - np.genfromtxt(tmp_path / "t.csv", delimiter=",", skip_header=1)[:, :6]
+    cells = told["reconstruction"]["cells"]
+    assert told["rows"] == 6000 == sum(cell["rows"] for cell in cells) and 30 <= len(cells) <= 64
+    assert min(cell["rows"] for cell in cells) >= 90
+    # Each row lies in the box of some cell, of which only means are told: those of the nearest by code, for most.
+    codes = np.array([[float(row["z0"]), float(row["z1"])] for row in rows])
+    centres, scale = np.array([cell["code"] for cell in cells]), np.array(told["reconstruction"]["code_scale"])
+    nearest = ((codes[:, None] - centres[None]) ** 2 / scale**2).sum(2).argmin(1)
+    for k in np.argsort([-cell["rows"] for cell in cells])[:20]:
+        own = nearest == k
+        mean = np.average(error[own], axis=0, weights=weight[own])
+        assert np.abs(mean - cells[k]["bias"]).max() < 6 * error[own].std(0).max() / np.sqrt(own.sum())
+    # All cells together are all rows, to the last digit but those of the files.
+    share = np.array([cell["rows"] for cell in cells]) / 6000
+    assert np.allclose(share @ np.array([cell["bias"] for cell in cells]), error.mean(0), atol=0.1 * error.std())
+    square = share @ (np.array([cell["bias"] for cell in cells]) ** 2 + np.array([cell["spread"] for cell in cells]) ** 2)
+    assert np.allclose(square, (error**2).mean(0), rtol=0.1)
+    residuals = np.array(told["reconstruction"]["residuals"])
+    assert residuals.shape == (256, 6) and np.abs(residuals.std(0) - 1).max() < 0.2
+    # The blur: groups of as many rows of like truth, and a weighted line in each.
+    order = np.argsort(truth, kind="stable")
+    for name, observed in (("z1", codes[:, 1]), ("loss", np.array([float(row["loss"]) for row in rows]))):
+        points = told["blur"][name]
+        assert len(points) == 42 and points[0]["x"] == pytest.approx(truth.min()) and points[-1]["x"] == pytest.approx(truth.max())
+        for point, group in zip(points[1:-1], np.array_split(order, 40)):
+            w, x, y = weight[group], truth[group], observed[group]
+            slope, at_0 = np.polyfit(x - np.average(x, weights=w), y, 1, w=np.sqrt(w))
+            rest = y - at_0 - slope * (x - np.average(x, weights=w))
+            effective = w.sum() ** 2 / (w**2).sum()
+            sigma = np.sqrt(np.average(rest**2, weights=w) * effective / (effective - 2))
+            assert point["x"] == pytest.approx(np.average(x, weights=w), rel=1e-6, abs=1e-6)
+            assert point["mean"] == pytest.approx(at_0, rel=1e-4, abs=1e-4) and point["sigma"] == pytest.approx(sigma, rel=1e-3)
+    assert run(*command).code == 0
+    assert "blur" not in json.loads((tmp_path / "errors.json").read_text())
+
+
+def test_an_error_model_that_cannot_be_made_is_one_line(run, trained, tmp_path):
+    np.savetxt(tmp_path / "t.csv", measurements(150, 4), delimiter=",", header="a,b,c,d", comments="")
+    assert run("ae-train", "--data", "t.csv", "--recipe", "linear-pca", "--set", "/model/latent=2", "--out", "m", "-q").code == 0
+    text = (tmp_path / "t.csv").read_text().splitlines()
+    (tmp_path / "same.csv").write_text("\n".join([text[0] + ",t", *(line + ",1" for line in text[1:])]) + "\n")
+    (tmp_path / "word.csv").write_text("\n".join([text[0] + ",t", *(line + ",x" for line in text[1:])]) + "\n")
+    (tmp_path / "few.csv").write_text("\n".join(text[:50]) + "\n")
+    for arguments, code, words in ((["same.csv", "--truth", "t"], 4, ["\"t\" is always 1"]), (["word.csv", "--truth", "t"], 4, ["\"x\"", "a number"]),
+                                   (["few.csv"], 4, ["49 rows"]), (["t.csv", "--truth", "q"], 2, ["\"q\""])):
+        done = run("ae-embed", "m", *arguments, "-o", "z.csv", "--error-model", "e.json", "-q")
+        assert done.code == code, done.stderr
+        one_error(done, code, *words)
+        assert not (tmp_path / "z.csv").exists() and not (tmp_path / "e.json").exists()
+    one_error(run("ae-embed", "m", "t.csv", "--truth", "a", "-q"), 2, "--error-model")
+    one_error(run("ae-embed", "m", "t.csv", "--error-model", "e.csv", "-q"), 2, ".json")
+
+
 def test_the_codes_of_several_networks_stand_side_by_side(run, tmp_path):
     arguments = ["--set", "/training/epochs=3", "--set", "/model/members=2", "-q", "--set", "/model/latent=3"]
     assert run("ae-train", CONFIGS / "wdbc.json", "--out", "m", *arguments).code == 0

@@ -1,5 +1,6 @@
 """ae-replay: stores of transitions and what they do to targets, against numpy, dynamic programming and closed forms."""
 
+import base64
 import csv
 import fcntl
 import io
@@ -682,6 +683,28 @@ def test_corrected_targets_are_those_of_numpy_less_a_bias_that_does_no_harm(run,
     assert np.allclose(np.load(tmp_path / "u.npz")["uncorrected"], found["uncorrected"], atol=1e-5)
 
 
+def test_an_error_model_corrects_a_store_that_keeps_no_pairs(run, tmp_path, swinging):
+    folder, arrays = swinging
+    q = tanh_q(np.random.default_rng(9), actions=3, scale=0.4)[0]
+    np.save(tmp_path / "a.npy", arrays["observations"])
+    assert run("ae-embed", folder / "narrow", "a.npy", "-o", "codes.npy", "--error-model", "errors.json", "-q").code == 0
+    assert run("ae-replay", "pack", folder / "narrow", folder / "a.npz", "--bits", "5", "--keep-pairs", "0", "-o", "store", "-q").code == 0
+    command = ["correct", "store", "--q", folder / "q.json", "--gamma", "0.9", "--force"]
+    assert run("ae-replay", *command, "--error-model", "errors.json", "-o", "t.npz", "-q").code == 0
+    found = np.load(tmp_path / "t.npz")
+    true = arrays["rewards"] + 0.9 * ~arrays["terminations"] * q(arrays["next_observations"]).max(1)
+    before, after = found["uncorrected"] - true, found["targets"] - true
+    # Two latents leave out a third of these observations, so that there is a bias to see.
+    assert abs(before.mean()) > 5 * before.std() / np.sqrt(len(before))
+    assert abs(after.mean()) < 0.4 * abs(before.mean())
+    assert np.sqrt((after**2).mean()) <= 1.01 * np.sqrt((before**2).mean())
+    refused(run, tmp_path, 1, ["pairs"], "correct", "store", "--q", folder / "q.json", "-o", "u.npz")
+    assert run("ae-replay", "pack", folder / "model", folder / "a.npz", "-o", "other", "-q").code == 0
+    refused(run, tmp_path, 4, ["another model"], "correct", "other", "--q", folder / "q.json", "--error-model", "errors.json", "-o", "u.npz")
+    refused(run, tmp_path, 2, ["for a store alone"], "correct", folder / "a.npz", "store", "--q", folder / "q.json",
+            "--error-model", "errors.json", "-o", "u.npz")
+
+
 def test_a_correction_that_would_harm_is_refused_without_force(run, tmp_path):
     rng = np.random.default_rng(10)
     *_, layers = tanh_q(rng, scale=1.5)
@@ -911,6 +934,8 @@ def test_the_parts_of_a_bias_are_drawn(run, tmp_path):
     shown = [float(text.text) for text in root.iter() if text.tag.endswith("text") and text.get("x") == "624" and text.get("class") == ""]
     expected = [*(told["parts"][name] for name in PARTS), told["mean_bias"], told["predicted_bias"], told["usual_formula"]["value"]]
     assert len(bars) == 9
+    page = (tmp_path / "audit" / "page.html").read_text()
+    assert f"{told['mean_bias']:.4f}" in page and base64.b64encode(picture.encode()).decode() in page
     assert shown == pytest.approx(expected, rel=0.006)
     widths = [float(bar.get("width")) for bar in bars]
     scale = max(widths) / max(map(abs, expected))

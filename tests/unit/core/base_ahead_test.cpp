@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
-namespace ae {
+namespace ae::base_ahead_test {
 namespace {
 
 class Items : public testing::TestWithParam<std::size_t> {};
@@ -84,4 +84,4 @@ TEST(Ahead, EndsAMakerThatWaits) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_ahead_test

@@ -22,7 +22,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae {
+namespace ae::base_files_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -319,4 +319,4 @@ TEST(ErrorLines, AreKeptOneByOne) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_files_test

@@ -12,7 +12,7 @@
 #include "base/random.hpp"
 #include "support/errors.hpp"
 
-namespace ae {
+namespace ae::base_local_sum_test {
 namespace {
 
 constexpr std::chrono::milliseconds kPatient{20000};
@@ -126,4 +126,4 @@ TEST(LocalSum, FindsOnlyWhatWasMadeForIt) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_local_sum_test

@@ -10,7 +10,7 @@
 #include <thread>
 #include <vector>
 
-namespace ae {
+namespace ae::base_parallel_tasks_test {
 namespace {
 
 TEST(RunTasks, RunsEachTaskOnceOnAnyNumberOfThreads) {
@@ -63,4 +63,4 @@ TEST(TaskThreads, AreNoMoreThanTasks) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_parallel_tasks_test

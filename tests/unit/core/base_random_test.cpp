@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace ae {
+namespace ae::base_random_test {
 namespace {
 
 TEST(SystematicSample, TakesEachAsOftenAsItsWeightSays) {
@@ -30,4 +30,4 @@ TEST(SystematicSample, OfEqualWeightsTakesAllOnce) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_random_test

@@ -4,7 +4,7 @@
 
 #include "base/random.hpp"
 
-namespace ae {
+namespace ae::base_repeats_test {
 namespace {
 
 std::vector<std::int64_t> identical_to(const Repeats& repeats, std::int64_t item) {
@@ -109,4 +109,4 @@ TEST(Coincidences, OfColumnsThatKnowOfEachOther) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_repeats_test

@@ -8,7 +8,7 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 
-namespace ae {
+namespace ae::base_short_decimal_test {
 namespace {
 
 // The C library's strtod on the same grammar: optional sign, digits with at most one point, at least one digit.
@@ -70,4 +70,4 @@ TEST(ShortDecimals, OneStrangeByteAnywhereIsRefused) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_short_decimal_test

@@ -13,7 +13,7 @@
 
 #include "base/random.hpp"
 
-namespace ae {
+namespace ae::base_text_test {
 namespace {
 
 TEST(Quoted, EscapesWhatCouldDeceiveATerminal) {
@@ -326,4 +326,4 @@ TEST(CsvField, IsQuotedOnlyWhenItMustBe) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_text_test

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <string>
 
-namespace ae {
+namespace ae::base_utf8_test {
 namespace {
 
 // By the bits of RFC 3629, section 3: the other way round than the reader goes.
@@ -53,4 +53,4 @@ TEST(Utf8, TextIsValidAsAWhole) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_utf8_test

@@ -8,7 +8,7 @@
 
 #include "base/random.hpp"
 
-namespace ae {
+namespace ae::base_vector_math_test {
 namespace {
 
 // Largest error relative to the exact value (or to `floor`, where that is larger) over [low, high].
@@ -104,4 +104,4 @@ TEST(Random, FillsWithTheMomentsOfTheDistribution) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_vector_math_test

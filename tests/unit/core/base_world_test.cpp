@@ -10,7 +10,7 @@
 
 #include "base/error.hpp"
 
-namespace ae {
+namespace ae::base_world_test {
 namespace {
 
 // The environment with these variables of a launcher and no others.
@@ -99,4 +99,4 @@ TEST(World, SharesCoverEverythingOnceInOrder) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::base_world_test

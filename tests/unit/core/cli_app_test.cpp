@@ -23,7 +23,7 @@
 #include "base/signals.hpp"
 #include "cli/version.hpp"
 
-namespace ae::cli {
+namespace ae::cli::app_test {
 namespace {
 
 using ::testing::EndsWith;
@@ -538,4 +538,4 @@ TEST(RunApp, HangupIsIgnoredUnderNohup) {
 }
 
 }  // namespace
-}  // namespace ae::cli
+}  // namespace ae::cli::app_test

@@ -14,7 +14,7 @@
 #include <thread>
 #include <vector>
 
-namespace ae::cli {
+namespace ae::cli::console_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -199,4 +199,4 @@ TEST(Console, DrawsAtMostTenTimesASecond) {
 }
 
 }  // namespace
-}  // namespace ae::cli
+}  // namespace ae::cli::console_test

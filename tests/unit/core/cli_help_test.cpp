@@ -6,7 +6,7 @@
 #include <cstdlib>
 #include <sstream>
 
-namespace ae::cli {
+namespace ae::cli::help_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -82,4 +82,4 @@ TEST(Help, TheEnvironmentTellsTheWidth) {
 }
 
 }  // namespace
-}  // namespace ae::cli
+}  // namespace ae::cli::help_test

@@ -11,7 +11,7 @@
 #include "base/error.hpp"
 #include "base/version.hpp"
 
-namespace ae::cli {
+namespace ae::cli::pages_test {
 namespace {
 
 using ::testing::ElementsAre;
@@ -186,4 +186,4 @@ TEST(PagesOfRunApp, ArePrintedAndNotToldByHelp) {
 }
 
 }  // namespace
-}  // namespace ae::cli
+}  // namespace ae::cli::pages_test

@@ -9,7 +9,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::config {
+namespace ae::config::extends_test {
 namespace {
 
 using samples::Everything;
@@ -163,4 +163,4 @@ TEST_F(ConfigExtends, WhatIsPrintedExtendsNothing) {
 }
 
 }  // namespace
-}  // namespace ae::config
+}  // namespace ae::config::extends_test

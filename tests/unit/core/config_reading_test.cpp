@@ -10,7 +10,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::config {
+namespace ae::config::reading_test {
 namespace {
 
 using samples::Demanding;
@@ -414,4 +414,4 @@ TEST(ConfigOverride, MustBeAPointerAndAValue) {
 }
 
 }  // namespace
-}  // namespace ae::config
+}  // namespace ae::config::reading_test

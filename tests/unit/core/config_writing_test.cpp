@@ -7,7 +7,7 @@
 
 #include "core/config_samples.hpp"
 
-namespace ae::config {
+namespace ae::config::writing_test {
 namespace {
 
 using nlohmann::json;
@@ -214,4 +214,4 @@ TEST(ConfigDeclaration, MistakesOfTheProgrammerAreLogicErrors) {
 }
 
 }  // namespace
-}  // namespace ae::config
+}  // namespace ae::config::writing_test

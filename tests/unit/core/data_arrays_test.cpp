@@ -17,7 +17,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::arrays_test {
 namespace {
 
 using ::testing::AllOf;
@@ -345,4 +345,4 @@ TEST(Transitions, ThatDoNotGoTogetherAreRefused) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::arrays_test

@@ -10,7 +10,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::cache_file_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -124,4 +124,4 @@ TEST_F(Cache, ChangedFilesAreNoticed) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::cache_file_test

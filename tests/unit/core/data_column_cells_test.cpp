@@ -4,7 +4,7 @@
 
 #include <filesystem>
 
-namespace ae::data {
+namespace ae::data::column_cells_test {
 namespace {
 
 class Cells : public testing::TestWithParam<bool> {
@@ -46,4 +46,4 @@ TEST_P(Cells, ComeBackInOrder) {
 INSTANTIATE_TEST_SUITE_P(ColumnCells, Cells, testing::Bool());
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::column_cells_test

@@ -14,7 +14,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::count_writers_test {
 namespace {
 
 using testing::HasSubstr;
@@ -139,4 +139,4 @@ TEST_F(CountWriters, WhatCannotBeWrittenIsTold) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::count_writers_test

@@ -21,7 +21,7 @@
 #include "support/recording_reporter.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::counts_test {
 namespace {
 
 using testing::ElementsAre;
@@ -380,4 +380,4 @@ TEST(CountSchema, SurvivesItsTextAndTrustsNothing) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::counts_test

@@ -8,7 +8,7 @@
 
 #include "data/tables/csv.hpp"
 
-namespace ae::data {
+namespace ae::data::csv_memory_test {
 namespace {
 
 // The same two lines again and again, without end in sight.
@@ -68,4 +68,4 @@ TEST(CsvMemory, DoesNotGrowWithTheRowsWhoeverAsksWhetherMoreIsReady) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::csv_memory_test

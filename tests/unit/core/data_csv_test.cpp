@@ -12,7 +12,7 @@
 #include "support/byte_sources.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::csv_test {
 namespace {
 
 using ::testing::AllOf;
@@ -584,4 +584,4 @@ TEST(CsvRows, RecordsLargerThanTheBufferAreWhole) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::csv_test

@@ -11,7 +11,7 @@
 #include "data/images/images.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::geometry_test {
 namespace {
 
 Geometry tiled(std::int64_t size, std::int64_t stride, std::int64_t margin) {
@@ -180,4 +180,4 @@ TEST(Image, ATileBeyondTheImageRepeatsItsBorderUnobserved) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::geometry_test

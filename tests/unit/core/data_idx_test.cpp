@@ -7,7 +7,7 @@
 #include "support/byte_sources.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::idx_test {
 namespace {
 
 std::string big_endian(std::uint32_t value) {
@@ -71,4 +71,4 @@ TEST(Idx, OtherTypesAreNamed) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::idx_test

@@ -9,7 +9,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::image_files_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -102,4 +102,4 @@ TEST_F(ImageFiles, WhatIsNoImageIsNamed) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::image_files_test

@@ -11,7 +11,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::image_layouts_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -255,4 +255,4 @@ TEST(VisaSplit, WhatIsWrongIsToldByTheLine) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::image_layouts_test

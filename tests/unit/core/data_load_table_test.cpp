@@ -19,7 +19,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::load_table_test {
 namespace {
 
 using testing::ElementsAre;
@@ -839,4 +839,4 @@ TEST_F(LoadTable, HoldsOutOneKindOfRowWhenAllAreMoreThanWereAskedFor) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::load_table_test

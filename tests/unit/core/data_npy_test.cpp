@@ -17,7 +17,7 @@
 #include "support/deflate.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::npy_test {
 namespace {
 
 using ::testing::AllOf;
@@ -448,4 +448,4 @@ TEST(NpyStack, TheOnlyStackOfAnArchiveIsRead) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::npy_test

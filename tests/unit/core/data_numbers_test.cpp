@@ -10,7 +10,7 @@
 #include "data/tables/schema.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::numbers_test {
 namespace {
 
 TEST(NumberOf, FollowsItsFormatAndNoOther) {
@@ -230,4 +230,4 @@ TEST_F(NumberFormats, SettingsDecide) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::numbers_test

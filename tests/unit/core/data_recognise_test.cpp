@@ -5,7 +5,7 @@
 
 #include "support/byte_sources.hpp"
 
-namespace ae::data {
+namespace ae::data::recognise_test {
 namespace {
 
 using namespace std::string_literals;
@@ -187,4 +187,4 @@ TEST(Recognise, TextOfOtherKindsThatIsNoTable) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::recognise_test

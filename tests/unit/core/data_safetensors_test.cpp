@@ -16,7 +16,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::safetensors_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -359,4 +359,4 @@ TEST_F(SafetensorsFile, HugeForeignFileIsRefusedFromItsFirstBytes) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::safetensors_test

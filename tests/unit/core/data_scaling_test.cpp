@@ -11,7 +11,7 @@
 #include "base/random.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::scaling_test {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -302,4 +302,4 @@ TEST(Scaler, RefusesNumbersThatJsonTextCannotHold) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::scaling_test

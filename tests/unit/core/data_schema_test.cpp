@@ -8,7 +8,7 @@
 #include "config/document.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::schema_test {
 namespace {
 
 using Json = nlohmann::ordered_json;
@@ -229,4 +229,4 @@ TEST_F(Options, HaveASentenceForEveryField) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::schema_test

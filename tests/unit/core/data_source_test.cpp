@@ -24,7 +24,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::source_test {
 namespace {
 
 using test::gzip;
@@ -235,4 +235,4 @@ TEST_F(Sources, WrongKindsOfFilesAreRefused) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::source_test

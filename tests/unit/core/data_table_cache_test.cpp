@@ -12,7 +12,7 @@
 #include "memory_rows.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::table_cache_test {
 namespace {
 
 using testing::ElementsAre;
@@ -179,4 +179,4 @@ TEST_F(TableCache, NeedsAFile) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::table_cache_test

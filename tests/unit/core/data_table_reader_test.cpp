@@ -10,7 +10,7 @@
 #include "memory_rows.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::table_reader_test {
 namespace {
 
 using testing::ElementsAre;
@@ -383,4 +383,4 @@ TEST(TableReader, SaysWhatANumberLooksLikeThatIsWrittenOtherwise) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::table_reader_test

@@ -7,7 +7,7 @@
 #include "data/counts/thinning.hpp"
 #include "support/errors.hpp"
 
-namespace ae::data {
+namespace ae::data::thinning_test {
 namespace {
 
 CellCounts sample(std::int64_t cells) {
@@ -77,4 +77,4 @@ TEST(Thinning, NeedsWholeMolecules) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::thinning_test

@@ -8,7 +8,7 @@
 #include "base/random.hpp"
 #include "data/tables/stand_ins.hpp"
 
-namespace ae::data {
+namespace ae::data::unsuitable_test {
 namespace {
 
 TEST(Order, TellsWhatOnlyRisesOrFallsOfEnoughDifferentNumbers) {
@@ -131,4 +131,4 @@ TEST(LabelTie, AThresholdPartsWhatDoesNotOverlap) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::unsuitable_test

@@ -4,7 +4,7 @@
 
 #include <vector>
 
-namespace ae::evaluate {
+namespace ae::evaluate::intervals_test {
 namespace {
 
 TEST(NormalQuantile, AgreesWithTables) {
@@ -45,4 +45,4 @@ TEST(PercentileInterval, InterpolatesBetweenOrderStatistics) {
 }
 
 }  // namespace
-}  // namespace ae::evaluate
+}  // namespace ae::evaluate::intervals_test

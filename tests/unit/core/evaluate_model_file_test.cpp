@@ -10,7 +10,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::evaluate {
+namespace ae::evaluate::model_file_test {
 namespace {
 
 using ::testing::AllOf;
@@ -126,4 +126,4 @@ TEST(ModelFile, FoldersStandForTheirModelAndOtherFilesAreNone) {
 }
 
 }  // namespace
-}  // namespace ae::evaluate
+}  // namespace ae::evaluate::model_file_test

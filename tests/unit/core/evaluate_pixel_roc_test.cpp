@@ -10,7 +10,7 @@
 #include "base/random.hpp"
 #include "evaluate/roc.hpp"
 
-namespace ae::evaluate {
+namespace ae::evaluate::pixel_roc_test {
 namespace {
 
 struct Image {
@@ -177,4 +177,4 @@ TEST(PixelBootstrap, CoversTheValueAndNarrowsWithImages) {
 }
 
 }  // namespace
-}  // namespace ae::evaluate
+}  // namespace ae::evaluate::pixel_roc_test

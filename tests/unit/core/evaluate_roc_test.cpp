@@ -11,7 +11,7 @@
 #include "base/random.hpp"
 #include "support/errors.hpp"
 
-namespace ae::evaluate {
+namespace ae::evaluate::roc_test {
 namespace {
 
 using Scores = std::vector<double>;
@@ -522,4 +522,4 @@ TEST(HistogramTest, IsLogarithmicForHeavyTailsAndSoundAtTheLimits) {
 }
 
 }  // namespace
-}  // namespace ae::evaluate
+}  // namespace ae::evaluate::roc_test

@@ -14,7 +14,7 @@
 #include "support/recording_reporter.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::evaluate {
+namespace ae::evaluate::score_files_test {
 namespace {
 
 using testing::ElementsAre;
@@ -309,4 +309,4 @@ TEST_F(ScoreFiles, LabelsThatAnOptionDoesNotNameAreTold) {
 }
 
 }  // namespace
-}  // namespace ae::evaluate
+}  // namespace ae::evaluate::score_files_test

@@ -10,7 +10,7 @@
 #include "evaluate/rate_text.hpp"
 #include "support/recording_reporter.hpp"
 
-namespace ae::evaluate {
+namespace ae::evaluate::summary_test {
 namespace {
 
 using testing::Contains;
@@ -212,4 +212,4 @@ TEST(Evaluate, WarnsOfWhatAReaderMightMiss) {
 }
 
 }  // namespace
-}  // namespace ae::evaluate
+}  // namespace ae::evaluate::summary_test

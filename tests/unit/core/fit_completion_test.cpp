@@ -12,7 +12,7 @@
 #include "fit/completion.hpp"
 #include "fit/imputation_figures.hpp"
 
-namespace ae::fit {
+namespace ae::fit::completion_test {
 namespace {
 
 constexpr float kHole = std::numeric_limits<float>::quiet_NaN();
@@ -278,4 +278,4 @@ TEST(Coverage, IsThatOfTheIntervalForCountsToo) {
 }
 
 }  // namespace
-}  // namespace ae::fit
+}  // namespace ae::fit::completion_test

@@ -11,7 +11,7 @@
 #include "base/random.hpp"
 #include "core/fit_samples.hpp"
 
-namespace ae::fit {
+namespace ae::fit::cross_validation_test {
 namespace {
 
 using Eigen::Index;
@@ -152,4 +152,4 @@ TEST(CrossValidate, ErrorsAreTheSpreadOverSamples) {
 }
 
 }  // namespace
-}  // namespace ae::fit
+}  // namespace ae::fit::cross_validation_test

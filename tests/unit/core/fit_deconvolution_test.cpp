@@ -18,7 +18,7 @@
 #include "support/recording_reporter.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::fit {
+namespace ae::fit::deconvolution_test {
 namespace {
 
 using Eigen::Index;
@@ -310,9 +310,9 @@ TEST(StateShares, TwoBinsHaveAClosedForm) {
 }
 
 }  // namespace
-}  // namespace ae::fit
+}  // namespace ae::fit::deconvolution_test
 
-namespace ae::data {
+namespace ae::data::deconvolution_test {
 namespace {
 
 using testing::ElementsAre;
@@ -399,4 +399,4 @@ TEST(Colvar, TimesThatWereThereBeforeAreLeftOut) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::deconvolution_test

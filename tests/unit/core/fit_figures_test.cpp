@@ -12,7 +12,7 @@
 #include "fit/penalty_choice.hpp"
 #include "fit/survival_curves.hpp"
 
-namespace ae::fit {
+namespace ae::fit::figures_test {
 namespace {
 
 using test::kSampleRows;
@@ -182,4 +182,4 @@ TEST(ChoosePenalty, TakesTheLeastHeldOutError) {
 }
 
 }  // namespace
-}  // namespace ae::fit
+}  // namespace ae::fit::figures_test

@@ -14,7 +14,7 @@
 #include "fit/cross_validation.hpp"
 #include "fit/summary.hpp"
 
-namespace ae::fit {
+namespace ae::fit::increment_test {
 namespace {
 
 using Eigen::Index;
@@ -235,4 +235,4 @@ TEST(CrossValidate, WhereCodesTellNothingTheScoreSpreadsAsItsErrorSays) {
 }
 
 }  // namespace
-}  // namespace ae::fit
+}  // namespace ae::fit::increment_test

@@ -7,7 +7,7 @@
 #include "base/error.hpp"
 #include "core/fit_samples.hpp"
 
-namespace ae::fit {
+namespace ae::fit::linear_model_test {
 namespace {
 
 using test::sample_classes;
@@ -216,4 +216,4 @@ TEST(ClassContrasts, AreOrthonormalAndSumToZero) {
 }
 
 }  // namespace
-}  // namespace ae::fit
+}  // namespace ae::fit::linear_model_test

@@ -12,7 +12,7 @@
 #include "support/recording_reporter.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::fit {
+namespace ae::fit::witness_test {
 namespace {
 
 using test::error_of;
@@ -180,4 +180,4 @@ TEST_F(WitnessTest, ReadsMatricesOfCounts) {
 }
 
 }  // namespace
-}  // namespace ae::fit
+}  // namespace ae::fit::witness_test

@@ -9,7 +9,7 @@
 #include "report/page.hpp"
 #include "report/sample_boards.hpp"
 
-namespace ae::report {
+namespace ae::report::gallery_test {
 namespace {
 
 // The bodies of the script elements of a class.
@@ -111,4 +111,4 @@ TEST(Base64, IsThatOfTheStandard) {  // RFC 4648, section 10
 }
 
 }  // namespace
-}  // namespace ae::report
+}  // namespace ae::report::gallery_test

@@ -11,7 +11,7 @@
 #include "report/sample_scores.hpp"
 #include "report/well_formed.hpp"
 
-namespace ae::report {
+namespace ae::report::page_test {
 namespace {
 
 using ::testing::AllOf;
@@ -163,4 +163,4 @@ TEST(XmlCheck, FindsWhatIsNotWellFormed) {
 }
 
 }  // namespace
-}  // namespace ae::report
+}  // namespace ae::report::page_test

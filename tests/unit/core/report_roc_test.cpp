@@ -11,7 +11,7 @@
 #include "report/sample_scores.hpp"
 #include "report/well_formed.hpp"
 
-namespace ae::report {
+namespace ae::report::roc_test {
 namespace {
 
 using nlohmann::json;
@@ -369,4 +369,4 @@ TEST(ThinnedCurve, KeepsEveryOneOfTheFirstFlaggedRows) {
 }
 
 }  // namespace
-}  // namespace ae::report
+}  // namespace ae::report::roc_test

@@ -9,7 +9,7 @@
 
 #include "report/well_formed.hpp"
 
-namespace ae::report {
+namespace ae::report::training_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -103,4 +103,4 @@ TEST(TrainingSvg, ConstantLossesAndNoEpochs) {
 }
 
 }  // namespace
-}  // namespace ae::report
+}  // namespace ae::report::training_test

@@ -8,7 +8,7 @@
 
 #include "base/random.hpp"
 
-namespace ae::stats {
+namespace ae::stats::conformal_test {
 namespace {
 
 TEST(ConformalPValue, CountsCalibrationScoresAtLeastAsHigh) {
@@ -203,4 +203,4 @@ TEST(Drift, AlarmsRarelyOnExchangeableRowsAndOnAnomaliesAboveButOnAShiftOfTheBul
 }
 
 }  // namespace
-}  // namespace ae::stats
+}  // namespace ae::stats::conformal_test

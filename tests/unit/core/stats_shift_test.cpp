@@ -10,7 +10,7 @@
 
 #include "base/random.hpp"
 
-namespace ae::stats {
+namespace ae::stats::shift_test {
 namespace {
 
 std::vector<double> uniforms(std::uint64_t seed, int count) {
@@ -198,4 +198,4 @@ TEST(Shift, ATotalChangeOfLevelsIsFound) {
 }
 
 }  // namespace
-}  // namespace ae::stats
+}  // namespace ae::stats::shift_test

@@ -8,7 +8,7 @@
 
 #include "evaluate/roc.hpp"
 
-namespace ae::stats {
+namespace ae::stats::value_histogram_test {
 namespace {
 
 std::vector<float> normal_values(std::size_t count, double mean, double deviation, unsigned seed) {
@@ -65,4 +65,4 @@ TEST(ValueHistogram, PerfectSeparationHasPrecisionOne) {
 }
 
 }  // namespace
-}  // namespace ae::stats
+}  // namespace ae::stats::value_histogram_test

@@ -13,7 +13,7 @@
 #include "recipe/synthetic_defects.hpp"
 #include "recipe/tensor_io.hpp"
 
-namespace ae::model {
+namespace ae::model::conv_test {
 namespace {
 
 Domain domain_of(std::int64_t channels, std::int64_t height, std::int64_t width) {
@@ -276,4 +276,4 @@ TEST(SyntheticCorruption, DoesNotPaintWhereNothingIsObserved) {
 }
 
 }  // namespace
-}  // namespace ae::model
+}  // namespace ae::model::conv_test

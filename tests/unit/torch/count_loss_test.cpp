@@ -13,7 +13,7 @@
 #include "loss/composition.hpp"
 #include "recipe/corruption.hpp"
 
-namespace ae::loss {
+namespace ae::loss::count_loss_test {
 namespace {
 
 double log_poisson(double x, double mean) { return x * std::log(mean) - mean - std::lgamma(x + 1); }
@@ -329,4 +329,4 @@ TEST(CountLoss, DropsCountsAndTellsOtherDataOfMasks) {
 }
 
 }  // namespace
-}  // namespace ae::loss
+}  // namespace ae::loss::count_loss_test

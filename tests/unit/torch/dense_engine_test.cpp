@@ -19,7 +19,7 @@
 #include "support/errors.hpp"
 #include "train/reconstruction.hpp"
 
-namespace ae::train {
+namespace ae::train::dense_engine_test {
 namespace {
 
 const std::vector<model::Element> kNumbers{{"a", 0, false}, {"b", 0, false}, {"c", 0, false}, {"d", 0, false}};
@@ -659,4 +659,4 @@ TEST(DenseEngine, RefusesWhatItCannotTrain) {
 }
 
 }  // namespace
-}  // namespace ae::train
+}  // namespace ae::train::dense_engine_test

@@ -13,7 +13,7 @@
 #include "score/head.hpp"
 #include "train/reconstruction.hpp"
 
-namespace ae {
+namespace ae::ensemble_test {
 namespace {
 
 constexpr std::int64_t kMembers = 4;
@@ -364,4 +364,4 @@ TEST(Ensemble, MembersFollowWhenWeightsAreReplacedOrMadeDouble) {
 }
 
 }  // namespace
-}  // namespace ae
+}  // namespace ae::ensemble_test

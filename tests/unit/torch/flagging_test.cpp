@@ -13,7 +13,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 
-namespace ae::apply {
+namespace ae::apply::flagging_test {
 namespace {
 
 using ::testing::AllOf;
@@ -346,4 +346,4 @@ TEST_F(FlaggingTest, AThresholdBelongsToItsModel) {
 }
 
 }  // namespace
-}  // namespace ae::apply
+}  // namespace ae::apply::flagging_test

@@ -10,7 +10,7 @@
 #include "base/random.hpp"
 #include "data/counts/matrix.hpp"
 
-namespace ae::recipe {
+namespace ae::recipe::gene_support_test {
 namespace {
 
 struct Simulated {
@@ -107,4 +107,4 @@ TEST(GeneSupport, IsNotToldWhereItCannotBe) {
 }
 
 }  // namespace
-}  // namespace ae::recipe
+}  // namespace ae::recipe::gene_support_test

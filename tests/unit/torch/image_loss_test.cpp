@@ -12,7 +12,7 @@
 #include "loss/composition.hpp"
 #include "support/errors.hpp"
 
-namespace ae::loss {
+namespace ae::loss::image_loss_test {
 namespace {
 
 using model::Batch;
@@ -208,4 +208,4 @@ TEST(ImageLoss, IsRefusedForTables) {
 }
 
 }  // namespace
-}  // namespace ae::loss
+}  // namespace ae::loss::image_loss_test

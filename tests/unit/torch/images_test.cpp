@@ -23,7 +23,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::data {
+namespace ae::data::images_test {
 namespace {
 
 namespace fs = std::filesystem;
@@ -601,4 +601,4 @@ TEST_F(Images, WhatCannotBeTrainedOnIsNamed) {
 }
 
 }  // namespace
-}  // namespace ae::data
+}  // namespace ae::data::images_test

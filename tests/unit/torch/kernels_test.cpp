@@ -7,7 +7,7 @@
 #include "model/small_product.hpp"
 #include "model/threads.hpp"
 
-namespace ae::model {
+namespace ae::model::kernels_test {
 namespace {
 
 // Numbers around the matrices must stay as they are, whatever the shape.
@@ -106,4 +106,4 @@ TEST(Kernels, StepAdamFromAnyState) {
 }
 
 }  // namespace
-}  // namespace ae::model
+}  // namespace ae::model::kernels_test

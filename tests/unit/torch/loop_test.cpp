@@ -16,7 +16,7 @@
 #include "support/temporary_folder.hpp"
 #include "train/loop.hpp"
 
-namespace ae::train {
+namespace ae::train::loop_test {
 namespace {
 
 // Learns the mean of its samples by gradient descent on (w - x)^2: every step has a closed form.
@@ -278,4 +278,4 @@ TEST_F(LoopTest, MetricsHoldOneLineAnEpoch) {
 }
 
 }  // namespace
-}  // namespace ae::train
+}  // namespace ae::train::loop_test

@@ -13,7 +13,7 @@
 #include "loss/composition.hpp"
 #include "support/errors.hpp"
 
-namespace ae::loss {
+namespace ae::loss::loss_test {
 namespace {
 
 using model::Batch;
@@ -480,4 +480,4 @@ TEST(Autoencoder, AnswerOfASampleDoesNotDependOnItsCompany) {
 }
 
 }  // namespace
-}  // namespace ae::loss
+}  // namespace ae::loss::loss_test

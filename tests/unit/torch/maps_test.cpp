@@ -14,7 +14,7 @@
 #include "config/document.hpp"
 #include "loss/ssim.hpp"
 
-namespace ae::score {
+namespace ae::score::maps_test {
 namespace {
 
 // A fully convolutional "autoencoder" without weights: the mean of the 3 x 3 observed surroundings.
@@ -573,4 +573,4 @@ TEST(Regions, TheStrongestOneHoldsTheLargestValue) {
 }
 
 }  // namespace
-}  // namespace ae::score
+}  // namespace ae::score::maps_test

@@ -13,7 +13,7 @@
 #include "recipe/schedule.hpp"
 #include "score/head.hpp"
 
-namespace ae::model {
+namespace ae::model::model_test {
 namespace {
 
 const std::vector<Element> kMixed{{"a", 0, false}, {"b", 0, false}, {"colour", 4, false}, {"fixed", 0, true}};
@@ -289,4 +289,4 @@ TEST(Shares, SumExactlyInAnyOrder) {
 }
 
 }  // namespace
-}  // namespace ae::model
+}  // namespace ae::model::model_test

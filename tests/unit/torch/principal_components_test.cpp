@@ -14,7 +14,7 @@
 
 #include "base/error.hpp"
 
-namespace ae::model {
+namespace ae::model::principal_components_test {
 namespace {
 
 using Matrix = std::vector<std::vector<double>>;
@@ -262,4 +262,4 @@ TEST(PrincipalComponents, OfTooManyRowsAndColumnsAreRefused) {
 }
 
 }  // namespace
-}  // namespace ae::model
+}  // namespace ae::model::principal_components_test

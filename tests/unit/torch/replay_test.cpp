@@ -13,7 +13,7 @@
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
-namespace ae::replay {
+namespace ae::replay::replay_test {
 namespace {
 
 using ::testing::HasSubstr;
@@ -396,4 +396,4 @@ TEST(Codes, AreOffByHalfAStepAtMostAndKeepTheEnds) {
 }
 
 }  // namespace
-}  // namespace ae::replay
+}  // namespace ae::replay::replay_test

@@ -6,7 +6,7 @@
 
 #include "model/batch.hpp"
 
-namespace ae::model {
+namespace ae::model::samples_test {
 namespace {
 
 // Samples that are nowhere whole: they are made when they are asked for.
@@ -109,4 +109,4 @@ TEST(Blocks, GiveEveryThreadAPiece) {
 }
 
 }  // namespace
-}  // namespace ae::model
+}  // namespace ae::model::samples_test

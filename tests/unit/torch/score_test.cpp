@@ -13,7 +13,7 @@
 #include "score/residuals.hpp"
 #include "support/recording_reporter.hpp"
 
-namespace ae::score {
+namespace ae::score::score_test {
 namespace {
 
 torch::Tensor waves(std::int64_t n, std::int64_t p) {
@@ -632,4 +632,4 @@ TEST(Masked, ReconstructsEachCellFromTheOthers) {
 }
 
 }  // namespace
-}  // namespace ae::score
+}  // namespace ae::score::score_test

@@ -6,7 +6,7 @@
 #include <stdexcept>
 #include <vector>
 
-namespace ae::model {
+namespace ae::model::threads_test {
 namespace {
 
 TEST(Crew, DoesEveryItemOnce) {
@@ -52,4 +52,4 @@ TEST(SerialBlas, GivesTheThreadsBack) {
 }
 
 }  // namespace
-}  // namespace ae::model
+}  // namespace ae::model::threads_test

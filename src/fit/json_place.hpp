@@ -1,0 +1,66 @@
+// A place in a parsed JSON file, which names itself where something else was expected.
+#pragma once
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+
+namespace ae::fit {
+
+class JsonPlace {
+ public:
+  using Json = nlohmann::ordered_json;
+  // `expected` ends every complaint: "a model as ae-probe fit writes it". The document must outlive this.
+  JsonPlace(std::string file, const Json& json, std::string expected, std::string place = "")
+      : file_(std::move(file)), json_(json), expected_(std::move(expected)), place_(std::move(place)) {}
+
+  bool has(const std::string& key) const { return json_.is_object() && json_.contains(key); }
+  JsonPlace at(const std::string& key) const {
+    if (!has(key)) refuse("is missing", key);
+    return {file_, json_.at(key), expected_, place_ + "/" + key};
+  }
+  std::vector<JsonPlace> items() const {
+    if (!json_.is_array()) refuse("is no list");
+    std::vector<JsonPlace> all;
+    for (std::size_t i = 0; i < json_.size(); ++i)
+      all.emplace_back(file_, json_[i], expected_, place_ + "/" + std::to_string(i));
+    return all;
+  }
+  double number() const {
+    if (!json_.is_number() || !std::isfinite(json_.get<double>())) refuse("is no finite number");
+    return json_.get<double>();
+  }
+  std::string text() const {
+    if (!json_.is_string()) refuse("is no text");
+    return json_.get<std::string>();
+  }
+  bool flag() const {
+    if (!json_.is_boolean()) refuse("is neither true nor false");
+    return json_.get<bool>();
+  }
+  std::vector<double> numbers() const {
+    std::vector<double> all;
+    for (const auto& item : items()) all.push_back(item.number());
+    return all;
+  }
+  std::vector<std::string> texts() const {
+    std::vector<std::string> all;
+    for (const auto& item : items()) all.push_back(item.text());
+    return all;
+  }
+  [[noreturn]] void refuse(const std::string& what, const std::string& key = "") const {
+    throw InputError(file_ + ": " + place_ + (key.empty() ? "" : "/" + key) + " " + what + "; expected " + expected_);
+  }
+
+ private:
+  std::string file_;
+  const Json& json_;
+  std::string expected_;
+  std::string place_;
+};
+
+}  // namespace ae::fit
