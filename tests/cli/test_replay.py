@@ -685,23 +685,24 @@ def test_corrected_targets_are_those_of_numpy_less_a_bias_that_does_no_harm(run,
 
 def test_an_error_model_corrects_a_store_that_keeps_no_pairs(run, tmp_path, swinging):
     folder, arrays = swinging
-    q = tanh_q(np.random.default_rng(9), actions=3, scale=0.4)[0]
+    # A valley, which the means that two latents leave of three numbers lie too deep in.
+    write_q(tmp_path / "valley.json", (np.eye(3), np.zeros(3), "square"), (np.array([[1, 1, 0.2], [1, 1, 0.25]]), np.zeros(2), "identity"))
+    q = lambda x: np.asarray(x, float) ** 2 @ np.array([[1, 1, 0.2], [1, 1, 0.25]]).T
     np.save(tmp_path / "a.npy", arrays["observations"])
     assert run("ae-embed", folder / "narrow", "a.npy", "-o", "codes.npy", "--error-model", "errors.json", "-q").code == 0
     assert run("ae-replay", "pack", folder / "narrow", folder / "a.npz", "--bits", "5", "--keep-pairs", "0", "-o", "store", "-q").code == 0
-    command = ["correct", "store", "--q", folder / "q.json", "--gamma", "0.9", "--force"]
+    command = ["correct", "store", "--q", "valley.json", "--gamma", "0.9", "--force"]
     assert run("ae-replay", *command, "--error-model", "errors.json", "-o", "t.npz", "-q").code == 0
     found = np.load(tmp_path / "t.npz")
     true = arrays["rewards"] + 0.9 * ~arrays["terminations"] * q(arrays["next_observations"]).max(1)
     before, after = found["uncorrected"] - true, found["targets"] - true
-    # Two latents leave out a third of these observations, so that there is a bias to see.
     assert abs(before.mean()) > 5 * before.std() / np.sqrt(len(before))
     assert abs(after.mean()) < 0.4 * abs(before.mean())
     assert np.sqrt((after**2).mean()) <= 1.01 * np.sqrt((before**2).mean())
-    refused(run, tmp_path, 1, ["pairs"], "correct", "store", "--q", folder / "q.json", "-o", "u.npz")
+    refused(run, tmp_path, 4, ["no pairs"], "correct", "store", "--q", "valley.json", "-o", "u.npz")
     assert run("ae-replay", "pack", folder / "model", folder / "a.npz", "-o", "other", "-q").code == 0
-    refused(run, tmp_path, 4, ["another model"], "correct", "other", "--q", folder / "q.json", "--error-model", "errors.json", "-o", "u.npz")
-    refused(run, tmp_path, 2, ["for a store alone"], "correct", folder / "a.npz", "store", "--q", folder / "q.json",
+    refused(run, tmp_path, 4, ["another model"], "correct", "other", "--q", "valley.json", "--error-model", "errors.json", "-o", "u.npz")
+    refused(run, tmp_path, 2, ["for a store alone"], "correct", folder / "a.npz", "store", "--q", "valley.json",
             "--error-model", "errors.json", "-o", "u.npz")
 
 
