@@ -147,7 +147,9 @@ int run(Options& options, ae::cli::Context& context) {
   const auto& format = ae::apply::code_format(options.output);
   if (embed.loss && format.extension == ".h5ad")
     throw ae::UsageError("--loss is for .csv and .npy: obsm/X_ae of .h5ad holds codes alone");
-  ae::apps::OutputFiles files(embed.stream.inputs, context.options.force);
+  auto inputs = embed.stream.inputs;
+  inputs.push_back(ae::apps::model_file(options.model));
+  ae::apps::OutputFiles files(inputs, context.options.force);
   auto& output = *files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
   auto* errors = options.error_model.empty() ? nullptr : files.open(options.error_model, "--error-model");
   if (errors != nullptr && std::filesystem::path(options.error_model).extension() != ".json")

@@ -205,7 +205,8 @@ int run(Options& options, ae::cli::Context& context) {
     throw ae::UsageError("--only-missing and --denoise (--all-cells) exclude each other; leave one of them out");
   if (options.only_missing || !options.evaluate.empty()) ae::apps::require_text_name(options.output, "--output");
   options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
-  ae::apps::OutputFiles files({options.input, options.witness}, context.options.force);
+  ae::apps::OutputFiles files({options.input, options.witness, ae::apps::model_file(options.model)},
+                              context.options.force);
   auto& output = *files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
   auto* marks = files.open(options.marks, "--mark");
   const auto checkpoint = ae::apps::open_model(options.model, context);

@@ -138,6 +138,11 @@ int run(Options& options, ae::cli::Context& context) {
   std::optional<ae::apply::Parts> parts;
   if (asked.world.size > 1) parts.emplace(options.output, asked, context.options.force);
   ae::apps::require_text_name(options.output, "--output");
+  auto inputs = asked.inputs;
+  inputs.insert(inputs.end(), {ae::apps::model_file(options.model), options.roc});
+  std::erase(inputs, "");
+  ae::apps::require_apart(inputs,
+                          {{"--output", options.output}, {"--page", options.page}, {"--summary", options.summary}});
   auto output = ae::Output::open(parts ? parts->own() : fs::path(options.output), context.options.force);
   std::optional<ae::Output> summary;
   if (asked.summarised) summary.emplace(ae::Output::open(options.summary, context.options.force));

@@ -28,6 +28,32 @@ inline void require_text_name(const std::string& path, const std::string& option
                    "\"; choose a name that says so, such as .csv, or write to - and compress that");
 }
 
+// UsageError for an output, by its option, that is an input of the run, or that another option writes.
+inline void require_apart(const std::vector<std::string>& inputs,
+                          const std::vector<std::pair<std::string, std::string>>& outputs) {
+  for (auto at = outputs.begin(); at != outputs.end(); ++at) {
+    const auto& [option, path] = *at;
+    if (path.empty() || path == "-") continue;
+    for (const auto& input : inputs) {
+      std::error_code ignored;
+      if (input != "-" && std::filesystem::equivalent(input, path, ignored))
+        throw UsageError(option + " " + ae::quoted(path, 200) + " is an input file; choose another name");
+    }
+    for (auto other = outputs.begin(); other != at; ++other) {
+      if (std::filesystem::path(other->second).lexically_normal() == std::filesystem::path(path).lexically_normal())
+        throw UsageError(ae::join(std::vector<std::string>{other->first, option}, " and ") + " both write to " +
+                         ae::quoted(path, 200) + "; choose different names");
+    }
+  }
+}
+
+// The file of a model that was given as its folder.
+inline std::string model_file(const std::string& model) {
+  std::error_code ignored;
+  return std::filesystem::is_directory(model, ignored) ? (std::filesystem::path(model) / "model.safetensors").string()
+                                                       : model;
+}
+
 // Opened before any work is done, and published together at its end. UsageError for an output that is an input of the
 // run, or that another option writes, and when standard input, which can be read once, is to be several inputs.
 class OutputFiles {
@@ -42,17 +68,8 @@ class OutputFiles {
   Output* open(const std::string& path, const std::string& option, Contents contents = Contents::text) {
     if (path.empty()) return nullptr;
     if (contents == Contents::text) require_text_name(path, option);
-    for (const auto& input : inputs_) {
-      std::error_code ignored;
-      if (input != "-" && path != "-" && std::filesystem::equivalent(input, path, ignored))
-        throw UsageError(option + " " + ae::quoted(path, 200) + " is an input file; choose another name");
-    }
-    for (const auto& [other_option, other] : opened_) {
-      if (std::filesystem::path(other).lexically_normal() == std::filesystem::path(path).lexically_normal())
-        throw UsageError(ae::join(std::vector<std::string>{other_option, option}, " and ") + " both write to " +
-                         ae::quoted(path, 200) + "; choose different names");
-    }
     opened_.emplace_back(option, path);
+    require_apart(inputs_, opened_);
     return &outputs_.emplace_back(Output::open(path, overwrite_));
   }
   // Standard output, for what people read; null when one of the options already writes there.

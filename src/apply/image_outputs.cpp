@@ -20,25 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr std::int64_t kThumbnail = 320;
 
-// `folder`/<id without extension>, or UsageError when that leads out of the folder.
-fs::path file_stem(const std::string& id) {
-  const fs::path relative = fs::path(id).relative_path().lexically_normal();
-  if (relative.empty() || *relative.begin() == "..") {
-    throw UsageError("image " + ae::quoted(id) +
-                     ": its name leads out of the output folder; list images below the list file's folder");
-  }
-  return relative.parent_path() / relative.stem();
-}
-
-void save(const fs::path& path, bool overwrite, std::string_view bytes) {
-  std::error_code error;
-  fs::create_directories(path.parent_path(), error);
-  if (error) throw RunError(path.parent_path().string() + ": cannot create the folder: " + error.message());
-  auto file = Output::open(path, overwrite);
-  file.write(bytes);
-  file.commit();
-}
-
 }  // namespace
 
 ImageOutputs::ImageOutputs(const ImageOptions& options, const ScoreOptions& asked, const score::MapHead& head,
@@ -54,14 +35,7 @@ ImageOutputs::ImageOutputs(const ImageOptions& options, const ScoreOptions& aske
 void ImageOutputs::check(const std::vector<NamedImage>& images) const {
   check_truth(images);
   if (!writes_by_name()) return;
-  std::map<fs::path, std::string> stems;
-  for (const auto& [id, label] : images) {
-    const auto [other, is_new] = stems.emplace(file_stem(id), id);
-    if (!is_new) {
-      throw UsageError("images " + ae::quoted(other->second) + " and " + ae::quoted(id) + " would both write " +
-                       ae::quoted(other->first.string()) + "; score them in separate runs");
-    }
-  }
+  check_stems(images);
 }
 
 void ImageOutputs::check_truth(const std::vector<NamedImage>& images) const {
@@ -110,12 +84,7 @@ void ImageOutputs::decide_rule(const std::string& model) {
 
 void ImageOutputs::open_files() {
   for (const auto& folder : {options_.maps, options_.masks, options_.reconstructions}) {
-    std::error_code ignored;
-    if (folder.empty() || asked_.overwrite || !fs::exists(folder, ignored)) continue;
-    if (!fs::is_directory(folder, ignored)) throw UsageError(folder.string() + ": is not a folder");
-    if (!fs::is_empty(folder, ignored)) {
-      throw UsageError(folder.string() + ": is not empty; use --force to write into it");
-    }
+    if (!folder.empty()) check_empty_folder(folder, asked_.overwrite);
   }
   if (options_.regions.empty()) return;
   regions_file_ = std::make_unique<Output>(Output::open(options_.regions, asked_.overwrite));
@@ -139,15 +108,15 @@ void ImageOutputs::write(const AnsweredImage& image) {
   if (!options_.maps.empty()) {
     const std::span<const float> values(map.data_ptr<float>(), static_cast<std::size_t>(map.numel()));
     const auto path = (options_.maps / stem).string();
-    save(path + ".npy", asked_.overwrite, data::to_npy(values, map.size(0), map.size(1)));
-    save(path + ".png", asked_.overwrite, gray16_png(map, levels_));
-    save(path + "_overlay.png", asked_.overwrite, overlay_png(*image.original, map, colours_));
+    save_file(path + ".npy", asked_.overwrite, data::to_npy(values, map.size(0), map.size(1)));
+    save_file(path + ".png", asked_.overwrite, gray16_png(map, levels_));
+    save_file(path + "_overlay.png", asked_.overwrite, overlay_png(*image.original, map, colours_));
   }
   Regions found;
   const auto flagged = flagging_.flagged(image.score, image.p_value);
   const bool undecided = !flagged && flagging_.decides_at_the_end();
   if (wants_regions()) found = regions_of(map, undecided ? true : flagged);
-  if (!options_.masks.empty()) save(mask_path(image.id), asked_.overwrite, mask_png(found.mask));
+  if (!options_.masks.empty()) save_file(mask_path(image.id), asked_.overwrite, mask_png(found.mask));
   if (undecided) {
     waiting_.push_back({image.id, image.score, image.p_value, image.size, found.regions});
   } else {
@@ -158,7 +127,7 @@ void ImageOutputs::write(const AnsweredImage& image) {
     for (const auto& channel : image.reconstruction.unbind(0)) {
       channels.push_back(score::at_original_size(channel.contiguous(), image.size));
     }
-    save((options_.reconstructions / stem).string() + ".png", asked_.overwrite, image_png(torch::stack(channels)));
+    save_file((options_.reconstructions / stem).string() + ".png", asked_.overwrite, image_png(torch::stack(channels)));
   }
   if (!gallery_) return;
   const auto threshold = flagging_.score_threshold();
@@ -182,7 +151,8 @@ fs::path ImageOutputs::mask_path(const std::string& id) const {
 void ImageOutputs::decide(const Waiting& waiting) {
   if (*flagging_.flagged(waiting.score, waiting.p_value)) return write_regions(waiting.id, waiting.regions);
   if (options_.masks.empty()) return;
-  save(mask_path(waiting.id), true, mask_png(torch::zeros({waiting.size.height, waiting.size.width}, torch::kUInt8)));
+  save_file(mask_path(waiting.id), true,
+            mask_png(torch::zeros({waiting.size.height, waiting.size.width}, torch::kUInt8)));
 }
 
 void ImageOutputs::write_regions(const std::string& id, const std::vector<Region>& regions) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "apply/flagging.hpp"
+#include "apply/named_files.hpp"
 #include "apply/pictures.hpp"
 #include "apply/regions.hpp"
 #include "apply/score_images.hpp"
@@ -28,11 +29,6 @@ struct AnsweredImage {
   const at::Tensor& map;                       // [height, width], likewise
   double score = 0;
   double p_value = 1;
-};
-
-struct NamedImage {
-  std::string id;
-  std::string label;
 };
 
 // An image has regions when it is flagged, and then at least one; without a rule for flags, as RegionRule says. The

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "apply/image_batches.hpp"
 #include "apply/score_samples.hpp"
 #include "base/files.hpp"
 #include "base/reporter.hpp"
@@ -14,10 +15,7 @@
 
 namespace ae::apply {
 
-enum class Unreadable { report, ignore, stop };
-
 struct ImageOptions {
-  // What happens to an image that cannot be read. All are named; `stop` ends at the first one by InputError.
   Unreadable unreadable = Unreadable::report;
 
   // Empty = not wanted. Files are named after the id without its extension.

@@ -257,6 +257,7 @@ std::string summary_json(const Assessment& assessment, const RunFacts& facts) {
   result.update(evaluation_json(assessment.evaluations.front()));
   add_details(result, assessment.details);
   if (assessment.evaluations.size() > 1) add_comparisons(result, assessment);
+  result["remarks"] = remarks(assessment);
   result["warnings"] = facts.warnings;
   // A file name may hold bytes that are not UTF-8.
   return result.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";

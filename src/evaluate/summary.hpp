@@ -38,7 +38,7 @@ struct RunFacts {
 // summary.json. Of the first evaluation at the top level: /auroc/value, /auroc/interval/0, /auprc/...,
 // /chosen/threshold, /confusion/tp, /metrics/..., and /model that gave the scores; with two files the second's the same
 // under /second, and /comparison; with two or more all of them under /evaluations, and the tests of all pairs under
-// /comparisons. /warnings are those of the run.
+// /comparisons. /remarks say what is to be known of the figures, as the table does; /warnings are those of the run.
 // What details are there: /types and /groups (lists of parts with /name, /auroc/value, ...), /pixels/auroc,
 // /pixels/aupro_30, ..., /boxes/hit_rate, ... A number that is not defined is null. Numbers read back to the same
 // value.

@@ -346,6 +346,24 @@ def test_existing_outputs_stay_unless_forced(run, trained, tmp_path):
     one_error(run("ae-score", trained, WDBC, "-o", tmp_path), 1, str(tmp_path), "directory")
 
 
+def test_no_output_is_an_input_the_model_or_another_output(run, trained, tmp_path):
+    table, model = (tmp_path / "t.csv"), tmp_path / "m"
+    table.write_bytes(WDBC.read_bytes())
+    shutil.copytree(trained, model)
+    before = table.read_bytes(), (model / "model.safetensors").read_bytes()
+    for program, arguments in [("ae-score", ["-o", "{}"]), ("ae-score", ["-o", "z.csv", "--summary", "{}"]),
+                               ("ae-score", ["-o", "z.csv", "--page", "{}"]), ("ae-impute", ["-o", "{}"]),
+                               ("ae-purify", ["-o", "{}"]), ("ae-embed", ["-o", "{}"])]:
+        if program != "ae-embed":  # whose outputs tell their format by the name
+            told = [part.format("m/model.safetensors") for part in arguments]
+            one_error(run(program, model, "t.csv", *told, "--force", "-q"), 2, "is an input file")
+        one_error(run(program, model, "t.csv", *[part.format("t.csv") for part in arguments], "--force", "-q"), 2, "is an input file")
+    for one, other in (("--page", "--output"), ("--summary", "--page")):
+        one_error(run("ae-score", model, "t.csv", one, "q", other, "q", "--force", "-q"), 2, "both write to", "q")
+    assert (table.read_bytes(), (model / "model.safetensors").read_bytes()) == before
+    assert not (tmp_path / "q").exists() and not (tmp_path / "z.csv").exists()
+
+
 def limited(command, file_bytes, **options):
     """Runs a command that may write no file larger than this: a disk that fills up in the middle."""
     if os.environ.get("AETOOLS_COVERAGE") == "1":

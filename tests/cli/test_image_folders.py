@@ -163,6 +163,27 @@ def test_classes_are_labels_and_only_good_ones_are_trained_on(run, model, tmp_pa
     assert run("ae-train", "config.json", "--data", "parts", "--out", "named", "--set", '/data/normal="other"').code == 0
 
 
+@pytest.mark.parametrize("ending", ["_mask.png", "_GT.png", "_label.bmp"])
+def test_masks_beside_their_images_are_no_images(run, model, tmp_path, ending):
+    for i in range(8):
+        write_png(tmp_path / f"flat/{i}.png", stripes(i))
+    write_png(tmp_path / f"flat/5{ending}", numpy.zeros((24, 24), numpy.uint8))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    one_error(run("ae-train", "config.json", "--data", "flat", "--out", "never"), 4, "flat: holds masks of defects", f'"5{ending}"')
+    scored = run("ae-score", model, "flat")
+    assert f'"5{ending}" is taken for masks and left out' in scored.stderr
+    assert [row["id"] for row in csv.DictReader(io.StringIO(scored.stdout))] == [f"{i}.png" for i in range(8)]
+
+
+def test_two_files_of_one_name_may_be_image_and_mask(run, tmp_path):
+    for i in range(8):
+        write_png(tmp_path / f"flat/{i}.png", stripes(i))
+    write_png(tmp_path / "flat/5.bmp", numpy.zeros((24, 24), numpy.uint8))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    one_error(run("ae-train", "config.json", "--data", "flat", "--out", "never"), 4, '"5.bmp" and "5.png"', "flat/**/*.png")
+    assert run("ae-train", "config.json", "--data", "flat/*.png", "--out", "model", "-q").code == 0
+
+
 def test_a_table_of_visa_tells_what_is_trained_on(run, tmp_path):
     lines = ["object,split,label,image,mask"]
     for i in range(9):

@@ -314,16 +314,21 @@ std::unique_ptr<ByteSource> open_npz_array(std::unique_ptr<RandomAccess> opened,
       file, array.empty() ? obvious_array(file, arrays, wanted) : named_array(arrays, array, file->name()));
 }
 
-std::string npy_header(NpyFloat type, std::int64_t rows, std::int64_t columns) {
+std::string npy_header(NpyFloat type, std::span<const std::int64_t> shape) {
+  std::string sizes;
+  for (const auto size : shape) sizes += (sizes.empty() ? "" : ", ") + std::to_string(size);
   std::string text = std::string("{'descr': '") + (type == NpyFloat::f4 ? "<f4" : "<f8") +
-                     "', 'fortran_order': False, 'shape': (" + std::to_string(rows) + ", " + std::to_string(columns) +
-                     "), }";
+                     "', 'fortran_order': False, 'shape': (" + sizes + (shape.size() == 1 ? "," : "") + "), }";
   constexpr std::size_t start = 10, alignment = 64;
   while ((start + text.size() + 1) % alignment != 0) text += ' ';
   text += '\n';
   std::string header(kNpyMagic);
   header.append({'\1', '\0', static_cast<char>(text.size() & 0xff), static_cast<char>(text.size() >> 8)});
   return header + text;
+}
+
+std::string npy_header(NpyFloat type, std::int64_t rows, std::int64_t columns) {
+  return npy_header(type, std::array{rows, columns});
 }
 
 std::string to_npy(std::span<const float> values, std::int64_t rows, std::int64_t columns) {

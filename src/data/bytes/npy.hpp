@@ -49,9 +49,10 @@ struct NpyWanted {
 std::unique_ptr<ByteSource> open_npz_array(std::unique_ptr<RandomAccess> file, const std::string& array,
                                            const NpyWanted& wanted);
 
-// What stands before the elements of a 2-D C-order array [rows, columns] of little-endian float32 (4 bytes) or float64
-// (8 bytes) in a version 1 file.
+// What stands before the elements of a C-order array of little-endian float32 (4 bytes) or float64 (8 bytes) in a
+// version 1 file.
 enum class NpyFloat { f4, f8 };
+std::string npy_header(NpyFloat type, std::span<const std::int64_t> shape);
 std::string npy_header(NpyFloat type, std::int64_t rows, std::int64_t columns);
 
 // The whole file; values.size() = rows * columns, row-major.

@@ -9,18 +9,21 @@
 namespace ae::data {
 
 // How many rows there are stands first and is known last; headers are as long for any number of them.
-NpyWriter::NpyWriter(Output& output, std::int64_t columns)
-    : output_(output), columns_(columns), header_size_(header().size()), end_(header_size_) {
+NpyWriter::NpyWriter(Output& output, std::vector<std::int64_t> row_shape) : output_(output), shape_{0} {
+  shape_.insert(shape_.end(), row_shape.begin(), row_shape.end());
+  end_ = header_size_ = header().size();
   if (output.is_stdout())
     throw UsageError("an NPY file begins with the number of rows and cannot go to a pipe; name a file with -o");
 }
+
+NpyWriter::NpyWriter(Output& output, std::int64_t columns) : NpyWriter(output, std::vector{columns}) {}
 
 void NpyWriter::add(std::span<const float> row) {
   for (const float value : row) {
     const auto bits = std::bit_cast<std::uint32_t>(value);
     for (int byte = 0; byte < 4; ++byte) bytes_ += static_cast<char>(bits >> 8 * byte & 0xff);
   }
-  ++rows_;
+  ++shape_.front();
   constexpr std::size_t kBuffered = 1 << 20;
   if (bytes_.size() >= kBuffered) flush();
 }
@@ -38,6 +41,6 @@ void NpyWriter::finish() {
   output_.write_at(0, text);
 }
 
-std::string NpyWriter::header() const { return npy_header(NpyFloat::f4, rows_, columns_); }
+std::string NpyWriter::header() const { return npy_header(NpyFloat::f4, shape_); }
 
 }  // namespace ae::data

@@ -8,6 +8,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/text.hpp"
 #include "data/bytes/recognise.hpp"
 
 namespace ae::data {
@@ -120,6 +121,27 @@ std::string first_part(std::string_view id) {
   return std::string(slash == std::string_view::npos ? "" : id.substr(0, slash));
 }
 
+namespace {
+
+// A path without its extension, in lower case.
+std::string lower_stem(const fs::path& file) { return lower_case((file.parent_path() / file.stem()).string()); }
+
+void move_masks_beside(FolderContent& content) {
+  std::set<std::string> stems;
+  for (const auto& image : content.images) stems.insert(lower_stem(image));
+  std::erase_if(content.images, [&](const fs::path& image) {
+    const auto stem = lower_stem(image);
+    for (const auto ending : kMaskEndings) {
+      if (!stem.ends_with(ending) || !stems.contains(stem.substr(0, stem.size() - ending.size()))) continue;
+      content.masks.push_back(image);
+      return true;
+    }
+    return false;
+  });
+}
+
+}  // namespace
+
 FolderContent content_below(const fs::path& folder, bool enter_masks) {
   FolderContent content;
   Walk walk(folder, [&](const fs::path& below) {
@@ -130,7 +152,15 @@ FolderContent content_below(const fs::path& folder, bool enter_masks) {
   for (auto& file : walk.files) {
     if (!is_litter(file)) (has_image_extension(file) ? content.images : content.others).push_back(std::move(file));
   }
+  if (!enter_masks) move_masks_beside(content);
   return content;
+}
+
+std::string masks_line(const FolderContent& content, const fs::path& root) {
+  std::vector<std::string> names;
+  for (const auto& masks : content.masks) names.push_back(ae::quoted(id_below(masks, root)));
+  if (names.empty()) return {};
+  return ae::join(names, ", ", 5) + (names.size() == 1 ? " is" : " are") + " taken for masks and left out";
 }
 
 bool may_hold_an_image(const fs::path& file) {

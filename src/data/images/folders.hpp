@@ -20,14 +20,21 @@ std::string first_part(std::string_view id);  // "good" of good/0.png; "" of 0.p
 struct FolderContent {
   std::vector<std::filesystem::path> images;  // by name; links that lead nowhere, too
   std::vector<std::filesystem::path> others;
-  std::vector<std::filesystem::path> masks;  // folders of masks that were not entered
+  std::vector<std::filesystem::path> masks;  // folders of masks that were not entered, and masks beside their images
 };
 
 // All visible files below a folder, sorted. Links are followed; a folder that is reached twice is entered once, by its
-// own name rather than by a link's. InputError for a folder that cannot be read.
+// own name rather than by a link's. Unless asked for, masks are not among the images: folders of them, and NAME_mask,
+// NAME_gt and NAME_label beside an image NAME. InputError for a folder that cannot be read.
 FolderContent content_below(const std::filesystem::path& folder, bool enter_masks = false);
 
+// What was taken for masks, in a line; "" where nothing was.
+std::string masks_line(const FolderContent& content, const std::filesystem::path& root);
+
 bool may_hold_an_image(const std::filesystem::path& file);  // of `others`: what is no text
+
+// What a mask's name has behind its image's, in lower case; those that come first are asked for first.
+inline constexpr std::string_view kMaskEndings[]{"_mask", "_gt", "_label"};
 
 // Every file that a mask may be: of image_extension, or .npy.
 std::vector<std::filesystem::path> mask_files_below(const std::filesystem::path& folder);

@@ -10,6 +10,7 @@
 #include "data/bytes/recognise.hpp"
 #include "data/images/folders.hpp"
 #include "data/images/layouts.hpp"
+#include "data/images/mask_files.hpp"
 
 namespace ae::data {
 namespace {
@@ -76,9 +77,22 @@ void refuse_data_sets_below(const fs::path& folder) {
     if (layout != nullptr && layout->divided) names.insert(below.filename().string());
   }
   if (names.empty()) return;
-  throw InputError(folder.string() + ": holds " + std::to_string(names.size()) +
-                   " data sets with parts of their own, " + names_text(names) +
+  throw InputError(folder.string() + ": holds " + counted(names.size(), "data set", "data sets") +
+                   " with parts of their own, " + names_text(names) +
                    "; give one of them: " + (folder / *names.begin()).string());
+}
+
+// a.jpg and a.png: the one may be the mask of the other, or its copy.
+void refuse_twins(const fs::path& folder, const ImageListing& listing, const std::string& taken) {
+  std::map<std::string, std::string> by_stem;
+  for (const auto& file : listing.files) {
+    const auto [other, is_new] = by_stem.emplace(lower_case(without_extension(file.id)), file.id);
+    if (!is_new)
+      throw InputError(folder.string() + ": holds " + ae::quoted(other->second) + " and " + ae::quoted(file.id) +
+                       ", of which one may be the other's mask" + taken +
+                       "; give a pattern of the images alone, such as " +
+                       ae::quoted((folder / ("**/*" + fs::path(file.id).extension().string())).string(), 200));
+  }
 }
 
 // What is learned as good must be good: a folder whose names tell otherwise, or leave it open, is not guessed about.
@@ -91,6 +105,7 @@ void refuse_unless_good(const fs::path& folder, const FolderContent& content, co
     throw InputError(folder.string() + ": holds masks of defects, in " +
                      ae::quoted(id_below(content.masks.front(), folder)) + taken + give);
   }
+  refuse_twins(folder, listing, taken);
   std::set<std::string> defective, first;
   bool loose = false;
   for (const auto& file : listing.files) {
@@ -125,9 +140,7 @@ ImageListing list_plain_folder(const fs::path& folder, Purpose purpose) {
                      (counts ? "; to train on counts of cells set /data/type to \"counts\"" : ""));
   }
   if (purpose == Purpose::training) refuse_unless_good(folder, content, listing);
-  for (const auto& masks : content.masks) {
-    listing.notes.lines.push_back(ae::quoted(id_below(masks, folder)) + " is taken for masks and left out");
-  }
+  if (const auto line = masks_line(content, folder); !line.empty()) listing.notes.lines.push_back(line);
   return listing;
 }
 

@@ -57,6 +57,7 @@ void add(ImageListing& listing, const fs::path& folder, const fs::path& root, La
     listing.files.push_back({image, id_below(image, root), label(id_below(image, folder)), {}});
   }
   listing.notes.add(content.others, root);
+  if (const auto line = masks_line(content, root); !line.empty()) listing.notes.lines.push_back(line);
 }
 
 void require_images(const ImageListing& listing, const fs::path& folder, std::string_view part) {

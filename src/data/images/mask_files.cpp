@@ -1,7 +1,6 @@
 #include "data/images/mask_files.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "data/images/folders.hpp"
 
@@ -9,8 +8,6 @@ namespace ae::data {
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr std::array<std::string_view, 4> kEndings{"_mask", "_gt", "_label", ""};
 
 int rank(const fs::path& file) {
   const auto extension = lower_extension(file);
@@ -50,12 +47,11 @@ std::vector<fs::path> MaskFolder::find(std::span<const std::string> names) const
 
 std::vector<fs::path> MaskFolder::find(const std::string& name, bool as_written) const {
   const auto& files = as_written ? by_name_ : by_lower_name_;
-  for (const auto ending : kEndings) {
-    const std::string whole = name + std::string(ending);
-    if (const auto found = files.find(as_written ? whole : lower_case(whole)); found != files.end()) {
-      return {found->second};
-    }
+  const auto found_as = [&](const std::string& whole) { return files.find(as_written ? whole : lower_case(whole)); };
+  for (const auto ending : kMaskEndings) {
+    if (const auto found = found_as(name + std::string(ending)); found != files.end()) return {found->second};
   }
+  if (const auto found = found_as(name); found != files.end()) return {found->second};
   if (as_written || name.find('/') == std::string::npos) return {};
   const auto found = in_folder_.find(lower_case(name));
   return found == in_folder_.end() ? std::vector<fs::path>() : found->second;

@@ -142,6 +142,7 @@ TEST(SummaryTable, HasNoPrecisionWhereNothingIsFlagged) {
 TEST(Remarks, TellWhatTheTableTellsOfTheFigures) {
   const Assessment assessment{{evaluation_of(LabeledScores({1, 2}, {3, 4}))}, {}};
   EXPECT_THAT(remarks(assessment), ElementsAre(HasSubstr("AUROC is below 0.5"), HasSubstr("chosen on these labels")));
+  EXPECT_EQ(nlohmann::json::parse(summary_json(assessment, {}))["remarks"].size(), 2);
   const auto both = remarks(several(2));
   EXPECT_THAT(both.back(), HasSubstr("chosen on these labels"));
   for (const auto& remark : remarks(assessment)) EXPECT_THAT(summary_table(assessment), HasSubstr(remark));

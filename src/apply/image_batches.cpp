@@ -1,0 +1,120 @@
+#include "apply/image_batches.hpp"
+
+#include <opencv2/core/utility.hpp>
+
+#include "base/ahead.hpp"
+#include "base/signals.hpp"
+#include "model/threads.hpp"
+#include "score/maps.hpp"
+
+namespace ae::apply {
+namespace {
+
+// Images answered together: enough to fill the network's batches, not too many to hold.
+constexpr std::int64_t kMostImages = 256;
+constexpr std::int64_t kMostPixels = 1 << 22;
+
+// "boards/a.png" of "boards/a.png: not an image; ...".
+std::string place_of(const std::string& line) { return line.substr(0, line.find(": ")); }
+
+}  // namespace
+
+const recipe::ImageKind& image_kind(const recipe::Checkpoint& checkpoint) {
+  const auto* kind = checkpoint.kind().as<recipe::ImageKind>();
+  if (kind == nullptr) throw UsageError(checkpoint.name() + ": was not trained on images");
+  return *kind;
+}
+
+ImageBatches::ImageBatches(const recipe::ImageKind& kind, const std::vector<std::string>& inputs, Unreadable unreadable,
+                           Reporter& reporter)
+    : kind_(kind), unreadable_(unreadable), reporter_(reporter), other_forms_(kind) {
+  for (const auto& input : inputs) {
+    sources_.push_back(kind_.open_source(input));
+    const auto& source = *sources_.back();
+    has_labels_ = has_labels_ || source.has_labels();
+    source.notes().tell_lines(reporter_);
+    size_ += source.size();
+  }
+  cv::setNumThreads(1);  // images are shared out among the threads as a whole
+}
+
+std::vector<NamedImage> ImageBatches::names() const {
+  std::vector<NamedImage> all;
+  for (const auto& source : sources_)
+    for (std::int64_t i = 0; i < source->size(); ++i) all.push_back({source->id(i), source->label(i)});
+  return all;
+}
+
+void ImageBatches::for_each(std::int64_t first, std::int64_t last, bool originals, const char* doing,
+                            const std::function<void(const std::vector<NetworkImage>&)>& visit) {
+  next_ = first;
+  last_ = last;
+  Ahead<Batch> batches(model::threads_in_use() > 1 ? 1 : 0,
+                       [this, originals](Batch& batch) { return load(batch, originals); });
+  Batch batch;
+  while (batches.next(batch)) {
+    throw_if_stopped(doing);
+    for (const auto& error : batch.unreadable) leave_out(error);
+    for (const auto& image : batch.images) {
+      if (image.further) further_.push_back(image.id);
+      other_forms_.note(image.form, image.id);
+    }
+    if (!batch.images.empty()) visit(batch.images);
+    reporter_.progress("images", static_cast<std::uint64_t>(batch.end - first),
+                       static_cast<std::uint64_t>(last - first));
+  }
+  reporter_.progress_done();
+  if (left_out_ == last - first && last > first)
+    throw InputError("none of the " + std::to_string(last - first) + " images could be read");
+}
+
+// The next images; false when there are none. Perhaps on a thread of its own.
+bool ImageBatches::load(Batch& batch, bool originals) {
+  batch = {};
+  std::int64_t pixels = 0;
+  while (next_ < last_ && std::ssize(batch.images) < kMostImages && pixels < kMostPixels) {
+    throw_if_stopped("reading");
+    const auto i = next_++;
+    batch.end = next_;
+    try {
+      batch.images.push_back(load(i, originals));
+    } catch (const InputError& error) {
+      if (unreadable_ == Unreadable::stop) throw;
+      batch.unreadable.push_back(error);
+      continue;
+    }
+    const auto& loaded = batch.images.back();
+    pixels += loaded.network.size(1) * loaded.network.size(2) + loaded.size.height * loaded.size.width;
+  }
+  return batch.end > 0;
+}
+
+NetworkImage ImageBatches::load(std::int64_t i, bool original) const {
+  auto source = sources_.begin();
+  for (; i >= (*source)->size(); ++source) i -= (*source)->size();
+  auto [image, form, further] = (*source)->load(i, kind_.geometry().channels);
+  NetworkImage loaded{(*source)->id(i), (*source)->label(i), std::move(form), further > 0, std::nullopt, {}, {}};
+  loaded.size = image.size();
+  loaded.network = score::to_tensor(data::resized(image, kind_.geometry()));
+  if (original) loaded.original = std::move(image);
+  return loaded;
+}
+
+void ImageBatches::leave_out(const InputError& error) {
+  if (unreadable_ == Unreadable::stop) throw error;
+  reporter_.warning(error.lines().front());
+  if (left_out_++ == 0) first_left_out_ = place_of(error.lines().front());
+}
+
+std::int64_t ImageBatches::tell_unseen() {
+  if (const auto told = other_forms_.told(); !told.empty()) reporter_.warning(told);
+  std::int64_t unseen = std::ssize(further_);
+  for (const auto& source : sources_) {
+    source->notes().tell_left_out(reporter_);
+    unseen += std::ssize(source->notes().unknown);
+  }
+  if (!further_.empty()) reporter_.warning(recipe::further_text(further_));
+  return unseen;
+}
+
+}  // namespace ae::apply

@@ -1,0 +1,164 @@
+#include "apply/purify_images.hpp"
+
+#include <torch/types.h>
+
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "apply/pictures.hpp"
+#include "apply/purifiers.hpp"
+#include "apply/streams.hpp"
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "data/bytes/npy_writer.hpp"
+#include "model/threads.hpp"
+#include "score/maps.hpp"
+
+namespace ae::apply {
+namespace {
+
+class PurifiedFile {
+ public:
+  virtual ~PurifiedFile() = default;
+  virtual void add(const NetworkImage& image, const at::Tensor& purified) = 0;
+  virtual void finish() = 0;
+};
+
+class PurifiedArray final : public PurifiedFile {
+ public:
+  explicit PurifiedArray(Output& output) : output_(output) {}
+  void add(const NetworkImage& image, const at::Tensor& purified) override {
+    const auto pixels = (purified.size(0) == 1 ? purified[0] : purified.permute({1, 2, 0})).contiguous();
+    const auto shape = pixels.sizes().vec();
+    if (!rows_) rows_.emplace(output_, shape_ = shape);
+    if (shape != shape_)
+      throw InputError(image.id + ": " + data::size_text({purified.size(1), purified.size(2)}) +
+                       " network pixels, others have " + data::size_text({shape_[0], shape_[1]}) +
+                       "; an array holds images of one size, write a folder instead");
+    rows_->add({pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
+  }
+  void finish() override { rows_->finish(); }
+
+ private:
+  Output& output_;
+  std::optional<data::NpyWriter> rows_;
+  std::vector<std::int64_t> shape_;
+};
+
+class PurifiedFolder final : public PurifiedFile {
+ public:
+  PurifiedFolder(std::filesystem::path folder, bool overwrite, const std::vector<NamedImage>& names)
+      : folder_(std::move(folder)), overwrite_(overwrite) {
+    check_empty_folder(folder_, overwrite);
+    check_stems(names);
+  }
+  void add(const NetworkImage& image, const at::Tensor& purified) override {
+    std::vector<at::Tensor> channels;
+    for (const auto& channel : purified.unbind(0))
+      channels.push_back(score::at_original_size(channel.contiguous(), image.size));
+    save_file((folder_ / file_stem(image.id)).string() + ".png", overwrite_,
+              image_png(torch::stack(channels).clamp(0, 1)));
+  }
+  void finish() override {}
+
+ private:
+  std::filesystem::path folder_;
+  bool overwrite_;
+};
+
+class ImagePurifier {
+ public:
+  ImagePurifier(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options, Reporter& reporter)
+      : images_(image_kind(checkpoint), options.inputs, options.unreadable, reporter),
+        head_(checkpoint.head().for_images()),
+        reconstruct_(checkpoint.autoencoder(), image_kind(checkpoint).geometry()),
+        table_(options.table) {
+    if (head_ == nullptr)
+      throw InputError(checkpoint.name() +
+                       ": its score head is not \"map\", which images are scored by; train it again");
+    const auto& chain = options.purifiers;
+    for (const auto& text : chain.empty() ? std::vector<std::string>{"reconstruction"} : chain)
+      chain_.push_back(make_purifier(text, checkpoint));
+    if (options.array != nullptr)
+      file_ = std::make_unique<PurifiedArray>(*options.array);
+    else
+      file_ = std::make_unique<PurifiedFolder>(options.folder, options.overwrite, images_.names());
+  }
+
+  ImagePurifyTotals run() {
+    if (table_ != nullptr)
+      table_->write(std::string("id,") + (images_.has_labels() ? "label," : "") +
+                    "loss_before,loss_after,distance_l2,distance_linf\n");
+    images_.for_each(0, images_.size(), false, "purifying",
+                     [this](const std::vector<NetworkImage>& batch) { purify(batch); });
+    if (totals_.images == 0) throw InputError("none of the images could be purified");
+    file_->finish();
+    images_.tell_unseen();
+    totals_.unreadable = images_.left_out();
+    return totals_;
+  }
+
+ private:
+  void purify(const std::vector<NetworkImage>& batch) {
+    std::vector<at::Tensor> before;
+    for (const auto& image : batch) before.push_back(image.network);
+    auto after = before;
+    for (const auto& purifier : chain_) after = (*purifier)(after);
+    // Reconstructions of 8 and 16 bits may leave what such pixels can be.
+    for (std::size_t i = 0; i < batch.size(); ++i)
+      if (batch[i].form.find("float") == std::string::npos) after[i] = after[i].clamp(0, 1);
+    const auto losses_before = losses(before), losses_after = losses(after);
+    for (std::size_t i = 0; i < batch.size(); ++i) {
+      const auto step = (after[i] - before[i]).to(at::kDouble);
+      const double distance = std::sqrt(step.square().sum().item<double>());
+      if (!std::isfinite(losses_before[i]) || !std::isfinite(losses_after[i]) || !std::isfinite(distance)) {
+        images_.leave_out(InputError(batch[i].id + ": its loss is " + number_text(losses_before[i]) + " before and " +
+                                     number_text(losses_after[i]) + " after; the model is not usable for such values"));
+        continue;
+      }
+      file_->add(batch[i], after[i]);
+      ++totals_.images;
+      if (table_ == nullptr) continue;
+      std::string line;
+      append_csv_field(line, batch[i].id);
+      if (images_.has_labels()) {
+        line += ',';
+        append_csv_field(line, batch[i].label);
+      }
+      for (const double value : {losses_before[i], losses_after[i], distance, step.abs().max().item<double>()}) {
+        line += ',';
+        append_number(line, value);
+      }
+      table_->write(line + "\n");
+    }
+  }
+
+  std::vector<double> losses(const std::vector<at::Tensor>& images) const {
+    const auto reconstructions = reconstruct_(images);
+    std::vector<double> losses(images.size());
+    model::share_out(std::ssize(images), 1, [&](std::int64_t begin, std::int64_t) {
+      const auto i = static_cast<std::size_t>(begin);
+      losses[i] = head_->answer(images[i], reconstructions[i]).score;
+    });
+    return losses;
+  }
+
+  ImageBatches images_;
+  const score::MapHead* head_;
+  score::Reconstructor reconstruct_;
+  Output* table_;
+  std::vector<std::unique_ptr<Purifier>> chain_;
+  std::unique_ptr<PurifiedFile> file_;
+  ImagePurifyTotals totals_;
+};
+
+}  // namespace
+
+ImagePurifyTotals purify_images(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options,
+                                Reporter& reporter) {
+  check_network(checkpoint, "ae-purify", "project images");
+  return ImagePurifier(checkpoint, options, reporter).run();
+}
+
+}  // namespace ae::apply

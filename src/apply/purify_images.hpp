@@ -1,0 +1,41 @@
+// ae-purify on images: each as what its purifiers make of it, and a line of what that changed.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "apply/image_batches.hpp"
+#include "base/files.hpp"
+#include "base/reporter.hpp"
+#include "recipe/checkpoint.hpp"
+
+namespace ae::apply {
+
+struct ImagePurifyOptions {
+  std::vector<std::string> inputs;
+  std::vector<std::string> purifiers;  // one after another, see make_purifier()
+  Unreadable unreadable = Unreadable::report;
+  // Where the purified images go: one of these two.
+  Output* array = nullptr;
+  std::filesystem::path folder;
+  bool overwrite = false;   // what is in the folder
+  Output* table = nullptr;  // unless null
+};
+
+struct ImagePurifyTotals {
+  std::int64_t images = 0, unreadable = 0;
+};
+
+// The array: NPY, float32 [images, height, width], or [images, height, width, channels] of colours, in network pixels.
+// The folder: ID.png, 8 bits, at the images' own sizes. Pixels that the network puts outside of [0, 1] become its ends
+// where images are whole numbers in their files. The table:
+// id[,label],loss_before,loss_after,distance_l2,distance_linf, the model's score of the image as it was and as it
+// became, and how far it was moved, in network pixels from 0 to 1: the root of the sum of squares, and the largest
+// difference. Files are not committed. UsageError for a folder that holds something, and names that collide; InputError
+// for images of several sizes in one array, and when none can be read.
+ImagePurifyTotals purify_images(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options,
+                                Reporter& reporter);
+
+}  // namespace ae::apply
