@@ -126,7 +126,7 @@ void declare_blur(CLI::App& app, Options& o) {
   app.add_option(
          "--kernel", o.kernel,
          "Errors as a function of the truth: a table with the columns x, sigma and, where it is not x, mean; or "
-         "an error model (.json) that ae-embed --error-model --truth COLUMN wrote, of the code named by --cv")
+         "an error model (.json) that ae-embed --error-model --true COLUMN wrote, of the code named by --cv")
       ->type_name("FILE")
       ->group("Blur");
   list("--state", o.states,

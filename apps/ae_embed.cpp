@@ -26,8 +26,8 @@ const ae::cli::Program kProgram{
     {{"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv", "the code of every row"},
      {"ae-embed runs/wdbc configs/data/wdbc.csv --loss -o codes-and-loss.csv", "with what it cannot reconstruct"},
      {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.npy", "the same for NumPy: float32, a row for each"},
-     {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv --error-model errors.json --truth worst_area",
-      "how far the code tells a column, and what it changes of all, as functions of the code"},
+     {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv --error-model errors.json --true worst_area",
+      "how well the code tells a column, and what the model changes of all, as functions of the code"},
      {"ae-train configs/linear-pca.json --data configs/data/wdbc.csv --set /data/label=diagnosis --out runs/pca && "
       "ae-embed runs/pca configs/data/wdbc.csv --linear -o principal.csv --check pca_check.json",
       "principal components, and a check of them against a decomposition in double precision"}},
@@ -74,11 +74,11 @@ void declare(CLI::App& app, Options& options) {
   auto* errors =
       app.add_option("--error-model", options.error_model,
                      "Also write the errors that these rows show, as functions of the code: bias and spread of the "
-                     "reconstruction, and with --truth the blur of that column, for ae-replay and ae-deconvolve")
+                     "reconstruction, and with --true the blur of that column, for ae-replay and ae-deconvolve")
           ->excludes(linear)
           ->type_name("FILE.json")
           ->group("Errors");
-  app.add_option("--truth", options.errors.truth,
+  app.add_option("--true", options.errors.truth,
                  "Column of the input whose true values are known, which codes and loss are an observation of")
       ->needs(errors)
       ->type_name("COLUMN")

@@ -9,6 +9,7 @@
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/text.hpp"
 #include "model_program.hpp"
 #include "output_files.hpp"
 #include "reading.hpp"
@@ -58,7 +59,7 @@ void declare(CLI::App& app, Options& options) {
                  "Where the purified table goes (default: standard output); of images a name that ends in .npy, or a "
                  "folder of PNG files")
       ->type_name("PATH");
-  ae::cli::add_integer(app, "--steps", options.purify.steps, "Projections applied one after another", 1, 1000)
+  ae::cli::add_integer(app, "--steps", options.purify.steps, "Projections applied one after another", 1, 10000)
       ->capture_default_str();
   app.add_option("--purifier", options.images.purifiers, purifiers_help())
       ->allow_extra_args(false)
@@ -72,10 +73,21 @@ void declare(CLI::App& app, Options& options) {
   options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(app, "--unreadable", options.unreadable,
                       "What becomes of images that cannot be read, which are always named: report leaves them out and "
-                      "ends with code 4, ignore leaves them out, stop ends at the first one without output",
+                      "ends with code 4, ignore leaves them out, stop ends at the first one; a folder keeps what was "
+                      "written before",
                       {"report", "ignore", "stop"})
       ->capture_default_str()
       ->group("Images");
+}
+
+// UsageError for what looks like a file of another kind.
+std::string folder_named(const std::string& output) {
+  std::error_code ignored;
+  if (std::filesystem::path(output).has_extension() && !std::filesystem::is_directory(output, ignored))
+    throw ae::UsageError("--output " + ae::quoted(output, 200) +
+                         ": of images expected a name that ends in .npy, or a folder for PNG files, whose name has no "
+                         "ending");
+  return output;
 }
 
 int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::cli::Context& context) {
@@ -99,7 +111,7 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
   if (std::filesystem::path(options.output).extension() == ".npy")
     images.array = files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
   else
-    images.folder = options.output;
+    images.folder = folder_named(options.output);
   images.table = files.open(options.table, "--table");
   const auto totals = ae::apply::purify_images(checkpoint, images, context.reporter);
   files.commit();

@@ -17,7 +17,7 @@ namespace ae::apps {
 // Ends the process without the destructors of static objects: those of LibTorch's registry of operators take a tenth
 // of a second, for nothing. Ours are none; instruments that report at the end need them all the same.
 inline int leave(int code) {
-#if defined(__SANITIZE_ADDRESS__) || defined(AETOOLS_COVERAGE)
+#if defined(AETOOLS_INSTRUMENTED)
   return code;
 #else
   std::cout.flush();

@@ -33,14 +33,18 @@ inline void require_apart(const std::vector<std::string>& inputs,
                           const std::vector<std::pair<std::string, std::string>>& outputs) {
   for (auto at = outputs.begin(); at != outputs.end(); ++at) {
     const auto& [option, path] = *at;
-    if (path.empty() || path == "-") continue;
+    if (path.empty()) continue;
+    std::error_code ignored;
     for (const auto& input : inputs) {
-      std::error_code ignored;
-      if (input != "-" && std::filesystem::equivalent(input, path, ignored))
+      if (input != "-" && path != "-" && std::filesystem::equivalent(input, path, ignored))
         throw UsageError(option + " " + ae::quoted(path, 200) + " is an input file; choose another name");
     }
+    const auto whole = [&](const std::string& name) {
+      return name == "-" ? std::filesystem::path(name)
+                         : std::filesystem::weakly_canonical(std::filesystem::absolute(name), ignored);
+    };
     for (auto other = outputs.begin(); other != at; ++other) {
-      if (std::filesystem::path(other->second).lexically_normal() == std::filesystem::path(path).lexically_normal())
+      if (!other->second.empty() && whole(other->second) == whole(path))
         throw UsageError(ae::join(std::vector<std::string>{other->first, option}, " and ") + " both write to " +
                          ae::quoted(path, 200) + "; choose different names");
     }

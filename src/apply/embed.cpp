@@ -36,6 +36,10 @@ class ErrorGatherer {
     std::erase_if(keep_, [](const auto& name) { return name == "id" || name == "label"; });
     const auto place = [&](const std::string& column) {
       if (column.empty()) return std::size_t{0};
+      // What passes through under these names is text, and not kept as other columns are.
+      if (column == "id" || column == "label")
+        throw UsageError("--true and --weight name columns of numbers, and " + ae::quoted(column) +
+                         " passes through as text; rename the column in the input");
       const auto found = std::ranges::find(keep_, column);
       const auto at = static_cast<std::size_t>(found - keep_.begin());
       if (found == keep_.end()) keep_.push_back(column);
@@ -94,7 +98,7 @@ class ErrorGatherer {
     }
   }
 
-  void finish(const recipe::Checkpoint& checkpoint, const std::string& input, Reporter& reporter) const {
+  void finish(const recipe::Checkpoint& checkpoint, const std::string& input, Reporter& reporter) {
     asked_.found = samples_->model(input);
     asked_.found.model = checkpoint.digest();
     if (samples_->left_out() > 0)

@@ -45,6 +45,15 @@ std::vector<NamedImage> ImageBatches::names() const {
   return all;
 }
 
+std::vector<std::filesystem::path> ImageBatches::files() const {
+  std::vector<std::filesystem::path> all;
+  for (const auto& source : sources_) {
+    const auto files = source->files();
+    all.insert(all.end(), files.begin(), files.end());
+  }
+  return all;
+}
+
 void ImageBatches::for_each(std::int64_t first, std::int64_t last, bool originals, const char* doing,
                             const std::function<void(const std::vector<NetworkImage>&)>& visit) {
   next_ = first;

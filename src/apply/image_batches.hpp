@@ -43,6 +43,7 @@ class ImageBatches {
   std::int64_t size() const { return size_; }  // of all inputs
   bool has_labels() const { return has_labels_; }
   std::vector<NamedImage> names() const;
+  std::vector<std::filesystem::path> files() const;  // that hold the pixels
   // Of the images [first, last), as far as they can be read, in order; loaded while others are visited. `doing`:
   // "scoring". InputError when none of them can be read.
   void for_each(std::int64_t first, std::int64_t last, bool originals, const char* doing,

@@ -67,7 +67,7 @@ std::unique_ptr<Purifier> filter(const recipe::Checkpoint&, double value) {
 }
 
 constexpr std::array kKinds{
-    PurifierKind{"reconstruction", "TIMES", "the model's reconstruction, so many times one after another", 1, 1000, 1,
+    PurifierKind{"reconstruction", "TIMES", "the model's reconstruction, so many times one after another", 1, 10000, 1,
                  [](const recipe::Checkpoint& checkpoint, double times) -> std::unique_ptr<Purifier> {
                    return std::make_unique<Reconstruction>(checkpoint, times);
                  }},

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "apply/pictures.hpp"
 #include "apply/purifiers.hpp"
@@ -48,21 +49,31 @@ class PurifiedArray final : public PurifiedFile {
 
 class PurifiedFolder final : public PurifiedFile {
  public:
-  PurifiedFolder(std::filesystem::path folder, bool overwrite, const std::vector<NamedImage>& names)
+  PurifiedFolder(std::filesystem::path folder, bool overwrite, const ImageBatches& images)
       : folder_(std::move(folder)), overwrite_(overwrite) {
     check_empty_folder(folder_, overwrite);
+    const auto names = images.names();
     check_stems(names);
+    std::set<std::filesystem::path> inputs;
+    std::error_code ignored;
+    for (const auto& file : images.files())
+      inputs.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(file), ignored));
+    for (const auto& [id, label] : names)
+      if (inputs.contains(std::filesystem::weakly_canonical(std::filesystem::absolute(path_of(id)), ignored)))
+        throw UsageError("--output " + ae::quoted(folder_.string(), 200) + ": " + ae::quoted(path_of(id), 200) +
+                         " is an input file; choose another folder");
   }
   void add(const NetworkImage& image, const at::Tensor& purified) override {
     std::vector<at::Tensor> channels;
     for (const auto& channel : purified.unbind(0))
       channels.push_back(score::at_original_size(channel.contiguous(), image.size));
-    save_file((folder_ / file_stem(image.id)).string() + ".png", overwrite_,
-              image_png(torch::stack(channels).clamp(0, 1)));
+    save_file(path_of(image.id), overwrite_, image_png(torch::stack(channels).clamp(0, 1)));
   }
   void finish() override {}
 
  private:
+  std::string path_of(const std::string& id) const { return (folder_ / file_stem(id)).string() + ".png"; }
+
   std::filesystem::path folder_;
   bool overwrite_;
 };
@@ -83,7 +94,7 @@ class ImagePurifier {
     if (options.array != nullptr)
       file_ = std::make_unique<PurifiedArray>(*options.array);
     else
-      file_ = std::make_unique<PurifiedFolder>(options.folder, options.overwrite, images_.names());
+      file_ = std::make_unique<PurifiedFolder>(options.folder, options.overwrite, images_);
   }
 
   ImagePurifyTotals run() {

@@ -29,12 +29,13 @@ struct ImagePurifyTotals {
 };
 
 // The array: NPY, float32 [images, height, width], or [images, height, width, channels] of colours, in network pixels.
-// The folder: ID.png, 8 bits, at the images' own sizes. Pixels that the network puts outside of [0, 1] become its ends
-// where images are whole numbers in their files. The table:
-// id[,label],loss_before,loss_after,distance_l2,distance_linf, the model's score of the image as it was and as it
-// became, and how far it was moved, in network pixels from 0 to 1: the root of the sum of squares, and the largest
-// difference. Files are not committed. UsageError for a folder that holds something, and names that collide; InputError
-// for images of several sizes in one array, and when none can be read.
+// The folder: ID.png, at the images' own sizes, always of 8 bits, so that what lies outside of [0, 1] becomes its ends;
+// it keeps what was written where a run fails. In the array and the table pixels do so where images are whole numbers
+// in their files. The table: id[,label],loss_before,loss_after,distance_l2,distance_linf, the model's score of the
+// image as it was and as it became, and how far it was moved, in network pixels from 0 to 1: the root of the sum of
+// squares, and the largest difference. Files are not committed. UsageError for a folder that holds something, for names
+// that collide, and for an image that would be written over; InputError for images of several sizes in one array, and
+// when none can be read.
 ImagePurifyTotals purify_images(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options,
                                 Reporter& reporter);
 

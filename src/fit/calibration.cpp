@@ -122,7 +122,7 @@ void BlurTable::read_model(const std::string& file, const std::string& variable)
     std::vector<std::string> names;
     for (const auto& [name, points] : model.blur) names.push_back(name);
     throw InputError(file + ": tells no blur of " + ae::quoted(variable) +
-                     (names.empty() ? "; expected one that ae-embed --error-model --truth COLUMN made"
+                     (names.empty() ? "; expected one that ae-embed --error-model --true COLUMN made"
                                     : "; it has those of " + join(names)));
   }
   for (const auto& point : found->second) {

@@ -21,11 +21,13 @@ constexpr const char* kErrorModelFormat = "aetools error model";
 constexpr int kErrorModelVersion = 1;
 constexpr std::size_t kMostRows = 20'000, kMostNumbers = 8'000'000;
 constexpr std::size_t kCells = 64, kRowsOfCell = 100, kResiduals = 256, kGroups = 40, kRowsOfGroup = 50;
+constexpr double kRowsWorth = 20;  // of a group, by its weights
 
 // Weighted, of some rows.
 struct Moments {
   double weight = 0, mean = 0, square = 0;
   void add(double value, double weight_of) {  // West 1979
+    if (!(weight_of > 0)) return;             // too small beside the others to be a number
     weight += weight_of;
     const double step = value - mean;
     mean += step * weight_of / weight;
@@ -172,14 +174,30 @@ std::vector<BlurPoint> ErrorSamples::blur(std::size_t observed) const {
   const auto put = [&](double x, double mean, double sigma) {
     if (points.empty() || x > points.back().x) points.push_back({x, finite(mean), finite(sigma)});
   };
+  // Of the rows that the weights of some are worth (Kish 1965).
+  const auto effective_rows = [&](std::size_t first, std::size_t end) {
+    double sum = 0, squares = 0;
+    for (auto i = first; i < end; ++i) {
+      sum += row(rows[i])[weight];
+      squares += row(rows[i])[weight] * row(rows[i])[weight];
+    }
+    return squares > 0 ? sum * sum / squares : 0;
+  };
+  std::vector<std::size_t> ends;
   for (std::size_t g = 0; g < groups; ++g) {
-    const auto first = rows.size() * g / groups, end = rows.size() * (g + 1) / groups;
+    const auto end = rows.size() * (g + 1) / groups;
+    if (effective_rows(ends.empty() ? 0 : ends.back(), end) >= kRowsWorth) ends.push_back(end);
+  }
+  if (ends.empty()) ends.push_back(rows.size());
+  ends.back() = rows.size();
+  for (std::size_t g = 0; g < ends.size(); ++g) {
+    const auto first = g == 0 ? 0 : ends[g - 1], end = ends[g];
     Moments x, y;
     for (auto i = first; i < end; ++i) {
       x.add(row(rows[i])[truth], row(rows[i])[weight]);
       y.add(row(rows[i])[observed], row(rows[i])[weight]);
     }
-    double covariance = 0, square = 0, squared_weights = 0;
+    double covariance = 0, square = 0;
     for (auto i = first; i < end; ++i)
       covariance += row(rows[i])[weight] * (row(rows[i])[truth] - x.mean) * (row(rows[i])[observed] - y.mean);
     const double slope = x.square > 0 ? covariance / x.square : 0;
@@ -187,23 +205,32 @@ std::vector<BlurPoint> ErrorSamples::blur(std::size_t observed) const {
       const double w = row(rows[i])[weight];
       const double rest = row(rows[i])[observed] - y.mean - slope * (row(rows[i])[truth] - x.mean);
       square += w * rest * rest;
-      squared_weights += w * w;
     }
-    // Of the rows that the weights are worth (Kish 1965) the line takes two.
-    const double effective = x.weight * x.weight / squared_weights;
+    const double effective = effective_rows(first, end);  // of which the line takes two
     const double sigma = std::sqrt(square / x.weight * effective / std::max(effective - 2, 1.0));
     const auto at = [&](double truth_at) { put(truth_at, y.mean + slope * (truth_at - x.mean), sigma); };
     if (g == 0) at(row(rows.front())[truth]);
     at(x.mean);
-    if (g + 1 == groups) at(row(rows.back())[truth]);
+    if (g + 1 == ends.size()) at(row(rows.back())[truth]);
   }
   return points;
 }
 
-ErrorModel ErrorSamples::model(const std::string& data) const {
+ErrorModel ErrorSamples::model(const std::string& data) {
   if (rows_ < kFewest)
     throw InputError(data + ": found " + counted(rows_, "rows") + " with all numbers, expected at least " +
                      std::to_string(kFewest) + " to learn errors from");
+  // Weights count relative to each other, and their squares must be numbers.
+  double largest = 0, sum = 0, squares = 0;
+  for (std::size_t i = width_ - 1; i < kept_.size(); i += width_) largest = std::max(largest, kept_[i]);
+  for (std::size_t i = width_ - 1; i < kept_.size(); i += width_) {
+    kept_[i] /= largest;
+    sum += kept_[i];
+    squares += kept_[i] * kept_[i];
+  }
+  if (sum * sum / squares < static_cast<double>(kFewest))
+    throw InputError(data + ": the weights of its rows are those of " + number_text(std::floor(sum * sum / squares)) +
+                     " rows, expected at least " + std::to_string(kFewest) + " to learn errors from");
   ErrorModel model;
   model.codes.assign(observed_.begin(), observed_.begin() + static_cast<std::ptrdiff_t>(latents_));
   model.reconstruction = errors();
@@ -281,6 +308,7 @@ std::vector<BlurPoint> read_blur(const JsonPlace& place) {
     const BlurPoint point{item.at("x").number(), item.at("mean").number(), item.at("sigma").number()};
     if (!points.empty() && !(point.x > points.back().x)) item.at("x").refuse("does not rise");
     if (point.sigma < 0) item.at("sigma").refuse("is below 0");
+    if (!points.empty() && !std::isfinite(2 * (point.x - points.front().x))) item.at("x").refuse("is too far off");
     points.push_back(point);
   }
   if (points.size() < 2) place.refuse("has fewer than two points");

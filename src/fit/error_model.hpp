@@ -66,9 +66,10 @@ class ErrorSamples {
 
   // Cells are boxes of at least 100 rows, halved at a median of the code that varies most, and at most 64. The blur is
   // told at up to 40 groups of as many rows of like truth, by a line and the deviation from it in each, at the group's
-  // mean, and of the first and last one at its end. InputError, which begins with `data`, for fewer than kFewest rows,
-  // or where the truth is always the same.
-  ErrorModel model(const std::string& data) const;
+  // mean, and of the first and last one at its end; groups whose weights are worth fewer than 20 rows are joined.
+  // InputError, which begins with `data`, for fewer than kFewest rows, by number or by what their weights are worth, or
+  // where the truth is always the same. To be called once.
+  ErrorModel model(const std::string& data);
   static constexpr std::int64_t kFewest = 100;
 
  private:

@@ -946,6 +946,8 @@ PairSample Store::modelled_pairs(const fit::ErrorModel& errors, const std::strin
   }
   all.stored = state_->codec->decode(rounded);
   all.original = state_->codec->decode(exact) - error;
+  if (!all.original.isfinite().all().item<bool>())
+    throw InputError(source + ": tells errors that are too large to be numbers; write the error model again");
   return all;
 }
 

@@ -160,7 +160,7 @@ def test_an_error_model_is_what_numpy_makes_of_reconstructions_and_codes(run, tm
     (tmp_path / "config.json").write_text(json.dumps(config))
     assert run("ae-train", "config.json", "--out", "model", "-q").code == 0
     command = ["ae-embed", "model", "t.csv", "--loss", "-o", "codes.csv", "--force", "-q", "--error-model", "errors.json"]
-    assert run(*command, "--truth", "true", "--weight", "w").code == 0
+    assert run(*command, "--true", "true", "--weight", "w").code == 0
     with open(tmp_path / "codes.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     assert set(rows[0]) == {"id", "z0", "z1", "loss"}
@@ -198,6 +198,17 @@ def test_an_error_model_is_what_numpy_makes_of_reconstructions_and_codes(run, tm
             sigma = np.sqrt(np.average(rest**2, weights=w) * effective / (effective - 2))
             assert point["x"] == pytest.approx(np.average(x, weights=w), rel=1e-6, abs=1e-6)
             assert point["mean"] == pytest.approx(at_0, rel=1e-4, abs=1e-4) and point["sigma"] == pytest.approx(sigma, rel=1e-3)
+    # Weights count relative to each other, however large they are; those of a few rows tell nothing.
+    for factor, name in ((1, "1"), (1e300, "2"), (1e-200, "3")):
+        scaled = np.column_stack([values, truth, weight * factor])
+        np.savetxt(tmp_path / "s.csv", scaled, delimiter=",", header=",".join(names), comments="", fmt="%.9g")
+        assert run("ae-embed", "model", "s.csv", "-o", "s.npy", "--force", "-q", "--error-model", f"e{name}.json", "--true", "true", "--weight", "w").code == 0
+    one, two, three = (json.loads((tmp_path / f"e{i}.json").read_text())["blur"]["z0"] for i in (1, 2, 3))
+    for other in (two, three):
+        assert [p["sigma"] for p in one] == pytest.approx([p["sigma"] for p in other], rel=1e-6)
+    np.savetxt(tmp_path / "s.csv", np.column_stack([values, truth, np.exp(60 * rng.uniform(size=6000) ** 9)]), delimiter=",",
+               header=",".join(names), comments="", fmt="%.9g")
+    one_error(run("ae-embed", "model", "s.csv", "-o", "u.npy", "-q", "--error-model", "u.json", "--true", "true", "--weight", "w"), 4, "weights")
     assert run(*command).code == 0
     assert "blur" not in json.loads((tmp_path / "errors.json").read_text())
 
@@ -209,13 +220,13 @@ def test_an_error_model_that_cannot_be_made_is_one_line(run, trained, tmp_path):
     (tmp_path / "same.csv").write_text("\n".join([text[0] + ",t", *(line + ",1" for line in text[1:])]) + "\n")
     (tmp_path / "word.csv").write_text("\n".join([text[0] + ",t", *(line + ",x" for line in text[1:])]) + "\n")
     (tmp_path / "few.csv").write_text("\n".join(text[:50]) + "\n")
-    for arguments, code, words in ((["same.csv", "--truth", "t"], 4, ["\"t\" is always 1"]), (["word.csv", "--truth", "t"], 4, ["\"x\"", "a number"]),
-                                   (["few.csv"], 4, ["49 rows"]), (["t.csv", "--truth", "q"], 2, ["\"q\""])):
+    for arguments, code, words in ((["same.csv", "--true", "t"], 4, ["\"t\" is always 1"]), (["word.csv", "--true", "t"], 4, ["\"x\"", "a number"]),
+                                   (["few.csv"], 4, ["49 rows"]), (["t.csv", "--true", "q"], 2, ["\"q\""]), (["t.csv", "--true", "label"], 2, ["\"label\"", "rename"])):
         done = run("ae-embed", "m", *arguments, "-o", "z.csv", "--error-model", "e.json", "-q")
         assert done.code == code, done.stderr
         one_error(done, code, *words)
         assert not (tmp_path / "z.csv").exists() and not (tmp_path / "e.json").exists()
-    one_error(run("ae-embed", "m", "t.csv", "--truth", "a", "-q"), 2, "--error-model")
+    one_error(run("ae-embed", "m", "t.csv", "--true", "a", "-q"), 2, "--error-model")
     one_error(run("ae-embed", "m", "t.csv", "--error-model", "e.csv", "-q"), 2, ".json")
 
 

@@ -360,6 +360,8 @@ def test_no_output_is_an_input_the_model_or_another_output(run, trained, tmp_pat
         one_error(run(program, model, "t.csv", *[part.format("t.csv") for part in arguments], "--force", "-q"), 2, "is an input file")
     for one, other in (("--page", "--output"), ("--summary", "--page")):
         one_error(run("ae-score", model, "t.csv", one, "q", other, "q", "--force", "-q"), 2, "both write to", "q")
+    one_error(run("ae-impute", model, "t.csv", "-o", "k.csv", "--mark", tmp_path / "k.csv", "-q"), 2, "both write to")
+    one_error(run("ae-impute", model, "t.csv", "--mark", "-", "-q"), 2, "both write to")
     assert (table.read_bytes(), (model / "model.safetensors").read_bytes()) == before
     assert not (tmp_path / "q").exists() and not (tmp_path / "z.csv").exists()
 

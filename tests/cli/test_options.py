@@ -20,6 +20,9 @@ DIFFERENT_ON_PURPOSE = {
     "--penalty": "ae-probe penalises coefficients, ae-deconvolve the curvature of a density",
     "--plumed": "ae-deconvolve adds a file that PLUMED's tools read, ae-export writes input for it",
     "--loss": "ae-embed writes it, ae-probe has it made for --nested",
+    "--error-model": "ae-embed writes what ae-replay reads",
+    "--true": "ae-embed takes a column of its input, ae-deconvolve one of its pairs",
+    "--weight": "ae-embed takes a column of its input, ae-deconvolve one of its pairs",
     "--maps": "ae-score writes what ae-roc reads",
     "--regions": "ae-score writes what ae-roc reads",
     "--unreadable": "ae-score also speaks of alarms, ae-embed of sizes",
@@ -95,7 +98,7 @@ def test_a_meaning_has_the_same_name_in_every_program(declarations):
 def test_no_word_is_used_beside_its_abbreviation(declarations):
     """--min-area beside --minimum-width."""
     # ae-train's folder, the others' file (see -o above), and words that merely begin alike.
-    allowed = {("out", "output"), ("all", "allow"), ("set", "settings"), ("time", "timeout")}
+    allowed = {("out", "output"), ("all", "allow"), ("set", "settings"), ("time", "timeout"), ("mode", "model")}
     names = {name for _, name, _ in options_of(declarations) if name.startswith("--")}
     words = sorted({word for name in names for word in name[2:].split("-")})
     pairs = {(one, other) for one, other in itertools.combinations(words, 2) if len(one) > 2 and other.startswith(one)}

@@ -112,6 +112,11 @@ def test_what_cannot_be_done_is_one_line(run, tmp_path, model, trained):
     one_error(run(*command, "-o", "o.npy", "--missing", "x"), 2, "for tables")
     one_error(run(*command, "-o", "x.npy", "--force"), 2, "is an input")
     one_error(run("ae-purify", trained, "t.csv", "--table", "u.csv", "-q"), 2, "for images")
+    one_error(run(*command, "-o", "o.csv"), 2, ".npy", "folder")
+    write_png(tmp_path / "in/a.png", pixels[0])
+    before = (tmp_path / "in/a.png").read_bytes()
+    one_error(run("ae-purify", folder / "model", "in", "-o", "in", "--force", "-q"), 2, "a.png", "is an input")
+    assert (tmp_path / "in/a.png").read_bytes() == before
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "a").write_text("")
     one_error(run(*command, "-o", "full"), 2, "not empty")

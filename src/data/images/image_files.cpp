@@ -90,8 +90,9 @@ void refuse_twins(const fs::path& folder, const ImageListing& listing, const std
     if (!is_new)
       throw InputError(folder.string() + ": holds " + ae::quoted(other->second) + " and " + ae::quoted(file.id) +
                        ", of which one may be the other's mask" + taken +
-                       "; give a pattern of the images alone, such as " +
-                       ae::quoted((folder / ("**/*" + fs::path(file.id).extension().string())).string(), 200));
+                       "; give a pattern of the images alone, by their ending: " +
+                       ae::quoted((folder / ("**/*" + fs::path(other->second).extension().string())).string(), 200) +
+                       " or " + ae::quoted((folder / ("**/*" + fs::path(file.id).extension().string())).string(), 200));
   }
 }
 
