@@ -26,7 +26,7 @@ const ae::cli::Program kProgram{
     {{"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv", "the code of every row"},
      {"ae-embed runs/wdbc configs/data/wdbc.csv --loss -o codes-and-loss.csv", "with what it cannot reconstruct"},
      {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.npy", "the same for NumPy: float32, a row for each"},
-     {"ae-embed runs/wdbc configs/data/wdbc.csv -o codes.csv --error-model errors.json --true worst_area",
+     {"ae-embed runs/wdbc configs/data/wdbc.csv -o coded.csv --error-model errors.json --true worst_area",
       "how well the code tells a column, and what the model changes of all, as functions of the code"},
      {"ae-train configs/linear-pca.json --data configs/data/wdbc.csv --set /data/label=diagnosis --out runs/pca && "
       "ae-embed runs/pca configs/data/wdbc.csv --linear -o principal.csv --check pca_check.json",
