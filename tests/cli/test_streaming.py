@@ -168,7 +168,7 @@ def test_memory_does_not_grow_with_the_columns(bin_folder, tmp_path):
             file.write(header)
             for _ in range(4_000_000 // columns // len(lines)):
                 file.writelines(lines)
-        process = subprocess.Popen([bin_folder / "ae-score", model, tmp_path / "rows.csv", "--threads", "2", "-q"],
-                                   stdout=subprocess.DEVNULL)
-        peaks.append(peak_memory(process))
+        # The least of two: how far reading gets ahead of scoring varies with what else the machine does.
+        command = [bin_folder / "ae-score", model, tmp_path / "rows.csv", "--threads", "2", "-q"]
+        peaks.append(min(peak_memory(subprocess.Popen(command, stdout=subprocess.DEVNULL)) for _ in range(2)))
     assert peaks[1] < 1.25 * peaks[0]
