@@ -17,8 +17,9 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 cd "$folder"
 command -v Rscript > /dev/null || { echo "needs Rscript: apt-get install r-base-core" >&2; exit 2; }
-apt-get download -qq -o APT::Sandbox::User=root r-cran-glmnet=4.1-6-1 r-cran-survival=3.5-3-1 r-cran-matrix r-cran-lattice r-cran-foreach \
-  r-cran-iterators r-cran-shape r-cran-codetools r-cran-rcpp
+apt-get download -qq -o APT::Sandbox::User=root r-cran-glmnet=4.1-6-1 r-cran-survival=3.5-3-1 r-cran-matrix=1.5-3-1 \
+  r-cran-lattice=0.20-45-3 r-cran-foreach=1.5.2-1 r-cran-iterators=1.0.14-1 r-cran-shape=1.4.6-1 r-cran-codetools=0.2-19-1 \
+  r-cran-rcpp=1.0.10-1
 for package in *.deb; do dpkg -x "$package" .; done
 
 cat > unit.R << 'R'
