@@ -141,9 +141,7 @@ int run(Options& options, ae::cli::Context& context) {
   embed.stream.reading.label = options.label;
   embed.stream.reading.keep = options.keep;
   embed.stream.allow_empty = options.reading.allow_empty();
-  embed.unreadable = options.unreadable == "stop"     ? ae::apply::Unreadable::stop
-                     : options.unreadable == "ignore" ? ae::apply::Unreadable::ignore
-                                                      : ae::apply::Unreadable::report;
+  embed.unreadable = ae::apply::unreadable_named(options.unreadable);
   const auto& format = ae::apply::code_format(options.output);
   if (embed.loss && format.extension == ".h5ad")
     throw ae::UsageError("--loss is for .csv and .npy: obsm/X_ae of .h5ad holds codes alone");
@@ -156,7 +154,7 @@ int run(Options& options, ae::cli::Context& context) {
     throw ae::UsageError("--error-model: found the name " + ae::quoted(options.error_model) +
                          "; expected one that ends in .json");
   options.errors.seed = static_cast<std::uint64_t>(options.seed);
-  if (errors != nullptr) embed.errors = &options.errors;
+  if (errors != nullptr) embed.errors = options.errors;
   auto* check = options.linear ? files.open(check_path(options).string(), "--check") : nullptr;
   const auto file = format.make(output, embed.stream.inputs);
   const auto checkpoint = ae::apps::open_model(options.model, context);
@@ -169,9 +167,9 @@ int run(Options& options, ae::cli::Context& context) {
   } else {
     totals = ae::apply::embed(checkpoint, embed, *file, context.reporter);
   }
-  if (errors != nullptr) {
-    options.errors.found.made_by = ae::cli::version_line(kProgram.name);
-    errors->write(ae::fit::error_model_json(options.errors.found));
+  if (totals.errors) {
+    totals.errors->made_by = ae::cli::version_line(kProgram.name);
+    errors->write(ae::fit::error_model_json(*totals.errors));
   }
   files.commit();
   context.reporter.info(ae::counted(totals.samples, "codes") + ae::apps::bad_rows_text(totals.bad));

@@ -103,9 +103,7 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
                          std::to_string(options.purify.steps));
   if (images.purifiers.empty()) images.purifiers = {"reconstruction:" + std::to_string(options.purify.steps)};
   images.inputs = {options.input};
-  images.unreadable = options.unreadable == "stop"     ? Unreadable::stop
-                      : options.unreadable == "ignore" ? Unreadable::ignore
-                                                       : Unreadable::report;
+  images.unreadable = ae::apply::unreadable_named(options.unreadable);
   images.overwrite = context.options.force;
   ae::apps::OutputFiles files({options.input, ae::apps::model_file(options.model)}, context.options.force);
   if (std::filesystem::path(options.output).extension() == ".npy")

@@ -39,9 +39,8 @@ inline void require_apart(const std::vector<std::string>& inputs,
       if (input != "-" && path != "-" && std::filesystem::equivalent(input, path, ignored))
         throw UsageError(option + " " + ae::quoted(path, 200) + " is an input file; choose another name");
     }
-    const auto whole = [&](const std::string& name) {
-      return name == "-" ? std::filesystem::path(name)
-                         : std::filesystem::weakly_canonical(std::filesystem::absolute(name), ignored);
+    const auto whole = [](const std::string& name) {
+      return name == "-" ? std::filesystem::path(name) : whole_path(name);
     };
     for (auto other = outputs.begin(); other != at; ++other) {
       if (!other->second.empty() && whole(other->second) == whole(path))

@@ -88,9 +88,7 @@ class ImageScoring final : public Scoring {
     details.reconstructions = reconstructions_;
     details.regions = regions_;
     details.truth = truth_;
-    details.unreadable = unreadable_ == "stop"     ? apply::Unreadable::stop
-                         : unreadable_ == "ignore" ? apply::Unreadable::ignore
-                                                   : apply::Unreadable::report;
+    details.unreadable = apply::unreadable_named(unreadable_);
     const auto totals = apply::score_images(checkpoint, asked, details, output, context.reporter);
     output.commit();
     context.reporter.info(apply::totals_text(totals.flags, "images", asked.flag) +

@@ -20,12 +20,18 @@
 namespace ae::apply {
 namespace {
 
-// [samples, numbers of a code + 1]
-at::Tensor codes_and_loss(const loss::Autoencoder& pair, const model::Batch& batch) {
-  const auto reconstruction = pair.reconstruct(batch);
-  const auto loss = reconstruction.elements.sum(1) / batch.observed.sum(1).clamp_min(1);
-  return at::cat({loss::codes(pair, batch), loss.unsqueeze(1)}, 1).contiguous();
-}
+// What the network says of a block.
+struct Answers {
+  Answers(const loss::Autoencoder& pair, const model::Batch& batch, bool reconstructed)
+      : codes(loss::codes(pair, batch).contiguous()) {
+    if (!reconstructed) return;
+    const auto reconstruction = pair.reconstruct(batch);
+    expected = reconstruction.expected.to(at::kFloat).contiguous();
+    loss = (reconstruction.elements.sum(1) / batch.observed.sum(1).clamp_min(1)).contiguous();
+  }
+  at::Tensor codes;           // [samples, numbers of a code]
+  at::Tensor expected, loss;  // [samples, elements], in network units, and [samples]; undefined unless asked for
+};
 
 // Gathers what the model changes of its input, and where the truth is known what it observes of that.
 class ErrorGatherer {
@@ -72,13 +78,10 @@ class ErrorGatherer {
     return all;
   }
 
-  void add(const recipe::SampleBlock& block, const loss::Autoencoder& pair) {
-    const auto reconstruction = pair.reconstruct(block.batch);
-    const auto codes = loss::codes(pair, block.batch).contiguous();
-    const auto loss =
-        (reconstruction.elements.sum(1) / block.batch.observed.sum(1).clamp_min(1)).to(at::kDouble).contiguous();
-    const auto expected = reconstruction.expected.to(at::kFloat).contiguous();
-    const auto width = expected.size(1);
+  void add(const recipe::SampleBlock& block, const Answers& answers) {
+    const auto& codes = answers.codes;
+    const auto loss = answers.loss.to(at::kDouble);
+    const auto width = answers.expected.size(1);
     std::vector<double> observed(latents_ + !asked_.truth.empty()), error(elements_.size());
     for (std::int64_t i = 0; i < block.batch.samples(); ++i) {
       if (Passing::unread(block, i)) continue;
@@ -89,7 +92,7 @@ class ErrorGatherer {
         const auto at = i * width + elements_[c];
         const auto& scaler = scalers_[static_cast<std::size_t>(elements_[c])];
         error[c] = block.batch.observed.data_ptr<float>()[at] > 0
-                       ? scaler.unscale(expected.data_ptr<float>()[at]) -
+                       ? scaler.unscale(answers.expected.data_ptr<float>()[at]) -
                              scaler.unscale(block.batch.values.data_ptr<float>()[at])
                        : std::numeric_limits<double>::quiet_NaN();
       }
@@ -98,12 +101,13 @@ class ErrorGatherer {
     }
   }
 
-  void finish(const recipe::Checkpoint& checkpoint, const std::string& input, Reporter& reporter) {
-    asked_.found = samples_->model(input);
-    asked_.found.model = checkpoint.digest();
+  fit::ErrorModel finish(const recipe::Checkpoint& checkpoint, const std::string& input, Reporter& reporter) {
+    auto found = samples_->model(input);
+    found.model = checkpoint.digest();
     if (samples_->left_out() > 0)
       reporter.warning(input + ": " + counted(samples_->left_out(), "rows") +
                        " left out of the error model: a cell, the truth or the weight is missing, or the weight is 0");
+    return found;
   }
 
  private:
@@ -121,8 +125,7 @@ class ErrorGatherer {
   }
 
   double number(const recipe::SampleBlock& block, std::int64_t sample, std::size_t column) const {
-    const auto stride = block.kept.size() / static_cast<std::size_t>(block.batch.samples());
-    const auto& text = block.kept[static_cast<std::size_t>(sample) * stride + column];
+    const auto& text = block.kept_text(sample, column);
     const auto found = parse_number(text);
     if (found) return *found;
     if (std::ranges::find(schema_.missing, text) != schema_.missing.end())
@@ -131,7 +134,7 @@ class ErrorGatherer {
                      ": found " + ae::quoted(text) + ", expected a number");
   }
 
-  EmbedOptions::Errors& asked_;
+  const EmbedOptions::Errors& asked_;
   data::Schema schema_;
   std::vector<std::string> keep_;
   std::size_t truth_ = 0, weight_ = 0, latents_ = 0;  // columns of keep_
@@ -149,7 +152,7 @@ EmbedTotals embed_samples(const recipe::Checkpoint& checkpoint, const EmbedOptio
   Passing passing(options.stream.reading, std::move(names));
   UnreadSamples unread(reporter);
   std::optional<ErrorGatherer> errors;
-  if (options.errors != nullptr) errors.emplace(checkpoint, options);
+  if (options.errors) errors.emplace(checkpoint, options);
   auto how = options.stream;
   if (errors) how.reading.keep = errors->keep(how.reading.keep);
   const auto stream = open_stream(checkpoint, how, reporter);
@@ -161,7 +164,8 @@ EmbedTotals embed_samples(const recipe::Checkpoint& checkpoint, const EmbedOptio
   };
   stream->for_each([&](const recipe::SampleBlock& block) {
     begin();
-    const auto codes = options.loss ? codes_and_loss(pair, block.batch) : loss::codes(pair, block.batch);
+    const Answers answers(pair, block.batch, options.loss || errors);
+    const auto codes = options.loss ? at::cat({answers.codes, answers.loss.unsqueeze(1)}, 1) : answers.codes;
     const auto numbers = static_cast<std::size_t>(codes.size(1));
     for (std::int64_t i = 0; i < block.batch.samples(); ++i) {
       std::span<const float> code{codes.data_ptr<float>() + i * codes.size(1), numbers};
@@ -175,14 +179,14 @@ EmbedTotals embed_samples(const recipe::Checkpoint& checkpoint, const EmbedOptio
       file.add(id, code, passing.texts_of(block, i));
       totals.samples += read;
     }
-    if (errors) errors->add(block, pair);
+    if (errors) errors->add(block, answers);
     file.flush();  // a block ends where the input makes us wait: answer what is there
   });
   begin();
   file.finish();
   totals.bad = stream->bad();
   check_any(totals.samples, totals.bad, options.stream.allow_empty);
-  if (errors) errors->finish(checkpoint, options.stream.inputs.front(), reporter);
+  if (errors) totals.errors = errors->finish(checkpoint, options.stream.inputs.front(), reporter);
   return totals;
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -20,19 +21,19 @@ struct EmbedOptions {
   Unreadable unreadable = Unreadable::report;  // of images
   bool loss = false;  // also a column `loss` behind the codes: a row's reconstruction loss, as the head
                       // loss scores it; of several networks that of the mean of their predictions
-  // Of tables and arrays: the errors that the samples show are put here as well. `truth` and `weight` are columns of
-  // the input, "" = none.
+  // Of tables and arrays: also the errors that the samples show. `truth` and `weight` are columns of the input, "" =
+  // none.
   struct Errors {
     std::string truth, weight;
     std::uint64_t seed = 0;
-    fit::ErrorModel found;
   };
-  Errors* errors = nullptr;
+  std::optional<Errors> errors;
 };
 
 struct EmbedTotals {
   std::int64_t samples = 0;  // that have a code
   recipe::BadSamples bad;
+  std::optional<fit::ErrorModel> errors;  // where asked for
 };
 
 // z0, z1, ...; those of several networks count on from network to network.

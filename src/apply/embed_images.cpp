@@ -2,20 +2,13 @@
 
 #include <torch/types.h>
 
-#include <memory>
-#include <opencv2/core/utility.hpp>
-#include <optional>
 #include <span>
 #include <utility>
 
+#include "apply/image_batches.hpp"
 #include "apply/passing.hpp"
-#include "base/ahead.hpp"
 #include "base/error.hpp"
-#include "base/signals.hpp"
 #include "loss/codes.hpp"
-#include "model/threads.hpp"
-#include "recipe/image_kind.hpp"
-#include "score/maps.hpp"
 #include "score/tiles.hpp"
 
 namespace ae::apply {
@@ -28,49 +21,33 @@ class ImageEmbedder {
  public:
   ImageEmbedder(const recipe::Checkpoint& checkpoint, const EmbedOptions& options, CodeFile& file, Reporter& reporter)
       : pair_(checkpoint.autoencoder()),
-        kind_(*checkpoint.kind().as<recipe::ImageKind>()),
-        geometry_(kind_.geometry()),
-        options_(options),
+        geometry_(image_kind(checkpoint).geometry()),
         file_(file),
-        reporter_(reporter) {}
+        images_(image_kind(checkpoint), options.stream.inputs, options.unreadable, reporter) {}
 
   EmbedTotals run() {
-    for (const auto& input : options_.stream.inputs) {
-      sources_.push_back(kind_.open_source(input));
-      sources_.back()->notes().tell_lines(reporter_);
-      labels_ = labels_ || sources_.back()->has_labels();
-      all_ += sources_.back()->size();
-    }
-    file_.begin(names(), labels_ ? std::vector<std::string>{"label"} : std::vector<std::string>{});
-    cv::setNumThreads(1);
-    Ahead<Loaded> images(model::threads_in_use() > 1 ? 4 : 0, [this](Loaded& image) { return load(image); });
-    Loaded image;
-    while (images.next(image)) {
-      throw_if_stopped("encoding");
-      if (image.error) {
-        leave_out(*image.error);
-      } else {
+    const bool labels = images_.has_labels();
+    file_.begin(names(), labels ? std::vector<std::string>{"label"} : std::vector<std::string>{});
+    images_.for_each(0, images_.size(), false, "encoding", [this](const std::vector<NetworkImage>& batch) {
+      for (const auto& image : batch) {
+        try {
+          check_size(image);
+        } catch (const InputError& error) {
+          images_.leave_out(error);
+          continue;
+        }
         take(image);
       }
-      reporter_.progress("images", static_cast<std::uint64_t>(++done_), static_cast<std::uint64_t>(all_));
-    }
+    });
     encode();
-    reporter_.progress_done();
     file_.finish();
-    if (const auto told = other_forms_.told(); !told.empty()) reporter_.warning(told);
-    for (const auto& source : sources_) source->notes().tell_left_out(reporter_);
-    if (!further_.empty()) reporter_.warning(recipe::further_text(further_));
+    images_.tell_unseen();
+    totals_.bad = {images_.left_out(), images_.first_left_out()};
     check_any(totals_.samples, totals_.bad, false);
     return totals_;
   }
 
  private:
-  struct Loaded {
-    std::string id, label, form;
-    bool further = false;  // the file holds more than was read
-    at::Tensor network;    // [channels, height, width]
-    std::optional<InputError> error;
-  };
   struct Waiting {
     std::string id, label;
     at::Tensor values, observed;
@@ -83,31 +60,7 @@ class ImageEmbedder {
     return code_names(pair_.members(), codes.size(1) / pair_.members());
   }
 
-  // The next image; false when there are none. Perhaps on a thread of its own.
-  bool load(Loaded& image) {
-    while (source_ < sources_.size() && next_ >= sources_[source_]->size()) {
-      ++source_;
-      next_ = 0;
-    }
-    if (source_ == sources_.size()) return false;
-    const auto& source = *sources_[source_];
-    const auto i = next_++;
-    image = {};
-    image.id = source.id(i);
-    image.label = source.label(i);
-    try {
-      const auto loaded = source.load(i, geometry_.channels);
-      image.further = loaded.further > 0;
-      image.form = loaded.form;
-      image.network = score::to_tensor(data::resized(loaded.image, geometry_));
-      check_size(image);
-    } catch (const InputError& error) {
-      image.error = error;
-    }
-    return true;
-  }
-
-  void check_size(const Loaded& image) const {
+  void check_size(const NetworkImage& image) const {
     const data::Size found{image.network.size(1), image.network.size(2)}, wanted{geometry_.height, geometry_.width};
     if (geometry_.tiled() || found == wanted) return;
     throw InputError(image.id + ": " + data::size_text(found) + " network pixels; a code of the same length needs " +
@@ -115,16 +68,7 @@ class ImageEmbedder {
                      ", as in training; train with /data/resize/height and /data/resize/width, or with /data/tile");
   }
 
-  void leave_out(const InputError& error) {
-    const auto& line = error.lines().front();
-    if (options_.unreadable == Unreadable::stop) throw error;
-    reporter_.warning(line);
-    if (totals_.bad.count++ == 0) totals_.bad.first = line.substr(0, line.find(": "));
-  }
-
-  void take(const Loaded& image) {
-    if (image.further) further_.push_back(image.id);
-    other_forms_.note(image.form, image.id);
+  void take(const NetworkImage& image) {
     const data::Size network{image.network.size(1), image.network.size(2)};
     const auto size = geometry_.tile_size(network);
     for (const auto& place : geometry_.tiles(network)) {
@@ -150,7 +94,7 @@ class ImageEmbedder {
       const std::span<const float> code{codes[static_cast<std::int64_t>(i)].data_ptr<float>(),
                                         static_cast<std::size_t>(codes.size(1))};
       check_finite(code, waiting_[i].id);
-      const std::span<const std::string> label{&waiting_[i].label, labels_ ? 1u : 0u};
+      const std::span<const std::string> label{&waiting_[i].label, images_.has_labels() ? 1u : 0u};
       file_.add(waiting_[i].id, code, label);
     }
     totals_.samples += std::ssize(waiting_);
@@ -159,19 +103,10 @@ class ImageEmbedder {
   }
 
   const loss::Autoencoder& pair_;
-  const recipe::ImageKind& kind_;
   const data::Geometry& geometry_;
-  const EmbedOptions& options_;
   CodeFile& file_;
-  Reporter& reporter_;
-  std::vector<std::unique_ptr<data::ImageSource>> sources_;
-  bool labels_ = false;
-  std::int64_t all_ = 0, done_ = 0;  // images
-  std::size_t source_ = 0;           // of load(): where the next image is
-  std::int64_t next_ = 0;
+  ImageBatches images_;
   std::vector<Waiting> waiting_;  // samples
-  recipe::OtherForms other_forms_{kind_};
-  std::vector<std::string> further_;
   EmbedTotals totals_;
 };
 

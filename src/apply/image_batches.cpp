@@ -5,7 +5,6 @@
 #include "base/ahead.hpp"
 #include "base/signals.hpp"
 #include "model/threads.hpp"
-#include "score/maps.hpp"
 
 namespace ae::apply {
 namespace {
@@ -19,10 +18,22 @@ std::string place_of(const std::string& line) { return line.substr(0, line.find(
 
 }  // namespace
 
+Unreadable unreadable_named(std::string_view name) {
+  return name == "stop" ? Unreadable::stop : name == "ignore" ? Unreadable::ignore : Unreadable::report;
+}
+
 const recipe::ImageKind& image_kind(const recipe::Checkpoint& checkpoint) {
   const auto* kind = checkpoint.kind().as<recipe::ImageKind>();
   if (kind == nullptr) throw UsageError(checkpoint.name() + ": was not trained on images");
   return *kind;
+}
+
+const score::MapHead& map_head(const recipe::Checkpoint& checkpoint) {
+  const auto* head = checkpoint.head().for_images();
+  if (head == nullptr) {
+    throw InputError(checkpoint.name() + ": its score head is not \"map\", which images are scored by; train it again");
+  }
+  return *head;
 }
 
 ImageBatches::ImageBatches(const recipe::ImageKind& kind, const std::vector<std::string>& inputs, Unreadable unreadable,
@@ -73,8 +84,6 @@ void ImageBatches::for_each(std::int64_t first, std::int64_t last, bool original
                        static_cast<std::uint64_t>(last - first));
   }
   reporter_.progress_done();
-  if (left_out_ == last - first && last > first)
-    throw InputError("none of the " + std::to_string(last - first) + " images could be read");
 }
 
 // The next images; false when there are none. Perhaps on a thread of its own.

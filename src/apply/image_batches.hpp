@@ -8,6 +8,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "apply/named_files.hpp"
@@ -15,14 +16,18 @@
 #include "base/reporter.hpp"
 #include "recipe/checkpoint.hpp"
 #include "recipe/image_kind.hpp"
+#include "score/maps.hpp"
 
 namespace ae::apply {
 
 // What happens to an image that cannot be read. All are named; `stop` ends at the first one by InputError.
 enum class Unreadable { report, ignore, stop };
+Unreadable unreadable_named(std::string_view name);  // "report", "ignore" or "stop"
 
 // UsageError when the model was not trained on images.
 const recipe::ImageKind& image_kind(const recipe::Checkpoint& checkpoint);
+// InputError when its images are scored by something else than error maps.
+const score::MapHead& map_head(const recipe::Checkpoint& checkpoint);
 
 struct NetworkImage {
   std::string id;
@@ -45,7 +50,7 @@ class ImageBatches {
   std::vector<NamedImage> names() const;
   std::vector<std::filesystem::path> files() const;  // that hold the pixels
   // Of the images [first, last), as far as they can be read, in order; loaded while others are visited. `doing`:
-  // "scoring". InputError when none of them can be read.
+  // "scoring".
   void for_each(std::int64_t first, std::int64_t last, bool originals, const char* doing,
                 const std::function<void(const std::vector<NetworkImage>&)>& visit);
   // To be called for a visited image that is of no use after all.

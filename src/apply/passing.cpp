@@ -42,8 +42,7 @@ std::vector<std::string> Passing::texts_of(const recipe::SampleBlock& block, std
   const auto at = static_cast<std::size_t>(sample);
   std::vector<std::string> texts;
   if (labels_) texts.push_back(block.labels.empty() ? "" : block.labels[at]);
-  const auto stride = block.kept.size() / static_cast<std::size_t>(block.batch.samples());
-  for (std::size_t k = 0; k < kept_.size(); ++k) texts.push_back(block.kept[at * stride + k]);
+  for (std::size_t k = 0; k < kept_.size(); ++k) texts.push_back(block.kept_text(sample, k));
   return texts;
 }
 

@@ -10,7 +10,6 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "model/threads.hpp"
-#include "score/maps.hpp"
 
 namespace ae::apply {
 namespace {
@@ -19,8 +18,8 @@ class Reconstruction final : public Purifier {
  public:
   Reconstruction(const recipe::Checkpoint& checkpoint, double times)
       : reconstruct_(checkpoint.autoencoder(), image_kind(checkpoint).geometry()), times_(static_cast<int>(times)) {}
-  std::vector<at::Tensor> operator()(std::span<const at::Tensor> images) const override {
-    auto purified = reconstruct_(images);
+  std::vector<at::Tensor> operator()(ImageSet& images) const override {
+    auto purified = images.reconstructions(reconstruct_);
     for (int i = 1; i < times_; ++i) purified = reconstruct_(purified);
     return purified;
   }
@@ -35,11 +34,11 @@ class Filter final : public Purifier {
  public:
   using Of = at::Tensor (*)(const at::Tensor& image, double value);
   Filter(Of of, double value) : of_(of), value_(value) {}
-  std::vector<at::Tensor> operator()(std::span<const at::Tensor> images) const override {
-    std::vector<at::Tensor> filtered(images.size());
-    model::share_out(std::ssize(images), 1, [&](std::int64_t begin, std::int64_t) {
+  std::vector<at::Tensor> operator()(ImageSet& images) const override {
+    std::vector<at::Tensor> filtered(images.images().size());
+    model::share_out(std::ssize(filtered), 1, [&](std::int64_t begin, std::int64_t) {
       const auto i = static_cast<std::size_t>(begin);
-      filtered[i] = of_(images[i], value_);
+      filtered[i] = of_(images.images()[i], value_);
     });
     return filtered;
   }

@@ -10,18 +10,34 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "recipe/checkpoint.hpp"
+#include "score/maps.hpp"
 
 namespace ae::apply {
+
+// Images [channels, height, width] float32 in network pixels, which may have different sizes, and their reconstructions
+// by the one network there is, which are made once.
+class ImageSet {
+ public:
+  explicit ImageSet(std::vector<at::Tensor> images = {}) : images_(std::move(images)) {}
+  const std::vector<at::Tensor>& images() const { return images_; }
+  const std::vector<at::Tensor>& reconstructions(const score::Reconstructor& reconstruct) {
+    if (reconstructions_.empty()) reconstructions_ = reconstruct(images_);
+    return reconstructions_;
+  }
+
+ private:
+  std::vector<at::Tensor> images_, reconstructions_;
+};
 
 class Purifier {
  public:
   virtual ~Purifier() = default;
-  // Images [channels, height, width] float32 in network pixels, which may have different sizes. An image's answer does
-  // not depend on the others.
-  virtual std::vector<at::Tensor> operator()(std::span<const at::Tensor> images) const = 0;
+  // An image's answer does not depend on the others.
+  virtual std::vector<at::Tensor> operator()(ImageSet& images) const = 0;
 };
 
 struct PurifierKind {

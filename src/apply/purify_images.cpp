@@ -55,11 +55,9 @@ class PurifiedFolder final : public PurifiedFile {
     const auto names = images.names();
     check_stems(names);
     std::set<std::filesystem::path> inputs;
-    std::error_code ignored;
-    for (const auto& file : images.files())
-      inputs.insert(std::filesystem::weakly_canonical(std::filesystem::absolute(file), ignored));
+    for (const auto& file : images.files()) inputs.insert(whole_path(file));
     for (const auto& [id, label] : names)
-      if (inputs.contains(std::filesystem::weakly_canonical(std::filesystem::absolute(path_of(id)), ignored)))
+      if (inputs.contains(whole_path(path_of(id))))
         throw UsageError("--output " + ae::quoted(folder_.string(), 200) + ": " + ae::quoted(path_of(id), 200) +
                          " is an input file; choose another folder");
   }
@@ -82,15 +80,10 @@ class ImagePurifier {
  public:
   ImagePurifier(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options, Reporter& reporter)
       : images_(image_kind(checkpoint), options.inputs, options.unreadable, reporter),
-        head_(checkpoint.head().for_images()),
+        head_(map_head(checkpoint)),
         reconstruct_(checkpoint.autoencoder(), image_kind(checkpoint).geometry()),
         table_(options.table) {
-    if (head_ == nullptr)
-      throw InputError(checkpoint.name() +
-                       ": its score head is not \"map\", which images are scored by; train it again");
-    const auto& chain = options.purifiers;
-    for (const auto& text : chain.empty() ? std::vector<std::string>{"reconstruction"} : chain)
-      chain_.push_back(make_purifier(text, checkpoint));
+    for (const auto& text : options.purifiers) chain_.push_back(make_purifier(text, checkpoint));
     if (options.array != nullptr)
       file_ = std::make_unique<PurifiedArray>(*options.array);
     else
@@ -103,7 +96,8 @@ class ImagePurifier {
                     "loss_before,loss_after,distance_l2,distance_linf\n");
     images_.for_each(0, images_.size(), false, "purifying",
                      [this](const std::vector<NetworkImage>& batch) { purify(batch); });
-    if (totals_.images == 0) throw InputError("none of the images could be purified");
+    if (totals_.images == 0)
+      throw InputError("none of the " + std::to_string(images_.size()) + " images could be read");
     file_->finish();
     images_.tell_unseen();
     totals_.unreadable = images_.left_out();
@@ -112,16 +106,22 @@ class ImagePurifier {
 
  private:
   void purify(const std::vector<NetworkImage>& batch) {
-    std::vector<at::Tensor> before;
-    for (const auto& image : batch) before.push_back(image.network);
-    auto after = before;
-    for (const auto& purifier : chain_) after = (*purifier)(after);
+    std::vector<at::Tensor> images;
+    for (const auto& image : batch) images.push_back(image.network);
+    ImageSet before(images), on_the_way;
+    auto* now = &before;
+    for (const auto& purifier : chain_) {
+      on_the_way = ImageSet((*purifier)(*now));
+      now = &on_the_way;
+    }
+    auto after = now->images();
     // Reconstructions of 8 and 16 bits may leave what such pixels can be.
     for (std::size_t i = 0; i < batch.size(); ++i)
       if (batch[i].form.find("float") == std::string::npos) after[i] = after[i].clamp(0, 1);
-    const auto losses_before = losses(before), losses_after = losses(after);
+    ImageSet purified(after);
+    const auto losses_before = losses(before), losses_after = losses(purified);
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto step = (after[i] - before[i]).to(at::kDouble);
+      const auto step = (after[i] - images[i]).to(at::kDouble);
       const double distance = std::sqrt(step.square().sum().item<double>());
       if (!std::isfinite(losses_before[i]) || !std::isfinite(losses_after[i]) || !std::isfinite(distance)) {
         images_.leave_out(InputError(batch[i].id + ": its loss is " + number_text(losses_before[i]) + " before and " +
@@ -145,18 +145,18 @@ class ImagePurifier {
     }
   }
 
-  std::vector<double> losses(const std::vector<at::Tensor>& images) const {
-    const auto reconstructions = reconstruct_(images);
-    std::vector<double> losses(images.size());
-    model::share_out(std::ssize(images), 1, [&](std::int64_t begin, std::int64_t) {
+  std::vector<double> losses(ImageSet& images) const {
+    const auto& reconstructions = images.reconstructions(reconstruct_);
+    std::vector<double> losses(reconstructions.size());
+    model::share_out(std::ssize(reconstructions), 1, [&](std::int64_t begin, std::int64_t) {
       const auto i = static_cast<std::size_t>(begin);
-      losses[i] = head_->answer(images[i], reconstructions[i]).score;
+      losses[i] = head_.answer(images.images()[i], reconstructions[i]).score;
     });
     return losses;
   }
 
   ImageBatches images_;
-  const score::MapHead* head_;
+  const score::MapHead& head_;
   score::Reconstructor reconstruct_;
   Output* table_;
   std::vector<std::unique_ptr<Purifier>> chain_;

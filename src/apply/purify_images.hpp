@@ -15,7 +15,7 @@ namespace ae::apply {
 
 struct ImagePurifyOptions {
   std::vector<std::string> inputs;
-  std::vector<std::string> purifiers;  // one after another, see make_purifier()
+  std::vector<std::string> purifiers;  // at least one; one after another, see make_purifier()
   Unreadable unreadable = Unreadable::report;
   // Where the purified images go: one of these two.
   Output* array = nullptr;

@@ -15,14 +15,6 @@
 namespace ae::apply {
 namespace {
 
-const score::MapHead& map_head(const recipe::Checkpoint& checkpoint) {
-  const auto* head = checkpoint.head().for_images();
-  if (head == nullptr) {
-    throw InputError(checkpoint.name() + ": its score head is not \"map\", which images are scored by; train it again");
-  }
-  return *head;
-}
-
 class ImageScorer {
  public:
   ImageScorer(const recipe::Checkpoint& checkpoint, const ScoreOptions& asked, const ImageOptions& options,
@@ -44,6 +36,8 @@ class ImageScorer {
     const auto [first, last] = asked_.world.share_of(images_.size());
     images_.for_each(first, last, outputs_->wants_original(), "scoring",
                      [this](const std::vector<NetworkImage>& batch) { answer(batch); });
+    if (flagging_.scored() == 0 && last > first)
+      throw InputError("none of the " + std::to_string(last - first) + " images could be read");
     totals_.flags = flagging_.finish();
     totals_.flags.bad = totals_.unreadable = images_.left_out();
     totals_.flags.first_bad = images_.first_left_out();

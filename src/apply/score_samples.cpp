@@ -199,7 +199,7 @@ class SampleScorer {
       ScoredSample sample{id, scored.scores[at], {}, {}, seen.data_ptr<float>()[i] > 0};
       if (!block.labels.empty()) sample.label = block.labels[at];
       own_.clear();
-      for (std::size_t k = 0; k < kept_.size(); ++k) own_.text(block.kept[at * kept_.size() + k]);
+      for (std::size_t k = 0; k < kept_.size(); ++k) own_.text(block.kept_text(i, k));
       if (Passing::unread(block, i)) {
         own_.nothing_left();
         sample.rest = own_.written();

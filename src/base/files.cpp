@@ -412,6 +412,12 @@ void for_each_piece(const fs::path& path, FileKind kind, Take take) {
 
 }  // namespace
 
+fs::path whole_path(const fs::path& path) {
+  std::error_code ignored;
+  const auto whole = fs::weakly_canonical(fs::absolute(path), ignored);
+  return ignored ? path : whole;
+}
+
 std::string read_file(const fs::path& path, FileKind kind, std::uint64_t max_bytes) {
   const auto refuse_size = [&](const std::string& size) {
     throw_by_kind(kind,

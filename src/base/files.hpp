@@ -48,6 +48,9 @@ void write_file(const std::filesystem::path& path, std::string_view bytes);
 enum class FileKind { config, data };
 std::string read_file(const std::filesystem::path& path, FileKind kind, std::uint64_t max_bytes = 1ull << 30);
 
+// From the root, with links followed as far as there is something: by which two names of one file are told.
+std::filesystem::path whole_path(const std::filesystem::path& path);
+
 // "No such file or directory" and the like as one line `path: cannot ...: cause`, with the code the kind asks for
 // (config: usage, data: bad_input). Never returns.
 [[noreturn]] void throw_file_error(const std::filesystem::path& path, FileKind kind, std::string_view action,

@@ -50,6 +50,25 @@ class Random {
   std::uint64_t counter_ = 0;
 };
 
+// Which items of a stream are kept, each with the same chance: algorithm R (Vitter 1985).
+class Reservoir {
+ public:
+  Reservoir(std::int64_t most, Random random) : most_(most), random_(random) {}
+  // Where the next item goes, in place of what is there; -1: nowhere.
+  std::int64_t place() {
+    const auto seen = seen_++;
+    if (seen < most_) return seen;
+    const auto at = static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(seen + 1)));
+    return at < most_ ? at : -1;
+  }
+  std::int64_t seen() const { return seen_; }
+  std::int64_t size() const { return std::min(seen_, most_); }
+
+ private:
+  std::int64_t most_, seen_ = 0;
+  Random random_;
+};
+
 // Many numbers of one key at once: uniform in [0, 1) by 24 bits, and normal with mean 0 and variance 1, at most 5.9 in
 // size.
 void fill_uniform(std::uint64_t key, std::span<float> numbers);

@@ -8,7 +8,6 @@
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
-#include "base/files.hpp"
 #include "base/text.hpp"
 #include "fit/json_place.hpp"
 
@@ -19,7 +18,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr const char* kErrorModelFormat = "aetools error model";
 constexpr int kErrorModelVersion = 1;
-constexpr std::size_t kMostRows = 20'000, kMostNumbers = 8'000'000;
+constexpr std::int64_t kMostRows = 20'000, kMostNumbers = 8'000'000;
 constexpr std::size_t kCells = 64, kRowsOfCell = 100, kResiduals = 256, kGroups = 40, kRowsOfGroup = 50;
 constexpr double kRowsWorth = 20;  // of a group, by its weights
 
@@ -71,9 +70,9 @@ ErrorSamples::ErrorSamples(std::vector<std::string> observed, std::size_t latent
       latents_(latents),
       truth_(std::move(truth)),
       width_(observed_.size() + columns_.size() + 2),
-      most_(std::clamp(kMostNumbers / width_, std::size_t{2 * kFewest}, kMostRows)),
       seed_(seed),
-      random_(stream_key(seed, "error samples")) {}
+      reservoir_(std::clamp(kMostNumbers / static_cast<std::int64_t>(width_), 2 * kFewest, kMostRows),
+                 Random(stream_key(seed, "error samples"))) {}
 
 void ErrorSamples::add(std::span<const double> observed, std::span<const double> error, double truth, double weight) {
   const auto is_finite = [](double v) { return std::isfinite(v); };
@@ -82,11 +81,9 @@ void ErrorSamples::add(std::span<const double> observed, std::span<const double>
     ++left_out_;
     return;
   }
-  auto at = static_cast<std::size_t>(rows_++);  // a reservoir (Vitter 1985, algorithm R)
-  if (at >= most_) {
-    at = random_.below(at + 1);
-    if (at >= most_) return;
-  }
+  const auto place_of_row = reservoir_.place();
+  if (place_of_row < 0) return;
+  const auto at = static_cast<std::size_t>(place_of_row);
   if (at * width_ == kept_.size()) kept_.resize(kept_.size() + width_);
   auto place = std::copy(observed.begin(), observed.end(), kept_.begin() + static_cast<std::ptrdiff_t>(at * width_));
   place = std::copy(error.begin(), error.end(), place);
@@ -217,8 +214,8 @@ std::vector<BlurPoint> ErrorSamples::blur(std::size_t observed) const {
 }
 
 ErrorModel ErrorSamples::model(const std::string& data) {
-  if (rows_ < kFewest)
-    throw InputError(data + ": found " + counted(rows_, "rows") + " with all numbers, expected at least " +
+  if (rows() < kFewest)
+    throw InputError(data + ": found " + counted(rows(), "rows") + " with all numbers, expected at least " +
                      std::to_string(kFewest) + " to learn errors from");
   // Weights count relative to each other, and their squares must be numbers.
   double largest = 0, sum = 0, squares = 0;
@@ -320,13 +317,9 @@ std::vector<BlurPoint> read_blur(const JsonPlace& place) {
 bool is_error_model(const std::filesystem::path& path) { return path.extension() == ".json"; }
 
 ErrorModel read_error_model(const std::filesystem::path& path) {
-  const std::string bytes = read_file(path, FileKind::data);
-  const Json json = Json::parse(bytes, nullptr, false);
-  const JsonPlace top(path.string(), json, "an error model as ae-embed --error-model writes it");
-  if (json.is_discarded()) top.refuse("the file is no JSON");
-  if (top.at("format").text() != kErrorModelFormat) top.at("format").refuse("is another one");
-  if (top.at("version").number() != kErrorModelVersion)
-    top.at("version").refuse("is not " + std::to_string(kErrorModelVersion) + ", the one that this program reads");
+  const JsonFile file(path, kErrorModelFormat, kErrorModelVersion,
+                      "an error model as ae-embed --error-model writes it");
+  const auto top = file.top();
   ErrorModel model;
   model.made_by = top.at("made_by").text();
   model.model = top.at("model").text();

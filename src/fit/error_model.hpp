@@ -61,7 +61,7 @@ class ErrorSamples {
   // `error`: reconstruction less input. `weight` >= 0: how much more often the row would be there without bias, such as
   // e^{V / kT}. A row with a number that is not finite, or without weight, is left out.
   void add(std::span<const double> observed, std::span<const double> error, double truth = 0, double weight = 1);
-  std::int64_t rows() const { return rows_; }
+  std::int64_t rows() const { return reservoir_.seen(); }
   std::int64_t left_out() const { return left_out_; }
 
   // Cells are boxes of at least 100 rows, halved at a median of the code that varies most, and at most 64. The blur is
@@ -80,10 +80,10 @@ class ErrorSamples {
   std::vector<std::string> observed_, columns_;
   std::size_t latents_;
   std::string truth_;
-  std::size_t width_, most_;
-  std::int64_t rows_ = 0, left_out_ = 0;
+  std::size_t width_;
+  std::int64_t left_out_ = 0;
   std::uint64_t seed_;
-  Random random_;
+  Reservoir reservoir_;
   std::vector<double> kept_;  // row after row: observed, error, truth, weight
 };
 

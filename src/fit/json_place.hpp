@@ -2,12 +2,14 @@
 #pragma once
 
 #include <cmath>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "base/error.hpp"
+#include "base/files.hpp"
 
 namespace ae::fit {
 
@@ -61,6 +63,26 @@ class JsonPlace {
   const Json& json_;
   std::string expected_;
   std::string place_;
+};
+
+// A file of one of our formats, of which it names the version.
+class JsonFile {
+ public:
+  // InputError for one that is no JSON, or of another format or version. `expected` as above.
+  JsonFile(const std::filesystem::path& path, const char* format, int version, std::string expected)
+      : name_(path == "-" ? "<stdin>" : path.string()),
+        expected_(std::move(expected)),
+        json_(JsonPlace::Json::parse(read_file(path, FileKind::data), nullptr, false)) {
+    if (json_.is_discarded()) top().refuse("the file is no JSON");
+    if (top().at("format").text() != format) top().at("format").refuse("is another one");
+    if (top().at("version").number() != version)
+      top().at("version").refuse("is not " + std::to_string(version) + ", the one that this program reads");
+  }
+  JsonPlace top() const { return {name_, json_, expected_}; }
+
+ private:
+  std::string name_, expected_;
+  JsonPlace::Json json_;
 };
 
 }  // namespace ae::fit

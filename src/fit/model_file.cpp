@@ -4,7 +4,6 @@
 #include <nlohmann/json.hpp>
 
 #include "base/error.hpp"
-#include "base/files.hpp"
 #include "base/text.hpp"
 #include "fit/json_place.hpp"
 
@@ -117,14 +116,8 @@ std::string model_json(const FittedModel& fitted) {
 }
 
 FittedModel read_model(const std::filesystem::path& path) {
-  const std::string file = path == "-" ? "<stdin>" : path.string();
-  const std::string bytes = read_file(path, FileKind::data);
-  const Json json = Json::parse(bytes, nullptr, false);
-  const JsonPlace top(file, json, "a model as ae-probe fit writes it");
-  if (json.is_discarded()) top.refuse("the file is no JSON");
-  if (top.at("format").text() != kFormat) top.at("format").refuse("is another one");
-  if (top.at("version").number() != kVersion)
-    top.at("version").refuse("is not " + std::to_string(kVersion) + ", the one that this program reads");
+  const JsonFile file(path, kFormat, kVersion, "a model as ae-probe fit writes it");
+  const auto top = file.top();
   FittedModel fitted;
   fitted.made_by = top.at("made_by").text();
   LinearModel& model = fitted.model;

@@ -36,6 +36,11 @@ struct SampleBlock {
   std::vector<std::string> labels;    // one per sample, or empty: none has one
   std::vector<std::string> problems;  // of samples that could not be read, why not; empty when all could
   std::vector<std::string> kept;      // texts that pass through, sample by sample
+
+  const std::string& kept_text(std::int64_t sample, std::size_t column) const {
+    const auto columns = kept.size() / static_cast<std::size_t>(batch.samples());
+    return kept[static_cast<std::size_t>(sample) * columns + column];
+  }
 };
 
 // Samples that could not be read, and where the first of them is.

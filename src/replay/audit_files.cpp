@@ -156,14 +156,12 @@ std::string audit_svg(const AuditRun& run) {
 }
 
 std::string audit_page(const AuditRun& run, const std::string& command) {
-  evaluate::Figures facts{{"Original", run.original}, {"Stored", run.stored}, {"Q", run.q}};
-  for (const auto& warning : run.warnings) facts.emplace_back("Warning", warning);
-  facts.emplace_back("Command", command);
-  facts.emplace_back("Made by", run.made_by);
   return report::panels_page(
       "What " + run.stored + " does to targets", "How the errors of a store bias the targets of Q learning, and why.",
       report::picture_panel("Parts of the mean bias", "The parts of the mean bias, as bars", audit_svg(run)) +
-          report::facts_panel(audit_subject(run), audit_figures(run)) + report::facts_panel("What was asked", facts));
+          report::facts_panel(audit_subject(run), audit_figures(run)) +
+          report::asked_panel({{"Original", run.original}, {"Stored", run.stored}, {"Q", run.q}}, run.warnings, command,
+                              run.made_by));
 }
 
 }  // namespace ae::replay

@@ -26,24 +26,6 @@ void check_rows(const at::Tensor& rows, std::int64_t first, const data::Transiti
                    " is not finite; expected numbers");
 }
 
-// Algorithm R (Vitter 1985), row by row, over the rows of tensors that are filled in place.
-class Reservoir {
- public:
-  Reservoir(std::int64_t most, std::uint64_t seed) : most_(most), random_(stream_key(seed, "pairs")) {}
-  // Where the next one goes; -1: nowhere.
-  std::int64_t place() {
-    const auto seen = seen_++;
-    if (seen < most_) return seen;
-    const auto at = static_cast<std::int64_t>(random_.below(static_cast<std::uint64_t>(seen + 1)));
-    return at < most_ ? at : -1;
-  }
-  std::int64_t size() const { return std::min(seen_, most_); }
-
- private:
-  std::int64_t most_, seen_ = 0;
-  Random random_;
-};
-
 bool whole_actions(const PairBlock& block) { return std::ssize(block.actions) == block.count; }
 
 }  // namespace
@@ -104,7 +86,7 @@ PairMoments moments_of(const data::Transitions& original, const data::Transition
   found.mean = at::zeros({width}, at::kDouble);
   if (width <= kMostExact) found.second = at::zeros({width, width}, at::kDouble);
   auto& sample = found.sample;
-  Reservoir reservoir(most, seed);
+  Reservoir reservoir(most, Random(stream_key(seed, "pairs")));
   double squares = 0;
   at::Tensor centre;  // the first next observation: deviations from it do not cancel
   auto deviations = at::zeros({width}, at::kDouble), deviations2 = at::zeros({width}, at::kDouble);

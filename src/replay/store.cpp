@@ -908,14 +908,12 @@ PairSample Store::modelled_pairs(const fit::ErrorModel& errors, const std::strin
                      "; write the error model again");
   std::int64_t observations = 0;
   for (const auto& part : state_->parts) observations += part.entry->observations;
-  Random random(stream_key(seed, "modelled pairs"));
-  std::vector<std::int64_t> drawn;  // numbers of observations, counted on from part to part (Vitter 1985)
+  Reservoir reservoir(most, Random(stream_key(seed, "modelled observations")));
+  std::vector<std::int64_t> drawn;  // numbers of observations, counted on from part to part
   for (std::int64_t i = 0; i < observations; ++i) {
-    const auto place = i < most ? i : static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(i + 1)));
-    if (place == std::ssize(drawn))
-      drawn.push_back(i);
-    else if (place < most)
-      drawn[static_cast<std::size_t>(place)] = i;
+    const auto place = reservoir.place();
+    if (place == std::ssize(drawn)) drawn.push_back(i);
+    if (place >= 0) drawn[static_cast<std::size_t>(place)] = i;
   }
   std::ranges::sort(drawn);
   std::vector<at::Tensor> codes;
@@ -933,6 +931,7 @@ PairSample Store::modelled_pairs(const fit::ErrorModel& errors, const std::strin
   auto exact = rounded.clone();
   auto error = at::empty({rounded.size(0), state_->manifest.width()}, at::kDouble);
   std::vector<double> code(latents.size());
+  Random random(stream_key(seed, "modelled pairs"));
   for (std::int64_t i = 0; i < rounded.size(0); ++i) {
     for (std::size_t k = 0; k < latents.size(); ++k) {
       const auto& grid = latents[k];

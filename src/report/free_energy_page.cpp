@@ -3,19 +3,6 @@
 #include "report/states.hpp"
 
 namespace ae::report {
-namespace {
-
-// Of either kind of run.
-template <typename Run>
-std::string facts(const Run& run, const std::string& command) {
-  evaluate::Figures facts;
-  for (const auto& warning : run.warnings) facts.emplace_back("Warning", warning);
-  facts.emplace_back("Command", command);
-  facts.emplace_back("Made by", run.made_by);
-  return facts_panel("What was asked", facts);
-}
-
-}  // namespace
 
 std::string free_energy_page(const fit::FreeEnergyRun& run, const std::string& command) {
   return panels_page("Free energy along " + run.variables.front() +
@@ -24,14 +11,15 @@ std::string free_energy_page(const fit::FreeEnergyRun& run, const std::string& c
                      picture_panel("Free energy", "The free energy as observed and without the blur, with its interval",
                                    free_energy_svg(run)) +
                          facts_panel(fit::free_energy_subject(run), fit::free_energy_figures(run)) +
-                         facts(run, command));
+                         asked_panel({}, run.warnings, command, run.made_by));
 }
 
 std::string states_page(const fit::StateRun& run, const std::string& command) {
   return panels_page("How a run is divided between states", "Shares of states, by what is observed in each.",
                      picture_panel("Probabilities of bins", "What is observed in bins, and what each state gives of it",
                                    states_svg(run)) +
-                         facts_panel(fit::states_subject(run), fit::states_figures(run)) + facts(run, command));
+                         facts_panel(fit::states_subject(run), fit::states_figures(run)) +
+                         asked_panel({}, run.warnings, command, run.made_by));
 }
 
 }  // namespace ae::report

@@ -34,12 +34,20 @@ std::string picture_panel(std::string_view heading, std::string_view description
                                "\" src=\"data:image/svg+xml;base64,", base64(svg), "\">\n"));
 }
 
-std::string facts_panel(std::string_view heading, const std::vector<std::pair<std::string, std::string>>& facts) {
+std::string facts_panel(std::string_view heading, const evaluate::Figures& facts) {
   std::string list = "<dl>\n";
   for (const auto& [name, value] : facts)
     list += joined("<dt>", markup_escaped(name), "</dt><dd class=\"hostile\">", markup_escaped(shortened(value, 2000)),
                    "</dd>\n");
   return panel(heading, list + "</dl>\n");
+}
+
+std::string asked_panel(evaluate::Figures facts, const std::vector<std::string>& warnings, const std::string& command,
+                        const std::string& made_by) {
+  for (const auto& warning : warnings) facts.emplace_back("Warning", warning);
+  facts.emplace_back("Command", command);
+  facts.emplace_back("Made by", made_by);
+  return facts_panel("What was asked", facts);
 }
 
 std::string panels_page(std::string_view title, std::string_view description, const std::string& panels) {

@@ -12,7 +12,7 @@ using evaluate::rate_text;
 
 std::string facts(const ProbePage& page) {
   const auto& e = page.evaluation;
-  std::vector<std::pair<std::string, std::string>> list;
+  evaluate::Figures list;
   const auto add = [&](const char* name, const std::string& value) { list.emplace_back(name, value); };
   add("Table", e.table);
   add("Model", std::string(fit::family_name(e.outcome.family)));
@@ -28,10 +28,7 @@ std::string facts(const ProbePage& page) {
   add("Validity", e.nested ? "nested: the encoder was trained again in every fold, without its held-out rows"
                            : "transductive: the columns are those of the table; codes of a model that was trained on "
                              "these rows have seen the held-out ones");
-  for (const auto& warning : e.warnings) add("Warning", warning);
-  add("Command", page.command);
-  add("Made by", page.made_by);
-  return facts_panel("What was asked", list);
+  return asked_panel(std::move(list), e.warnings, page.command, page.made_by);
 }
 
 std::string figures(const fit::ProbeEvaluation& e) {

@@ -116,6 +116,13 @@ std::string id_below(const fs::path& path, const fs::path& root) {
   return path.lexically_relative(root).generic_string();
 }
 
+std::string without_extension(std::string_view id) {
+  const auto slash = id.rfind('/');
+  const auto name = slash == std::string_view::npos ? 0 : slash + 1;
+  const auto dot = id.rfind('.');
+  return std::string(dot != std::string_view::npos && dot > name ? id.substr(0, dot) : id);
+}
+
 std::string first_part(std::string_view id) {
   const std::size_t slash = id.find('/');
   return std::string(slash == std::string_view::npos ? "" : id.substr(0, slash));
@@ -123,14 +130,11 @@ std::string first_part(std::string_view id) {
 
 namespace {
 
-// A path without its extension, in lower case.
-std::string lower_stem(const fs::path& file) { return lower_case((file.parent_path() / file.stem()).string()); }
-
 void move_masks_beside(FolderContent& content) {
   std::set<std::string> stems;
-  for (const auto& image : content.images) stems.insert(lower_stem(image));
+  for (const auto& image : content.images) stems.insert(lower_case(without_extension(image.string())));
   std::erase_if(content.images, [&](const fs::path& image) {
-    const auto stem = lower_stem(image);
+    const auto stem = lower_case(without_extension(image.string()));
     for (const auto ending : kMaskEndings) {
       if (!stem.ends_with(ending) || !stems.contains(stem.substr(0, stem.size() - ending.size()))) continue;
       content.masks.push_back(image);

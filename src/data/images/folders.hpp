@@ -15,7 +15,8 @@ inline constexpr std::string_view kImageKinds = "PNG, JPEG, BMP or TIFF";
 std::string lower_case(std::string_view text);                                               // ASCII letters alone
 std::string lower_extension(const std::filesystem::path& path);                              // ".png"
 std::string id_below(const std::filesystem::path& path, const std::filesystem::path& root);  // "/" between folders
-std::string first_part(std::string_view id);  // "good" of good/0.png; "" of 0.png
+std::string without_extension(std::string_view id);  // "copper/000" of copper/000.png
+std::string first_part(std::string_view id);         // "good" of good/0.png; "" of 0.png
 
 struct FolderContent {
   std::vector<std::filesystem::path> images;  // by name; links that lead nowhere, too

@@ -10,7 +10,6 @@
 #include "data/bytes/recognise.hpp"
 #include "data/images/folders.hpp"
 #include "data/images/layouts.hpp"
-#include "data/images/mask_files.hpp"
 
 namespace ae::data {
 namespace {

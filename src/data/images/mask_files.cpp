@@ -16,13 +16,6 @@ int rank(const fs::path& file) {
 
 }  // namespace
 
-std::string without_extension(std::string_view id) {
-  const auto slash = id.rfind('/');
-  const auto name = slash == std::string_view::npos ? 0 : slash + 1;
-  const auto dot = id.rfind('.');
-  return std::string(dot != std::string_view::npos && dot > name ? id.substr(0, dot) : id);
-}
-
 MaskFolder::MaskFolder(const fs::path& folder) {
   auto files = mask_files_below(folder);
   files_ = files.size();

@@ -31,6 +31,4 @@ class MaskFolder {
   std::map<std::string, std::vector<std::filesystem::path>, std::less<>> in_folder_;  // lower case
 };
 
-std::string without_extension(std::string_view id);  // "copper/000" of copper/000.png
-
 }  // namespace ae::data
