@@ -23,7 +23,7 @@ namespace ae::apply {
 class ImageSet {
  public:
   explicit ImageSet(std::vector<at::Tensor> images = {}) : images_(std::move(images)) {}
-  const std::vector<at::Tensor>& images() const { return images_; }
+  const std::vector<at::Tensor>& all() const { return images_; }
   const std::vector<at::Tensor>& reconstructions(const score::Reconstructor& reconstruct) {
     if (reconstructions_.empty()) reconstructions_ = reconstruct(images_);
     return reconstructions_;
@@ -38,6 +38,11 @@ class Purifier {
   virtual ~Purifier() = default;
   // An image's answer does not depend on the others.
   virtual std::vector<at::Tensor> operator()(ImageSet& images) const = 0;
+  // The same of images [n, channels, height, width] of one size, not tiled, for automatic differentiation. Where its
+  // own gradient leads nowhere, another function's stands for it on the way back (backward pass differentiable
+  // approximation, Athalye et al. 2018): one of surrogates(), by its number. An answer may differ in the last bits.
+  virtual at::Tensor differentiable(const at::Tensor& images, std::size_t surrogate) const = 0;
+  virtual std::vector<std::string_view> surrogates() const { return {"exact"}; }  // names of the backward passes
 };
 
 struct PurifierKind {

@@ -114,7 +114,7 @@ class ImagePurifier {
       on_the_way = ImageSet((*purifier)(*now));
       now = &on_the_way;
     }
-    auto after = now->images();
+    auto after = now->all();
     // Reconstructions of 8 and 16 bits may leave what such pixels can be.
     for (std::size_t i = 0; i < batch.size(); ++i)
       if (batch[i].form.find("float") == std::string::npos) after[i] = after[i].clamp(0, 1);
@@ -150,7 +150,7 @@ class ImagePurifier {
     std::vector<double> losses(reconstructions.size());
     model::share_out(std::ssize(reconstructions), 1, [&](std::int64_t begin, std::int64_t) {
       const auto i = static_cast<std::size_t>(begin);
-      losses[i] = head_.answer(images.images()[i], reconstructions[i]).score;
+      losses[i] = head_.answer(images.all()[i], reconstructions[i]).score;
     });
     return losses;
   }

@@ -132,6 +132,11 @@ at::Tensor Autoencoder::prediction(const model::Batch& batch) const {
   return torch::cat(predictions);
 }
 
+at::Tensor Autoencoder::differentiable_expected(const model::Batch& batch) const {
+  network_->set_training(false);
+  return loss_.expected(output(batch).prediction);
+}
+
 Counts Autoencoder::counts(const model::Batch& batch) const {
   const torch::NoGradGuard no_grad;
   const auto all = prediction(batch);

@@ -59,6 +59,9 @@ class Autoencoder {
   Reconstruction reconstruct(const model::Batch& seen, const model::Batch& target) const;
   // Its `expected` alone, without the cost of the loss.
   at::Tensor expected(const model::Batch& batch) const { return loss_.expected(prediction(batch)); }
+  // The same with gradients with respect to the batch's values; all samples at once, so that an answer may differ in
+  // the last bits from those of expected().
+  at::Tensor differentiable_expected(const model::Batch& batch) const;
   // The decoder's outputs [samples, loss().outputs()], of images [samples, outputs, height, width].
   at::Tensor prediction(const model::Batch& batch) const;
   Counts counts(const model::Batch& batch) const;  // likewise

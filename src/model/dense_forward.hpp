@@ -21,7 +21,7 @@ class Arena {
     std::int64_t size = 0;
     float* memory = memory_.data();
     const auto take = [&](std::int64_t count) {
-      float* place = memory + size;
+      float* place = memory == nullptr ? nullptr : memory + size;
       size += (count + kAligned - 1) / kAligned * kAligned;
       return place;
     };

@@ -17,7 +17,7 @@ void ImageSamples::add(const data::ImageView& image, std::shared_ptr<const void>
   images_.push_back({image, original, std::move(owner)});
 }
 
-Batch ImageSamples::gather(const std::vector<Tile>& tiles) const {
+Batch ImageSamples::of_tiles(const std::vector<Tile>& tiles) const {
   const auto count = static_cast<std::int64_t>(tiles.size());
   Batch batch;
   batch.values = torch::empty({count, geometry_.channels, geometry_.height, geometry_.width});
@@ -34,7 +34,7 @@ Batch ImageSamples::gather(const std::vector<Tile>& tiles) const {
 }
 
 Batch ImageSamples::range(std::int64_t begin, std::int64_t end) const {
-  return gather({tiles_.begin() + begin, tiles_.begin() + end});
+  return of_tiles({tiles_.begin() + begin, tiles_.begin() + end});
 }
 
 // dy and dx in [0, 1): where between -shift and +shift.
@@ -51,7 +51,7 @@ ImageSamples::Tile ImageSamples::shifted(const Tile& tile, double dy, double dx)
 Batch ImageSamples::batch(const std::vector<std::int64_t>& indices) const {
   std::vector<Tile> tiles;
   for (const auto i : indices) tiles.push_back(tiles_.at(static_cast<std::size_t>(i)));
-  if (!augment_.any()) return gather(tiles);
+  if (!augment_.any()) return of_tiles(tiles);
 
   constexpr std::int64_t kDraws = 5;
   const auto draws = torch::rand({static_cast<std::int64_t>(tiles.size()), kDraws}, torch::kFloat64);
@@ -61,7 +61,7 @@ Batch ImageSamples::batch(const std::vector<std::int64_t>& indices) const {
       tiles[i] = shifted(tiles[i], draw[i * kDraws], draw[i * kDraws + 1]);
     }
   }
-  Batch batch = gather(tiles);
+  Batch batch = of_tiles(tiles);
   for (std::size_t i = 0; i < tiles.size(); ++i) {
     const double* own = draw + i * kDraws;
     std::vector<std::int64_t> mirrored;

@@ -41,7 +41,7 @@ class ImageSamples final : public Samples {
     std::int64_t y;
     std::int64_t x;
   };
-  Batch gather(const std::vector<Tile>& tiles) const;
+  Batch of_tiles(const std::vector<Tile>& tiles) const;
   Tile shifted(const Tile& tile, double dy, double dx) const;
 
   data::Geometry geometry_;

@@ -1,7 +1,7 @@
 #include "value/q_network.hpp"
 
 #include <torch/csrc/autograd/autograd.h>
-#include <torch/script.h>
+#include <torch/types.h>
 
 #include <algorithm>
 #include <array>
@@ -15,20 +15,12 @@
 #include "base/files.hpp"
 #include "base/text.hpp"
 #include "value/bounded_json.hpp"
+#include "value/script_file.hpp"
 
 namespace ae::value {
 namespace {
 
 using Json = nlohmann::json;
-
-std::string first_line(const std::exception& error) {
-  const auto* of_torch = dynamic_cast<const c10::Error*>(&error);
-  std::string text = of_torch != nullptr ? of_torch->what_without_backtrace() : error.what();
-  // Of errors within a TorchScript program the cause stands last.
-  const auto cause = text.rfind("RuntimeError: ");
-  if (cause != std::string::npos) text = text.substr(cause + 14);
-  return printable(text.substr(0, text.find('\n')));
-}
 
 // --- JSON ------------------------------------------------------------------------------------------------------------
 
@@ -255,9 +247,9 @@ class JsonNetwork final : public QNetwork {
 
 class ScriptNetwork final : public QNetwork {
  public:
-  ScriptNetwork(const std::filesystem::path& path, const std::vector<std::int64_t>& shape, const at::Tensor& examples) {
+  ScriptNetwork(const std::filesystem::path& path, const std::vector<std::int64_t>& shape, const at::Tensor& examples)
+      : network_(path) {
     name_ = path.string();
-    module_ = load(path);
     choose_input(path, shape, examples);
   }
 
@@ -265,31 +257,15 @@ class ScriptNetwork final : public QNetwork {
     try {
       return call(observations, shapes_.at(chosen_), type_);
     } catch (const std::exception& error) {
-      throw InputError(name_ + ": fails on " + counted(observations.size(0), "observations") + ": " +
-                       first_line(error) + "; expected a network from any number of them to [n, actions]");
+      throw InputError(name_ + ": fails on " + counted(observations.size(0), "observations") + ": " + told(error) +
+                       "; expected a network from any number of them to [n, actions]");
     }
   }
 
  private:
-  static torch::jit::Module load(const std::filesystem::path& path) {
-    try {
-      auto module = torch::jit::load(path.string(), torch::kCPU);
-      module.eval();
-      for (const auto& parameter : module.parameters()) parameter.requires_grad_(false);
-      return module;
-    } catch (const std::exception& error) {
-      throw InputError(path.string() + ": not a TorchScript file that can be read here (" + first_line(error) +
-                       "); write it with torch.jit.script(...).save or torch.jit.trace(...).save");
-    }
-  }
-
   at::Tensor call(const at::Tensor& observations, std::vector<std::int64_t> shape, at::ScalarType type) const {
     shape.front() = observations.size(0);
-    const torch::jit::GraphOptimizerEnabledGuard as_written(false);
-    const auto answer = module_.forward({observations.to(type).reshape(shape)});
-    TORCH_CHECK(answer.isTensor(), "it gives no tensor");
-    auto values = answer.toTensor();
-    TORCH_CHECK(values.is_floating_point(), "it gives no real numbers");
+    auto values = network_(observations.to(type).reshape(shape));
     if (values.dim() == 1) values = values.unsqueeze(1);
     TORCH_CHECK(values.dim() == 2 && values.size(0) == observations.size(0), "it gives ", values.sizes(), " for ",
                 observations.size(0), " observations, not [n, actions]");
@@ -314,7 +290,7 @@ class ScriptNetwork final : public QNetwork {
         try_double(path, examples, single);
         return;
       } catch (const std::exception& error) {
-        if (why.empty()) why = first_line(error);
+        if (why.empty()) why = told(error);
       }
     }
     if (actions_ < 1) throw InputError(name_ + ": has no outputs; expected one for each action");
@@ -325,7 +301,7 @@ class ScriptNetwork final : public QNetwork {
   // Differences of close values and second derivatives want more digits than float32 has.
   void try_double(const std::filesystem::path& path, const at::Tensor& examples, const at::Tensor& single) {
     try {
-      module_.to(at::kDouble);
+      network_.to_double();
       const auto values = call(examples, shapes_[chosen_], at::kDouble);
       if (at::allclose(values, single, 1e-3, 1e-3)) {
         type_ = at::kDouble;
@@ -333,7 +309,7 @@ class ScriptNetwork final : public QNetwork {
       }
     } catch (const std::exception&) {
     }
-    module_ = load(path);
+    network_ = ScriptFile(path);
   }
 
   static std::string sizes_text(const std::vector<std::int64_t>& shape) {
@@ -342,7 +318,7 @@ class ScriptNetwork final : public QNetwork {
     return text;
   }
 
-  mutable torch::jit::Module module_;
+  ScriptFile network_;
   std::vector<std::vector<std::int64_t>> shapes_;
   std::size_t chosen_ = 0;
   at::ScalarType type_ = at::kDouble;
@@ -421,7 +397,7 @@ Expansion expand(const QNetwork& network, const at::Tensor& observations, const 
   } catch (const Error&) {
     throw;
   } catch (const std::exception& error) {
-    throw InputError(network.name() + ": cannot be differentiated twice: " + first_line(error) +
+    throw InputError(network.name() + ": cannot be differentiated twice: " + told(error) +
                      "; expected a network of differentiable operations");
   }
 }

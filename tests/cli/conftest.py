@@ -46,7 +46,7 @@ def declarations(bin_folder):
 def run(bin_folder, tmp_path):
     """run("ae-roc", "scores.csv", "-q", stdin="text or bytes") in an empty folder of its own."""
 
-    def run_program(program, *args, stdin=None, timeout=120):
+    def run_program(program, *args, stdin=None, timeout=120, cwd=None):
         if isinstance(stdin, str):
             stdin = stdin.encode()
         done = subprocess.run(
@@ -54,7 +54,7 @@ def run(bin_folder, tmp_path):
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
-            cwd=tmp_path,
+            cwd=cwd or tmp_path,
             timeout=timeout,
         )
         return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))

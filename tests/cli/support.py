@@ -16,7 +16,7 @@ CONFIGS = SOURCE / "configs"
 WDBC = CONFIGS / "data" / "wdbc.csv"
 FAST = ["--set", "/training/epochs=30", "-q"]
 
-PROGRAMS = ["ae-train", "ae-info", "ae-score", "ae-roc", "ae-probe", "ae-impute", "ae-purify", "ae-embed",
+PROGRAMS = ["ae-train", "ae-info", "ae-score", "ae-roc", "ae-probe", "ae-impute", "ae-purify", "ae-attack", "ae-embed",
             "ae-deconvolve", "ae-replay", "ae-export"]
 WITHOUT_LIBTORCH = ["ae-roc", "ae-info", "ae-probe", "ae-deconvolve"]  # which start in milliseconds
 WITHOUT_TORCH = os.environ.get("AETOOLS_WITH_TORCH") == "0"

@@ -31,9 +31,10 @@ DIRECTLY = {
     "train": ["recipe", "report"],
     "apply": ["recipe", "report"],
     "replay": ["recipe", "report"],
+    "attack": ["apply"],
     "script": ["recipe"],
 }
-NEEDS_TORCH = {"model", "value", "loss", "score", "recipe", "train", "apply", "replay", "script"}
+NEEDS_TORCH = {"model", "value", "loss", "score", "recipe", "train", "apply", "replay", "attack", "script"}
 LIBRARIES = {
     "torch": NEEDS_TORCH,
     "ATen": NEEDS_TORCH,

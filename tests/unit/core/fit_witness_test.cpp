@@ -90,7 +90,7 @@ TEST_F(WitnessTest, NamesTheGeneThatIsSpoiled) {
   EXPECT_GT(spoiled.interval.high, spoiled.difference);
   EXPECT_NE(witness_text(result).find("spoiled: B, 0."), std::string::npos) << witness_text(result);
   const auto json = witness_json(result);
-  EXPECT_EQ(json["spoiled"], nlohmann::json::array({"B"}));
+  EXPECT_EQ(json["spoiled"], nlohmann::ordered_json::array({"B"}));
   EXPECT_EQ(json["genes"][2]["verdict"], "improved");
   EXPECT_EQ(witness_csv(result), witness_csv(with.finish({.seed = 3, .resamples = 200}, reporter_)));
   EXPECT_NE(witness_csv(result), witness_csv(with.finish({.seed = 4, .resamples = 200}, reporter_)));

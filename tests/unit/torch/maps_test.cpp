@@ -169,7 +169,7 @@ TEST(Maps, StructuralSimilarityIsThatOfTheLossTerm) {
                       "test", ".");
     const auto exact = [](const at::Tensor& image) { return image.unsqueeze(0).to(torch::kFloat64); };
     const auto loss = term->masked_loss(exact(y).unsqueeze(2), exact(x), torch::ones_like(exact(x))).mean(1).squeeze(0);
-    const auto inside = [&](const at::Tensor& map) {
+    const auto inside = [side = side](const at::Tensor& map) {
       return map.narrow(0, side / 2, 40 - side + 1).narrow(1, side / 2, 33 - side + 1);
     };
     const auto difference = (inside(made->answer(x, y).map) - inside(loss)).abs().max().item<double>();

@@ -1,0 +1,23 @@
+// What ae-attack writes of a campaign.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "attack/campaign.hpp"
+
+namespace ae::attack {
+
+struct CampaignStory {
+  std::string made_by, command, victim, surrogate, input, model_digest;
+};
+
+// threat,attack,norm,eps,n,accuracy,low,high,defence,mean_distance,largest_distance,steps,restarts,losses,backward,
+// attack_forward,defence_forward,seed: accuracy with its 95 % interval (Wilson), distances of the norm.
+std::string campaign_csv(const Campaign& campaign, const CampaignOptions& options);
+// The same as JSON, with the headline (per defence the worst at each eps), "flags", their names, and "flag_details".
+std::string campaign_json(const Campaign& campaign, const CampaignOptions& options, const CampaignStory& story);
+// For people: accuracy by eps, a line for each attack and defence.
+std::string campaign_text(const Campaign& campaign, const CampaignOptions& options);
+
+}  // namespace ae::attack

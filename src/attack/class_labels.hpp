@@ -1,0 +1,40 @@
+// Which class of a classifier each image shows.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/reporter.hpp"
+
+namespace ae::attack {
+
+// Labels that come from a file beside the images: IDX (one dimension of bytes), or a table with the column "label", and
+// "id" or as many rows as there are images.
+class LabelFile {
+ public:
+  // InputError for a file that is neither, or holds an id twice.
+  LabelFile(const std::filesystem::path& path, Reporter& reporter);
+  // InputError when there are labels for another number of images, where they go by their order.
+  void check_count(std::int64_t images) const;
+  // Of the `number`-th image; nothing where there is none.
+  std::optional<std::string> of(const std::string& id, std::int64_t number) const;
+  bool in_order() const { return !has_ids_; }
+  const std::string& name() const { return name_; }
+
+ private:
+  std::string name_;
+  std::vector<std::string> in_order_;
+  std::unordered_map<std::string, std::string> by_id_;
+  bool has_ids_ = false;
+};
+
+// The class of a label: its place in `names`, or without names the whole number that it is. InputError for another one,
+// with `where`, whose label it is.
+std::int64_t class_of(const std::string& label, const std::vector<std::string>& names, std::int64_t classes,
+                      const std::string& where);
+
+}  // namespace ae::attack

@@ -1,0 +1,51 @@
+// The classifier that is attacked: any TorchScript network from images to one number a class.
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "value/script_file.hpp"
+
+namespace ae::attack {
+
+struct VictimOptions {
+  std::vector<double> mean, deviation;  // its input is (pixel - mean) / deviation: one for all channels, or one for each
+  bool probabilities = false;           // it answers with probabilities, of which the logarithm is taken
+};
+
+// Images [n, channels, height, width] float32 in [0, 1]. It is given them so; where it does not take that, [n, height,
+// width] of one channel, or [n, channels * height * width]. From several threads at once.
+class Victim {
+ public:
+  // `examples`: some images, on which it is tried. InputError for what is no such network, gives fewer than two classes
+  // or numbers that are not finite, or answers otherwise in another batch, as networks do that were traced while
+  // training. UsageError for as many means as there are neither channels nor one.
+  Victim(const std::filesystem::path& path, const VictimOptions& options, const at::Tensor& examples);
+
+  at::Tensor logits(const at::Tensor& images) const;  // [n, classes], differentiable
+  std::int64_t classes() const { return classes_; }
+  const std::string& name() const { return name_; }
+  // What was seen of the examples: it answers otherwise when asked again, or as if it gave probabilities, though that
+  // is not what was said of it.
+  bool random() const { return random_; }
+  bool looks_like_probabilities() const { return looks_like_probabilities_; }
+
+ private:
+  at::Tensor call(const at::Tensor& images) const;
+  void choose_input(const at::Tensor& examples);
+  void try_out(const at::Tensor& examples);
+
+  std::string name_;
+  value::ScriptFile network_;
+  at::Tensor mean_, deviation_;  // [1, channels or 1, 1, 1]; undefined: none
+  bool probabilities_;
+  enum class Input { grid, plane, flat } input_ = Input::grid;
+  std::int64_t classes_ = 0;
+  bool random_ = false, looks_like_probabilities_ = false;
+};
+
+}  // namespace ae::attack

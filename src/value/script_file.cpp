@@ -1,0 +1,41 @@
+#include "value/script_file.hpp"
+
+#include <torch/script.h>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace ae::value {
+
+ScriptFile::ScriptFile(const std::filesystem::path& path) {
+  try {
+    module_ = std::make_shared<torch::jit::Module>(torch::jit::load(path.string(), torch::kCPU));
+    module_->eval();
+    for (const auto& parameter : module_->parameters()) parameter.requires_grad_(false);
+  } catch (const std::exception& error) {
+    throw InputError(path.string() + ": not a TorchScript file that can be read here (" + told(error) +
+                     "); write it with torch.jit.script(...).save or torch.jit.trace(...).save");
+  }
+}
+
+at::Tensor ScriptFile::operator()(const at::Tensor& input) const {
+  const torch::jit::GraphOptimizerEnabledGuard as_written(false);
+  const auto answer = module_->forward({input});
+  TORCH_CHECK(answer.isTensor(), "it gives no tensor");
+  auto values = answer.toTensor();
+  TORCH_CHECK(values.is_floating_point(), "it gives no real numbers");
+  return values;
+}
+
+void ScriptFile::to_double() { module_->to(at::kDouble); }
+
+std::string told(const std::exception& error) {
+  const auto* of_torch = dynamic_cast<const c10::Error*>(&error);
+  std::string text = of_torch != nullptr ? of_torch->what_without_backtrace() : error.what();
+  // Of errors within a TorchScript program the cause stands last.
+  const auto cause = text.rfind("RuntimeError: ");
+  if (cause != std::string::npos) text = text.substr(cause + 14);
+  return printable(text.substr(0, text.find('\n')));
+}
+
+}  // namespace ae::value

@@ -1,0 +1,317 @@
+"""ae-attack: against closed forms of linear classifiers, and a projected gradient ascent of PyTorch's own, on the digits
+of scikit-learn."""
+
+import csv
+import json
+import subprocess
+
+import numpy as np
+import pytest
+from support import needs_torch, one_error
+
+pytestmark = needs_torch
+torch = pytest.importorskip("torch")
+
+
+class Convolutions(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layers = torch.nn.Sequential(
+            torch.nn.Conv2d(1, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.MaxPool2d(2), torch.nn.Conv2d(16, 32, 3, padding=1),
+            torch.nn.ReLU(), torch.nn.Flatten(), torch.nn.Linear(32 * 16, 10))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+def save(module, path):
+    torch.jit.script(module.eval()).save(str(path))
+
+
+def trained_classifier(images, labels, seed):
+    torch.manual_seed(seed)
+    network = Convolutions()
+    optimizer = torch.optim.Adam(network.parameters(), lr=3e-3)
+    for _ in range(12):
+        for rows in torch.randperm(len(images)).split(64):
+            optimizer.zero_grad()
+            torch.nn.functional.cross_entropy(network(images[rows]), labels[rows]).backward()
+            optimizer.step()
+    return network.eval()
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory, bin_folder):
+    """A folder with 200 digits to attack, a classifier, another one, and an autoencoder that saw the other digits."""
+    from sklearn.datasets import load_digits
+
+    torch.set_num_threads(1)
+    folder = tmp_path_factory.mktemp("attack")
+    data = load_digits()
+    images = (data.images / 16).astype(np.float32)
+    order = np.random.default_rng(0).permutation(len(images))
+    images, labels = images[order], data.target[order]
+    np.save(folder / "train.npy", images[200:])
+    np.save(folder / "test.npy", images[:200])
+    (folder / "labels.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels[:200]))
+    rest = torch.tensor(images[200:]).unsqueeze(1), torch.tensor(labels[200:])
+    network = trained_classifier(*rest, 0)
+    save(network, folder / "clf.pt")
+    save(trained_classifier(*rest, 1), folder / "other.pt")
+    config = {"data": {"type": "images", "path": "train.npy"}, "model": {"type": "conv", "levels": 2, "width": 16, "code": 4},
+              "score": {"type": "map", "normalize": "none", "reduction": "mean"},
+              "training": {"epochs": 12, "batch_size": 32, "learning_rate": 0.004, "validation_fraction": 0.1,
+                           "corruption": [{"type": "gaussian", "sigma": 0.3}]}}
+    (folder / "config.json").write_text(json.dumps(config))
+    subprocess.run([bin_folder / "ae-train", "config.json", "--out", "model", "-q"], cwd=folder, check=True, timeout=300)
+    return folder, network, torch.tensor(images[:200]).unsqueeze(1), torch.tensor(labels[:200])
+
+
+@pytest.fixture
+def attack(run, digits):
+    def attack(*arguments, code=0):
+        outcome = run("ae-attack", "clf.pt", "test.npy", "--labels", "labels.csv", *arguments, "-o", "out", "--force", "-q",
+                      cwd=digits[0])
+        assert outcome.code == code, outcome
+        return rows_of(digits[0] / "out"), json.loads((digits[0] / "out/report.json").read_text())
+
+    return attack
+
+
+def rows_of(folder):
+    with open(folder / "report.csv", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def accuracy(rows, threat, name, eps, defence="none"):
+    (found,) = [r for r in rows if (r["threat"], r["attack"], float(r["eps"]), r["defence"]) == (threat, name, eps, defence)]
+    return float(found["accuracy"])
+
+
+def right(network, images, labels):
+    with torch.no_grad():
+        return (network(images).argmax(1) == labels).float().mean().item()
+
+
+def own_pgd(network, images, labels, eps, steps):
+    """Written from Madry et al.'s description alone."""
+    torch.manual_seed(5)
+    x = (images + (2 * torch.rand_like(images) - 1) * eps).clamp(0, 1)
+    for _ in range(steps):
+        x.requires_grad_(True)
+        gradient, = torch.autograd.grad(torch.nn.functional.cross_entropy(network(x), labels), x)
+        x = x.detach() + 2.5 / steps * eps * gradient.sign()
+        x = torch.max(torch.min(x, images + eps), images - eps).clamp(0, 1)
+    return right(network, x, labels)
+
+
+def test_pgd_is_as_strong_as_one_of_pytorch_and_size_0_is_clean(attack, digits):
+    folder, network, images, labels = digits
+    rows, report = attack("--eps", "0,0.05,0.1", "--attack", "noise,fgsm,pgd,apgd", "--steps", "20", "--loss", "ce")
+    clean = right(network, images, labels)
+    assert clean > 0.95
+    for name in ("fgsm", "pgd", "apgd"):
+        assert accuracy(rows, "classifier", name, 0) == accuracy(rows, "none", "clean", 0) == pytest.approx(clean)
+    for eps in (0.05, 0.1):
+        ours = accuracy(rows, "classifier", "pgd", eps)
+        assert ours <= own_pgd(network, images, labels, eps, 20) + 0.01
+        assert ours >= own_pgd(network, images, labels, eps, 20) - 0.03  # that one looks at its last step alone
+        assert accuracy(rows, "classifier", "apgd", eps) <= ours + 0.02
+        assert accuracy(rows, "classifier", "fgsm", eps) >= ours
+        assert accuracy(rows, "none", "noise", eps) > accuracy(rows, "classifier", "fgsm", eps)
+        worst = accuracy(rows, "all", "worst", eps)
+        assert worst <= min(accuracy(rows, "classifier", name, eps) for name in ("fgsm", "pgd", "apgd"))
+    assert report["flags"] == [] and report["images"] == 200
+    assert [found["accuracy"] for found in report["worst"]["none"]] == [accuracy(rows, "all", "worst", e) for e in (0, 0.05, 0.1)]
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_the_images_are_within_reach_and_do_what_the_report_says(attack, digits, norm):
+    folder, network, images, labels = digits
+    eps = 0.1 if norm == "linf" else 0.7
+    names = ["noise", "fgsm", "pgd", "apgd"] + (["square"] if norm == "linf" else [])
+    rows, _ = attack("--eps", eps, "--norm", norm, "--attack", ",".join(names), "--steps", "10", "--queries", "60")
+    for name in names:
+        threat = "none" if name == "noise" else "classifier"
+        found = torch.tensor(np.load(folder / f"out/{threat}-{name}-{norm}-{eps}.npy")).unsqueeze(1)
+        assert found.shape == images.shape and found.min() >= 0 and found.max() <= 1
+        steps = (found - images).flatten(1)
+        distance = steps.abs().amax(1) if norm == "linf" else steps.norm(dim=1)
+        assert distance.max() <= eps * 1.00001
+        assert right(network, found, labels) == pytest.approx(accuracy(rows, threat, name, eps))
+    with open(folder / "out/samples.csv", newline="") as file:
+        samples = list(csv.DictReader(file))
+    predicted = network(images).argmax(1)
+    assert [int(s["predicted"]) for s in samples] == predicted.tolist()
+    turned = np.mean([s["turned_at"] == "" for s in samples])
+    assert turned == pytest.approx(accuracy(rows, "all", "worst", eps))
+    assert {s["turned_at"] for s, p, y in zip(samples, predicted, labels) if p != y} <= {"0"}
+
+
+def test_a_linear_classifier_falls_exactly_where_its_margin_is_overcome(run, tmp_path):
+    """w.x + b: within eps of linf it changes by eps |w|_1, within eps of l2 by eps |w|_2."""
+    rng = np.random.default_rng(1)
+    torch.manual_seed(2)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(36, 2))
+    save(network, tmp_path / "linear.pt")
+    images = rng.uniform(0.4, 0.6, (300, 6, 6)).astype(np.float32)
+    np.save(tmp_path / "x.npy", images)
+    with torch.no_grad():
+        z = network(torch.tensor(images).unsqueeze(1)).double().numpy()
+    labels = z.argmax(1)
+    (tmp_path / "y.csv").write_text("id,label\n" + "".join(f"{i},{label}\n" for i, label in reversed(list(enumerate(labels)))))
+    w = (network[1].weight[1] - network[1].weight[0]).detach().double().numpy()
+    margin = np.abs(z[:, 1] - z[:, 0])
+    for norm, length in (("linf", np.abs(w).sum()), ("l2", np.sqrt((w * w).sum()))):
+        eps = float(np.quantile(margin, 0.3) / length)
+        assert (eps if norm == "linf" else eps * np.abs(w).max() / length) < 0.4
+        outcome = run("ae-attack", "linear.pt", "x.npy", "--labels", "y.csv", "--eps", eps, "--norm", norm, "--attack", "fgsm,pgd,apgd",
+                      "--steps", "30", "-o", norm, "-q")
+        assert outcome.code == 0, outcome
+        for name in ("fgsm", "pgd", "apgd"):
+            # Steps of l2 turn towards the gradient and do not quite arrive.
+            reached = 0.98 if (name, norm) == ("pgd", "l2") else 0.9999
+            found = accuracy(rows_of(tmp_path / norm), "classifier", name, eps)
+            assert (margin > 1.0001 * eps * length).mean() <= found <= (margin > reached * eps * length).mean()
+
+
+def test_who_knows_of_the_purifier_does_better_and_controls_stand_beside(attack, digits):
+    folder, network, images, labels = digits
+    rows, report = attack("--eps", "0,0.15", "--attack", "noise,pgd,square", "--steps", "20", "--restarts", "2", "--queries", "80",
+                          "--through", "model", "--surrogate", "other.pt")
+    bare, grey = accuracy(rows, "classifier", "pgd", 0.15), accuracy(rows, "classifier", "pgd", 0.15, "purifier")
+    adaptive = accuracy(rows, "purifier", "pgd", 0.15, "purifier")
+    assert bare < grey and adaptive < grey
+    assert accuracy(rows, "transfer", "pgd", 0.15) > bare
+    assert accuracy(rows, "all", "worst", 0.15, "purifier") <= adaptive
+    assert accuracy(rows, "all", "worst", 0, "purifier") == accuracy(rows, "none", "clean", 0, "purifier")
+    assert "forward_differs" not in report["flags"] and "zero_gradient" not in report["flags"]
+    # What ae-purify makes of the images, PyTorch's classifier gets right as often.
+    out = subprocess.run([str(run_folder(digits, "ae-purify")), "model", "out/purifier-pgd-linf-0.15.npy", "-o", "purified.npy", "--force", "-q"],
+                         cwd=folder)
+    assert out.returncode == 0
+    purified = torch.tensor(np.load(folder / "purified.npy")).unsqueeze(1).clamp(0, 1)
+    assert right(network, purified, labels) == pytest.approx(adaptive, abs=0.006)
+
+
+def run_folder(digits, program):
+    import os
+
+    return os.path.join(os.environ["AETOOLS_BIN"], program)
+
+
+def test_a_threshold_is_attacked_by_two_surrogates(attack):
+    rows, report = attack("--eps", "0.2", "--attack", "pgd", "--through", "model", "--purifier", "threshold:0.5")
+    (adaptive,) = [r for r in rows if r["threat"] == "purifier"]
+    assert adaptive["backward"] == "identity sigmoid" and adaptive["attack_forward"] == "threshold:0.5 classifier"
+    assert "forward_differs" not in report["flags"]
+    assert float(adaptive["accuracy"]) <= accuracy(rows, "classifier", "pgd", 0.2, "purifier") + 0.02
+
+
+class Detached(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x).detach()
+
+
+class Probabilities(Detached):
+    def forward(self, x):
+        return torch.softmax(self.network(x), 1)
+
+
+class Noisy(Detached):
+    def forward(self, x):
+        return self.network(x) + 0.1 * torch.randn(x.shape[0], 10)
+
+
+@pytest.mark.parametrize("wrapper, flag", [(Detached, "zero_gradient"), (Probabilities, "softmax_outputs"), (Noisy, "random_output")])
+def test_what_hides_its_gradient_is_flagged(run, digits, wrapper, flag):
+    folder, network, images, labels = digits
+    save(wrapper(network), folder / "odd.pt")
+    outcome = run("ae-attack", "odd.pt", "test.npy", "--labels", "labels.csv", "--eps", "0.1", "--attack", "pgd,square", "--queries",
+                  "100", "-o", flag, "--force", "--no-images", cwd=folder)
+    assert outcome.code == 0 and f"flag {flag}" in outcome.stderr
+    report = json.loads((folder / flag / "report.json").read_text())
+    assert flag in report["flags"] and report["flag_details"][flag]
+    if wrapper is Detached:
+        assert "gradient_free_beats_white_box" in report["flags"]
+
+
+def test_probabilities_are_taken_by_their_logarithm(run, digits):
+    folder, network, images, labels = digits
+    save(Probabilities(network), folder / "odd.pt")
+    done = run("ae-attack", "odd.pt", "test.npy", "--labels", "labels.csv", "--eps", "0.1", "--attack", "pgd", "--steps", "20", "--loss",
+               "ce", "--outputs", "probabilities", "-o", "logs", "--force", "-q", cwd=folder)
+    assert done.code == 0
+    assert accuracy(rows_of(folder / "logs"), "classifier", "pgd", 0.1) <= own_pgd(network, images, labels, 0.1, 20) + 0.01
+    assert json.loads((folder / "logs/report.json").read_text())["flags"] == []
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(attack, digits):
+    def answer(seed):
+        attack("--eps", "0.05", "--attack", "noise,pgd", "--seed", seed, "--steps", "5", "--threads", "1")
+        return [(digits[0] / "out" / name).read_bytes()
+                for name in ("report.csv", "samples.csv", "none-noise-linf-0.05.npy", "classifier-pgd-linf-0.05.npy")]
+
+    first = answer(1)
+    assert answer(1) == first
+    assert answer(2)[2] != first[2]
+
+
+def test_a_step_along_the_gradient_takes_means_and_deviations_in(run, digits):
+    """(x - mean) / std within the classifier, or outside of it and told."""
+    folder, network, images, labels = digits
+
+    class Inner(torch.nn.Module):
+        def __init__(self, network):
+            super().__init__()
+            self.network = network
+
+        def forward(self, x):
+            return self.network(x * 0.3 + 0.5)
+
+    save(Inner(network), folder / "normalised.pt")
+    for name, more in (("clf.pt", []), ("normalised.pt", ["--mean", "0.5", "--std", "0.3"])):
+        done = run("ae-attack", name, "test.npy", "--labels", "labels.csv", "--eps", "0.05", "--attack", "fgsm", "-o", "means-" + name,
+                   "--force", "-q", *more, cwd=folder)
+        assert done.code == 0
+    one, other = (np.load(folder / f"means-{name}" / "classifier-fgsm-linf-0.05.npy") for name in ("clf.pt", "normalised.pt"))
+    assert (np.abs(one - other) > 1e-5).mean() < 0.002  # signs of gradients of nearly 0
+
+
+def test_what_does_not_fit_is_one_line(run, digits):
+    folder = digits[0]
+
+    def refused(code, *words, victim="clf.pt", images="test.npy", labels="labels.csv", more=()):
+        label = ["--labels", labels] if labels else []
+        one_error(run("ae-attack", victim, images, *label, *more, "-o", "refused", "--eps", "0.1", cwd=folder), code, *words)
+        assert not list(folder.glob("refused/*"))
+
+    refused(2, "--labels", labels=None)
+    refused(4, "config.json", "TorchScript", victim="config.json")
+    refused(4, "none.pt", victim="none.pt")
+    (folder / "few.csv").write_text("label\n1\n2\n")
+    refused(4, "few.csv", "2 labels", "200 images", labels="few.csv")
+    (folder / "names.csv").write_text("label\n" + "seven\n" * 200)
+    refused(4, '"seven"', "--classes", labels="names.csv")
+    refused(2, "--attack", '"pdg"', '"pgd"', more=["--attack", "pdg"])
+    refused(2, "square", "linf", more=["--attack", "square", "--norm", "l2"])
+    refused(2, "--loss", '"hinge"', more=["--loss", "hinge"])
+    refused(2, "--purifier", "--through", more=["--purifier", "blur"])
+    refused(2, "--mean", "2 numbers", "1 channel", more=["--mean", "0.5,0.5"])
+    refused(2, "--classes", "2 classes", "10", more=["--classes", "a,b"])
+    refused(4, "probabilities", more=["--outputs", "probabilities"])
+    save(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 1)), folder / "single.pt")
+    refused(4, "single.pt", "1 output", victim="single.pt")
+    save(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(65, 3)), folder / "wide.pt")
+    refused(4, "wide.pt", "[n, 1, 8, 8]", victim="wide.pt")
+    np.save(folder / "bright.npy", np.full((3, 8, 8), 3, np.float32))
+    (folder / "three.csv").write_text("label\n1\n2\n3\n")
+    refused(4, "[0, 1]", images="bright.npy", labels="three.csv")
+    assert run("ae-attack", "clf.pt", "test.npy", "--labels", "labels.csv", "-o", "twice", "--eps", "0.1", "--attack", "fgsm", "-q",
+               cwd=folder).code == 0
+    one_error(run("ae-attack", "clf.pt", "test.npy", "--labels", "labels.csv", "-o", "twice", "--eps", "0.1", cwd=folder), 2, "twice",
+              "--force")
