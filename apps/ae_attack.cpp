@@ -70,15 +70,17 @@ void declare(CLI::App& app, Options& o) {
                  "The class of each image: IDX, or a table with the column label, and id or rows in the images' order "
                  "(default: those of the folders, or of the IDX file beside the images)")
       ->type_name("FILE");
-  app.add_option("--classes", c.classes, "Names of the classes in the classifier's order, by commas or repeated (default: 0,1,...)")
+  app.add_option("--classes", c.classes,
+                 "Names of the classes in the classifier's order, by commas or repeated (default: 0,1,...)")
       ->delimiter(',')
       ->type_name("TEXT");
   app.add_option("--eps", o.eps, "Sizes of the attacks, by commas or repeated; pixels are from 0 to 1")
       ->delimiter(',')
       ->capture_default_str()
       ->type_name("TEXT");
-  ae::cli::add_choice(app, "--norm", o.norm, "What a size is of: the largest change of a pixel, or the root of the sum "
-                                             "of squares of all",
+  ae::cli::add_choice(app, "--norm", o.norm,
+                      "What a size is of: the largest change of a pixel, or the root of the sum "
+                      "of squares of all",
                       {"linf", "l2"})
       ->capture_default_str();
   app.add_option("--attack", o.attacks, attacks_help())->delimiter(',')->capture_default_str()->type_name("TEXT");
@@ -88,7 +90,8 @@ void declare(CLI::App& app, Options& o) {
                        "Starts from other random points, for images that are not turned yet", 1, 10000)
       ->capture_default_str();
   app.add_option("--loss", o.losses,
-                 "What is ascended, by commas or repeated, in turn for each start: ce, cross-entropy; margin, of the logits; dlr, "
+                 "What is ascended, by commas or repeated, in turn for each start: ce, cross-entropy; margin, of the "
+                 "logits; dlr, "
                  "the margin by the spread of the logits")
       ->delimiter(',')
       ->capture_default_str()
@@ -100,8 +103,9 @@ void declare(CLI::App& app, Options& o) {
       ->capture_default_str();
   ae::cli::add_integer(app, "--seed", o.seed, "Of all random numbers", 0, 9007199254740991)->capture_default_str();
   ae::cli::add_integer(app, "--first", o.most, "Take so many images only, from the first on", 1, 1000000000000);
-  app.add_option("--mean", o.mean,
-                 "What the classifier's user takes from each pixel: a number, or one for each channel, by commas or repeated")
+  app.add_option(
+         "--mean", o.mean,
+         "What the classifier's user takes from each pixel: a number, or one for each channel, by commas or repeated")
       ->delimiter(',')
       ->type_name("TEXT");
   app.add_option("--std", o.deviation, "What pixels are then divided by, by commas or repeated likewise")

@@ -80,16 +80,17 @@ void count_zeros(const Judged& judged, GradientTally& tally) {
 // The images that are not yet wrong, as they are now; what was found stays in `all`.
 class Remaining {
  public:
-  Remaining(const Attacked& attacked, const at::Tensor& start)
+  Remaining(const Attacked& attacked, const at::Tensor& start, bool to_the_end)
       : all(start.clone()),
         now(start),
         given(attacked.images),
         labels(attacked.labels),
-        index_(torch::arange(all.size(0))) {}
+        index_(torch::arange(all.size(0))),
+        to_the_end_(to_the_end) {}
   std::int64_t size() const { return now.size(0); }
   // Takes these out; `kept` are further tensors [n, ...] of the images that stay.
   void drop(const at::Tensor& wrong, std::span<at::Tensor* const> kept) {
-    if (!wrong.any().item<bool>()) return;
+    if (to_the_end_ || !wrong.any().item<bool>()) return;
     all.index_copy_(0, index_, now);
     const auto stay = wrong.logical_not().nonzero().squeeze(1);
     for (auto* tensor : {&now, &given, &labels, &index_}) *tensor = tensor->index_select(0, stay);
@@ -104,6 +105,7 @@ class Remaining {
 
  private:
   at::Tensor index_;
+  bool to_the_end_;
 };
 
 at::Tensor noise(const Logits&, const Attacked& attacked, const Ball& ball, const AttackOptions&, const Start& start,
@@ -123,7 +125,7 @@ at::Tensor pgd(const Logits& logits, const Attacked& attacked, const Ball& ball,
                const Start& start, GradientTally& tally) {
   const double step =
       ball.eps * (options.relative_step > 0 ? options.relative_step : 2.5 / static_cast<double>(options.steps));
-  Remaining images(attacked, random_start(attacked, ball, start.key));
+  Remaining images(attacked, random_start(attacked, ball, start.key), start.to_the_end);
   for (std::int64_t i = 0; i < options.steps && images.size() > 0; ++i) {
     throw_if_stopped("attacking");
     auto judged = judge(logits, start.loss, images.now, images.labels);
@@ -152,7 +154,7 @@ std::vector<std::int64_t> checkpoints(std::int64_t steps) {
 at::Tensor apgd(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
                 const Start& start, GradientTally& tally) {
   constexpr double kMomentum = 0.75, kEnough = 0.75;
-  Remaining images(attacked, random_start(attacked, ball, start.key));
+  Remaining images(attacked, random_start(attacked, ball, start.key), start.to_the_end);
   auto judged = judge(logits, start.loss, images.now, images.labels);
   count_zeros(judged, tally);
   auto best = images.now, best_loss = judged.loss, best_gradient = judged.gradient, before = images.now,
@@ -168,8 +170,8 @@ at::Tensor apgd(const Logits& logits, const Attacked& attacked, const Ball& ball
     throw_if_stopped("attacking");
     const auto ahead = ball.project(images.now + per_image(step) * step_along(ball, gradient), images.given);
     const double share = i == 1 ? 1 : kMomentum;
-    const auto next = ball.project(images.now + share * (ahead - images.now) + (1 - share) * (images.now - before),
-                                   images.given);
+    const auto next =
+        ball.project(images.now + share * (ahead - images.now) + (1 - share) * (images.now - before), images.given);
     before = images.now;
     images.now = next;
     judged = judge(logits, start.loss, images.now, images.labels);
@@ -183,7 +185,8 @@ at::Tensor apgd(const Logits& logits, const Attacked& attacked, const Ball& ball
     images.drop(judged.wrong, kept);
     if (check == checks.size() || i < checks[check] || images.size() == 0) continue;
     const double length = static_cast<double>(checks[check] - checks[check - 1]);
-    const auto stuck = (better < kEnough * length).logical_or(halved.logical_not().logical_and(best_loss <= best_at_check));
+    const auto stuck =
+        (better < kEnough * length).logical_or(halved.logical_not().logical_and(best_loss <= best_at_check));
     step = torch::where(stuck, step / 2, step);
     images.now = torch::where(per_image(stuck), best, images.now);
     gradient = torch::where(per_image(stuck), best_gradient, gradient);
@@ -193,6 +196,7 @@ at::Tensor apgd(const Logits& logits, const Attacked& attacked, const Ball& ball
     better = torch::zeros_like(better);
     ++check;
   }
+  images.now = best;  // of those that are left
   return images.finish();
 }
 
@@ -210,14 +214,15 @@ at::Tensor square(const Logits& logits, const Attacked& attacked, const Ball& ba
   const torch::NoGradGuard no_grad;
   const auto channels = attacked.images.size(1), height = attacked.images.size(2), width = attacked.images.size(3);
   std::vector<Random> all;
-  for (const auto number : attacked.numbers) all.emplace_back(mix64(start.key ^ mix64(static_cast<std::uint64_t>(number))));
+  for (const auto number : attacked.numbers)
+    all.emplace_back(mix64(start.key ^ mix64(static_cast<std::uint64_t>(number))));
   auto own = torch::arange(attacked.images.size(0));  // which of them the remaining images have
   const auto sign = [&](std::int64_t i) { return (all[static_cast<std::size_t>(i)].bits() & 1) != 0 ? 1.0 : -1.0; };
   auto stripes = torch::empty({attacked.images.size(0), channels, 1, width});
   for (std::int64_t i = 0; i < stripes.size(0); ++i)
-    for (float* at = stripes[i].data_ptr<float>(), *end = at + channels * width; at != end; ++at)
+    for (float *at = stripes[i].data_ptr<float>(), *end = at + channels * width; at != end; ++at)
       *at = static_cast<float>(sign(i) * ball.eps);
-  Remaining images(attacked, ball.project(attacked.images + stripes, attacked.images));
+  Remaining images(attacked, ball.project(attacked.images + stripes, attacked.images), start.to_the_end);
   auto z = logits(images.now);
   auto loss = losses(Loss::margin, z, images.labels);
   at::Tensor* const kept[] = {&loss, &own};
@@ -251,7 +256,8 @@ constexpr std::array kKinds{
     AttackKind{"fgsm", "one step along the sign of the gradient", true, false, true, fgsm},
     AttackKind{"pgd", "projected gradient ascent from a random start", true, true, true, pgd},
     AttackKind{"apgd", "the same with momentum and a step that adapts itself", true, true, true, apgd},
-    AttackKind{"square", "a random search by squares, which needs no gradient, of linf alone", false, true, false, square},
+    AttackKind{"square", "a random search by squares, which needs no gradient, of linf alone", false, true, false,
+               square},
 };
 
 struct NamedLoss {
@@ -286,7 +292,7 @@ at::Tensor losses(Loss loss, const at::Tensor& logits, const at::Tensor& labels)
   const auto own = logits.gather(1, labels.unsqueeze(1)).squeeze(1);
   if (loss == Loss::ce) return logits.logsumexp(1) - own;
   const auto others = logits.scatter(1, labels.unsqueeze(1), -std::numeric_limits<float>::infinity());
-  const auto margin = std::get<0>(others.max(1)) - own;
+  auto margin = std::get<0>(others.max(1)) - own;
   if (loss == Loss::margin || logits.size(1) < 3) return margin;
   const auto sorted = std::get<0>(logits.topk(3, 1));
   return margin / (sorted.select(1, 0) - sorted.select(1, 2)).clamp_min(kTiny);

@@ -53,6 +53,9 @@ struct AttackOptions {
 struct Start {
   Loss loss = Loss::ce;
   std::uint64_t key = 0;  // of its random numbers
+  // Goes on with images that are wrong already: those just beyond the border that was attacked are soon right again
+  // where somebody else judges.
+  bool to_the_end = false;
 };
 
 // How gradients looked at the first step of those images that were classified rightly.
@@ -69,7 +72,7 @@ struct AttackKind {
   bool random = false;     // another start may do better
   bool l2 = true;          // also of that norm
   // An image within the ball for each, which the logits get wrong where one was found: as far as a method looks at
-  // logits, it leaves an image alone once that is so. Stops at a signal.
+  // logits, it leaves an image alone once that is so, unless it is to go on to the end. Stops at a signal.
   at::Tensor (*run)(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
                     const Start& start, GradientTally& tally) = nullptr;
 };

@@ -89,9 +89,7 @@ struct Setting {
 class Attacker {
  public:
   Attacker(const CampaignOptions& options, Reporter& reporter)
-      : options_(options),
-        kind_(kind_of(options)),
-        images_(kind_, {options.images}, options.unreadable, reporter) {
+      : options_(options), kind_(kind_of(options)), images_(kind_, {options.images}, options.unreadable, reporter) {
     if (!options.labels.empty()) {
       labels_.emplace(options.labels, reporter);
       labels_->check_count(images_.size());
@@ -290,7 +288,9 @@ class Attacker {
 
   void describe(CampaignRow& row, const Setting& setting) const {
     const auto name = setting.kind->name;
-    row.steps = name == "square" ? options_.attack.queries : name == "pgd" || name == "apgd" ? options_.attack.steps : 1;
+    row.steps = name == "square"                  ? options_.attack.queries
+                : name == "pgd" || name == "apgd" ? options_.attack.steps
+                                                  : 1;
     row.starts = starts(setting);
     row.losses = name == "square" ? "margin" : "";
     if (setting.kind->gradients) {
@@ -316,8 +316,9 @@ class Attacker {
         Attacked now{attacked.images.index_select(0, left), attacked.labels.index_select(0, left), {}};
         for (std::int64_t i = 0; i < left.size(0); ++i)
           now.numbers.push_back(attacked.numbers[static_cast<std::size_t>(left[i].item<std::int64_t>())]);
-        const Start from{loss_of(start), stream_key(options_.seed, setting.kind->name, static_cast<std::uint64_t>(start),
-                                                    surrogate)};
+        const auto key = stream_key(options_.seed, setting.kind->name, static_cast<std::uint64_t>(start), surrogate);
+        const bool others_judge = purified_ && setting.threat != Threat::purifier;
+        const Start from{loss_of(start), key, others_judge};
         const auto found = setting.kind->run(seen_by(setting.threat, surrogate), now, ball, options_.attack, from,
                                              tallies_[setting.threat]);
         images.index_copy_(0, left, found);
@@ -432,7 +433,8 @@ class Attacker {
         if (other.attack == "noise") once("noise_beats_gradient", than(row, other));
         if (other.attack == "square" && other.threat == row.threat)
           once("gradient_free_beats_white_box", than(row, other));
-        if (other.attack == row.attack && other.threat != row.threat) once("transfer_beats_white_box", than(row, other));
+        if (other.attack == row.attack && other.threat != row.threat)
+          once("transfer_beats_white_box", than(row, other));
       }
     }
   }

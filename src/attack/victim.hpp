@@ -13,8 +13,9 @@
 namespace ae::attack {
 
 struct VictimOptions {
-  std::vector<double> mean, deviation;  // its input is (pixel - mean) / deviation: one for all channels, or one for each
-  bool probabilities = false;           // it answers with probabilities, of which the logarithm is taken
+  std::vector<double> mean,
+      deviation;               // its input is (pixel - mean) / deviation: one for all channels, or one for each
+  bool probabilities = false;  // it answers with probabilities, of which the logarithm is taken
 };
 
 // Images [n, channels, height, width] float32 in [0, 1]. It is given them so; where it does not take that, [n, height,

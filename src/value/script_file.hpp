@@ -1,5 +1,5 @@
-// A network of the user's in a TorchScript file, which is a program that runs with the user's rights: read only when the
-// user names it.
+// A network of the user's in a TorchScript file, which is a program that runs with the user's rights: read only when
+// the user names it.
 #pragma once
 
 #include <ATen/core/Tensor.h>

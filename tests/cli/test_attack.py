@@ -182,6 +182,9 @@ def test_who_knows_of_the_purifier_does_better_and_controls_stand_beside(attack,
     bare, grey = accuracy(rows, "classifier", "pgd", 0.15), accuracy(rows, "classifier", "pgd", 0.15, "purifier")
     adaptive = accuracy(rows, "purifier", "pgd", 0.15, "purifier")
     assert bare < grey and adaptive < grey
+    # Images that are merely beyond the classifier's border would flatter the purifier: steps go on to the end.
+    (found,) = [r for r in rows if (r["threat"], r["attack"], r["eps"], r["defence"]) == ("classifier", "pgd", "0.15", "purifier")]
+    assert float(found["mean_distance"]) > 0.9 * 0.15
     assert accuracy(rows, "transfer", "pgd", 0.15) > bare
     assert accuracy(rows, "all", "worst", 0.15, "purifier") <= adaptive
     assert accuracy(rows, "all", "worst", 0, "purifier") == accuracy(rows, "none", "clean", 0, "purifier")
