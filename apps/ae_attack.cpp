@@ -2,7 +2,6 @@
 #include <filesystem>
 #include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "apply/purifiers.hpp"
@@ -17,8 +16,6 @@
 #include "output_files.hpp"
 
 namespace {
-
-namespace fs = std::filesystem;
 
 const ae::cli::Program kProgram{
     "ae-attack",
@@ -191,16 +188,14 @@ int run(Options& o, ae::cli::Context& context) {
     c.model = &*model;
   }
   ae::model::use_threads(context.options.threads, 1e12, ae::model::Pool::openmp);
-  std::error_code error;
-  fs::create_directories(o.output, error);
-  if (error) throw ae::RunError(o.output + ": cannot create the folder: " + error.message());
+  const auto folder = ae::apps::made_folder(o.output);
   std::vector<std::string> inputs{o.input, o.victim};
   for (const auto& further : {c.labels, c.surrogate.string()})
     if (!further.empty()) inputs.push_back(further);
   if (!o.through.empty()) inputs.push_back(ae::apps::model_file(o.through));
   ae::apps::OutputFiles files(inputs, context.options.force);
   const auto open = [&](const std::string& name, ae::apps::OutputFiles::Contents contents) {
-    return files.open((fs::path(o.output) / name).string(), "--output", contents);
+    return files.open((folder / name).string(), "--output", contents);
   };
   using enum ae::apps::OutputFiles::Contents;
   auto* csv = open("report.csv", text);

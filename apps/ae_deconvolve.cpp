@@ -377,14 +377,6 @@ fit::StateJob state_job_of(const Options& o, int threads) {
   return job;
 }
 
-fs::path made_folder(const Options& o) {
-  fs::path folder = o.folder;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
-  return folder;
-}
-
 // What either kind of run tells of itself.
 template <typename Result>
 void tell_origin(Result& result, const Options& o, const cli::Context& context,
@@ -398,7 +390,7 @@ void tell_origin(Result& result, const Options& o, const cli::Context& context,
 int run_for_states(const Options& o, cli::Context& context) {
   check_for_states(o);
   const auto job = state_job_of(o, context.options.threads);
-  const fs::path folder = made_folder(o);
+  const fs::path folder = apps::made_folder(o.folder);
   auto inputs = o.files;
   for (const auto& [name, file] : job.states) inputs.push_back(file);
   apps::OutputFiles files(inputs, context.options.force);
@@ -424,7 +416,7 @@ int run(const Options& o, cli::Context& context) {
   if (!o.states.empty()) return run_for_states(o, context);
   check(o);
   const auto job = job_of(o, context.options.threads);
-  const fs::path folder = made_folder(o);
+  const fs::path folder = apps::made_folder(o.folder);
   apps::OutputFiles files(inputs_of(o), context.options.force);
   const auto open = [&](const char* name) { return files.open((folder / name).string(), "-o"); };
   Output *csv = open("fes.csv"), *kernel = open("kernel.csv"), *summary = open("summary.json"), *plot = open("fes.svg"),

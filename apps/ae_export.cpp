@@ -58,13 +58,6 @@ void declare(CLI::App& app, Options& options) {
       ->excludes(wall);
 }
 
-fs::path made_folder(const std::string& path) {
-  std::error_code error;
-  fs::create_directories(path, error);
-  if (error) throw ae::RunError(path + ": cannot create the folder: " + error.message());
-  return path;
-}
-
 int run(Options& options, ae::cli::Context& context) {
   if (options.torchscript.empty() && options.plumed.empty())
     throw ae::UsageError("nothing to write; give --torchscript FILE, --plumed DIR or both");
@@ -79,7 +72,7 @@ int run(Options& options, ae::cli::Context& context) {
     files.open(options.torchscript, "--torchscript", ae::apps::OutputFiles::Contents::as_named)->write(module);
   fs::path stale;  // of an earlier run with another model
   if (!options.plumed.empty()) {
-    const auto folder = made_folder(options.plumed);
+    const auto folder = ae::apps::made_folder(options.plumed);
     const auto write = [&](const char* name, const std::string& text) {
       files.open((folder / name).string(), "--plumed")->write(text);
     };

@@ -321,10 +321,7 @@ int run_unpack(const Options& o, cli::Context& context) {
 }
 
 int run_audit(const Options& o, cli::Context& context) {
-  const fs::path folder = o.output;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
+  const auto folder = apps::made_folder(o.output);
   apps::OutputFiles files({o.files[0], o.files[1], o.q}, context.options.force);
   Output* csv = files.open((folder / "audit.csv").string(), "-o");
   Output* summary = files.open((folder / "summary.json").string(), "-o");
@@ -375,10 +372,7 @@ std::string pack_command(const Options& o, const replay::StoreCandidate& chosen)
 }
 
 int run_choose(const Options& o, cli::Context& context) {
-  const fs::path folder = o.output;
-  std::error_code error;
-  fs::create_directories(folder, error);
-  if (error) throw RunError(folder.string() + ": cannot create the folder: " + error.message());
+  const auto folder = apps::made_folder(o.output);
   auto inputs = o.files;
   inputs.push_back(o.q);
   apps::OutputFiles files(inputs, context.options.force);

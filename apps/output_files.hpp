@@ -50,6 +50,14 @@ inline void require_apart(const std::vector<std::string>& inputs,
   }
 }
 
+// RunError when it cannot be made.
+inline std::filesystem::path made_folder(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) throw RunError(path + ": cannot create the folder: " + error.message());
+  return path;
+}
+
 // The file of a model that was given as its folder.
 inline std::string model_file(const std::string& model) {
   std::error_code ignored;

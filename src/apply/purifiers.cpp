@@ -8,6 +8,7 @@
 #include <cmath>
 #include <opencv2/imgproc.hpp>
 #include <type_traits>
+#include <utility>
 
 #include "apply/image_batches.hpp"
 #include "base/error.hpp"
@@ -129,10 +130,6 @@ constexpr std::array kKinds{
                  control<Threshold>},
 };
 
-}  // namespace
-
-std::span<const PurifierKind> purifier_kinds() { return kKinds; }
-
 std::unique_ptr<Purifier> make_purifier(std::string_view text, const recipe::Checkpoint& checkpoint) {
   const auto colon = text.find(':');
   const auto name = text.substr(0, colon);
@@ -154,6 +151,37 @@ std::unique_ptr<Purifier> make_purifier(std::string_view text, const recipe::Che
     return kind.make(checkpoint, value);
   }
   throw UsageError("--purifier: found " + ae::quoted(std::string(text)) + "; expected one of " + ae::join(known));
+}
+
+}  // namespace
+
+std::span<const PurifierKind> purifier_kinds() { return kKinds; }
+
+PurifierChain::PurifierChain(std::span<const std::string> texts, const recipe::Checkpoint& checkpoint) {
+  for (const auto& text : texts) purifiers_.push_back(make_purifier(text, checkpoint));
+}
+
+std::vector<at::Tensor> PurifierChain::operator()(ImageSet& images) const {
+  auto purified = (*purifiers_.front())(images);
+  for (std::size_t i = 1; i < purifiers_.size(); ++i) {
+    ImageSet on_the_way(std::move(purified));
+    purified = (*purifiers_[i])(on_the_way);
+  }
+  return purified;
+}
+
+at::Tensor PurifierChain::differentiable(const at::Tensor& images, std::size_t surrogate) const {
+  auto purified = images;
+  for (const auto& purifier : purifiers_)
+    purified = purifier->differentiable(purified, std::min(surrogate, purifier->surrogates().size() - 1));
+  return purified;
+}
+
+std::vector<std::string_view> PurifierChain::surrogates() const {
+  std::vector<std::string_view> most;
+  for (const auto& purifier : purifiers_)
+    if (auto names = purifier->surrogates(); names.size() > most.size()) most = std::move(names);
+  return most;
 }
 
 }  // namespace ae::apply

@@ -55,7 +55,19 @@ struct PurifierKind {
 };
 std::span<const PurifierKind> purifier_kinds();
 
-// "reconstruction:2": UsageError for an unknown name or a value out of range.
-std::unique_ptr<Purifier> make_purifier(std::string_view text, const recipe::Checkpoint& checkpoint);
+// Several, one after another.
+class PurifierChain {
+ public:
+  // Each as "reconstruction:2": UsageError for an unknown name or a value out of range. At least one; the checkpoint
+  // must outlive this.
+  PurifierChain(std::span<const std::string> texts, const recipe::Checkpoint& checkpoint);
+  std::vector<at::Tensor> operator()(ImageSet& images) const;
+  // As of one purifier; those that have fewer surrogates take their last one.
+  at::Tensor differentiable(const at::Tensor& images, std::size_t surrogate) const;
+  std::vector<std::string_view> surrogates() const;
+
+ private:
+  std::vector<std::unique_ptr<Purifier>> purifiers_;
+};
 
 }  // namespace ae::apply

@@ -30,7 +30,7 @@ class PurifiedArray final : public PurifiedFile {
  public:
   explicit PurifiedArray(Output& output) : output_(output) {}
   void add(const NetworkImage& image, const at::Tensor& purified) override {
-    const auto pixels = (purified.size(0) == 1 ? purified[0] : purified.permute({1, 2, 0})).contiguous();
+    const auto pixels = array_pixels(purified);
     const auto shape = pixels.sizes().vec();
     if (!rows_) rows_.emplace(output_, shape_ = shape);
     if (shape != shape_)
@@ -82,8 +82,8 @@ class ImagePurifier {
       : images_(image_kind(checkpoint), options.inputs, options.unreadable, reporter),
         head_(map_head(checkpoint)),
         reconstruct_(checkpoint.autoencoder(), image_kind(checkpoint).geometry()),
-        table_(options.table) {
-    for (const auto& text : options.purifiers) chain_.push_back(make_purifier(text, checkpoint));
+        table_(options.table),
+        purify_(options.purifiers, checkpoint) {
     if (options.array != nullptr)
       file_ = std::make_unique<PurifiedArray>(*options.array);
     else
@@ -108,13 +108,8 @@ class ImagePurifier {
   void purify(const std::vector<NetworkImage>& batch) {
     std::vector<at::Tensor> images;
     for (const auto& image : batch) images.push_back(image.network);
-    ImageSet before(images), on_the_way;
-    auto* now = &before;
-    for (const auto& purifier : chain_) {
-      on_the_way = ImageSet((*purifier)(*now));
-      now = &on_the_way;
-    }
-    auto after = now->all();
+    ImageSet before(images);
+    auto after = purify_(before);
     // Reconstructions of 8 and 16 bits may leave what such pixels can be.
     for (std::size_t i = 0; i < batch.size(); ++i)
       if (batch[i].form.find("float") == std::string::npos) after[i] = after[i].clamp(0, 1);
@@ -159,12 +154,16 @@ class ImagePurifier {
   const score::MapHead& head_;
   score::Reconstructor reconstruct_;
   Output* table_;
-  std::vector<std::unique_ptr<Purifier>> chain_;
+  PurifierChain purify_;
   std::unique_ptr<PurifiedFile> file_;
   ImagePurifyTotals totals_;
 };
 
 }  // namespace
+
+at::Tensor array_pixels(const at::Tensor& image) {
+  return (image.size(0) == 1 ? image[0] : image.permute({1, 2, 0})).contiguous();
+}
 
 ImagePurifyTotals purify_images(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options,
                                 Reporter& reporter) {

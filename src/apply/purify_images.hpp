@@ -15,7 +15,7 @@ namespace ae::apply {
 
 struct ImagePurifyOptions {
   std::vector<std::string> inputs;
-  std::vector<std::string> purifiers;  // at least one; one after another, see make_purifier()
+  std::vector<std::string> purifiers;  // at least one; one after another, see PurifierChain
   Unreadable unreadable = Unreadable::report;
   // Where the purified images go: one of these two.
   Output* array = nullptr;
@@ -27,6 +27,9 @@ struct ImagePurifyOptions {
 struct ImagePurifyTotals {
   std::int64_t images = 0, unreadable = 0;
 };
+
+// An image [channels, height, width] as arrays hold it: [height, width], or [height, width, channels] of colours.
+at::Tensor array_pixels(const at::Tensor& image);
 
 // The array: NPY, float32 [images, height, width], or [images, height, width, channels] of colours, in network pixels.
 // The folder: ID.png, at the images' own sizes, always of 8 bits, so that what lies outside of [0, 1] becomes its ends;

@@ -23,14 +23,16 @@ at::Tensor lengths(const at::Tensor& steps) {
   return per_image(steps.flatten(1).square().sum(1).sqrt().clamp_min(kTiny));
 }
 
-// Of each image numbers of its own.
+// Of each image random numbers of its own.
+std::uint64_t own_key(std::uint64_t key, std::int64_t number) {
+  return mix64(key ^ mix64(static_cast<std::uint64_t>(number)));
+}
 template <typename Fill>
 at::Tensor random_like(const Attacked& attacked, std::uint64_t key, Fill fill) {
   auto numbers = torch::empty_like(attacked.images, at::MemoryFormat::Contiguous);
   const auto size = static_cast<std::size_t>(numbers[0].numel());
   for (std::size_t i = 0; i < attacked.numbers.size(); ++i)
-    fill(mix64(key ^ mix64(static_cast<std::uint64_t>(attacked.numbers[i]))),
-         std::span(numbers.data_ptr<float>() + i * size, size));
+    fill(own_key(key, attacked.numbers[i]), std::span(numbers.data_ptr<float>() + i * size, size));
   return numbers;
 }
 
@@ -77,34 +79,34 @@ void count_zeros(const Judged& judged, GradientTally& tally) {
   tally.zero += (judged.gradient.flatten(1).abs().amax(1) == 0).logical_and(right).sum().item<std::int64_t>();
 }
 
-// The images that are not yet wrong, as they are now; what was found stays in `all`.
+// The images that are not yet wrong, as they are now; what was found of the others is kept.
 class Remaining {
  public:
   Remaining(const Attacked& attacked, const at::Tensor& start, bool to_the_end)
-      : all(start.clone()),
-        now(start),
+      : now(start),
         given(attacked.images),
         labels(attacked.labels),
-        index_(torch::arange(all.size(0))),
+        all_(start.clone()),
+        index_(torch::arange(start.size(0))),
         to_the_end_(to_the_end) {}
   std::int64_t size() const { return now.size(0); }
   // Takes these out; `kept` are further tensors [n, ...] of the images that stay.
   void drop(const at::Tensor& wrong, std::span<at::Tensor* const> kept) {
     if (to_the_end_ || !wrong.any().item<bool>()) return;
-    all.index_copy_(0, index_, now);
+    all_.index_copy_(0, index_, now);
     const auto stay = wrong.logical_not().nonzero().squeeze(1);
     for (auto* tensor : {&now, &given, &labels, &index_}) *tensor = tensor->index_select(0, stay);
     for (auto* tensor : kept) *tensor = tensor->index_select(0, stay);
   }
   at::Tensor finish() {
-    if (size() > 0) all.index_copy_(0, index_, now);
-    return all;
+    if (size() > 0) all_.index_copy_(0, index_, now);
+    return all_;
   }
 
-  at::Tensor all, now, given, labels;
+  at::Tensor now, given, labels;
 
  private:
-  at::Tensor index_;
+  at::Tensor all_, index_;
   bool to_the_end_;
 };
 
@@ -123,8 +125,7 @@ at::Tensor fgsm(const Logits& logits, const Attacked& attacked, const Ball& ball
 
 at::Tensor pgd(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
                const Start& start, GradientTally& tally) {
-  const double step =
-      ball.eps * (options.relative_step > 0 ? options.relative_step : 2.5 / static_cast<double>(options.steps));
+  const double step = ball.eps * options.step();
   Remaining images(attacked, random_start(attacked, ball, start.key), start.to_the_end);
   for (std::int64_t i = 0; i < options.steps && images.size() > 0; ++i) {
     throw_if_stopped("attacking");
@@ -214,8 +215,7 @@ at::Tensor square(const Logits& logits, const Attacked& attacked, const Ball& ba
   const torch::NoGradGuard no_grad;
   const auto channels = attacked.images.size(1), height = attacked.images.size(2), width = attacked.images.size(3);
   std::vector<Random> all;
-  for (const auto number : attacked.numbers)
-    all.emplace_back(mix64(start.key ^ mix64(static_cast<std::uint64_t>(number))));
+  for (const auto number : attacked.numbers) all.emplace_back(own_key(start.key, number));
   auto own = torch::arange(attacked.images.size(0));  // which of them the remaining images have
   const auto sign = [&](std::int64_t i) { return (all[static_cast<std::size_t>(i)].bits() & 1) != 0 ? 1.0 : -1.0; };
   auto stripes = torch::empty({attacked.images.size(0), channels, 1, width});
@@ -251,13 +251,16 @@ at::Tensor square(const Logits& logits, const Attacked& attacked, const Ball& ba
   return images.finish();
 }
 
+using Sees = AttackKind::Sees;
 constexpr std::array kKinds{
-    AttackKind{"noise", "random noise of that size, a control", false, true, true, noise},
-    AttackKind{"fgsm", "one step along the sign of the gradient", true, false, true, fgsm},
-    AttackKind{"pgd", "projected gradient ascent from a random start", true, true, true, pgd},
-    AttackKind{"apgd", "the same with momentum and a step that adapts itself", true, true, true, apgd},
-    AttackKind{"square", "a random search by squares, which needs no gradient, of linf alone", false, true, false,
-               square},
+    AttackKind{"noise", "random noise of that size, a control", Sees::nothing, true, true, nullptr, noise},
+    AttackKind{"fgsm", "one step along the sign of the gradient", Sees::gradients, false, true, nullptr, fgsm},
+    AttackKind{"pgd", "projected gradient ascent from a random start", Sees::gradients, true, true,
+               &AttackOptions::steps, pgd},
+    AttackKind{"apgd", "the same with momentum and a step that adapts itself", Sees::gradients, true, true,
+               &AttackOptions::steps, apgd},
+    AttackKind{"square", "a random search by squares, which needs no gradient, of linf alone", Sees::margin, true,
+               false, &AttackOptions::queries, square},
 };
 
 struct NamedLoss {

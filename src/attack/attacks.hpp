@@ -47,6 +47,7 @@ struct AttackOptions {
   std::int64_t steps = 40;
   double relative_step = 0;     // of eps, for pgd; 0: 2.5 / steps
   std::int64_t queries = 1000;  // of square
+  double step() const { return relative_step > 0 ? relative_step : 2.5 / static_cast<double>(steps); }  // of eps
 };
 
 // Of one start from one random point.
@@ -63,14 +64,17 @@ struct GradientTally {
   std::int64_t asked = 0, zero = 0;
 };
 
-using Logits = std::function<at::Tensor(const at::Tensor& images)>;  // differentiable where `gradients`
+using Logits = std::function<at::Tensor(const at::Tensor& images)>;  // differentiable for attacks that see gradients
 
 struct AttackKind {
   std::string_view name;
   std::string_view help;
-  bool gradients = false;  // of the logits; else they are only looked at, or not at all
-  bool random = false;     // another start may do better
-  bool l2 = true;          // also of that norm
+  // What it sees of the logits: their margin, or gradients of the loss that is asked for.
+  enum class Sees { nothing, margin, gradients } sees = Sees::nothing;
+  bool random = false;                             // another start may do better
+  bool l2 = true;                                  // also of that norm
+  std::int64_t AttackOptions::*repeats = nullptr;  // how many steps or queries; null: one
+  bool follows_gradients() const { return sees == Sees::gradients; }
   // An image within the ball for each, which the logits get wrong where one was found: as far as a method looks at
   // logits, it leaves an image alone once that is so, unless it is to go on to the end. Stops at a signal.
   at::Tensor (*run)(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,

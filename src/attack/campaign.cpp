@@ -12,6 +12,7 @@
 #include <set>
 
 #include "apply/purifiers.hpp"
+#include "apply/purify_images.hpp"
 #include "apply/streams.hpp"
 #include "attack/class_labels.hpp"
 #include "base/counted.hpp"
@@ -50,35 +51,15 @@ recipe::ImageKind kind_of(const CampaignOptions& options) {
   return {geometry, as_they_are, {}};
 }
 
-// The classifier behind what purifies its images.
-class Purified {
- public:
-  Purified(const recipe::Checkpoint& model, const std::vector<std::string>& purifiers) {
-    apply::check_network(model, "ae-attack", "purify images");
-    for (const auto& text : purifiers) {
-      chain_.push_back(apply::make_purifier(text, model));
-      const auto names = chain_.back()->surrogates();
-      if (names.size() > names_.size()) names_.assign(names.begin(), names.end());
-    }
-  }
-  // As ae-purify does it.
-  at::Tensor operator()(const at::Tensor& images) const {
-    apply::ImageSet now(images.unbind(0));
-    for (const auto& purifier : chain_) now = apply::ImageSet((*purifier)(now));
-    return torch::stack(now.all()).clamp(0, 1);
-  }
-  at::Tensor differentiable(const at::Tensor& images, std::size_t surrogate) const {
-    auto now = images;
-    for (const auto& purifier : chain_)
-      now = purifier->differentiable(now, std::min(surrogate, purifier->surrogates().size() - 1));
-    return now.clamp(0, 1);
-  }
-  const std::vector<std::string>& backward_passes() const { return names_; }
+const char* name_of(Threat threat) { return kThreatNames[static_cast<std::size_t>(threat)]; }
+const char* name_of(Defence defence) { return kDefenceNames[static_cast<std::size_t>(defence)]; }
 
- private:
-  std::vector<std::unique_ptr<apply::Purifier>> chain_;
-  std::vector<std::string> names_;
-};
+// What a row's attack is; null of "clean" and "worst".
+const AttackKind* kind_of(const CampaignRow& row) {
+  for (const auto& kind : attack_kinds())
+    if (kind.name == row.attack) return &kind;
+  return nullptr;
+}
 
 struct Setting {
   Threat threat;
@@ -96,9 +77,12 @@ class Attacker {
     } else if (!images_.has_labels()) {
       throw UsageError(options.images + ": its images have no labels; give them by --labels FILE");
     }
-    if (options.model != nullptr) purified_.emplace(*options.model, options.purifiers);
+    if (options.model != nullptr) {
+      apply::check_network(*options.model, "ae-attack", "purify images");
+      purify_.emplace(options.purifiers, *options.model);
+    }
     defences_ = {Defence::none};
-    if (purified_) defences_.push_back(Defence::purifier);
+    if (purify_) defences_.push_back(Defence::purifier);
     eps_ = options.eps;
     std::ranges::sort(eps_);
     eps_.erase(std::unique(eps_.begin(), eps_.end()), eps_.end());
@@ -106,32 +90,35 @@ class Attacker {
 
   Campaign run() {
     const auto last = options_.most > 0 ? std::min(options_.most, images_.size()) : images_.size();
-    images_.for_each(0, last, false, "attacking", [this](const auto& batch) { take(batch); });
+    images_.for_each(0, last, false, "attacking",
+                     [this](const std::vector<apply::NetworkImage>& batch) { take(batch); });
     if (found_.images == 0)
       throw InputError("none of the " + std::to_string(last) + " images could be read and has a label");
     for (auto& [name, writer] : arrays_) writer->finish();
     images_.tell_unseen();
     found_.unreadable = images_.left_out();
     found_.classes = victim_->classes();
-    for (auto& row : rows_) {
-      row.mean_distance /= static_cast<double>(std::max<std::int64_t>(1, row.images));
-      found_.rows.push_back(row);
-    }
+    for (auto& row : found_.rows) row.mean_distance /= static_cast<double>(std::max<std::int64_t>(1, row.images));
     flag();
     return std::move(found_);
   }
 
  private:
   // --- Who is attacked
+  // As ae-purify does it.
+  at::Tensor purified(const at::Tensor& images) const {
+    apply::ImageSet set(images.unbind(0));
+    return torch::stack((*purify_)(set)).clamp(0, 1);
+  }
   at::Tensor predicted(Defence defence, const at::Tensor& images) const {
     const torch::NoGradGuard no_grad;
-    return victim_->logits(defence == Defence::none ? images : (*purified_)(images)).argmax(1);
+    return victim_->logits(defence == Defence::none ? images : purified(images)).argmax(1);
   }
   Logits seen_by(Threat threat, std::size_t surrogate) const {
     switch (threat) {
       case Threat::purifier:
         return [this, surrogate](const at::Tensor& images) {
-          return victim_->logits(purified_->differentiable(images, surrogate));
+          return victim_->logits(purify_->differentiable(images, surrogate).clamp(0, 1));
         };
       case Threat::transfer:
         return [this](const at::Tensor& images) { return surrogate_->logits(images); };
@@ -164,22 +151,23 @@ class Attacker {
   void plan() {
     for (const double eps : eps_) {
       for (const auto* kind : options_.attacks) {
-        const bool blind = kind->name == "noise";
-        if (blind) settings_.push_back({Threat::none, kind, eps});
-        if (blind) continue;
+        if (kind->sees == AttackKind::Sees::nothing) {
+          settings_.push_back({Threat::none, kind, eps});
+          continue;
+        }
         settings_.push_back({Threat::classifier, kind, eps});
         if (surrogate_) settings_.push_back({Threat::transfer, kind, eps});
-        if (purified_) settings_.push_back({Threat::purifier, kind, eps});
+        if (purify_) settings_.push_back({Threat::purifier, kind, eps});
       }
     }
     for (const auto defence : defences_) row_of("none", "clean", defence, 0);
   }
 
   CampaignRow& row_of(const std::string& threat, const std::string& attack, Defence defence, double eps) {
-    const std::string of = kDefenceNames[static_cast<std::size_t>(defence)];
-    for (auto& row : rows_)
+    const std::string of = name_of(defence);
+    for (auto& row : found_.rows)
       if (row.threat == threat && row.attack == attack && row.defence == of && row.eps == eps) return row;
-    auto& row = rows_.emplace_back();
+    auto& row = found_.rows.emplace_back();
     row.threat = threat;
     row.attack = attack;
     row.defence = of;
@@ -208,7 +196,7 @@ class Attacker {
         throw InputError(image.id + ": " + data::size_text({image.network.size(1), image.network.size(2)}) +
                          " pixels, others have " + data::size_text({size_[1], size_[2]}) +
                          "; a classifier takes images of one size");
-      if (image.network.min().template item<float>() < 0 || image.network.max().template item<float>() > 1)
+      if (image.network.min().item<float>() < 0 || image.network.max().item<float>() > 1)
         throw InputError(image.id + ": has pixels outside of [0, 1], where no attack may lead; scale them");
       const auto number = number_++;
       const auto label = labels_ ? labels_->of(image.id, number) : std::optional(image.label);
@@ -235,7 +223,7 @@ class Attacker {
       wrong.push_back(clean.back() != attacked.labels);
       count(row_of("none", "clean", defence, 0), wrong.back(), {});
     }
-    if (purified_) {
+    if (purify_) {
       const torch::NoGradGuard no_grad;
       const auto other = seen_by(Threat::purifier, 0)(attacked.images).argmax(1);
       forward_differs_ += (other != clean[1]).sum().item<std::int64_t>();
@@ -259,8 +247,7 @@ class Attacker {
         const auto turned = now != attacked.labels;
         if (setting.eps == 0) eps_0_differs_ += (now != clean[d]).sum().item<std::int64_t>();
         wrong[d] = wrong[d].logical_or(turned);
-        auto& row = row_of(kThreatNames[static_cast<std::size_t>(setting.threat)], std::string(setting.kind->name),
-                           defences_[d], setting.eps);
+        auto& row = row_of(name_of(setting.threat), std::string(setting.kind->name), defences_[d], setting.eps);
         describe(row, setting);
         count(row, turned, distances);
       }
@@ -283,23 +270,23 @@ class Attacker {
 
   std::int64_t starts(const Setting& setting) const { return setting.kind->random ? options_.restarts : 1; }
   std::size_t surrogates(const Setting& setting) const {
-    return setting.threat == Threat::purifier && setting.kind->gradients ? purified_->backward_passes().size() : 1;
+    return setting.threat == Threat::purifier && setting.kind->follows_gradients() ? purify_->surrogates().size() : 1;
   }
 
   void describe(CampaignRow& row, const Setting& setting) const {
-    const auto name = setting.kind->name;
-    row.steps = name == "square"                  ? options_.attack.queries
-                : name == "pgd" || name == "apgd" ? options_.attack.steps
-                                                  : 1;
+    const auto& kind = *setting.kind;
+    row.steps = kind.repeats != nullptr ? options_.attack.*kind.repeats : 1;
     row.starts = starts(setting);
-    row.losses = name == "square" ? "margin" : "";
-    if (setting.kind->gradients) {
-      std::set<Loss> used;
-      for (std::int64_t r = 0; r < starts(setting); ++r) used.insert(loss_of(r));
-      for (const auto loss : used) row.losses += (row.losses.empty() ? "" : " ") + std::string(loss_name(loss));
-    }
-    if (setting.kind->gradients)
-      row.backward = setting.threat == Threat::purifier ? ae::join(purified_->backward_passes(), " ") : "exact";
+    if (kind.sees == AttackKind::Sees::margin) row.losses = loss_name(Loss::margin);
+    if (!kind.follows_gradients()) return;
+    std::set<Loss> used;
+    for (std::int64_t r = 0; r < starts(setting); ++r) used.insert(loss_of(r));
+    row.losses.clear();
+    for (const auto loss : used) row.losses += (row.losses.empty() ? "" : " ") + std::string(loss_name(loss));
+    row.backward = "exact";
+    if (setting.threat != Threat::purifier) return;
+    const auto names = purify_->surrogates();
+    row.backward = ae::join(std::vector<std::string>(names.begin(), names.end()), " ");
   }
   Loss loss_of(std::int64_t start) const {
     return options_.losses[static_cast<std::size_t>(start % std::ssize(options_.losses))];
@@ -309,15 +296,16 @@ class Attacker {
   at::Tensor strongest(const Setting& setting, const Attacked& attacked) {
     const Ball ball{options_.norm, setting.eps};
     auto images = attacked.images.clone();
-    auto left = (judged(setting.threat, attacked.images) == attacked.labels).nonzero().squeeze(1);
-    if (setting.threat == Threat::none) left = torch::arange(images.size(0));
+    auto left = setting.threat == Threat::none
+                    ? torch::arange(images.size(0))
+                    : (judged(setting.threat, attacked.images) == attacked.labels).nonzero().squeeze(1);
     for (std::int64_t start = 0; start < starts(setting); ++start) {
       for (std::size_t surrogate = 0; surrogate < surrogates(setting) && left.size(0) > 0; ++surrogate) {
         Attacked now{attacked.images.index_select(0, left), attacked.labels.index_select(0, left), {}};
         for (std::int64_t i = 0; i < left.size(0); ++i)
           now.numbers.push_back(attacked.numbers[static_cast<std::size_t>(left[i].item<std::int64_t>())]);
         const auto key = stream_key(options_.seed, setting.kind->name, static_cast<std::uint64_t>(start), surrogate);
-        const bool others_judge = purified_ && setting.threat != Threat::purifier;
+        const bool others_judge = purify_ && setting.threat != Threat::purifier;
         const Start from{loss_of(start), key, others_judge};
         const auto found = setting.kind->run(seen_by(setting.threat, surrogate), now, ball, options_.attack, from,
                                              tallies_[setting.threat]);
@@ -331,18 +319,14 @@ class Attacker {
 
   void keep(const Setting& setting, const at::Tensor& images) {
     if (!options_.array) return;
-    const auto name = std::string(kThreatNames[static_cast<std::size_t>(setting.threat)]) + "-" +
-                      std::string(setting.kind->name) + "-" + std::string(norm_name(options_.norm)) + "-" +
-                      number_text(setting.eps) + ".npy";
-    const auto pixels = (images.size(1) == 1 ? images.squeeze(1) : images.permute({0, 2, 3, 1})).contiguous();
+    const auto name = std::string(name_of(setting.threat)) + "-" + std::string(setting.kind->name) + "-" +
+                      std::string(norm_name(options_.norm)) + "-" + number_text(setting.eps) + ".npy";
     auto& writer = arrays_[name];
-    if (!writer) {
-      auto* output = options_.array(name);
-      if (output == nullptr) return;
-      writer = std::make_unique<data::NpyWriter>(*output, pixels[0].sizes().vec());
+    for (const auto& image : images.unbind(0)) {
+      const auto pixels = apply::array_pixels(image);
+      if (!writer) writer = std::make_unique<data::NpyWriter>(*options_.array(name), pixels.sizes().vec());
+      writer->add({pixels.data_ptr<float>(), static_cast<std::size_t>(pixels.numel())});
     }
-    const auto size = static_cast<std::size_t>(pixels[0].numel());
-    for (std::int64_t i = 0; i < pixels.size(0); ++i) writer->add({pixels[i].data_ptr<float>(), size});
   }
 
   void write_samples(const Attacked& attacked, const std::vector<const apply::NetworkImage*>& taken,
@@ -351,7 +335,7 @@ class Attacker {
     std::string text;
     if (!header_written_) {
       text = "id,label,predicted,turned_at";
-      if (purified_) text += ",predicted_purified,turned_at_purified";
+      if (purify_) text += ",predicted_purified,turned_at_purified";
       text += '\n';
       header_written_ = true;
     }
@@ -375,11 +359,6 @@ class Attacker {
   }
 
   // --- What should make a reader doubt
-  const CampaignRow* find(const char* threat, std::string_view attack, const std::string& defence, double eps) const {
-    for (const auto& row : found_.rows)
-      if (row.threat == threat && row.attack == attack && row.defence == defence && row.eps == eps) return &row;
-    return nullptr;
-  }
   void raise(const char* name, const std::string& detail) { found_.flags.push_back({name, detail}); }
 
   void flag() {
@@ -389,9 +368,8 @@ class Attacker {
             victim_->name() + " seems to give probabilities, whose gradients vanish; say --outputs probabilities");
     for (const auto& [threat, tally] : tallies_) {
       if (tally.zero * 100 <= tally.asked) continue;
-      raise("zero_gradient", "of the threat " + std::string(kThreatNames[static_cast<std::size_t>(threat)]) + ", " +
-                                 std::to_string(tally.zero) + " of " + std::to_string(tally.asked) +
-                                 " gradients are 0 at the first step");
+      raise("zero_gradient", "of the threat " + std::string(name_of(threat)) + ", " + std::to_string(tally.zero) +
+                                 " of " + std::to_string(tally.asked) + " gradients are 0 at the first step");
     }
     if (eps_0_differs_ > 0)
       raise("eps_0_differs_from_clean", counted(eps_0_differs_, "answers") + " to unchanged images are others");
@@ -414,24 +392,26 @@ class Attacker {
       if (raised.insert(name).second) raise(name, detail);
     };
     for (const auto& row : found_.rows) {
-      if (row.attack != "worst" && row.attack != "clean" && row.largest_distance > row.eps * (1 + 1e-5) + 1e-6)
+      if (row.largest_distance > row.eps * (1 + 1e-5) + 1e-6)
         once("norm_exceeded", row.threat + " " + row.attack + " of " + number_text(row.eps) + " went as far as " +
                                   number_text(row.largest_distance));
-      const auto kind = std::ranges::find(attack_kinds(), row.attack, &AttackKind::name);
-      const bool gradients = kind != attack_kinds().end() && kind->gradients;
+      const auto* kind = kind_of(row);
+      // One step may go too far; of several, more must not do worse.
+      const bool climbs = kind != nullptr && kind->follows_gradients() && kind->repeats != nullptr;
       const bool white = row.threat == row.defence || (row.threat == "classifier" && row.defence == "none");
       if (row.eps <= 0) continue;
       for (const auto& other : found_.rows) {
-        if (other.threat == row.threat && other.attack == row.attack && other.defence == row.defence && gradients &&
-            row.attack != "fgsm" && other.eps > row.eps && other.accuracy() > row.accuracy() + most)
+        if (other.threat == row.threat && other.attack == row.attack && other.defence == row.defence && climbs &&
+            other.eps > row.eps && other.accuracy() > row.accuracy() + most)
           once("not_monotone", row.threat + " " + row.attack + " leaves " + evaluate::rate_text(row.accuracy(), 3) +
                                    " at " + number_text(row.eps) + ", " + evaluate::rate_text(other.accuracy(), 3) +
                                    " at " + number_text(other.eps));
-        if (!gradients || !white || row.attack == "fgsm" || other.eps != row.eps || other.defence != row.defence ||
+        const auto* others = kind_of(other);
+        if (!climbs || !white || others == nullptr || other.eps != row.eps || other.defence != row.defence ||
             other.accuracy() + most >= row.accuracy())
           continue;
-        if (other.attack == "noise") once("noise_beats_gradient", than(row, other));
-        if (other.attack == "square" && other.threat == row.threat)
+        if (others->sees == AttackKind::Sees::nothing) once("noise_beats_gradient", than(row, other));
+        if (others->sees == AttackKind::Sees::margin && other.threat == row.threat)
           once("gradient_free_beats_white_box", than(row, other));
         if (other.attack == row.attack && other.threat != row.threat)
           once("transfer_beats_white_box", than(row, other));
@@ -443,14 +423,13 @@ class Attacker {
   recipe::ImageKind kind_;
   apply::ImageBatches images_;
   std::optional<LabelFile> labels_;
-  std::optional<Purified> purified_;
+  std::optional<apply::PurifierChain> purify_;
   std::optional<Victim> victim_, surrogate_;
   std::vector<Defence> defences_;
   std::vector<double> eps_;  // ascending
   std::vector<Setting> settings_;
   std::vector<std::int64_t> size_;  // of an image
   std::int64_t number_ = 0;
-  std::vector<CampaignRow> rows_;
   std::map<Threat, GradientTally> tallies_;
   std::map<std::string, std::unique_ptr<data::NpyWriter>> arrays_;
   bool header_written_ = false;

@@ -33,7 +33,7 @@ struct CampaignOptions {
   std::int64_t most = 0;             // images; 0: all
   apply::Unreadable unreadable = apply::Unreadable::report;
   const recipe::Checkpoint* model = nullptr;  // of the purifier; null: none
-  std::vector<std::string> purifiers;         // see apply::make_purifier()
+  std::vector<std::string> purifiers;         // see apply::PurifierChain
   std::vector<const AttackKind*> attacks;
   Norm norm = Norm::linf;
   std::vector<double> eps;
@@ -42,8 +42,8 @@ struct CampaignOptions {
   std::int64_t restarts = 1;
   std::uint64_t seed = 0;
   // For the images of an attack, by a name such as "classifier-pgd-linf-0.1.npy"; null: they are not kept.
-  std::function<Output*(const std::string& name)> array;
-  Output* samples = nullptr;  // a line for each image; null: none
+  std::function<Output*(const std::string& name)> array;  // which gives one each time
+  Output* samples = nullptr;                              // a line for each image; null: none
 };
 
 // What one attack of one size left of one defence; of `worst` what all of at most that size left of it together.

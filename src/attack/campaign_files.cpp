@@ -91,26 +91,24 @@ std::string campaign_json(const Campaign& campaign, const CampaignOptions& optio
                              ? Ordered(details[flag.name].get<std::string>() + "; " + flag.detail)
                              : Ordered(flag.detail);
   }
-  const Ordered json = {
-      {"made_by", story.made_by},
-      {"command", story.command},
-      {"classifier", story.victim},
-      {"surrogate", story.surrogate.empty() ? Ordered(nullptr) : Ordered(story.surrogate)},
-      {"input", story.input},
-      {"model", story.model_digest.empty() ? Ordered(nullptr) : Ordered(story.model_digest)},
-      {"purifiers", options.purifiers},
-      {"images", campaign.images},
-      {"classes", campaign.classes},
-      {"unreadable", campaign.unreadable},
-      {"without_label", campaign.without_label},
-      {"norm", norm_name(options.norm)},
-      {"relative_step", options.attack.relative_step > 0 ? options.attack.relative_step
-                                                         : 2.5 / static_cast<double>(options.attack.steps)},
-      {"seed", options.seed},
-      {"worst", worst},
-      {"flags", flags},
-      {"flag_details", details},
-      {"rows", rows}};
+  const Ordered json = {{"made_by", story.made_by},
+                        {"command", story.command},
+                        {"classifier", story.victim},
+                        {"surrogate", story.surrogate.empty() ? Ordered(nullptr) : Ordered(story.surrogate)},
+                        {"input", story.input},
+                        {"model", story.model_digest.empty() ? Ordered(nullptr) : Ordered(story.model_digest)},
+                        {"purifiers", options.purifiers},
+                        {"images", campaign.images},
+                        {"classes", campaign.classes},
+                        {"unreadable", campaign.unreadable},
+                        {"without_label", campaign.without_label},
+                        {"norm", norm_name(options.norm)},
+                        {"relative_step", options.attack.step()},
+                        {"seed", options.seed},
+                        {"worst", worst},
+                        {"flags", flags},
+                        {"flag_details", details},
+                        {"rows", rows}};
   return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
 }
 

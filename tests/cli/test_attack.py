@@ -175,7 +175,7 @@ def test_a_linear_classifier_falls_exactly_where_its_margin_is_overcome(run, tmp
             assert (margin > 1.0001 * eps * length).mean() <= found <= (margin > reached * eps * length).mean()
 
 
-def test_who_knows_of_the_purifier_does_better_and_controls_stand_beside(attack, digits):
+def test_who_knows_of_the_purifier_does_better_and_controls_stand_beside(attack, run, digits):
     folder, network, images, labels = digits
     rows, report = attack("--eps", "0,0.15", "--attack", "noise,pgd,square", "--steps", "20", "--restarts", "2", "--queries", "80",
                           "--through", "model", "--surrogate", "other.pt")
@@ -190,17 +190,9 @@ def test_who_knows_of_the_purifier_does_better_and_controls_stand_beside(attack,
     assert accuracy(rows, "all", "worst", 0, "purifier") == accuracy(rows, "none", "clean", 0, "purifier")
     assert "forward_differs" not in report["flags"] and "zero_gradient" not in report["flags"]
     # What ae-purify makes of the images, PyTorch's classifier gets right as often.
-    out = subprocess.run([str(run_folder(digits, "ae-purify")), "model", "out/purifier-pgd-linf-0.15.npy", "-o", "purified.npy", "--force", "-q"],
-                         cwd=folder)
-    assert out.returncode == 0
+    assert run("ae-purify", "model", "out/purifier-pgd-linf-0.15.npy", "-o", "purified.npy", "--force", "-q", cwd=folder).code == 0
     purified = torch.tensor(np.load(folder / "purified.npy")).unsqueeze(1).clamp(0, 1)
     assert right(network, purified, labels) == pytest.approx(adaptive, abs=0.006)
-
-
-def run_folder(digits, program):
-    import os
-
-    return os.path.join(os.environ["AETOOLS_BIN"], program)
 
 
 def test_a_threshold_is_attacked_by_two_surrogates(attack):
