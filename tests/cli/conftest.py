@@ -3,11 +3,11 @@
 import json
 import os
 import shutil
-import subprocess
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import started
 from support import BUILT_PROGRAMS, CONFIGS, FAST, PROGRAMS
 
 
@@ -37,7 +37,7 @@ def declarations(bin_folder):
     """Of each program that was built, what it declares for its command line: names, types, help and so on."""
     said = {}
     for name in BUILT_PROGRAMS:
-        done = subprocess.run([bin_folder / name, "--generate", "json"], capture_output=True, timeout=60, check=True)
+        done = started.run([bin_folder / name, "--generate", "json"], timeout=60)
         said[name] = json.loads(done.stdout)
     return said
 
@@ -49,14 +49,7 @@ def run(bin_folder, tmp_path):
     def run_program(program, *args, stdin=None, timeout=120, cwd=None):
         if isinstance(stdin, str):
             stdin = stdin.encode()
-        done = subprocess.run(
-            [bin_folder / program, *map(str, args)],
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            cwd=cwd or tmp_path,
-            timeout=timeout,
-        )
+        done = started.run([bin_folder / program, *args], input=stdin, cwd=cwd or tmp_path, timeout=timeout)
         return Outcome(done.returncode, done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
 
     return run_program
@@ -66,7 +59,7 @@ def run(bin_folder, tmp_path):
 def trained_once(bin_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trained") / "model"
     command = [bin_folder / "ae-train", CONFIGS / "wdbc.json", "--out", folder, *FAST]
-    done = subprocess.run(command, capture_output=True, timeout=120)
+    done = started.run(command, timeout=120)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
     return folder
 

@@ -7,6 +7,7 @@ import random
 import subprocess
 
 import pytest
+import started
 from conftest import Outcome
 from support import needs_torch, read_safetensors, rows_of, wait_for, write_config
 
@@ -26,10 +27,8 @@ def toy_folder(bin_folder):
 @pytest.fixture
 def toy(toy_folder, tmp_path):
     def run(program, *args):
-        done = subprocess.run(
-            [toy_folder / program, *map(str, args)], capture_output=True, text=True, cwd=tmp_path, timeout=120
-        )
-        return Outcome(done.returncode, done.stdout, done.stderr)
+        done = started.run([toy_folder / program, *args], cwd=tmp_path, timeout=120)
+        return Outcome(done.returncode, done.stdout.decode(), done.stderr.decode())
 
     return run
 

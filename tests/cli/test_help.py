@@ -74,10 +74,11 @@ def test_the_examples_of_all_programs_run_one_after_another_where_they_are_insta
 
 
 @pytest.mark.parametrize("columns", [40, 80, 120])
-def test_help_fits_the_terminal(bin_folder, program, columns):
+def test_help_fits_the_terminal(run, monkeypatch, program, columns):
     """Examples are to be copied, so they stay in one line; and so does a word that is longer and no list."""
-    environment = {**os.environ, "COLUMNS": str(columns)}
-    told = subprocess.run([bin_folder / program, "--help"], capture_output=True, text=True, check=True, env=environment)
+    monkeypatch.setenv("COLUMNS", str(columns))
+    told = run(program, "--help")
+    assert told.code == 0
     examples = set(examples_of(told.stdout))
     long = [line for line in told.stdout.splitlines() if len(line) > columns and line.strip() not in examples]
     assert [line for line in long if len(line.split()) > 1 or "," in line] == []
