@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "classifier_options.hpp"
 #include "cli/version.hpp"
 #include "model_program.hpp"
 #include "output_files.hpp"
@@ -44,11 +45,10 @@ struct Options {
 };
 
 std::string attacks_help() {
-  std::string text = "Attacks, by commas or repeated: ";
-  for (const auto& kind : ae::attack::attack_kinds()) {
-    if (&kind != &ae::attack::attack_kinds().front()) text += "; ";
-    text += std::string(kind.name) + ", " + std::string(kind.help);
-  }
+  std::string text;
+  for (const auto& kind : ae::attack::attack_kinds())
+    text += (text.empty() ? "Attacks, by commas or repeated: " : "; ") + std::string(kind.name) + ", " +
+            std::string(kind.help);
   return text;
 }
 
@@ -63,14 +63,6 @@ void declare(CLI::App& app, Options& o) {
       ->required()
       ->type_name("PATH");
   app.add_option("-o,--output", o.output, "Folder for reports and images, which is made")->required()->type_name("DIR");
-  app.add_option("--labels", c.labels,
-                 "The class of each image: IDX, or a table with the column label, and id or rows in the images' order "
-                 "(default: those of the folders, or of the IDX file beside the images)")
-      ->type_name("FILE");
-  app.add_option("--classes", c.classes,
-                 "Names of the classes in the classifier's order, by commas or repeated (default: 0,1,...)")
-      ->delimiter(',')
-      ->type_name("TEXT");
   app.add_option("--eps", o.eps, "Sizes of the attacks, by commas or repeated; pixels are from 0 to 1")
       ->delimiter(',')
       ->capture_default_str()
@@ -100,16 +92,7 @@ void declare(CLI::App& app, Options& o) {
       ->capture_default_str();
   ae::cli::add_integer(app, "--seed", o.seed, "Of all random numbers", 0, 9007199254740991)->capture_default_str();
   ae::cli::add_integer(app, "--first", o.most, "Take so many images only, from the first on", 1, 1000000000000);
-  app.add_option(
-         "--mean", o.mean,
-         "What the classifier's user takes from each pixel: a number, or one for each channel, by commas or repeated")
-      ->delimiter(',')
-      ->type_name("TEXT");
-  app.add_option("--std", o.deviation, "What pixels are then divided by, by commas or repeated likewise")
-      ->delimiter(',')
-      ->type_name("TEXT");
-  ae::cli::add_choice(app, "--outputs", o.outputs, "What the classifier gives", {"logits", "probabilities"})
-      ->capture_default_str();
+  ae::apps::add_classifier_options(app, {c.labels, c.classes, o.mean, o.deviation, o.outputs});
   app.add_option("--through", o.through,
                  "Model of images that purifies what the classifier is given, as ae-purify does: the folder that "
                  "ae-train wrote, or its model.safetensors")
@@ -131,25 +114,11 @@ void declare(CLI::App& app, Options& o) {
       ->capture_default_str();
 }
 
-std::vector<double> numbers(const std::vector<std::string>& texts, const std::string& option, double low, double high) {
-  std::vector<double> found;
-  for (const auto& text : texts) {
-    const auto number = ae::parse_number(text);
-    if (!number || !(*number >= low && *number <= high))
-      throw ae::UsageError(option + ": found " + ae::quoted(text) + ", expected a number from " + ae::number_text(low) +
-                           " to " + ae::number_text(high));
-    found.push_back(*number);
-  }
-  return found;
-}
-
 void read_choices(Options& o) {
   auto& c = o.campaign;
   c.norm = o.norm == "l2" ? ae::attack::Norm::l2 : ae::attack::Norm::linf;
-  c.eps = numbers(o.eps, "--eps", 0, c.norm == ae::attack::Norm::linf ? 1 : 1e6);
-  c.input.mean = numbers(o.mean, "--mean", -1e6, 1e6);
-  c.input.deviation = numbers(o.deviation, "--std", 1e-9, 1e6);
-  c.input.probabilities = o.outputs == "probabilities";
+  c.eps = ae::apps::numbers(o.eps, "--eps", 0, c.norm == ae::attack::Norm::linf ? 1 : 1e6);
+  c.input = ae::apps::classifier_input(o.mean, o.deviation, o.outputs);
   std::vector<std::string> known;
   for (const auto& kind : ae::attack::attack_kinds()) known.emplace_back(kind.name);
   for (const auto& name : o.attacks) {

@@ -1,15 +1,19 @@
 // ae-purify: what is the nearest natural sample?
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include "apply/detectors.hpp"
 #include "apply/impute.hpp"
+#include "apply/named_choice.hpp"
 #include "apply/purifiers.hpp"
 #include "apply/purify_images.hpp"
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "classifier_options.hpp"
 #include "model_program.hpp"
 #include "output_files.hpp"
 #include "reading.hpp"
@@ -25,10 +29,16 @@ const ae::cli::Program kProgram{
      {"ae-purify runs/boards boards/ -o purified.npy --table distances.csv",
       "images as one array, and a table of their losses and of how far they were moved"},
      {"ae-purify runs/boards boards/ -o blurred/ --purifier blur:1",
-      "a control: what a blur does, judged by the same model"}}};
+      "a control: what a blur does, judged by the same model"},
+     {"ae-purify runs/boards boards/ -o purified.npy --classifier classifier.pt --detector jsd,l1 --clean good_boards/",
+      "what a classifier makes of the images before and after, and which look as if somebody had changed them"}}};
 
 struct Options {
   std::string model;
+  std::string summary, outputs = "logits";
+  std::vector<std::string> mean, deviation;
+  std::int64_t seed = 0;
+  ae::apply::JudgeOptions judge;
   std::string input;
   std::string output = "-";
   std::string table;
@@ -38,14 +48,59 @@ struct Options {
   ae::apps::ReadingOptions reading;
 };
 
-std::string purifiers_help() {
-  std::string text = "What is done to images, one after another, repeat for several: ";
-  for (const auto& kind : ae::apply::purifier_kinds()) {
-    if (&kind != &ae::apply::purifier_kinds().front()) text += "; ";
-    text += std::string(kind.name) + (kind.value.empty() ? "" : ":" + std::string(kind.value)) + ", " +
-            std::string(kind.help);
+void declare_judge(CLI::App& app, Options& options) {
+  auto& judge = options.judge;
+  const char* group = ae::apps::kClassifierGroup;
+  app.add_option(
+         "--classifier", judge.classifier,
+         "TorchScript network from images [n, channels, height, width] to [n, classes], whose answers before and "
+         "after go into the table; such a file is a program, which runs with your rights")
+      ->type_name("FILE")
+      ->group(group);
+  ae::apps::add_classifier_options(app,
+                                   {judge.labels, judge.classes, options.mean, options.deviation, options.outputs});
+  app.add_option("--summary", options.summary,
+                 "JSON: how many images are classified rightly, flagged, and both, with intervals")
+      ->type_name("FILE")
+      ->group(group);
+  app.add_option("--detector", judge.detectors,
+                 "Flags images that seem to have been changed, by commas or repeated: " +
+                     ae::apply::kinds_help(ae::apply::detector_kinds()))
+      ->delimiter(',')
+      ->type_name("TEXT")
+      ->group(group);
+  app.add_option("--clean", judge.clean,
+                 "Images that nobody has changed and that the model was not trained on, for the detectors' thresholds")
+      ->type_name("PATH")
+      ->group(group);
+  ae::cli::add_number(app, "--false-positives", judge.false_positives,
+                      "Share of the clean images that detectors together may flag", 1e-6, 0.5)
+      ->capture_default_str()
+      ->group(group);
+  ae::cli::add_number(app, "--noise", judge.noise,
+                      "The control: each pixel of the clean images changed by so much, up or down", 0, 1)
+      ->capture_default_str()
+      ->group(group);
+  ae::cli::add_integer(app, "--seed", options.seed, "Of that noise", 0, 9007199254740991)
+      ->capture_default_str()
+      ->group(group);
+}
+
+// What is given for a classifier without one is a mistake.
+void read_judge(Options& o) {
+  auto& judge = o.judge;
+  const std::pair<bool, const char*> needs[] = {
+      {!judge.labels.empty(), "--labels"}, {!judge.classes.empty(), "--classes"},    {!o.mean.empty(), "--mean"},
+      {!o.deviation.empty(), "--std"},     {!judge.detectors.empty(), "--detector"}, {!judge.clean.empty(), "--clean"},
+      {!o.summary.empty(), "--summary"}};
+  if (judge.classifier.empty()) {
+    for (const auto& [given, option] : needs)
+      if (given) throw ae::UsageError(std::string(option) + ": is of a classifier; name it by --classifier FILE");
+    return;
   }
-  return text + " (default: reconstruction)";
+  judge.input = ae::apps::classifier_input(o.mean, o.deviation, o.outputs);
+  judge.seed = static_cast<std::uint64_t>(o.seed);
+  o.images.judge = judge;
 }
 
 void declare(CLI::App& app, Options& options) {
@@ -61,7 +116,9 @@ void declare(CLI::App& app, Options& options) {
       ->type_name("PATH");
   ae::cli::add_integer(app, "--steps", options.purify.steps, "Projections applied one after another", 1, 10000)
       ->capture_default_str();
-  app.add_option("--purifier", options.images.purifiers, purifiers_help())
+  app.add_option("--purifier", options.images.purifiers,
+                 "What is done to images, one after another, repeat for several: " +
+                     ae::apply::kinds_help(ae::apply::purifier_kinds()) + " (default: reconstruction)")
       ->allow_extra_args(false)
       ->type_name("TEXT")
       ->group("Images");
@@ -70,6 +127,7 @@ void declare(CLI::App& app, Options& options) {
                  "squares and by the largest difference of a pixel")
       ->type_name("FILE")
       ->group("Images");
+  declare_judge(app, options);
   options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(app, "--unreadable", options.unreadable,
                       "What becomes of images that cannot be read, which are always named: report leaves them out and "
@@ -102,16 +160,26 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
     throw ae::UsageError("--steps is of the reconstruction alone; with --purifier give reconstruction:" +
                          std::to_string(options.purify.steps));
   if (images.purifiers.empty()) images.purifiers = {"reconstruction:" + std::to_string(options.purify.steps)};
+  read_judge(options);
   images.inputs = {options.input};
   images.unreadable = ae::apply::unreadable_named(options.unreadable);
   images.overwrite = context.options.force;
-  ae::apps::OutputFiles files({options.input, ae::apps::model_file(options.model)}, context.options.force);
+  std::vector<std::string> inputs{options.input, ae::apps::model_file(options.model)};
+  for (const auto& further : {options.judge.classifier.string(), options.judge.labels, options.judge.clean})
+    if (!further.empty()) inputs.push_back(further);
+  ae::apps::OutputFiles files(inputs, context.options.force);
   if (std::filesystem::path(options.output).extension() == ".npy")
     images.array = files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
   else
     images.folder = folder_named(options.output);
   images.table = files.open(options.table, "--table");
+  auto* summary = files.open(options.summary, "--summary");
   const auto totals = ae::apply::purify_images(checkpoint, images, context.reporter);
+  if (totals.judged) {
+    if (summary != nullptr) summary->write(ae::apply::judge_json(*totals.judged, *images.judge));
+    auto* people = context.options.quiet ? nullptr : files.for_people();
+    if (people != nullptr) people->write(ae::apply::judge_text(*totals.judged, *images.judge));
+  }
   files.commit();
   context.reporter.info(ae::counted(totals.images, "images") + " purified");
   if (totals.unreadable > 0 && images.unreadable == Unreadable::report)
@@ -123,9 +191,11 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
 int run(Options& options, ae::cli::Context& context) {
   const auto checkpoint = ae::apps::open_model(options.model, context);
   if (checkpoint.kind().domain().gridded()) return run_images(options, checkpoint, context);
-  if (!options.images.purifiers.empty() || !options.table.empty() || options.unreadable != "report")
+  if (!options.images.purifiers.empty() || !options.table.empty() || options.unreadable != "report" ||
+      !options.judge.classifier.empty())
     throw ae::UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
-                         "; --purifier, --table and --unreadable are for images");
+                         "; --purifier, --table, --classifier and --unreadable are for images");
+  read_judge(options);
   options.purify.stream.inputs = {options.input};
   options.purify.stream.threads = context.options.threads;
   options.purify.stream.reading = options.reading.reading();

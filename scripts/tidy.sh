@@ -15,7 +15,7 @@ skip_unless_14 clang-tidy
 needs_torch() {
   case "$1" in
     apps/ae_roc.cpp) return 1 ;;
-    src/model/* | src/value/* | src/loss/* | src/score/* | src/recipe/* | src/train/* | src/apply/* | src/replay/* | src/script/* | src/attack/* | apps/*) return 0 ;;
+    src/model/* | src/value/* | src/loss/* | src/score/* | src/recipe/* | src/train/* | src/apply/* | src/replay/* | src/script/* | src/victim/* | src/attack/* | apps/*) return 0 ;;
     *) return 1 ;;
   esac
 }

@@ -109,9 +109,11 @@ bool ImageBatches::load(Batch& batch, bool originals) {
 
 NetworkImage ImageBatches::load(std::int64_t i, bool original) const {
   auto source = sources_.begin();
+  const auto number = i;
   for (; i >= (*source)->size(); ++source) i -= (*source)->size();
   auto [image, form, further] = (*source)->load(i, kind_.geometry().channels);
-  NetworkImage loaded{(*source)->id(i), (*source)->label(i), std::move(form), further > 0, std::nullopt, {}, {}};
+  NetworkImage loaded{
+      (*source)->id(i), number, (*source)->label(i), std::move(form), further > 0, std::nullopt, {}, {}};
   loaded.size = image.size();
   loaded.network = score::to_tensor(data::resized(image, kind_.geometry()));
   if (original) loaded.original = std::move(image);

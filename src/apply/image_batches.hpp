@@ -31,6 +31,7 @@ const score::MapHead& map_head(const recipe::Checkpoint& checkpoint);
 
 struct NetworkImage {
   std::string id;
+  std::int64_t number = 0;  // of all images of the inputs
   std::string label;
   std::string form;                     // see data::LoadedImage
   bool further = false;                 // the file holds more than was read

@@ -5,14 +5,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <opencv2/imgproc.hpp>
 #include <type_traits>
 #include <utility>
 
 #include "apply/image_batches.hpp"
-#include "base/error.hpp"
-#include "base/text.hpp"
+#include "apply/named_choice.hpp"
 #include "model/threads.hpp"
 
 namespace ae::apply {
@@ -130,35 +128,15 @@ constexpr std::array kKinds{
                  control<Threshold>},
 };
 
-std::unique_ptr<Purifier> make_purifier(std::string_view text, const recipe::Checkpoint& checkpoint) {
-  const auto colon = text.find(':');
-  const auto name = text.substr(0, colon);
-  std::vector<std::string> known;
-  for (const auto& kind : kKinds) {
-    known.emplace_back(std::string(kind.name) + (kind.value.empty() ? "" : ":" + std::string(kind.value)));
-    if (kind.name != name) continue;
-    double value = kind.usual;
-    if (colon != std::string_view::npos) {
-      const auto number = kind.value.empty() ? std::nullopt : parse_number(text.substr(colon + 1));
-      const bool whole = kind.value != "TIMES" || (number && *number == std::floor(*number));
-      if (!number || !(*number >= kind.low && *number <= kind.high) || !whole)
-        throw UsageError("--purifier: found " + ae::quoted(std::string(text)) + "; expected " + known.back() +
-                         (kind.value.empty() ? ""
-                                             : " with a " + std::string(whole ? "number" : "whole number") + " from " +
-                                                   number_text(kind.low) + " to " + number_text(kind.high)));
-      value = *number;
-    }
-    return kind.make(checkpoint, value);
-  }
-  throw UsageError("--purifier: found " + ae::quoted(std::string(text)) + "; expected one of " + ae::join(known));
-}
-
 }  // namespace
 
 std::span<const PurifierKind> purifier_kinds() { return kKinds; }
 
 PurifierChain::PurifierChain(std::span<const std::string> texts, const recipe::Checkpoint& checkpoint) {
-  for (const auto& text : texts) purifiers_.push_back(make_purifier(text, checkpoint));
+  for (const auto& text : texts) {
+    const auto [kind, value] = named_choice("--purifier", text, kKinds);
+    purifiers_.push_back(kind->make(checkpoint, value));
+  }
 }
 
 std::vector<at::Tensor> PurifierChain::operator()(ImageSet& images) const {

@@ -84,6 +84,7 @@ class ImagePurifier {
         reconstruct_(checkpoint.autoencoder(), image_kind(checkpoint).geometry()),
         table_(options.table),
         purify_(options.purifiers, checkpoint) {
+    if (options.judge) judge_.emplace(checkpoint, *options.judge, images_, reporter);
     if (options.array != nullptr)
       file_ = std::make_unique<PurifiedArray>(*options.array);
     else
@@ -93,7 +94,7 @@ class ImagePurifier {
   ImagePurifyTotals run() {
     if (table_ != nullptr)
       table_->write(std::string("id,") + (images_.has_labels() ? "label," : "") +
-                    "loss_before,loss_after,distance_l2,distance_linf\n");
+                    "loss_before,loss_after,distance_l2,distance_linf" + (judge_ ? judge_->header() : "") + "\n");
     images_.for_each(0, images_.size(), false, "purifying",
                      [this](const std::vector<NetworkImage>& batch) { purify(batch); });
     if (totals_.images == 0)
@@ -101,6 +102,7 @@ class ImagePurifier {
     file_->finish();
     images_.tell_unseen();
     totals_.unreadable = images_.left_out();
+    if (judge_) totals_.judged = judge_->figures();
     return totals_;
   }
 
@@ -115,14 +117,21 @@ class ImagePurifier {
       if (batch[i].form.find("float") == std::string::npos) after[i] = after[i].clamp(0, 1);
     ImageSet purified(after);
     const auto losses_before = losses(before), losses_after = losses(purified);
+    std::vector<std::size_t> kept;
+    std::vector<double> distances;
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      const auto step = (after[i] - images[i]).to(at::kDouble);
-      const double distance = std::sqrt(step.square().sum().item<double>());
+      const double distance = std::sqrt((after[i] - images[i]).to(at::kDouble).square().sum().item<double>());
       if (!std::isfinite(losses_before[i]) || !std::isfinite(losses_after[i]) || !std::isfinite(distance)) {
         images_.leave_out(InputError(batch[i].id + ": its loss is " + number_text(losses_before[i]) + " before and " +
                                      number_text(losses_after[i]) + " after; the model is not usable for such values"));
         continue;
       }
+      kept.push_back(i);
+      distances.push_back(distance);
+    }
+    const auto judged = judge_ ? judge(kept, batch, after, before) : std::vector<std::string>(kept.size());
+    for (std::size_t k = 0; k < kept.size(); ++k) {
+      const auto i = kept[k];
       file_->add(batch[i], after[i]);
       ++totals_.images;
       if (table_ == nullptr) continue;
@@ -132,12 +141,26 @@ class ImagePurifier {
         line += ',';
         append_csv_field(line, batch[i].label);
       }
-      for (const double value : {losses_before[i], losses_after[i], distance, step.abs().max().item<double>()}) {
+      const double largest = (after[i] - images[i]).abs().max().item<double>();
+      for (const double value : {losses_before[i], losses_after[i], distances[k], largest}) {
         line += ',';
         append_number(line, value);
       }
-      table_->write(line + "\n");
+      table_->write(line + judged[k] + "\n");
     }
+  }
+
+  std::vector<std::string> judge(const std::vector<std::size_t>& kept, const std::vector<NetworkImage>& batch,
+                                 const std::vector<at::Tensor>& after, ImageSet& before) {
+    const auto& reconstructions = before.reconstructions(reconstruct_);
+    std::vector<NetworkImage> images;
+    std::vector<at::Tensor> purified, reconstructed;
+    for (const auto i : kept) {
+      images.push_back(batch[i]);
+      purified.push_back(after[i]);
+      reconstructed.push_back(reconstructions[i]);
+    }
+    return judge_->answers(images, purified, reconstructed);
   }
 
   std::vector<double> losses(ImageSet& images) const {
@@ -156,6 +179,7 @@ class ImagePurifier {
   Output* table_;
   PurifierChain purify_;
   std::unique_ptr<PurifiedFile> file_;
+  std::optional<PurifyJudge> judge_;
   ImagePurifyTotals totals_;
 };
 

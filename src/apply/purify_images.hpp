@@ -3,10 +3,12 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "apply/image_batches.hpp"
+#include "apply/purify_judge.hpp"
 #include "base/files.hpp"
 #include "base/reporter.hpp"
 #include "recipe/checkpoint.hpp"
@@ -20,12 +22,14 @@ struct ImagePurifyOptions {
   // Where the purified images go: one of these two.
   Output* array = nullptr;
   std::filesystem::path folder;
-  bool overwrite = false;   // what is in the folder
-  Output* table = nullptr;  // unless null
+  bool overwrite = false;             // what is in the folder
+  Output* table = nullptr;            // unless null
+  std::optional<JudgeOptions> judge;  // who looks at them before and after
 };
 
 struct ImagePurifyTotals {
   std::int64_t images = 0, unreadable = 0;
+  std::optional<JudgeFigures> judged;
 };
 
 // An image [channels, height, width] as arrays hold it: [height, width], or [height, width, channels] of colours.
@@ -34,11 +38,11 @@ at::Tensor array_pixels(const at::Tensor& image);
 // The array: NPY, float32 [images, height, width], or [images, height, width, channels] of colours, in network pixels.
 // The folder: ID.png, at the images' own sizes, always of 8 bits, so that what lies outside of [0, 1] becomes its ends;
 // it keeps what was written where a run fails. In the array and the table pixels do so where images are whole numbers
-// in their files. The table: id[,label],loss_before,loss_after,distance_l2,distance_linf, the model's score of the
-// image as it was and as it became, and how far it was moved, in network pixels from 0 to 1: the root of the sum of
-// squares, and the largest difference. Files are not committed. UsageError for a folder that holds something, for names
-// that collide, and for an image that would be written over; InputError for images of several sizes in one array, and
-// when none can be read.
+// in their files. The table: id[,label],loss_before,loss_after,distance_l2,distance_linf and what PurifyJudge adds: the
+// model's score of the image as it was and as it became, and how far it was moved, in network pixels from 0 to 1: the
+// root of the sum of squares, and the largest difference. Files are not committed. UsageError for a folder that holds
+// something, for names that collide, and for an image that would be written over; InputError for images of several
+// sizes in one array, and when none can be read.
 ImagePurifyTotals purify_images(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options,
                                 Reporter& reporter);
 

@@ -14,7 +14,6 @@
 #include "apply/purifiers.hpp"
 #include "apply/purify_images.hpp"
 #include "apply/streams.hpp"
-#include "attack/class_labels.hpp"
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
@@ -22,6 +21,7 @@
 #include "data/bytes/npy_writer.hpp"
 #include "data/images/images.hpp"
 #include "evaluate/rate_text.hpp"
+#include "victim/class_labels.hpp"
 
 namespace ae::attack {
 namespace {
@@ -188,9 +188,6 @@ class Attacker {
       size_ = batch.front().network.sizes().vec();
       open_victims(torch::stack(first));
     }
-    if (labels_ && labels_->in_order() && images_.left_out() > 0)
-      throw InputError(labels_->name() + ": its labels go by the order of images, of which " +
-                       images_.first_left_out() + " cannot be read; give them a column \"id\"");
     for (const auto& image : batch) {
       if (image.network.sizes() != size_)
         throw InputError(image.id + ": " + data::size_text({image.network.size(1), image.network.size(2)}) +
@@ -198,15 +195,14 @@ class Attacker {
                          "; a classifier takes images of one size");
       if (image.network.min().item<float>() < 0 || image.network.max().item<float>() > 1)
         throw InputError(image.id + ": has pixels outside of [0, 1], where no attack may lead; scale them");
-      const auto number = number_++;
-      const auto label = labels_ ? labels_->of(image.id, number) : std::optional(image.label);
+      const auto label = labels_ ? labels_->of(image.id, image.number) : std::optional(image.label);
       if (!label || label->empty()) {
         ++found_.without_label;
         continue;
       }
-      classes.push_back(class_of(*label, options_.classes, victim_->classes(), image.id));
+      classes.push_back(victim::class_of(*label, options_.classes, victim_->classes(), image.id));
       pixels.push_back(image.network);
-      attacked.numbers.push_back(number);
+      attacked.numbers.push_back(image.number);
       taken.push_back(&image);
     }
     if (pixels.empty()) return;
@@ -422,14 +418,13 @@ class Attacker {
   const CampaignOptions& options_;
   recipe::ImageKind kind_;
   apply::ImageBatches images_;
-  std::optional<LabelFile> labels_;
+  std::optional<victim::LabelFile> labels_;
   std::optional<apply::PurifierChain> purify_;
-  std::optional<Victim> victim_, surrogate_;
+  std::optional<victim::Classifier> victim_, surrogate_;
   std::vector<Defence> defences_;
   std::vector<double> eps_;  // ascending
   std::vector<Setting> settings_;
   std::vector<std::int64_t> size_;  // of an image
-  std::int64_t number_ = 0;
   std::map<Threat, GradientTally> tallies_;
   std::map<std::string, std::unique_ptr<data::NpyWriter>> arrays_;
   bool header_written_ = false;

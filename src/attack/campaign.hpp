@@ -17,16 +17,16 @@
 
 #include "apply/image_batches.hpp"
 #include "attack/attacks.hpp"
-#include "attack/victim.hpp"
 #include "base/files.hpp"
 #include "base/reporter.hpp"
 #include "recipe/checkpoint.hpp"
+#include "victim/classifier.hpp"
 
 namespace ae::attack {
 
 struct CampaignOptions {
   std::filesystem::path victim, surrogate;  // the second "": no transfer
-  VictimOptions input;                      // of both
+  victim::ClassifierOptions input;          // of both
   std::string images;
   std::string labels;                // a file; "": those that the images bring along
   std::vector<std::string> classes;  // names, in the classifier's order; none: labels are their numbers

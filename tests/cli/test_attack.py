@@ -7,6 +7,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from pictures import write_png
 from support import needs_torch, one_error
 
 pytestmark = needs_torch
@@ -275,6 +276,100 @@ def test_a_step_along_the_gradient_takes_means_and_deviations_in(run, digits):
         assert done.code == 0
     one, other = (np.load(folder / f"means-{name}" / "classifier-fgsm-linf-0.05.npy") for name in ("clf.pt", "normalised.pt"))
     assert (np.abs(one - other) > 1e-5).mean() < 0.002  # signs of gradients of nearly 0
+
+
+def probabilities(network, images, temperature):
+    with torch.no_grad():
+        return torch.softmax(network(images) / temperature, 1).double().numpy()
+
+
+def jensen_shannon(p, q):
+    def entropy(p):
+        return -(p * np.log(np.maximum(p, 1e-300))).sum(1)
+
+    return entropy((p + q) / 2) - (entropy(p) + entropy(q)) / 2
+
+
+def test_a_classifier_and_detectors_judge_what_is_purified(run, digits):
+    folder, network, images, labels = digits
+    attacked = folder / "attacked" / "classifier-pgd-linf-0.15.npy"
+    assert run("ae-attack", "clf.pt", "test.npy", "--labels", "labels.csv", "--eps", "0.15", "--attack", "pgd", "-o", "attacked", "-q",
+               "--force", cwd=folder).code == 0
+    np.save(folder / "clean.npy", np.load(folder / "test.npy")[100:])
+    outcome = run("ae-purify", "model", attacked, "-o", "purified.npy", "--table", "t.csv", "--summary", "s.json", "--classifier", "clf.pt",
+                  "--labels", "labels.csv", "--detector", "l1,l2,jsd:5", "--clean", "clean.npy", "--false-positives", "0.09", "--noise",
+                  "0.15", "--force", cwd=folder)
+    assert outcome.code == 0, outcome.stderr
+    with open(folder / "t.csv", newline="") as file:
+        table = list(csv.DictReader(file))
+    summary = json.loads((folder / "s.json").read_text())
+
+    def pixels(name):
+        return torch.tensor(np.load(folder / name)).unsqueeze(1)
+
+    def reconstructed(name):
+        assert run("ae-purify", "model", name, "-o", "again.npy", "--force", "-q", cwd=folder).code == 0
+        return pixels("again.npy")
+
+    def scores(name):
+        x, y = pixels(name), reconstructed(name)
+        step = (x - y).double().numpy().reshape(len(x), -1)
+        return np.stack([np.abs(step).mean(1), (step**2).mean(1),
+                         jensen_shannon(probabilities(network, x, 5), probabilities(network, y.clamp(0, 1), 5))], 1)
+
+    before = probabilities(network, pixels(attacked), 1).argmax(1)
+    after = probabilities(network, pixels("purified.npy").clamp(0, 1), 1).argmax(1)
+    truth = labels.numpy()
+    for column, expected in (("class", truth), ("predicted_before", before), ("predicted_after", after)):
+        assert [int(row[column]) for row in table] == list(expected), column
+    found = np.array([[float(row[name]) for name in ("score_l1", "score_l2", "score_jsd:5")] for row in table])
+    assert np.allclose(found, scores(attacked), rtol=1e-3, atol=2e-6)
+    # A share of .09 is .03 for each of three: 3 of 100 clean images lie above.
+    clean = np.sort(scores("clean.npy"), 0)
+    thresholds = np.array([d["threshold"] for d in summary["detectors"]])
+    assert np.allclose(thresholds, clean[-4], rtol=1e-3, atol=2e-6)
+    assert [round(d["clean_flagged"]["share"] * 100) for d in summary["detectors"]] == [3, 3, 3]
+    flagged = (found > thresholds).any(1)
+    assert [row["flagged"] == "1" for row in table] == list(flagged)
+    expected = {"none": before == truth, "detector": flagged | (before == truth), "purifier": after == truth,
+                "both": flagged | (after == truth)}
+    for name, right in expected.items():
+        assert summary["right_or_flagged"][name]["share"] == pytest.approx(right.mean())
+    assert f"purifier {100 * (after == truth).mean():8.1f}%" in outcome.stdout
+    # Noise as large as the attack: harmless, and still strange to whoever looks at pixels alone.
+    l1, _, jsd = summary["detectors"]
+    assert l1["flagged_with_noise"]["share"] > 2 * jsd["flagged_with_noise"]["share"]
+
+
+def test_a_classifier_that_is_not_named_is_missed(run, digits):
+    folder = digits[0]
+
+    def refused(code, *words, more=()):
+        one_error(run("ae-purify", "model", "test.npy", "-o", "none.npy", *more, cwd=folder), code, *words)
+        assert not (folder / "none.npy").exists()
+
+    refused(2, "--labels", "--classifier", more=["--labels", "labels.csv"])
+    refused(2, "--detector", "--clean", more=["--classifier", "clf.pt", "--detector", "l1"])
+    refused(2, "--clean", "--detector", more=["--classifier", "clf.pt", "--clean", "test.npy"])
+    refused(2, "--detector", '"l3"', more=["--classifier", "clf.pt", "--detector", "l3", "--clean", "test.npy"])
+    refused(2, "--detector", "jsd:T", more=["--classifier", "clf.pt", "--detector", "jsd:0", "--clean", "test.npy"])
+    np.save(folder / "some.npy", np.load(folder / "test.npy")[:50])
+    refused(4, "--clean", "50 images", more=["--classifier", "clf.pt", "--detector", "l1", "--clean", "some.npy"])
+
+
+def test_labels_in_order_are_those_of_the_images_that_can_be_read(run, digits, tmp_path):
+    folder, network, images, labels = digits
+    (tmp_path / "x").mkdir()
+    for i in range(6):
+        write_png(tmp_path / "x" / f"{i}.png", np.round(images[i, 0].numpy() * 255).astype(np.uint8))
+    (tmp_path / "x/2.png").write_bytes(b"no image")
+    (tmp_path / "y.csv").write_text("label\n" + "".join(f"{labels[i]}\n" for i in range(6)))
+    done = run("ae-attack", folder / "clf.pt", "x", "--labels", "y.csv", "--eps", "0", "--attack", "noise", "--unreadable", "ignore",
+               "-o", "out")
+    assert done.code == 0, done.stderr
+    with open(tmp_path / "out/samples.csv", newline="") as file:
+        found = {row["id"]: int(row["label"]) for row in csv.DictReader(file)}
+    assert found == {f"{i}.png": int(labels[i]) for i in (0, 1, 3, 4, 5)}
 
 
 def test_what_does_not_fit_is_one_line(run, digits):

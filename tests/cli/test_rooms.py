@@ -29,12 +29,13 @@ DIRECTLY = {
     "score": ["loss", "evaluate"],
     "recipe": ["score", "data/hdf5"],
     "train": ["recipe", "report"],
-    "apply": ["recipe", "report"],
+    "victim": ["value", "evaluate"],
+    "apply": ["recipe", "report", "victim"],
     "replay": ["recipe", "report"],
     "attack": ["apply"],
     "script": ["recipe"],
 }
-NEEDS_TORCH = {"model", "value", "loss", "score", "recipe", "train", "apply", "replay", "attack", "script"}
+NEEDS_TORCH = {"model", "value", "loss", "score", "recipe", "train", "victim", "apply", "replay", "attack", "script"}
 LIBRARIES = {
     "torch": NEEDS_TORCH,
     "ATen": NEEDS_TORCH,

@@ -1,4 +1,4 @@
-#include "attack/class_labels.hpp"
+#include "victim/class_labels.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@
 #include "data/bytes/source.hpp"
 #include "evaluate/score_reader.hpp"
 
-namespace ae::attack {
+namespace ae::victim {
 
 LabelFile::LabelFile(const std::filesystem::path& path, Reporter& reporter) : name_(path.string()) {
   if (path != "-") {
@@ -67,4 +67,4 @@ std::int64_t class_of(const std::string& label, const std::vector<std::string>& 
   return static_cast<std::int64_t>(*number);
 }
 
-}  // namespace ae::attack
+}  // namespace ae::victim

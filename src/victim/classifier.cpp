@@ -1,4 +1,4 @@
-#include "attack/victim.hpp"
+#include "victim/classifier.hpp"
 
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -8,7 +8,7 @@
 #include "base/counted.hpp"
 #include "base/error.hpp"
 
-namespace ae::attack {
+namespace ae::victim {
 namespace {
 
 at::Tensor by_channel(const std::vector<double>& numbers, std::int64_t channels, const char* option) {
@@ -22,7 +22,7 @@ at::Tensor by_channel(const std::vector<double>& numbers, std::int64_t channels,
 
 }  // namespace
 
-Victim::Victim(const std::filesystem::path& path, const VictimOptions& options, const at::Tensor& examples)
+Classifier::Classifier(const std::filesystem::path& path, const ClassifierOptions& options, const at::Tensor& examples)
     : name_(path.string()),
       network_(path),
       mean_(by_channel(options.mean, examples.size(1), "--mean")),
@@ -33,7 +33,7 @@ Victim::Victim(const std::filesystem::path& path, const VictimOptions& options, 
   try_out(examples);
 }
 
-at::Tensor Victim::call(const at::Tensor& images) const {
+at::Tensor Classifier::call(const at::Tensor& images) const {
   auto input = images;
   if (mean_.defined()) input = input - mean_;
   if (deviation_.defined()) input = input / deviation_;
@@ -45,7 +45,7 @@ at::Tensor Victim::call(const at::Tensor& images) const {
   return answer.to(at::kFloat);
 }
 
-at::Tensor Victim::logits(const at::Tensor& images) const {
+at::Tensor Classifier::logits(const at::Tensor& images) const {
   try {
     const auto answer = call(images);
     return probabilities_ ? answer.clamp_min(1e-30).log() : answer;
@@ -55,7 +55,7 @@ at::Tensor Victim::logits(const at::Tensor& images) const {
   }
 }
 
-void Victim::choose_input(const at::Tensor& examples) {
+void Classifier::choose_input(const at::Tensor& examples) {
   std::string why;
   for (const auto input : {Input::grid, Input::plane, Input::flat}) {
     if (input == Input::plane && examples.size(1) != 1) continue;
@@ -77,7 +77,7 @@ void Victim::choose_input(const at::Tensor& examples) {
                    "; expected a network from them to [n, classes]");
 }
 
-void Victim::try_out(const at::Tensor& examples) {
+void Classifier::try_out(const at::Tensor& examples) {
   const auto answer = call(examples);
   if (!answer.isfinite().all().item<bool>())
     throw InputError(name_ + ": gives numbers that are not finite for images of the input");
@@ -94,4 +94,4 @@ void Victim::try_out(const at::Tensor& examples) {
                      "eval() before torch.jit.trace");
 }
 
-}  // namespace ae::attack
+}  // namespace ae::victim

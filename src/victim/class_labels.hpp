@@ -10,7 +10,7 @@
 
 #include "base/reporter.hpp"
 
-namespace ae::attack {
+namespace ae::victim {
 
 // Labels that come from a file beside the images: IDX (one dimension of bytes), or a table with the column "label", and
 // "id" or as many rows as there are images.
@@ -22,7 +22,6 @@ class LabelFile {
   void check_count(std::int64_t images) const;
   // Of the `number`-th image; nothing where there is none.
   std::optional<std::string> of(const std::string& id, std::int64_t number) const;
-  bool in_order() const { return !has_ids_; }
   const std::string& name() const { return name_; }
 
  private:
@@ -37,4 +36,4 @@ class LabelFile {
 std::int64_t class_of(const std::string& label, const std::vector<std::string>& names, std::int64_t classes,
                       const std::string& where);
 
-}  // namespace ae::attack
+}  // namespace ae::victim

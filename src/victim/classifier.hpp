@@ -10,9 +10,9 @@
 
 #include "value/script_file.hpp"
 
-namespace ae::attack {
+namespace ae::victim {
 
-struct VictimOptions {
+struct ClassifierOptions {
   std::vector<double> mean,
       deviation;               // its input is (pixel - mean) / deviation: one for all channels, or one for each
   bool probabilities = false;  // it answers with probabilities, of which the logarithm is taken
@@ -20,12 +20,12 @@ struct VictimOptions {
 
 // Images [n, channels, height, width] float32 in [0, 1]. It is given them so; where it does not take that, [n, height,
 // width] of one channel, or [n, channels * height * width]. From several threads at once.
-class Victim {
+class Classifier {
  public:
   // `examples`: some images, on which it is tried. InputError for what is no such network, gives fewer than two classes
   // or numbers that are not finite, or answers otherwise in another batch, as networks do that were traced while
   // training. UsageError for as many means as there are neither channels nor one.
-  Victim(const std::filesystem::path& path, const VictimOptions& options, const at::Tensor& examples);
+  Classifier(const std::filesystem::path& path, const ClassifierOptions& options, const at::Tensor& examples);
 
   at::Tensor logits(const at::Tensor& images) const;  // [n, classes], differentiable
   std::int64_t classes() const { return classes_; }
@@ -49,4 +49,4 @@ class Victim {
   bool random_ = false, looks_like_probabilities_ = false;
 };
 
-}  // namespace ae::attack
+}  // namespace ae::victim

@@ -1,0 +1,79 @@
+#include "apply/detectors.hpp"
+
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <array>
+
+#include "apply/named_choice.hpp"
+#include "base/counted.hpp"
+#include "base/error.hpp"
+
+namespace ae::apply {
+namespace {
+
+at::Tensor mean_absolute(const Suspect& suspect, double) {
+  return (suspect.images - suspect.reconstructions).abs().flatten(1).mean(1);
+}
+
+at::Tensor mean_square(const Suspect& suspect, double) {
+  return (suspect.images - suspect.reconstructions).square().flatten(1).mean(1);
+}
+
+// H(m) - (H(p) + H(q)) / 2 of the answers p and q at a temperature, and m their mean, in nats.
+at::Tensor jensen_shannon(const Suspect& suspect, double temperature) {
+  const auto p = (suspect.classifier.logits(suspect.images) / temperature).log_softmax(1);
+  const auto q = (suspect.classifier.logits(suspect.reconstructions.clamp(0, 1)) / temperature).log_softmax(1);
+  const auto m = at::logaddexp(p, q) - std::log(2.0);
+  return 0.5 * (p.exp() * (p - m) + q.exp() * (q - m)).sum(1);
+}
+
+constexpr std::array kKinds{
+    DetectorKind{"l1", "", "the mean change of a pixel by the model's reconstruction", 0, 0, 0, mean_absolute},
+    DetectorKind{"l2", "", "the mean of the squares of these changes", 0, 0, 0, mean_square},
+    DetectorKind{"jsd", "T",
+                 "the Jensen-Shannon divergence of the classifier's answers to an image and to its reconstruction, "
+                 "their logits divided by T",
+                 1e-3, 1e6, 10, jensen_shannon},
+};
+
+}  // namespace
+
+std::span<const DetectorKind> detector_kinds() { return kKinds; }
+
+Detectors::Detectors(std::span<const std::string> texts, const recipe::Checkpoint& checkpoint,
+                     const victim::Classifier& classifier)
+    : checkpoint_(checkpoint), classifier_(classifier) {
+  for (const auto& text : texts) {
+    const auto [kind, value] = named_choice("--detector", text, kKinds);
+    chosen_.push_back({kind, value});
+    names_.push_back(std::string(kind->name) + (kind->value.empty() ? "" : ":" + number_text(value)));
+  }
+}
+
+at::Tensor Detectors::scores(const at::Tensor& images, const at::Tensor& reconstructions) const {
+  std::vector<at::Tensor> scores;
+  for (const auto& [kind, value] : chosen_)
+    scores.push_back(kind->score({images, reconstructions, classifier_}, value));
+  return torch::stack(scores, 1);
+}
+
+void Detectors::calibrate(const at::Tensor& clean, double share) {
+  const auto count = clean.size(0);
+  const auto above =
+      static_cast<std::int64_t>(share / static_cast<double>(chosen_.size()) * static_cast<double>(count));
+  if (above < 1)
+    throw InputError("--clean: " + counted(count, "images") + " cannot tell a share of " + number_text(share) +
+                     (chosen_.size() > 1 ? " of " + counted(std::ssize(chosen_), "detectors") : "") +
+                     " false alarms; " + "give more of them, or a larger --false-positives");
+  thresholds_ = std::get<0>(clean.sort(0)).select(0, count - 1 - above).contiguous();
+}
+
+at::Tensor Detectors::flagged(const at::Tensor& scores) const { return (scores > thresholds_).any(1); }
+
+at::Tensor Detectors::alarm(const at::Tensor& images) const {
+  const auto reconstructions = checkpoint_.autoencoder().differentiable_expected({images, torch::ones_like(images)});
+  return (scores(images, reconstructions) / thresholds_.clamp_min(1e-12)).amax(1);
+}
+
+}  // namespace ae::apply

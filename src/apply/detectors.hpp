@@ -1,0 +1,65 @@
+// Detectors of images that somebody has changed so that a classifier errs (MagNet, Meng and Chen 2017): how far an
+// image lies from its reconstruction, or a classifier's answers to the two from each other.
+//
+// Adding one: a function in detectors.cpp, and one line in detector_kinds().
+#pragma once
+
+#include <ATen/core/Tensor.h>
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "recipe/checkpoint.hpp"
+#include "victim/classifier.hpp"
+
+namespace ae::apply {
+
+// What a detector looks at.
+struct Suspect {
+  const at::Tensor& images;           // [n, channels, height, width]
+  const at::Tensor& reconstructions;  // likewise
+  const victim::Classifier& classifier;
+};
+
+struct DetectorKind {
+  std::string_view name;
+  std::string_view value;  // what stands behind a colon, "T"; "" = nothing
+  std::string_view help;
+  double low = 0, high = 0, usual = 0;                                  // of the value
+  at::Tensor (*score)(const Suspect& suspect, double value) = nullptr;  // [n], the higher the stranger; differentiable
+};
+std::span<const DetectorKind> detector_kinds();
+
+// Several; an image is flagged that any of them flags.
+class Detectors {
+ public:
+  // Each as "jsd:10": UsageError for an unknown name or a value out of range. What is given must outlive this.
+  Detectors(std::span<const std::string> texts, const recipe::Checkpoint& checkpoint,
+            const victim::Classifier& classifier);
+  const std::vector<std::string>& names() const { return names_; }
+
+  // [n, detectors] float32.
+  at::Tensor scores(const at::Tensor& images, const at::Tensor& reconstructions) const;
+  // Thresholds [detectors] above which so small a share of clean images lies, all detectors together: each has the same
+  // part of it. `clean`: their scores, [n, detectors] with n of at least 1 / share.
+  void calibrate(const at::Tensor& clean, double share);
+  const at::Tensor& thresholds() const { return thresholds_; }
+  at::Tensor flagged(const at::Tensor& scores) const;  // [n] bool
+  // The largest score by its threshold, [n]: flagged where above 1. Differentiable by the images, which are not tiled.
+  at::Tensor alarm(const at::Tensor& images) const;
+
+ private:
+  struct Chosen {
+    const DetectorKind* kind;
+    double value;
+  };
+  const recipe::Checkpoint& checkpoint_;
+  const victim::Classifier& classifier_;
+  std::vector<Chosen> chosen_;
+  std::vector<std::string> names_;
+  at::Tensor thresholds_;
+};
+
+}  // namespace ae::apply
