@@ -329,6 +329,46 @@ def test_strange_lines_around_the_table(run, tmp_path):
     assert scores(run, "of years.csv", "years.csv") == expected
 
 
+@pytest.mark.parametrize("delimiter, units", [(";", ["[degC]", "[bar]", "[l/min]"]), (",", ["degC", "bar", "1/min"])])
+def test_a_row_of_units_is_told_in_one_line(run, tmp_path, delimiter, units):
+    rows = plain_rows(250)
+    (tmp_path / "plain.csv").write_text(table_of(rows))
+    fine(train(run, tmp_path, "plain.csv"))
+    found = ", ".join(f'"{unit}" in "{name}"' for unit, name in zip(units, COLUMNS))
+    told = f"t.csv:2: looks like a row of units: {found}, where numbers belong; remove the line, "
+    for count in (6, 9, 250):
+        lines = table_of(rows[:count], delimiter).splitlines()
+        (tmp_path / "t.csv").write_text("\n".join([lines[0], delimiter.join(units), *lines[1:]]) + "\n")
+        one_error(train(run, tmp_path, "t.csv"), 4, told, "/data/columns")
+        one_error(run("ae-score", "of plain.csv", "t.csv", "-o", "out.csv"), 4, told)
+    some = run("ae-score", "of plain.csv", "t.csv", "--bad-rows", "report")
+    assert some.code == 4 and "250 rows scored, 1 could not be read (the first: t.csv:2)" in some.stderr
+
+    (tmp_path / "t.csv").write_text("\n".join([*lines, *lines, *lines]) + "\n")
+    again = 't.csv:252: is the header once more, "x", "y", "z", where numbers belong; remove the line'
+    one_error(train(run, tmp_path, "t.csv"), 4, again)
+    one_error(run("ae-score", "of plain.csv", "t.csv", "-o", "out.csv"), 4, again)
+
+
+def test_a_file_that_may_be_cut_is_told(run, tmp_path):
+    rows = plain_rows(250)
+    whole = table_of(rows)
+    (tmp_path / "t.csv").write_text(whole)
+    assert "ends behind" not in fine(train(run, tmp_path, "t.csv")).stderr
+    (tmp_path / "cut.csv").write_text(whole[: whole.rstrip().rfind(",") + 1])
+    last = ",".join(list(rows[-1].values())[:2]) + ","
+    told = f"cut.csv:251:{len(last) + 1}: the file ends behind a delimiter, without a last cell or a line's end"
+    assert fine(train(run, tmp_path, "cut.csv")).stderr.count(told) == 1
+    for program in ("ae-score", "ae-impute"):
+        assert fine(run(program, "of t.csv", "cut.csv", "-q")).stderr.count(told) == 1, program
+    for ending in ("", "\n", "\r\n"):  # whole lines, and values that look so
+        text = whole.replace("\n", "\r\n") if ending == "\r\n" else whole
+        (tmp_path / "fine.csv").write_bytes((text.rstrip() + ending).encode())
+        assert "ends behind" not in fine(run("ae-score", "of t.csv", "fine.csv", "-q")).stderr
+    (tmp_path / "fine.csv").write_text(whole[: whole.rstrip().rfind(",") + 1] + "\n")
+    assert "ends behind" not in fine(run("ae-score", "of t.csv", "fine.csv", "-q")).stderr
+
+
 def test_a_model_remembers_the_delimiter(run, tmp_path):
     rows = plain_rows(250)
     (tmp_path / "plain.csv").write_text(table_of(rows))

@@ -212,6 +212,9 @@ class CsvRows final : public RowSource {
     if (blank_line_ != 0) throw ragged(std::exchange(blank_line_, 0), 0);
     if (cells() != columns_.size()) [[unlikely]]
       throw ragged(line_, cells());
+    // Behind a record that ends with its line stands at least the line's end.
+    if (index_.begin(last_) == filled_) [[unlikely]]
+      perhaps_cut_ = place(index_.begin(last_));
     return true;
   }
 
@@ -258,7 +261,15 @@ class CsvRows final : public RowSource {
   std::uint64_t position() const override { return source_->position(); }
   std::uint64_t size() const override { return source_->size(); }
   const Layout& layout() const override { return layout_; }
-  std::vector<std::string> doubts() const override { return doubts_; }
+  std::vector<std::string> doubts() const override {
+    std::vector<std::string> lines = doubts_;
+    if (!perhaps_cut_.empty())
+      lines.push_back(
+          perhaps_cut_ +
+          ": the file ends behind a delimiter, without a last cell or a line's end, as it does where it was "
+          "cut off; check that it is whole, or end its last line");
+    return lines;
+  }
 
  private:
   using Buffer = std::unique_ptr<char[]>;
@@ -922,6 +933,7 @@ class CsvRows final : public RowSource {
   std::int64_t empty_rows_ = 0;     // rows of delimiters only before it
   bool in_empty_row_ = false;       // the current row is one of them
   std::int64_t rows_left_out_ = 0;  // such rows at the end
+  std::string perhaps_cut_;         // where the last cell is, of a file that may go on there
   std::vector<std::string> notes_, doubts_;
   mutable std::unordered_map<std::size_t, std::string> unquoted_;
 };

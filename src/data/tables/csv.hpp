@@ -1,7 +1,8 @@
 // Comma-, tab- or otherwise separated text as rows, by RFC 4180 with the rules that real files need:
 //
-// - Lines end in LF or CRLF; a carriage return alone outside quotes is refused. The last line may lack its end. A UTF-8
-//   byte order mark is skipped. Bytes are passed through as they are, whatever their encoding, but NUL is refused.
+// - Lines end in LF or CRLF; a carriage return alone outside quotes is refused. The last line may lack its end; if it
+//   then has no last cell either, doubts() say that the file may be cut off. A UTF-8 byte order mark is skipped. Bytes
+//   are passed through as they are, whatever their encoding, but NUL is refused.
 // - A cell that begins with a quote (no blank before it) ends at the next single quote; "" stands for one quote;
 //   delimiters and line ends between them are text. Anything between the closing quote and the delimiter is refused.
 //   A quote elsewhere in a cell is literal text.

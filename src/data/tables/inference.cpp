@@ -445,6 +445,13 @@ std::optional<std::string> ColumnCollector::mixed() const {
          "; or set the column's role in /data/columns";
 }
 
+const ColumnCollector::Place* ColumnCollector::stray_cell() const {
+  constexpr std::int64_t kFewestNumbers = 5;  // with fewer, the texts may be levels that are partly numbers
+  if (traits_.declared || first_text_.empty()) return nullptr;
+  const bool alone = known() - numbers() == 1 && numbers() >= kFewestNumbers;
+  return alone || (first_text_.text == traits_.name && mixed()) ? &first_text_ : nullptr;
+}
+
 std::optional<std::string> ColumnCollector::decorated() const {
   for (const Decorated& one : decorated_) {
     if (!shows_numbers(one)) continue;

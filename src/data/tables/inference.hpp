@@ -62,6 +62,16 @@ class ColumnCollector {
   void settle(const NumberFormat& format);
   // Why the column cannot be used, one line with the first offending cell; nullopt when it can.
   std::optional<std::string> problem() const;
+  struct Place {
+    std::string where;
+    std::string text;
+    std::int64_t row = 0;
+    bool empty() const { return where.empty(); }
+  };
+  // Its first cell that is no number, where a whole line of such cells may be none of the table's rows (see
+  // stray_row()): the only one among numbers, or its name among many of them. Null otherwise, and for a declared
+  // column.
+  const Place* stray_cell() const;
   // Why it should not: "whole numbers that differ in every row"; "" when it is fit to be learned from, or declared.
   std::string unsuitable();
   // How it gives the label away: "each of its values goes with one label"; "" when it does not. `normal`: of each
@@ -88,12 +98,6 @@ class ColumnCollector {
   std::string coded() const;
 
  private:
-  struct Place {
-    std::string where;
-    std::string text;
-    std::int64_t row = 0;
-    bool empty() const { return where.empty(); }
-  };
   // What a text says, whatever the column turns out to be.
   struct Look {
     CellKind kind = CellKind::missing;

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
+#include <map>
+#include <set>
 #include <system_error>
 #include <utility>
 
@@ -16,6 +18,7 @@
 #include "data/tables/inference.hpp"
 #include "data/tables/row_selection.hpp"
 #include "data/tables/schema.hpp"
+#include "data/tables/stray_rows.hpp"
 #include "data/tables/table_loading.hpp"
 
 namespace ae::data {
@@ -181,9 +184,27 @@ class TableLoader {
 
   void check_cells() const {
     std::vector<std::string> problems;
+    std::set<const ColumnCollector*> told;
+    for (const auto& [row, columns] : stray_cells()) {
+      std::vector<StrayCell> cells;
+      for (const auto* column : columns) cells.push_back({column->name(), column->stray_cell()->text});
+      auto problem = stray_row(columns.front()->stray_cell()->where, row, cells);
+      if (problem.empty()) continue;
+      problems.push_back(problem + ", or set their columns' roles in /data/columns");
+      told.insert(columns.begin(), columns.end());
+    }
     for (const auto& collector : collectors_)
-      if (auto problem = collector.problem()) problems.push_back(std::move(*problem));
+      if (auto problem = told.contains(&collector) ? std::nullopt : collector.problem())
+        problems.push_back(std::move(*problem));
     if (!problems.empty()) throw InputError(std::move(problems));
+  }
+
+  // The columns that have one, by its row.
+  std::map<std::int64_t, std::vector<const ColumnCollector*>> stray_cells() const {
+    std::map<std::int64_t, std::vector<const ColumnCollector*>> columns;
+    for (const auto& collector : collectors_)
+      if (const auto* cell = collector.stray_cell()) columns[cell->row].push_back(&collector);
+    return columns;
   }
 
   // Takes out the columns that should not be learned from, or refuses them.

@@ -11,6 +11,7 @@
 #include "data/tables/cells.hpp"
 #include "data/tables/schema.hpp"
 #include "data/tables/stand_ins.hpp"
+#include "data/tables/stray_rows.hpp"
 
 namespace ae::data {
 
@@ -325,7 +326,18 @@ struct TableReader::State {
     return line;
   }
 
+  // See stray_row(); "" where the current row is one of the table's.
+  std::string stray() const {
+    std::vector<StrayCell> found;
+    for (const Feature& feature : features)
+      if (feature.column.role == Role::numeric && !has_numbers &&
+          cells.read(source->text(feature.file_column)).kind == CellKind::text)
+        found.push_back({feature.column.name, trimmed(source->text(feature.file_column))});
+    return found.empty() ? "" : stray_row(source->where(0), source->row(), found);
+  }
+
   [[noreturn]] void throw_not_a_number(const Feature& feature) const {
+    if (const auto line = stray(); !line.empty()) throw BadRow(line_of_place(source->where(0)), line);
     std::string place = source->where(feature.file_column);
     std::string line = place + ": column " + ae::quoted(feature.column.name) + ": found " +
                        ae::quoted(trimmed(source->text(feature.file_column))) + look_of(feature) +

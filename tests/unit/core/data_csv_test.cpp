@@ -18,6 +18,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::StartsWith;
 using Cells = std::vector<std::string>;
 using Records = std::vector<Cells>;
@@ -345,6 +346,29 @@ TEST(CsvRows, NumbersThatRiseAboveOthersAreAHeaderOrARow) {
     EXPECT_EQ(rows->row(), 0);
     EXPECT_EQ(rows->text(1), "401.0");
   }
+}
+
+TEST(CsvRows, AFileThatEndsBehindADelimiterMayBeCut) {
+  const auto doubts = [](const std::string& text, const TableFormat& format = {}) {
+    const auto rows = open_text(text, format);
+    while (rows->next()) {
+    }
+    return rows->doubts();
+  };
+  EXPECT_THAT(doubts("a,b,c\n1,2,3\n4,5,"),
+              ElementsAre("table.csv:3:5: the file ends behind a delimiter, without a last cell or a line's end, as it "
+                          "does where it was cut off; check that it is whole, or end its last line"));
+  EXPECT_THAT(doubts("a;b\r\n1;2\r\n4;"), ElementsAre(HasSubstr("table.csv:3:3: ")));
+  EXPECT_THAT(doubts("1,2\n3,", with_header("no")), ElementsAre(HasSubstr("table.csv:2:3: ")));
+  EXPECT_THAT(doubts("1,", with_header("no")), ElementsAre(HasSubstr("table.csv:1:3: ")));
+  EXPECT_THAT(doubts("a,b\n1,2\n,\n3,"), ElementsAre(HasSubstr("table.csv:4:3: ")));
+  EXPECT_THAT(doubts("a,b\n1,2\n\"x\ny\","), ElementsAre(HasSubstr("table.csv:4:4: ")));
+  const std::string many = "a,b\n" + std::string(300 * 1024, '7') + ",1\n";  // longer than what is read at once
+  EXPECT_THAT(doubts(many + "4,"), ElementsAre(HasSubstr("table.csv:3:3: ")));
+  for (const auto& whole :
+       {std::string("a,b\n1,\n"), std::string("a,b\n1,\r\n"), std::string("a,b\n1,2"), std::string("a,b\n1,\"\""),
+        std::string("a,b\n1, "), std::string("a,b\n,2"), std::string("a\n1\n"), std::string("a\n1"), many})
+    EXPECT_THAT(doubts(whole), IsEmpty()) << whole.substr(0, 20);
 }
 
 TEST(CsvRows, NumbersThatCountUpAreAHeader) {

@@ -99,6 +99,38 @@ TEST_F(LoadTable, EveryBadColumnIsNamedAtOnce) {
               ElementsAre(HasSubstr("t.csv:2:1: column \"a\""), HasSubstr("t.csv:5:3: column \"c\"")));
 }
 
+TEST_F(LoadTable, ARowOfUnitsIsOneLine) {
+  const auto with = [](const Texts& row, std::size_t at, std::size_t count) {
+    Rows rows;
+    for (std::size_t i = 0; i < count; ++i)
+      rows.push_back(
+          {std::to_string(0.5 + static_cast<double>(i)), std::to_string(i * 7 % 11), i % 2 == 0 ? "on" : "off"});
+    rows.insert(rows.begin() + static_cast<std::ptrdiff_t>(at), row);
+    return rows;
+  };
+  for (const std::size_t count : {5u, 8u, 300u}) {  // with few numbers they would else be taken for levels
+    EXPECT_EQ(
+        error<InputError>({"temp", "p", "state"}, with({"[degC]", "[bar]", ""}, 0, count)),
+        "t.csv:2: looks like a row of units: \"[degC]\" in \"temp\", \"[bar]\" in \"p\", where numbers belong; "
+        "remove the line, or correct its cells if they are no units, or set their columns' roles in /data/columns");
+    EXPECT_EQ(error<InputError>({"temp", "p", "state"}, with({"temp", "p", "state"}, 3, count)),
+              "t.csv:5: is the header once more, \"temp\", \"p\", where numbers belong; remove the line, or set their "
+              "columns' roles in /data/columns");
+  }
+  auto twice = with({"temp", "p", "state"}, 100, 200);
+  twice.insert(twice.begin() + 150, {"temp", "p", "state"});
+  EXPECT_THAT(error<InputError>({"temp", "p", "state"}, twice), HasSubstr("t.csv:102: is the header once more, "));
+  // In one column, further down, and among numbers that are written in another way, texts may be anything.
+  const auto lines = [&](const Texts& row, std::size_t at) {
+    return test::errors_of<InputError>([&] { load({"temp", "p", "state"}, with(row, at, 300)); });
+  };
+  EXPECT_THAT(lines({"[degC]", "3", ""}, 0), ElementsAre(HasSubstr("t.csv:2:1: column \"temp\": found \"[degC]\"")));
+  EXPECT_THAT(lines({"lost", "lost", ""}, 7), ElementsAre(HasSubstr("t.csv:9:1: "), HasSubstr("t.csv:9:2: ")));
+  EXPECT_THAT(lines({"3 %", "4 %", ""}, 0), ElementsAre(HasSubstr("t.csv:2:1: "), HasSubstr("t.csv:2:2: ")));
+  options.columns = {{"temp", "categorical"}, {"p", "ignore"}};
+  EXPECT_EQ(load({"temp", "p", "state"}, with({"[degC]", "[bar]", ""}, 0, 8)).schema.columns[0].levels.size(), 9u);
+}
+
 TEST_F(LoadTable, TextWithTooManyDifferentValuesIsUnsuitable) {
   options.max_levels = 10;
   const auto rows = column(40, [](std::size_t i) { return "w" + std::to_string(i % 11); });

@@ -185,6 +185,20 @@ TEST_F(Reading, RefusesWordsAndInfinitiesInNumericColumnsWithTheirPlace) {
               ElementsAre("t.csv:2:1: column \"a\": found \"\", expected a finite number; correct the cell"));
 }
 
+TEST_F(Reading, ARowOfUnitsAndASecondHeaderAreToldAsWhatTheyAre) {
+  const Texts names{"a", "color", "fixed", "b"};
+  const Texts row{"1", "red", "7", "1"};
+  EXPECT_THAT(errors(names, {{"mm", "", "1/min", "kPa"}, row}),
+              ElementsAre("t.csv:2: looks like a row of units: \"mm\" in \"a\", \"1/min\" in \"fixed\", \"kPa\" in "
+                          "\"b\", where numbers belong; remove the line, or correct its cells if they are no units"));
+  EXPECT_THAT(errors(names, {row, names, row}),
+              ElementsAre("t.csv:3: is the header once more, \"a\", \"fixed\", \"b\", where numbers belong; remove the "
+                          "line"));
+  EXPECT_THAT(errors(names, {row, {"mm", "", "1/min", "kPa"}}), ElementsAre(HasSubstr("t.csv:3:1: column \"a\"")));
+  EXPECT_THAT(errors(names, {{"mm", "red", "7", "1"}}), ElementsAre(HasSubstr("t.csv:2:1: column \"a\"")));
+  EXPECT_THAT(errors(names, {{"1,5", "red", "7,5", "1"}}), ElementsAre(HasSubstr("t.csv:2:1: column \"a\"")));
+}
+
 TEST_F(Reading, GivesBlocksOfTheAskedSize) {
   const auto blocks = reader(columns, training);
   Block block;
