@@ -25,6 +25,8 @@ using Bytes = std::vector<std::uint8_t>;
 constexpr std::uint64_t kCheapPixels = 1ull << 24;
 constexpr std::uint64_t kMostPixelsPerByte = 20000;
 
+constexpr std::size_t kBytesThatTell = 1 << 14;  // at the beginning of a picture, what it is
+
 std::uint64_t number_of(const std::uint8_t* bytes, std::size_t count, bool big) {
   std::uint64_t value = 0;
   for (std::size_t i = 0; i < count; ++i) value |= std::uint64_t{bytes[i]} << (8 * (big ? count - 1 - i : i));
@@ -142,7 +144,10 @@ class HeaderOfImage {
         throw damaged_image(name_, "a PNG chunk does not match its checksum");
       }
       const std::string_view kind(reinterpret_cast<const char*>(bytes_.data()) + at + 4, 4);
-      if (kind == "eXIf") {
+      if (kind == "IHDR" && length >= 10) {
+        set_few_bits(number(at + 16, 1, true));
+        answer_.gray_with_alpha = number(at + 17, 1, true) == 4;
+      } else if (kind == "eXIf") {
         answer_.orientation = TiffReader(bytes_.data() + at + 8, static_cast<std::size_t>(length)).orientation();
       } else if (kind == "acTL" && length >= 4) {
         animated = true;
@@ -174,6 +179,7 @@ class HeaderOfImage {
         has_frame = true;
       }
       if (marker == 0xffe1) exif(at + 4, length);
+      if (marker == 0xffe2) further_pictures(at + 4, length);
       at += 2 + static_cast<std::size_t>(length);
       if (marker == 0xffda) {
         constexpr std::uint8_t kEnd[] = {0xff, 0xd9};
@@ -185,21 +191,61 @@ class HeaderOfImage {
       }
     }
   }
-  // An APP1 segment, when it is an Exif block; `length` counts its own two bytes.
-  void exif(std::size_t at, std::uint64_t length) {
-    constexpr std::string_view kMagic("Exif\0\0", 6);
-    if (length < 2 + kMagic.size() || at > size() || length - 2 > size() - at) return;
-    if (std::memcmp(bytes_.data() + at, kMagic.data(), kMagic.size()) != 0) return;
-    const auto begin = at + kMagic.size();
-    answer_.orientation =
-        TiffReader(bytes_.data() + begin, static_cast<std::size_t>(length - 2) - kMagic.size()).orientation();
+  // What follows `magic` in the segment of a JPEG file whose content, of `length` less two bytes, begins at `at`; empty
+  // when the segment is another.
+  std::string_view content_of(std::size_t at, std::uint64_t length, std::string_view magic) const {
+    if (length < 2 + magic.size() || at > size() || length - 2 > size() - at) return {};
+    auto content = text_at(at, static_cast<std::size_t>(length - 2));
+    if (!content.starts_with(magic)) return {};
+    content.remove_prefix(magic.size());
+    return content;
   }
+  // At most `count` bytes.
+  std::string_view text_at(std::size_t at, std::size_t count) const {
+    return std::string_view(reinterpret_cast<const char*>(bytes_.data()), size()).substr(std::min(at, size()), count);
+  }
+  static TiffReader tiff_of(std::string_view content) {
+    return {reinterpret_cast<const std::uint8_t*>(content.data()), content.size()};
+  }
+  // An APP1 segment, when it is an Exif block.
+  void exif(std::size_t at, std::uint64_t length) {
+    const auto block = content_of(at, length, std::string_view("Exif\0\0", 6));
+    if (!block.empty()) answer_.orientation = tiff_of(block).orientation();
+  }
+  // An APP2 segment, when it lists the pictures of a file of several (CIPA DC-007, 5.2.3), whose places are counted
+  // from where this list begins. One that is not there, a smaller copy of the first one, and a map of its brightness
+  // for other screens are no further pictures.
+  void further_pictures(std::size_t at, std::uint64_t length) {
+    constexpr std::uint64_t kEntries = 0xb002, kEntryBytes = 16, kThumbnails = 1;
+    constexpr std::string_view kMagic("MPF\0", 4);
+    const auto list = content_of(at, length, kMagic);
+    const auto tiff = tiff_of(list);
+    if (!tiff.is_tiff()) return;
+    const auto entries = tiff.entry(tiff.first_directory(), kEntries);
+    if (entries == 0) return;
+    const auto end = tiff.number(entries + 8, 4) + tiff.number(entries + 4, 4);
+    for (auto one = tiff.number(entries + 8, 4) + kEntryBytes; one + kEntryBytes <= std::min(end, list.size());
+         one += kEntryBytes) {
+      const auto kind = tiff.number(one, 4) >> 16 & 0xff, offset = tiff.number(one + 8, 4);
+      const auto picture = text_at(at + kMagic.size() + static_cast<std::size_t>(offset), kBytesThatTell);
+      if (offset > 0 && kind != kThumbnails && picture.starts_with("\xff\xd8\xff") && !is_gain_map(picture))
+        ++answer_.further;
+    }
+  }
+  // By what stands in its metadata: of ISO 21496-1, Adobe or Apple.
+  static bool is_gain_map(std::string_view picture) {
+    constexpr std::string_view kMarks[]{"urn:iso:std:iso:ts:21496", "http://ns.adobe.com/hdr-gain-map/", "hdrgainmap"};
+    return std::ranges::any_of(kMarks,
+                               [&](std::string_view mark) { return picture.find(mark) != std::string_view::npos; });
+  }
+  void set_few_bits(std::uint64_t bits) { answer_.few_bits = bits < 8 ? static_cast<int>(bits) : 0; }
   void bmp() {
     const bool old = number(14, 4, false) == 12;
     const std::size_t bytes = old ? 2 : 4;
     const auto height = static_cast<std::int64_t>(number(18 + bytes, bytes, false));
     const auto signed_height = old ? height : static_cast<std::int32_t>(height);
     answer_.alpha = Alpha::perhaps;
+    set_few_bits(number(18 + 2 * bytes + 2, 2, false));
     dimensions(number(18, bytes, false),
                static_cast<std::uint64_t>(std::abs(static_cast<std::int64_t>(signed_height))));
   }
@@ -214,6 +260,9 @@ class HeaderOfImage {
     if (answer_.orientation != 1) answer_.tiff_orientation = tiff.entry(first, TiffReader::kOrientation) + 8;
     // OpenCV reads 8 bits as shown before black, and more bits as they are (extra sample 2: not multiplied by alpha).
     const bool eight_bits = tiff.bits(first) <= 8;
+    set_few_bits(tiff.bits(first));
+    constexpr std::uint64_t kColours = 2;  // of entry 262, from here on; below, gray
+    answer_.gray_with_alpha = tiff.value(first, 262, kColours) < kColours && tiff.value(first, 277, 1) == 2;
     answer_.alpha = !eight_bits && tiff.value(first, 338, 0) == 2 ? Alpha::apart : Alpha::multiplied;
     std::set<std::uint64_t> seen{first};
     // Directories do not overlap in files that mean well; those of others must not take longer than their bytes allow.

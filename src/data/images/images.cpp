@@ -138,6 +138,13 @@ std::string form_of(PixelType type, std::int64_t channels) {
   return bits + std::to_string(channels) + "-channel";
 }
 
+// The same of what a file held before it was decoded.
+std::string form_of(const ImageHeader& header, PixelType type, std::int64_t channels) {
+  if (header.gray_with_alpha) return form_of(type, 1) + " with alpha";
+  if (channels == 1 && header.few_bits > 0) return std::to_string(header.few_bits) + "-bit gray";
+  return form_of(type, channels);
+}
+
 // Channels of a matrix, in the given order, as planes.
 Image to_planes(const cv::Mat& matrix, std::span<const int> order, PixelType type) {
   Image image = blank(static_cast<std::int64_t>(order.size()), {matrix.rows, matrix.cols}, type);
@@ -451,7 +458,7 @@ LoadedImage decode_image(const Bytes& bytes, const std::string& name) {
   constexpr int kGray[] = {0};
   constexpr int kRedGreenBlue[] = {2, 1, 0};  // OpenCV keeps blue first
   auto image = matrix.channels() < 3 ? to_planes(matrix, kGray, type) : to_planes(matrix, kRedGreenBlue, type);
-  return {std::move(image), form_of(type, matrix.channels()), header.further};
+  return {std::move(image), form_of(header, type, matrix.channels()), header.further};
 }
 
 Image resized(const Image& image, const Geometry& geometry) {

@@ -41,7 +41,7 @@ struct ImageOptions : DataOptions {
 struct LoadedImage {
   Image image;
   std::string form;          // in its file: "8-bit gray", "16-bit RGB with alpha"
-  std::int64_t further = 0;  // pages or frames behind the first, which are not looked at
+  std::int64_t further = 0;  // pages, frames or pictures behind the first, which are not looked at
 };
 
 // Images by number, 0 to size() - 1. What they mean is told by content (IDX and NPY files, also compressed, and NPZ

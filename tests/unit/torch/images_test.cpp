@@ -20,6 +20,7 @@
 #include "model/image_samples.hpp"
 #include "recipe/image_kind.hpp"
 #include "recipe/makers.hpp"
+#include "support/deflate.hpp"
 #include "support/errors.hpp"
 #include "support/temporary_folder.hpp"
 
@@ -361,6 +362,90 @@ TEST_F(Images, TheFormOfAFileIsTold) {
   EXPECT_EQ(form(write("d.png", picture(4, 4, CV_16UC4))), "16-bit RGB with alpha");
   put("x-images-idx3-ubyte", std::string("\0\0\x08\3\0\0\0\1\0\0\0\2\0\0\0\2", 16) + "aaaa");
   EXPECT_EQ(form(root_ / "x-images-idx3-ubyte"), "8-bit gray");
+}
+
+TEST_F(Images, GrayOfFewBitsOrWithAlphaIsNamedAsTheFileHasIt) {
+  const auto form = [](const std::string& bytes) { return decode_image({bytes.begin(), bytes.end()}, "x").form; };
+  // A PNG of 8 x 1 pixels; the row without its filter's byte.
+  const auto png = [](char depth, char colours, const std::string& row) {
+    const auto chunk = [](const std::string& kind, const std::string& content) {
+      const std::string body = kind + content;
+      const auto check = crc32(0, reinterpret_cast<const Bytef*>(body.data()), static_cast<uInt>(body.size()));
+      return big_endian(static_cast<std::uint32_t>(content.size())) + body +
+             big_endian(static_cast<std::uint32_t>(check));
+    };
+    const std::string header = std::string("\0\0\0\x08\0\0\0\1", 8) + depth + colours + std::string(3, '\0');
+    return "\x89PNG\r\n\x1a\n" + chunk("IHDR", header) +
+           chunk("IDAT", test::deflated(std::string(1, '\0') + row, MAX_WBITS)) + chunk("IEND", "");
+  };
+  EXPECT_EQ(form(png(1, 0, "\xa5")), "1-bit gray");
+  EXPECT_EQ(form(png(2, 0, "ab")), "2-bit gray");
+  EXPECT_EQ(form(png(4, 0, "abcd")), "4-bit gray");
+  EXPECT_EQ(form(png(8, 0, "abcdefgh")), "8-bit gray");
+  EXPECT_EQ(form(png(8, 4, "abcdefghijklmnop")), "8-bit gray with alpha");
+  EXPECT_EQ(form(png(16, 4, std::string(32, 'a'))), "16-bit gray with alpha");
+  EXPECT_EQ(form(png(8, 6, std::string(32, 'a'))), "8-bit RGB with alpha");
+  const std::string black_and_white = png(1, 0, "\xa5");
+  EXPECT_EQ(decode_image({black_and_white.begin(), black_and_white.end()}, "x").image.bytes,
+            (std::vector<std::uint8_t>{255, 0, 255, 0, 0, 255, 0, 255}));
+
+  // A bitmap of 8 x 1 pixels, black and white; and a strip of gray pixels of 8 bits as ones of 1 bit, or with alpha.
+  std::string bitmap("BM\0\0\0\0\0\0\0\0\x3e\0\0\0\x28\0\0\0\x08\0\0\0\1\0\0\0\1\0\1\0", 30);
+  bitmap += std::string(16, '\0') + std::string("\2\0\0\0\0\0\0\0", 8) + std::string("\0\0\0\0\xff\xff\xff\0", 8) +
+            std::string("\xa5\0\0\0", 4);
+  EXPECT_EQ(form(bitmap), "1-bit gray");
+  const std::string strip = tiff(picture(4, 8, CV_8UC1), 1);
+  EXPECT_EQ(form(strip), "8-bit gray");
+  const auto with_number = [&](std::size_t entry, char value) {
+    std::string changed = strip;
+    changed[8 + 2 + 12 * entry + 8] = value;
+    return changed;
+  };
+  EXPECT_EQ(form(with_number(2, 1)), "1-bit gray");     // BitsPerSample
+  std::string two_samples = with_number(7, 2) + strip;  // SamplesPerPixel
+  two_samples.replace(8 + 2 + 12 * 2 + 4, 8, std::string("\2\0\0\0\x08\0\x08\0", 8));
+  two_samples[8 + 2 + 12 * 9 + 8] = 64;  // StripByteCounts
+  EXPECT_EQ(form(two_samples), "8-bit gray with alpha");
+}
+
+TEST_F(Images, FurtherPicturesOfAJpegFileAreCounted) {
+  write("x.jpg", picture(8, 8, CV_8UC1, 2));
+  const std::string jpeg = bytes_of("x.jpg");
+  // CIPA DC-007: an index behind the start of the first picture, with places counted from the index itself.
+  const auto file = [&](const std::vector<std::uint32_t>& kinds, bool big, const std::string& other) {
+    const auto number = [&](std::uint64_t value, int bytes) {
+      std::string text;
+      for (int i = 0; i < bytes; ++i) text += static_cast<char>(value >> (8 * (big ? bytes - 1 - i : i)));
+      return text;
+    };
+    const auto count = static_cast<std::uint32_t>(kinds.size());
+    const std::size_t index_bytes = 8 + 2 + 2 * 12 + 4 + 16 * kinds.size();
+    std::string index = (big ? std::string("MM\0*", 4) : std::string("II*\0", 4)) + number(8, 4) + number(2, 2);
+    index += number(0xb001, 2) + number(4, 2) + number(1, 4) + number(count, 4);
+    index += number(0xb002, 2) + number(7, 2) + number(16 * count, 4) + number(8 + 2 + 2 * 12 + 4, 4) + number(0, 4);
+    std::size_t place = index_bytes + jpeg.size() - 2;
+    for (std::size_t i = 0; i < kinds.size(); ++i) {
+      index += number(kinds[i], 4) + number(other.size(), 4) + number(i == 0 ? 0 : place, 4) + number(0, 4);
+      if (i > 0) place += other.size();
+    }
+    std::string bytes = jpeg.substr(0, 2) + "\xff\xe2" + '\0' + static_cast<char>(2 + 4 + index_bytes) +
+                        std::string("MPF\0", 4) + index + jpeg.substr(2);
+    for (std::size_t i = 1; i < kinds.size(); ++i) bytes += other;
+    return bytes;
+  };
+  const auto further = [](const std::string& bytes) { return decode_image({bytes.begin(), bytes.end()}, "x").further; };
+  constexpr std::uint32_t kFirst = 0x030000, kThumbnail = 0x010001, kOtherEye = 0x020002, kUndefined = 0;
+  EXPECT_EQ(further(jpeg), 0);
+  for (const bool big : {false, true}) {
+    EXPECT_EQ(further(file({kFirst}, big, jpeg)), 0);
+    EXPECT_EQ(further(file({kFirst, kOtherEye}, big, jpeg)), 1);
+    EXPECT_EQ(further(file({kFirst, kUndefined, kUndefined}, big, jpeg)), 2);
+    EXPECT_EQ(further(file({kFirst, kThumbnail, kOtherEye}, big, jpeg)), 1);
+  }
+  EXPECT_EQ(further(file({kFirst, kOtherEye}, false, std::string(jpeg.size(), 'x'))), 0) << "it is not there";
+  std::string gain_map = jpeg;
+  gain_map.insert(2, std::string("\xff\xe1\0\x24", 4) + "http://ns.adobe.com/hdr-gain-map/1");
+  EXPECT_EQ(further(file({kFirst, kUndefined}, false, gain_map)), 0) << "it says how bright the first one is";
 }
 
 TEST_F(Images, ChannelsAreMadeAsAsked) {
