@@ -149,7 +149,8 @@ void declare(CLI::App& app, RocOptions& options) {
 
 std::vector<std::string> RocOptions::inputs() const {
   auto all = scores;
-  if (!label_table.empty()) all.push_back(label_table);
+  for (const auto& table : {label_table, manifest, boxes, regions})
+    if (!table.empty()) all.push_back(table);
   return all;
 }
 

@@ -205,7 +205,16 @@ class PixelFigures {
     report_missing(without_mask, options_.truth, "mask",
                    "every defective image needs one (TYPE/NAME_mask.png or NAME.png)");
     report_missing(without_map, options_.maps, "map", "ae-score --maps writes one for every image");
+    warn_of_masks_left_over(truth);
     return true;
+  }
+
+  // The images of rows that are left out of the scores may well have masks.
+  void warn_of_masks_left_over(const TruthFiles& truth) const {
+    if (rows_.all().unlabeled > 0 || rows_.all().unscored > 0) return;
+    std::vector<std::string> ids;
+    for (std::size_t row = 0; row < rows_.size(); ++row) ids.push_back(rows_[row].id);
+    if (const auto line = truth.left_over(ids); !line.empty()) reporter_.warning(line);
   }
 
   void report_missing(const std::vector<std::string>& ids, const std::filesystem::path& folder, std::string_view what,

@@ -1,6 +1,8 @@
 #include "evaluate/truth_files.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "base/files.hpp"
 #include "base/text.hpp"
@@ -69,7 +71,9 @@ TruthFiles::TruthFiles(fs::path truth) : truth_(std::move(truth)) {
 bool TruthFiles::read_data_set() {
   const auto* layout = data::layout_of(truth_);
   if (layout == nullptr) return false;
-  for (auto& file : layout->list(truth_, data::Purpose::scoring, {}).files) {
+  auto listing = layout->list(truth_, data::Purpose::scoring, {});
+  left_over_ = std::move(listing.notes.masks_left_over);
+  for (auto& file : listing.files) {
     count_ += file.masks.size();
     if (example_.empty() && !file.masks.empty()) example_ = data::id_below(file.masks.front(), truth_);
     by_id_.emplace(file.id, std::move(file.masks));
@@ -100,6 +104,13 @@ std::vector<fs::path> TruthFiles::masks_of(std::string_view id) const {
   if (!found.empty()) return found;
   const auto last = by_last_parts_.find(plain_id(id));
   return last == by_last_parts_.end() || last->second == nullptr ? found : *last->second;
+}
+
+std::string TruthFiles::left_over(std::span<const std::string> ids) const {
+  if (!folder_) return left_over_;
+  std::vector<std::string> names;
+  for (const auto& id : ids) std::ranges::move(names_of(id, false), std::back_inserter(names));
+  return folder_->left_over(names);
 }
 
 InputError TruthFiles::fits_none(std::string_view id) const {

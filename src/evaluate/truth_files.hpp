@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,6 +31,8 @@ class TruthFiles {
   bool empty() const { return count_ == 0; }
   // To be united; empty when there is none.
   std::vector<std::filesystem::path> masks_of(std::string_view id) const;
+  // A warning about masks of none of these images, or, in a data set, of none of its own; "" when each is of one.
+  std::string left_over(std::span<const std::string> ids) const;
   // For when there are masks, but none of any image, this one for example.
   InputError fits_none(std::string_view id) const;
 
@@ -39,6 +42,7 @@ class TruthFiles {
   std::filesystem::path truth_;
   std::size_t count_ = 0;  // masks
   std::string example_;    // the name of one
+  std::string left_over_;  // of a data set
   std::optional<data::MaskFolder> folder_;
   std::map<std::string, std::vector<std::filesystem::path>, std::less<>> by_id_;
   std::map<std::string, const std::vector<std::filesystem::path>*, std::less<>> by_last_parts_;  // null: of several

@@ -339,6 +339,21 @@ def test_missing_masks_and_maps_are_named(run, tmp_path):
     error(run("ae-roc", "scores.csv", *PIXELS), 4, "maps: no map for 1 image", "test/good/000.png")
 
 
+def test_masks_of_no_scored_image_are_told(run, tmp_path):
+    inspection = Inspection(tmp_path)
+    expected = summary(run, tmp_path, *PIXELS, "--bootstrap", 0)["pixels"]
+    (tmp_path / "truth/copper/099_mask.png").write_bytes(png(np.ones((5, 5))))
+    line = ('ae-roc: warning: truth: 1 mask belongs to none of the images: "copper/099_mask.png"; name them as their images '
+            "are, or remove them\n")
+    assert summary(run, tmp_path, *PIXELS, "--bootstrap", 0, warnings=line)["pixels"] == expected
+    # It may be of a row that has no label.
+    text = (tmp_path / "scores.csv").read_text()
+    (tmp_path / "scores.csv").write_text(text + "test/copper/099.png,1,0.5,\n")
+    outcome = run("ae-roc", "scores.csv", *PIXELS, "--bootstrap", 0)
+    assert outcome.code == 0 and "belongs to none" not in outcome.stderr
+    assert len(inspection.rows) == 24
+
+
 def test_empty_masks_count_as_normal_with_a_warning(run, tmp_path):
     inspection = Inspection(tmp_path)
     inspection.rows[1][4][:] = False
@@ -526,6 +541,16 @@ def test_bad_boxes(run, tmp_path):
     text = (tmp_path / "regions.csv").read_text()
     (tmp_path / "regions.csv").write_text(text + "test/other.png,0,1,1,2,2,4,1,1,2,2\n")
     error(run("ae-roc", "scores.csv", *args), 4, "test/other.png", "one run")
+
+
+def test_tables_that_are_read_are_not_written_over(run, tmp_path):
+    box_case(tmp_path)
+    (tmp_path / "groups.csv").write_text("id,board\n")
+    args = ("--normal", "good", "--regions", "regions.csv", "--boxes", "all.csv", "--manifest", "groups.csv", "--group-by", "board")
+    for name in ("scores.csv", "regions.csv", "all.csv", "groups.csv"):
+        before = (tmp_path / name).read_bytes()
+        error(run("ae-roc", "scores.csv", *args, "-o", name, "--force"), 2, "-o", name, "is an input file")
+        assert (tmp_path / name).read_bytes() == before
 
 
 @pytest.mark.parametrize("args, parts", [

@@ -116,6 +116,38 @@ def test_another_depth_or_other_channels_are_told_in_one_line(run, model, tmp_pa
     assert "trained on 8-bit gray" in outcome.stderr
 
 
+def test_gray_of_one_bit_and_with_alpha_is_named_so(run, model, tmp_path):
+    def write(name, depth, colour, rows):
+        path = tmp_path / "new" / name
+        path.parent.mkdir(exist_ok=True)
+        header = struct.pack(">IIBBBBB", WIDTH, HEIGHT, depth, colour, 0, 0, 0)
+        body = zlib.compress(b"".join(b"\0" + row.tobytes() for row in rows))
+        path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", body) + chunk(b"IEND", b""))
+
+    write_png(tmp_path / "new/a.png", stripes(1))
+    write("b.png", 1, 0, numpy.packbits(stripes(2) > 128, axis=1))
+    write("c.png", 8, 4, numpy.dstack([stripes(3), numpy.full((HEIGHT, WIDTH), 255, numpy.uint8)]))
+    outcome = run("ae-score", model, "new", "-q")
+    assert outcome.code == 0 and outcome.stderr.count("\n") == 1
+    assert "1 image is 1-bit gray (b.png), 1 image is 8-bit gray with alpha (c.png), but" in outcome.stderr
+
+
+def test_training_on_the_images_to_test_with_is_told(run, tmp_path):
+    for i in range(8):
+        write_png(tmp_path / "boards/train/good" / f"{i}.png", stripes(i))
+        write_png(tmp_path / "boards/test/good" / f"{i}.png", stripes(10 + i))
+        write_png(tmp_path / "boards/test/cut" / f"{i}.png", 255 - stripes(i))
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG))
+    trained = run("ae-train", "config.json", "--data", "boards/test", "--out", "model")
+    assert trained.code == 0 and "5 training images, 3 held out" in trained.stderr
+    told = [line for line in trained.stderr.splitlines() if "boards/test: " in line]
+    assert len(told) == 1
+    assert "boards/test: trained on good alone, of images to test with; those to train on are in train: give " in told[0]
+    assert told[0].endswith('/boards"')
+    trained = run("ae-train", "config.json", "--data", "boards", "--out", "other")
+    assert trained.code == 0 and "to test with" not in trained.stderr
+
+
 def test_what_is_not_looked_at_is_counted_and_named(run, model, tmp_path):
     write_png(tmp_path / "new/a.png", stripes(1))
     write_png(tmp_path / "new/moving.png", stripes(2))

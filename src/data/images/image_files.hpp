@@ -25,6 +25,8 @@ struct ImageNotes {
   std::vector<std::string> lines;    // what was found out about it
   std::vector<std::string> unknown;  // files below it that are not looked at, though they may hold images; as ids
   std::vector<std::string> texts;    // and others, which do not
+  // Of masks that were found beside the images, for who makes use of masks: see MaskFolder::left_over().
+  std::string masks_left_over;
 
   // Once at the beginning, and once at the end.
   void tell_lines(Reporter& reporter) const;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -43,6 +44,20 @@ std::vector<fs::path> classes_in(const fs::path& folder) {
   return classes;
 }
 
+fs::path parent_of(const fs::path& folder) { return (folder / "..").lexically_normal(); }
+
+std::string own_name(const fs::path& folder) {
+  const fs::path absolute = fs::absolute(folder).lexically_normal();
+  return name_of(absolute.has_filename() ? absolute : absolute.parent_path());
+}
+
+// What to write to give the whole data set instead of a part of it.
+std::string parent_text(const fs::path& folder) {
+  std::string parent = parent_of(folder).string();
+  if (parent.size() > 1 && parent.ends_with('/')) parent.pop_back();
+  return parent;
+}
+
 std::string names_text(const std::vector<fs::path>& folders) {
   std::vector<std::string> names;
   for (const auto& folder : folders) names.push_back(printable(name_of(folder)));
@@ -58,6 +73,19 @@ void add(ImageListing& listing, const fs::path& folder, const fs::path& root, La
   }
   listing.notes.add(content.others, root);
   if (const auto line = masks_line(content, root); !line.empty()) listing.notes.lines.push_back(line);
+}
+
+// Gives the images from `begin` on their masks in `folder`, where each goes by the name that `name_of_image` tells.
+template <typename NameOf>
+void add_masks(ImageListing& listing, std::size_t begin, const fs::path& folder, NameOf name_of_image) {
+  if (folder.empty()) return;
+  const MaskFolder masks(folder);
+  std::vector<std::string> names;
+  for (auto i = begin; i < listing.files.size(); ++i) {
+    names.push_back(without_extension(name_of_image(listing.files[i])));
+    listing.files[i].masks = masks.find({&names.back(), 1});
+  }
+  listing.notes.masks_left_over = masks.left_over(names);
 }
 
 void require_images(const ImageListing& listing, const fs::path& folder, std::string_view part) {
@@ -79,13 +107,19 @@ struct Split {
     if (!test.empty()) masks = child(test, kMaskFolders);
     if (masks.empty()) masks = child(root, kMaskFolders);
   }
-  bool has(std::string_view training_class) const { return !train.empty() && is_folder(train / training_class); }
-  bool tests(std::string_view test_class) const { return !test.empty() && is_folder(test / test_class); }
+  // Whatever the case, as copies of a data set differ in it.
+  bool has(std::string_view training_class) const { return holds(train, training_class); }
+  bool tests(std::string_view test_class) const { return holds(test, test_class); }
+
+ private:
+  static bool holds(const fs::path& part, std::string_view name) {
+    return !part.empty() && !child(part, std::array{name}).empty();
+  }
 };
 
 bool is_mvtec_ad_2(const fs::path& root) {
   const Split split(root);
-  return split.has("good") && name_of(split.test) == "test_public";
+  return split.has("good") && lower_case(name_of(split.test)) == "test_public";
 }
 bool is_mvtec_loco(const fs::path& root) {
   const Split split(root);
@@ -107,13 +141,7 @@ bool is_split(const fs::path& root) {
 void add_test_part(ImageListing& listing, const Split& split, const fs::path& root) {
   const auto begin = listing.files.size();
   add(listing, split.test, root, [](const std::string& id) { return first_part(id); });
-  if (split.masks.empty()) return;
-  const MaskFolder masks(split.masks);
-  for (auto i = begin; i < listing.files.size(); ++i) {
-    auto& file = listing.files[i];
-    const std::string names[]{without_extension(id_below(file.path, split.test))};
-    file.masks = masks.find(names);
-  }
+  add_masks(listing, begin, split.masks, [&](const ImageFile& file) { return id_below(file.path, split.test); });
 }
 
 ImageListing list_split(const fs::path& root, Purpose purpose, Names normal) {
@@ -160,13 +188,6 @@ bool has_split_file(const fs::path& root) {
   return fs::is_regular_file(split_file(root), ignored);
 }
 
-fs::path parent_of(const fs::path& folder) { return (folder / "..").lexically_normal(); }
-
-std::string own_name(const fs::path& folder) {
-  const fs::path absolute = fs::absolute(folder).lexically_normal();
-  return name_of(absolute.has_filename() ? absolute : absolute.parent_path());
-}
-
 bool is_visa_object(const fs::path& folder) { return !VisaObject(folder).normal.empty(); }
 
 bool is_visa(const fs::path& folder) { return has_split_file(folder) || is_visa_object(folder); }
@@ -202,13 +223,7 @@ ImageListing list_visa_object(const fs::path& folder, Purpose purpose) {
   if (both) {
     const auto begin = listing.files.size();
     add(listing, object.anomaly, folder, [](const std::string&) { return "anomaly"; });
-    if (!object.masks.empty()) {
-      const MaskFolder masks(object.masks);
-      for (auto i = begin; i < listing.files.size(); ++i) {
-        const std::string names[]{without_extension(id_below(listing.files[i].path, object.anomaly))};
-        listing.files[i].masks = masks.find(names);
-      }
-    }
+    add_masks(listing, begin, object.masks, [&](const ImageFile& file) { return id_below(file.path, object.anomaly); });
   }
   require_images(listing, folder, "Data/Images/Normal");
   listing.notes.lines.push_back(purpose == Purpose::training
@@ -360,13 +375,7 @@ ImageListing list_classes(const fs::path& root, Purpose purpose, Names normal) {
     listing.notes.lines.push_back("of its folders " + names_text(classes) + ", trained on " + names_text(chosen));
     return listing;
   }
-  if (const auto folder = child(root, kMaskFolders); !folder.empty()) {
-    const MaskFolder masks(folder);
-    for (auto& file : listing.files) {
-      const std::string names[]{without_extension(file.id)};
-      file.masks = masks.find(names);
-    }
-  }
+  add_masks(listing, 0, child(root, kMaskFolders), [](const ImageFile& file) { return file.id; });
   listing.notes.lines.push_back("all of its folders are scored, and are labels: " + names_text(classes));
   return listing;
 }
@@ -387,10 +396,18 @@ ImageListing list_test_part(const fs::path& folder, Purpose purpose, Names norma
     return normal.empty() ? meaning_of_folder(label) == FolderMeaning::good : label_matches(label, normal);
   };
   ImageListing chosen{{}, listing.notes};
+  std::set<fs::path> labels;
   for (const auto& file : listing.files) {
-    if (wanted(file.label)) chosen.files.push_back(file);
+    if (!wanted(file.label)) continue;
+    chosen.files.push_back(file);
+    labels.insert(file.label);
   }
-  if (!chosen.files.empty()) return chosen;
+  if (!chosen.files.empty()) {
+    chosen.notes.lines.push_back("trained on " + names_text({labels.begin(), labels.end()}) +
+                                 " alone, of images to test with; those to train on are in " + name_of(split.train) +
+                                 ": give " + ae::quoted(parent_text(folder), 200));
+    return chosen;
+  }
   if (!normal.empty()) return listing;
   throw InputError(folder.string() + ": none of its folders, " + names_text(classes_in(folder)) +
                    ", is named as good; train on the part with good images");

@@ -1,7 +1,11 @@
 #include "data/images/mask_files.hpp"
 
 #include <algorithm>
+#include <set>
+#include <string_view>
 
+#include "base/counted.hpp"
+#include "base/text.hpp"
 #include "data/images/folders.hpp"
 
 namespace ae::data {
@@ -16,7 +20,7 @@ int rank(const fs::path& file) {
 
 }  // namespace
 
-MaskFolder::MaskFolder(const fs::path& folder) {
+MaskFolder::MaskFolder(const fs::path& folder) : folder_(folder) {
   auto files = mask_files_below(folder);
   files_ = files.size();
   std::stable_sort(files.begin(), files.end(), [](const auto& a, const auto& b) { return rank(a) < rank(b); });
@@ -36,6 +40,29 @@ std::vector<fs::path> MaskFolder::find(std::span<const std::string> names) const
     }
   }
   return {};
+}
+
+std::string MaskFolder::left_over(std::span<const std::string> names) const {
+  constexpr std::size_t kNamed = 2;
+  std::set<std::string, std::less<>> images;
+  for (const auto& name : names) images.insert(lower_case(name));
+  // As find() takes them, but for the order.
+  const auto is_of_an_image = [&](std::string_view mask) {
+    if (images.contains(mask)) return true;
+    const auto slash = mask.rfind('/');
+    const auto folder = mask.substr(0, slash == std::string_view::npos ? 0 : slash);
+    if (folder.find('/') != std::string_view::npos && images.contains(folder)) return true;
+    return std::ranges::any_of(kMaskEndings, [&](std::string_view ending) {
+      return mask.ends_with(ending) && images.contains(mask.substr(0, mask.size() - ending.size()));
+    });
+  };
+  std::vector<std::string> others;
+  for (const auto& [name, file] : by_name_)
+    if (!is_of_an_image(lower_case(name))) others.push_back(ae::quoted(id_below(file, folder_), 100));
+  if (others.empty()) return {};
+  return folder_.string() + ": " + counted(others.size(), "mask belongs", "masks belong") +
+         " to none of the images: " + ae::join(others, ", ", kNamed) +
+         "; name them as their images are, or remove them";
 }
 
 std::vector<fs::path> MaskFolder::find(const std::string& name, bool as_written) const {

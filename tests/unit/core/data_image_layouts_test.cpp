@@ -82,6 +82,60 @@ TEST_F(ImageLayouts, Btad) {
                                       "test/ko/0001.bmp=ko:ground_truth/ko/0001.bmp", "test/ok/0001.bmp=ok"));
 }
 
+TEST_F(ImageLayouts, ADataSetIsNamedInWhateverCaseItsFoldersAre) {
+  touch({"btad/train/OK/0000.bmp", "btad/test/OK/0001.bmp", "btad/test/KO/0000.bmp", "btad/ground_truth/KO/0000.png"});
+  EXPECT_EQ(layout("btad"), "BTAD");
+  EXPECT_THAT(list("btad", Purpose::training).notes.lines, ElementsAre(HasSubstr("BTAD; trained on train/OK")));
+  EXPECT_THAT(scored("btad"), ElementsAre("test/KO/0000.bmp=KO:btad/ground_truth/KO/0000.png", "test/OK/0001.bmp=OK"));
+  touch({"mvtec/Train/Good/0.png", "mvtec/Test/Good/0.png", "mvtec/Test/Cut/0.png"});
+  EXPECT_EQ(layout("mvtec"), "MVTec AD");
+  touch({"loco/train/Good/0.png", "loco/test/Logical_Anomalies/0.png"});
+  EXPECT_EQ(layout("loco"), "MVTec LOCO");
+  touch({"second/train/Good/0.png", "second/Test_Public/good/0.png"});
+  EXPECT_EQ(layout("second"), "MVTec AD 2");
+}
+
+TEST_F(ImageLayouts, TrainingOnTheTestPartTellsWhatIsTakenAndWhatToGive) {
+  touch({"caps/train/good/0.png", "caps/test/good/1.png", "caps/test/cut/2.png"});
+  EXPECT_THAT(trained("caps/test"), ElementsAre("good/1.png=good"));
+  for (const char* given : {"caps/test", "caps/test/"}) {
+    EXPECT_THAT(
+        list(given, Purpose::training).notes.lines,
+        ElementsAre((root_ / given).string() + ": trained on good alone, of images to test with; those to train " +
+                    "on are in train: give \"" + (root_ / "caps").string() + "\""));
+  }
+  EXPECT_THAT(list("caps/test", Purpose::training, {"cut"}).notes.lines,
+              ElementsAre(HasSubstr(": trained on cut alone, of images to test with")));
+  EXPECT_THAT(list("caps/test", Purpose::scoring).notes.lines, IsEmpty());
+  EXPECT_THAT(list("caps/train", Purpose::training).notes.lines, IsEmpty());
+}
+
+TEST_F(ImageLayouts, MasksOfNoImageAreCountedAndNamed) {
+  touch({"caps/train/good/0.png", "caps/test/good/0.png", "caps/test/cut/0.png", "caps/test/cut/1.PNG",
+         "caps/ground_truth/cut/0_mask.png", "caps/ground_truth/cut/0_mask.npy", "caps/ground_truth/cut/1_Mask.png",
+         "caps/ground_truth/good/0.png"});
+  const auto left_over = [&](const std::string& path) { return list(path, Purpose::scoring).notes.masks_left_over; };
+  EXPECT_EQ(left_over("caps"), "") << "an image may have several files";
+  touch("caps/ground_truth/cut/7_mask.png");
+  EXPECT_EQ(left_over("caps"), (root_ / "caps/ground_truth").string() +
+                                   ": 1 mask belongs to none of the images: \"cut/7_mask.png\"; name them as their "
+                                   "images are, or remove them");
+  EXPECT_EQ(left_over("caps/test"), left_over("caps"));
+  touch({"caps/ground_truth/cut/8_mask.png", "caps/ground_truth/hole/0_mask.png"});
+  EXPECT_THAT(left_over("caps"), HasSubstr(": 3 masks belong to none of the images: \"cut/7_mask.png\", "
+                                           "\"cut/8_mask.png\" and 1 more; "));
+  EXPECT_EQ(list("caps", Purpose::training).notes.masks_left_over, "");
+
+  touch({"loco/train/good/0.png", "loco/test/logical_anomalies/0.png", "loco/ground_truth/logical_anomalies/0/000.png",
+         "loco/ground_truth/logical_anomalies/1/000.png"});
+  EXPECT_THAT(left_over("loco"), HasSubstr(": 1 mask belongs to none of the images: \"logical_anomalies/1/000.png\""));
+  touch({"classes/OK/0.png", "classes/NG/0.png", "classes/masks/NG/0.png", "classes/masks/NG/1.png"});
+  EXPECT_THAT(left_over("classes"), HasSubstr("\"NG/1.png\""));
+  touch({"candle/Data/Images/Normal/0.JPG", "candle/Data/Images/Anomaly/0.JPG", "candle/Data/Masks/Anomaly/0.png",
+         "candle/Data/Masks/Anomaly/1.png"});
+  EXPECT_THAT(left_over("candle"), HasSubstr(": 1 mask belongs to none of the images: \"1.png\""));
+}
+
 TEST_F(ImageLayouts, MvtecLocoHasFoldersOfMasks) {
   touch({"train/good/0.png", "validation/good/0.png", "test/good/0.png", "test/logical_anomalies/0.png",
          "test/structural_anomalies/0.png", "ground_truth/logical_anomalies/0/000.png",
