@@ -10,6 +10,7 @@
 #include "apply/impute_counts.hpp"
 #include "base/counted.hpp"
 #include "base/files.hpp"
+#include "data/counts/readers.hpp"
 #include "model_program.hpp"
 #include "output_files.hpp"
 #include "reading.hpp"
@@ -151,6 +152,9 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
           {!options.marks.empty(), "--mark (for counts, --only-missing)"},
           {options.reading.about_rows(), "--bad-rows and --missing"}},
          "is for tables, and the model was trained on counts");
+  std::vector<std::string> parts;  // of a folder of counts
+  for (const auto& file : ae::data::files_of_counts(options.input)) parts.push_back(file.string());
+  ae::apps::require_apart(parts, {{"--output", options.output}, {"--spread", options.spread}});
   ae::apply::CountImputeOptions counts;
   counts.stream = options.impute.stream;
   using enum ae::apply::Fill;

@@ -1,10 +1,12 @@
 // ae-info: what is in a model?
 #include <CLI/CLI.hpp>
+#include <filesystem>
 #include <string>
 
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "cli/app.hpp"
+#include "output_files.hpp"
 #include "report/model_info.hpp"
 
 namespace {
@@ -52,6 +54,9 @@ void tell(const ae::report::ModelInfo& info, const Options& options, const ae::c
 }
 
 int run(Options& options, ae::cli::Context& context) {
+  const std::filesystem::path file = ae::apps::model_file(options.model);
+  ae::apps::require_apart({file, file.parent_path() / "run.json", file.parent_path() / "metrics.csv"},
+                          {{"--page", options.page}, {"--plot", options.plot}});
   const auto info = ae::report::read_model_info(options.model);
   try {
     tell(info, options, context);

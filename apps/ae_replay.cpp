@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <charconv>
 #include <filesystem>
+#include <initializer_list>
+#include <iterator>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -275,6 +278,15 @@ void warn_of_errors(const replay::PairMoments& moments, const std::string& store
                      "; expected the same transitions in the same order, layout and unit");
 }
 
+// What is read of these files of transitions, of which some are folders: an output must be none of it.
+std::vector<std::string> read_of(std::span<const std::string> files, std::initializer_list<std::string> others = {}) {
+  std::vector<std::string> all(others);
+  for (const auto& file : files)
+    for (const auto& path : replay::files_of_arrays(file)) all.push_back(path.string());
+  std::erase(all, "");
+  return all;
+}
+
 int run_pack(const Options& o, cli::Context& context) {
   const data::Transitions transitions(replay::open_arrays(o.files[1]), o.transitions(o.files[1]));
   replay::PackOptions how;
@@ -310,7 +322,7 @@ std::pair<std::int64_t, std::int64_t> range_of(const Options& o, std::int64_t si
 int run_unpack(const Options& o, cli::Context& context) {
   if (!replay::is_store(o.files[0]))
     throw InputError(o.files[0] + ": is no store of ae-replay pack; expected a folder with manifest.json");
-  apps::OutputFiles files({}, context.options.force);
+  apps::OutputFiles files(read_of(o.files), context.options.force);
   Output* output = files.open(o.output, "-o", apps::OutputFiles::Contents::as_named);
   const auto store = replay::Store::open(o.files[0]);
   const auto [first, count] = range_of(o, store->size());
@@ -322,7 +334,7 @@ int run_unpack(const Options& o, cli::Context& context) {
 
 int run_audit(const Options& o, cli::Context& context) {
   const auto folder = apps::made_folder(o.output);
-  apps::OutputFiles files({o.files[0], o.files[1], o.q}, context.options.force);
+  apps::OutputFiles files(read_of(o.files, {o.q}), context.options.force);
   Output* csv = files.open((folder / "audit.csv").string(), "-o");
   Output* summary = files.open((folder / "summary.json").string(), "-o");
   Output* picture = files.open((folder / "bias.svg").string(), "-o");
@@ -373,8 +385,8 @@ std::string pack_command(const Options& o, const replay::StoreCandidate& chosen)
 
 int run_choose(const Options& o, cli::Context& context) {
   const auto folder = apps::made_folder(o.output);
-  auto inputs = o.files;
-  inputs.push_back(o.q);
+  auto inputs = read_of(std::span(o.files).last(1), {o.q});
+  std::ranges::transform(o.files.begin(), o.files.end() - 1, std::back_inserter(inputs), apps::model_file);
   apps::OutputFiles files(inputs, context.options.force);
   Output* csv = files.open((folder / "candidates.csv").string(), "-o");
   Output* summary = files.open((folder / "summary.json").string(), "-o");
@@ -409,10 +421,7 @@ int run_choose(const Options& o, cli::Context& context) {
 }
 
 int run_correct(const Options& o, cli::Context& context) {
-  auto inputs = o.files;
-  inputs.push_back(o.q);
-  if (!o.error_model.empty()) inputs.push_back(o.error_model);
-  apps::OutputFiles files(inputs, context.options.force);
+  apps::OutputFiles files(read_of(o.files, {o.q, o.error_model}), context.options.force);
   Output* output = files.open(o.output, "-o", apps::OutputFiles::Contents::as_named);
   constexpr std::int64_t kPairs = 8000;
   const auto seed = static_cast<std::uint64_t>(o.seed);

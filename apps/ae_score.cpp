@@ -140,9 +140,10 @@ int run(Options& options, ae::cli::Context& context) {
   ae::apps::require_text_name(options.output, "--output");
   auto inputs = asked.inputs;
   inputs.insert(inputs.end(), {ae::apps::model_file(options.model), options.roc});
+  asked.outputs = {{"--output", options.output}, {"--page", options.page}, {"--summary", options.summary}};
+  for (const auto& scoring : options.scorings) scoring->add_files(inputs, asked.outputs);
   std::erase(inputs, "");
-  ae::apps::require_apart(inputs,
-                          {{"--output", options.output}, {"--page", options.page}, {"--summary", options.summary}});
+  ae::apps::require_apart(inputs, asked.outputs);
   auto output = ae::Output::open(parts ? parts->own() : fs::path(options.output), context.options.force);
   std::optional<ae::Output> summary;
   if (asked.summarised) summary.emplace(ae::Output::open(options.summary, context.options.force));

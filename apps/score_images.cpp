@@ -80,6 +80,10 @@ class ImageScoring final : public Scoring {
     }
   }
 
+  void add_files(std::vector<std::string>&, std::vector<std::pair<std::string, std::string>>& outputs) const override {
+    outputs.emplace_back("--regions", regions_);
+  }
+
   apply::FlagTotals run(const apply::ScoreOptions& asked, const recipe::Checkpoint& checkpoint, Output& output,
                         cli::Context& context) override {
     auto details = details_;

@@ -40,6 +40,10 @@ class SampleScoring final : public Scoring {
     }
   }
 
+  void add_files(std::vector<std::string>& inputs, std::vector<std::pair<std::string, std::string>>&) const override {
+    inputs.insert(inputs.end(), {only_, exclude_});
+  }
+
   apply::FlagTotals run(const apply::ScoreOptions& asked, const recipe::Checkpoint& checkpoint, Output& output,
                         cli::Context& context) override {
     details_.only = only_;

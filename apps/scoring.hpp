@@ -5,7 +5,9 @@
 
 #include <CLI/CLI.hpp>
 #include <memory>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "apply/score_samples.hpp"
@@ -21,6 +23,9 @@ class Scoring {
   virtual bool answers(const recipe::Checkpoint& checkpoint) const = 0;
   // UsageError when an option was given that does not go with the others.
   virtual void check(const apply::ScoreOptions& asked) const = 0;
+  // The files that own options name: those that are read, and, by their options, those that are written. "" = none.
+  virtual void add_files(std::vector<std::string>& inputs,
+                         std::vector<std::pair<std::string, std::string>>& outputs) const = 0;
   // Commits `output`, and tells what was done.
   virtual apply::FlagTotals run(const apply::ScoreOptions& asked, const recipe::Checkpoint& checkpoint, Output& output,
                                 cli::Context& context) = 0;

@@ -65,6 +65,11 @@ std::vector<std::filesystem::path> ImageBatches::files() const {
   return all;
 }
 
+void ImageBatches::tell_masks_left_over() const {
+  for (const auto& source : sources_)
+    if (const auto& line = source->notes().masks_left_over; !line.empty()) reporter_.warning(line);
+}
+
 void ImageBatches::for_each(std::int64_t first, std::int64_t last, bool originals, const char* doing,
                             const std::function<void(const std::vector<NetworkImage>&)>& visit) {
   next_ = first;

@@ -50,6 +50,8 @@ class ImageBatches {
   bool has_labels() const { return has_labels_; }
   std::vector<NamedImage> names() const;
   std::vector<std::filesystem::path> files() const;  // that hold the pixels
+  // Warns of masks in the inputs that are of none of their images.
+  void tell_masks_left_over() const;
   // Of the images [first, last), as far as they can be read, in order; loaded while others are visited. `doing`:
   // "scoring".
   void for_each(std::int64_t first, std::int64_t last, bool originals, const char* doing,

@@ -3,7 +3,10 @@
 #include <torch/types.h>
 
 #include <algorithm>
+#include <initializer_list>
+#include <iterator>
 #include <span>
+#include <utility>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -31,21 +34,43 @@ ImageOutputs::ImageOutputs(const ImageOptions& options, const ScoreOptions& aske
   if (page_) begin_page(model, flagging);
 }
 
-void ImageOutputs::check(const std::vector<NamedImage>& images) const {
+void ImageOutputs::check(const std::vector<NamedImage>& images, std::vector<fs::path> inputs) const {
+  if (writes_by_name()) check_stems(images);
+  check_apart(images, std::move(inputs));
   check_truth(images);
-  if (!writes_by_name()) return;
-  check_stems(images);
+}
+
+void ImageOutputs::check_apart(const std::vector<NamedImage>& images, std::vector<fs::path> inputs) const {
+  if (truth_)
+    for (const auto& [id, label] : images) std::ranges::move(truth_->masks_of(id), std::back_inserter(inputs));
+  InputFiles read(std::move(inputs));
+  for (const auto& [option, path] : asked_.outputs)
+    if (!path.empty() && path != "-") read.require_apart(option, path, path);
+  const auto check_folder = [&](const char* option, const fs::path& folder,
+                                std::initializer_list<const char*> endings) {
+    if (folder.empty()) return;
+    read.require_apart(option, folder, folder);
+    for (const auto& [id, label] : images)
+      for (const char* ending : endings) read.require_apart(option, folder, named(folder, id, ending));
+  };
+  check_folder("--maps", options_.maps, {kMap, kGrayMap, kOverlay});
+  check_folder("--masks", options_.masks, {kMask});
+  check_folder("--reconstructions", options_.reconstructions, {kReconstruction});
 }
 
 void ImageOutputs::check_truth(const std::vector<NamedImage>& images) const {
   if (!truth_ || truth_->empty()) return;
+  std::vector<std::string> ids;
   std::string without;
+  bool found = false;
   for (const auto& [id, label] : images) {
-    if (data::meaning_of_folder(label) == data::FolderMeaning::good) continue;
-    if (!truth_->masks_of(id).empty()) return;
-    if (without.empty()) without = id;
+    ids.push_back(id);
+    if (found || data::meaning_of_folder(label) == data::FolderMeaning::good) continue;
+    found = !truth_->masks_of(id).empty();
+    if (!found && without.empty()) without = id;
   }
-  if (!without.empty()) throw truth_->fits_none(without);
+  if (!found && !without.empty()) throw truth_->fits_none(without);
+  if (const auto line = truth_->left_over(ids); found && !line.empty()) reporter_.warning(line);
 }
 
 void ImageOutputs::decide_rule(const std::string& model) {
@@ -101,15 +126,16 @@ void ImageOutputs::begin_page(const std::string& model, const Flagging& flagging
 }
 
 void ImageOutputs::write(const AnsweredImage& image) {
-  const auto stem = writes_by_name() ? file_stem(image.id) : fs::path();
   at::Tensor map;
   if (!options_.maps.empty() || wants_regions()) map = score::at_original_size(image.map, image.size);
   if (!options_.maps.empty()) {
     const std::span<const float> values(map.data_ptr<float>(), static_cast<std::size_t>(map.numel()));
-    const auto path = (options_.maps / stem).string();
-    save_file(path + ".npy", asked_.overwrite, data::to_npy(values, map.size(0), map.size(1)));
-    save_file(path + ".png", asked_.overwrite, gray16_png(map, levels_));
-    save_file(path + "_overlay.png", asked_.overwrite, overlay_png(*image.original, map, colours_));
+    const auto save = [&](const char* ending, const std::string& bytes) {
+      save_file(named(options_.maps, image.id, ending), asked_.overwrite, bytes);
+    };
+    save(kMap, data::to_npy(values, map.size(0), map.size(1)));
+    save(kGrayMap, gray16_png(map, levels_));
+    save(kOverlay, overlay_png(*image.original, map, colours_));
   }
   Regions found;
   const auto flagged = flagging_.flagged(image.score, image.p_value);
@@ -126,7 +152,8 @@ void ImageOutputs::write(const AnsweredImage& image) {
     for (const auto& channel : image.reconstruction.unbind(0)) {
       channels.push_back(score::at_original_size(channel.contiguous(), image.size));
     }
-    save_file((options_.reconstructions / stem).string() + ".png", asked_.overwrite, image_png(torch::stack(channels)));
+    save_file(named(options_.reconstructions, image.id, kReconstruction), asked_.overwrite,
+              image_png(torch::stack(channels)));
   }
   if (!gallery_) return;
   const auto threshold = flagging_.score_threshold();
@@ -143,8 +170,8 @@ Regions ImageOutputs::regions_of(const at::Tensor& map, std::optional<bool> flag
   return strongest_region(map, std::min(rule_.threshold, middle));
 }
 
-fs::path ImageOutputs::mask_path(const std::string& id) const {
-  return (options_.masks / file_stem(id)).string() + "_mask.png";
+fs::path ImageOutputs::named(const fs::path& folder, const std::string& id, const char* ending) {
+  return (folder / file_stem(id)).string() + ending;
 }
 
 void ImageOutputs::decide(const Waiting& waiting) {

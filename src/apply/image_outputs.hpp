@@ -40,9 +40,10 @@ class ImageOutputs {
                const std::string& model, const Flagging& flagging, Reporter& reporter);
 
   bool wants_original() const { return !options_.maps.empty() || page_; }
-  // UsageError when two of these images would be written to one file, InputError when there are known masks, but none
-  // of an image that may have defects.
-  void check(const std::vector<NamedImage>& images) const;
+  // UsageError when two of these images would be written to one file, or what is written is one of `inputs`, the files
+  // that hold them, or a known mask; InputError when there are known masks, but none of an image that may have defects.
+  // Warns of masks that are of no image.
+  void check(const std::vector<NamedImage>& images, std::vector<std::filesystem::path> inputs) const;
   void write(const AnsweredImage& image);
   std::int64_t regions() const { return found_; }
   // After the last image, and when it is known which ones are flagged: publishes regions and page.
@@ -53,6 +54,9 @@ class ImageOutputs {
     return !options_.maps.empty() || !options_.masks.empty() || !options_.reconstructions.empty();
   }
   bool wants_regions() const { return !options_.masks.empty() || !options_.regions.empty() || page_; }
+  // What stands behind the stem in the names of an image's files.
+  static constexpr const char *kMap = ".npy", *kGrayMap = ".png", *kOverlay = "_overlay.png", *kMask = "_mask.png",
+                              *kReconstruction = ".png";
   // An image of which all images together decide whether it is flagged, with its regions if it is.
   struct Waiting {
     std::string id;
@@ -62,10 +66,12 @@ class ImageOutputs {
     std::vector<Region> regions;
   };
   void check_truth(const std::vector<NamedImage>& images) const;
+  void check_apart(const std::vector<NamedImage>& images, std::vector<std::filesystem::path> inputs) const;
   void decide_rule(const std::string& model);
   Regions regions_of(const at::Tensor& map, std::optional<bool> flagged) const;
   void decide(const Waiting& waiting);
-  std::filesystem::path mask_path(const std::string& id) const;
+  std::filesystem::path mask_path(const std::string& id) const { return named(options_.masks, id, kMask); }
+  static std::filesystem::path named(const std::filesystem::path& folder, const std::string& id, const char* ending);
   void open_files();
   void begin_page(const std::string& model, const Flagging& flagging);
   void write_regions(const std::string& id, const std::vector<Region>& regions);  // and counts them

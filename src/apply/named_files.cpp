@@ -30,6 +30,18 @@ void check_stems(const std::vector<NamedImage>& images) {
   }
 }
 
+void InputFiles::require_apart(std::string_view option, const fs::path& given, const fs::path& file) {
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return;
+  if (whole_.empty())
+    for (const auto& input : files_) whole_.insert(whole_path(input));
+  if (!whole_.contains(whole_path(file))) return;
+  const bool named = given == file;
+  throw UsageError(std::string(option) + " " + ae::quoted(given.string(), 200) +
+                   (named ? "" : ": " + ae::quoted(file.string(), 200)) + " is an input file; choose another " +
+                   (named ? "name" : "folder"));
+}
+
 void check_empty_folder(const fs::path& folder, bool overwrite) {
   std::error_code ignored;
   if (overwrite || !fs::exists(folder, ignored)) return;

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <memory>
 #include <optional>
-#include <set>
 
 #include "apply/pictures.hpp"
 #include "apply/purifiers.hpp"
@@ -54,12 +53,8 @@ class PurifiedFolder final : public PurifiedFile {
     check_empty_folder(folder_, overwrite);
     const auto names = images.names();
     check_stems(names);
-    std::set<std::filesystem::path> inputs;
-    for (const auto& file : images.files()) inputs.insert(whole_path(file));
-    for (const auto& [id, label] : names)
-      if (inputs.contains(whole_path(path_of(id))))
-        throw UsageError("--output " + ae::quoted(folder_.string(), 200) + ": " + ae::quoted(path_of(id), 200) +
-                         " is an input file; choose another folder");
+    InputFiles inputs(images.files());
+    for (const auto& [id, label] : names) inputs.require_apart("--output", folder_, path_of(id));
   }
   void add(const NetworkImage& image, const at::Tensor& purified) override {
     std::vector<at::Tensor> channels;

@@ -31,7 +31,8 @@ class ImageScorer {
 
   ImageTotals run() {
     outputs_.emplace(options_, asked_, head_, model_, flagging_, reporter_);
-    outputs_->check(images_.names());
+    outputs_->check(images_.names(), images_.files());
+    if (options_.truth.empty()) images_.tell_masks_left_over();
     flagging_.begin(images_.has_labels());
     const auto [first, last] = asked_.world.share_of(images_.size());
     images_.for_each(first, last, outputs_->wants_original(), "scoring",

@@ -43,8 +43,8 @@ struct ImageTotals {
 // Columns: those of Flagging; the page shows all images, and outputs are overwritten, as `options` says. Regions:
 // id,region,x,y,width,height,area,peak,mean,centroid_x,centroid_y. Memory does not grow with the images but for their
 // names. Maps, masks, regions and reconstructions are in original pixels. UsageError, before anything is written, when
-// outputs exist, names collide, or a pixel threshold is needed and the model holds no held-out images to find it.
-// InputError when no image can be read.
+// outputs exist or would be written over an image or a known mask, names collide, or a pixel threshold is needed and
+// the model holds no held-out images to find it. InputError when no image can be read.
 ImageTotals score_images(const recipe::Checkpoint& checkpoint, const ScoreOptions& options, const ImageOptions& details,
                          Output& output, Reporter& reporter);
 

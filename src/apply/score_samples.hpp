@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apply/flagging.hpp"
@@ -29,6 +30,8 @@ struct ScoreOptions {
   std::string command;
   bool overwrite = false;
   bool summarised = false;
+  // The files that are written, by their options, among them the page; no input may be one of them. "" = not wanted.
+  std::vector<std::pair<std::string, std::string>> outputs;
 };
 
 struct SampleOptions {

@@ -54,4 +54,8 @@ std::shared_ptr<const data::ArrayFile> open_arrays(const fs::path& path) {
   return is_store(path) ? Store::open(path)->arrays() : data::open_arrays(path);
 }
 
+std::vector<fs::path> files_of_arrays(const fs::path& path) {
+  return is_store(path) ? files_of_store(path) : std::vector{data::file_of_arrays(path)};
+}
+
 }  // namespace ae::replay

@@ -474,6 +474,14 @@ bool is_store(const fs::path& path) {
   return fs::is_regular_file(path / kManifestFile, ignored);
 }
 
+std::vector<fs::path> files_of_store(const fs::path& folder) {
+  const auto path = folder / kManifestFile;
+  const auto manifest = parse_manifest(read_file(path, FileKind::data), path.string());
+  std::vector<fs::path> files{path, folder / manifest.model};
+  for (const auto& part : manifest.parts) files.push_back(folder / part.file);
+  return files;
+}
+
 PackTotals pack(const fs::path& model, const data::Transitions& transitions, const fs::path& folder,
                 const PackOptions& options, Reporter& reporter) {
   if (!transitions.has_observations())

@@ -58,6 +58,9 @@ PackTotals pack(const std::filesystem::path& model, const data::Transitions& tra
 
 bool is_store(const std::filesystem::path& path);
 
+// Its manifest and what that names. InputError where the manifest cannot be read.
+std::vector<std::filesystem::path> files_of_store(const std::filesystem::path& folder);
+
 class Store {
  public:
   // Checks the manifest, the model and all parts' sizes; InputError. What is read later is compared with checksums,

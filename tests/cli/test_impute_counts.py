@@ -3,6 +3,7 @@
 import csv
 import gzip
 import json
+import shutil
 import subprocess
 
 import numpy as np
@@ -64,6 +65,20 @@ def test_counts_stay_and_zeros_are_filled_in_all_modes(run, made):
     # Expected counts put in about what is there; given that there is anything, far more.
     assert expected[zeros].sum() < 0.7 * counts[:, read].sum()
     assert conditional[zeros].sum() > 1.5 * expected[zeros].sum()
+
+
+def test_the_files_of_a_folder_of_counts_are_not_written_over(run, made, tmp_path):
+    folder, _ = made
+    shutil.copytree(folder / "cells", tmp_path / "cells")
+    files = {path: path.read_bytes() for path in (tmp_path / "cells").iterdir()}
+    assert len(files) == 3
+    for path in files:
+        told = run("ae-impute", folder / "m", "cells", "-o", f"cells/{path.name}", "--force", "-q")
+        one_error(told, 2, f"cells/{path.name}", "is an input file")
+    spread = ["--samples", "2", "--spread", f"cells/{path.name}"]
+    told = run("ae-impute", folder / "m", "cells", "-o", "out.npy", *spread, "--force", "-q")
+    one_error(told, 2, "--spread", f"cells/{path.name}", "is an input file")
+    assert {path: path.read_bytes() for path in (tmp_path / "cells").iterdir()} == files
 
 
 def test_units_follow_from_size_factors(run, made):

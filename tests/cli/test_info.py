@@ -81,6 +81,17 @@ def test_plot_and_page(run, trained, tmp_path):
     one_error(run("ae-info", trained, "--page", "info.html")._replace(stdout=""), 2, "info.html", "--force")
 
 
+def test_what_is_read_is_not_written_over(run, trained, tmp_path):
+    before = {path.name: path.read_bytes() for path in trained.iterdir()}
+    for option in ("--page", "--plot"):
+        for name in ("model.safetensors", "run.json", "metrics.csv"):
+            for model in ("model", "model/model.safetensors"):
+                one_error(run("ae-info", model, option, f"model/{name}", "--force"), 2, option, name, "is an input file")
+    one_error(run("ae-info", "model", "--page", "a", "--plot", "a"), 2, "both write to")
+    assert {path.name: path.read_bytes() for path in trained.iterdir()} == before and not (tmp_path / "a").exists()
+    assert run("ae-info", "model", "--plot", "model/training.svg", "--force", "-q").code == 0
+
+
 def test_a_model_without_its_folder_has_no_curve_and_another_runs_metrics_are_not_taken(run, trained, tmp_path):
     shutil.copy(trained / "model.safetensors", tmp_path / "alone.safetensors")
     alone = json.loads(run("ae-info", "alone.safetensors", "--json").stdout)

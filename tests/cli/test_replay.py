@@ -561,6 +561,27 @@ def test_packing_changes_no_files_but_a_store_s_own(run, tmp_path, swinging):
     assert not (tmp_path / "new").exists()
 
 
+def test_what_is_read_is_not_written_over(run, tmp_path, swinging):
+    folder, arrays = swinging
+    np.savez(tmp_path / "few.npz", **{name: array[:500] for name, array in arrays.items()})
+    assert run("ae-replay", "pack", folder / "model", "few.npz", "-o", "store", "-q").code == 0
+    shutil.copy(folder / "q.json", tmp_path)
+    (tmp_path / "minari" / "data").mkdir(parents=True)
+    (tmp_path / "minari" / "data" / "main_data.hdf5").write_bytes(b"")
+    before = files_of(tmp_path)
+    q = ["--q", "q.json", "--gamma", "0.9"]
+    for name in files_of(tmp_path / "store"):
+        place = f"store/{name}"
+        one_error(run("ae-replay", "unpack", "store", "-o", place, "--force", "-q"), 2, place, "is an input file")
+        one_error(run("ae-replay", "correct", "store", *q, "-o", place, "--force", "-q"), 2, place, "is an input file")
+        one_error(run("ae-replay", "correct", "few.npz", "store", *q, "-o", place, "--force", "-q"), 2, place, "is an input file")
+    for inputs, place in ((["few.npz", "store"], "few.npz"), (["few.npz", "store"], "q.json"),
+                          (["minari", "few.npz"], "minari/data/main_data.hdf5")):
+        one_error(run("ae-replay", "correct", *inputs, *q, "-o", place, "--force", "-q"), 2, place, "is an input file")
+    assert files_of(tmp_path) == before
+    assert run("ae-replay", "unpack", "store", "-o", "store/unpacked.npz", "-q").code == 0
+
+
 def test_flipped_bits_are_noticed_wherever_they_are_read(run, tmp_path, swinging):
     folder, _ = swinging
     assert run("ae-replay", "pack", folder / "model", folder / "a.npz", "-o", "store", "-q").code == 0

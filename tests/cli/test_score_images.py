@@ -6,11 +6,13 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 
 import numpy
 import pytest
 from pictures import read_npy, read_png, write_png
+from support import one_error
 
 pytestmark = pytest.mark.skipif(os.environ.get("AETOOLS_WITH_TORCH") == "0", reason="built without LibTorch")
 
@@ -300,6 +302,67 @@ def test_existing_outputs_and_colliding_names_are_refused(run, inspection, tmp_p
     collision = run("ae-score", inspection / "model", "one", "--masks", "other", "-q")
     assert collision.code == 2 and "both write" in collision.stderr
     assert not (tmp_path / "other").exists()
+
+
+def test_what_is_written_is_none_of_the_images_and_masks_that_are_read(run, inspection, tmp_path):
+    rng = numpy.random.default_rng(8)
+    for name in ("in/a.png", "in/spot/00.png", "in/a_mask.png"):
+        write_png(tmp_path / name, board(rng))
+    write_png(tmp_path / "truth/spot/00_mask.png", numpy.zeros((HEIGHT, WIDTH), numpy.uint8))
+    (tmp_path / "in/all.txt").write_text("a.png\na_mask.png\nspot/00.png\n")
+    numpy.save(tmp_path / "0.npy", numpy.stack([board(rng)]))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    for source, option, given, refused in (
+        ("in", "--maps", "in", "in/a.png"),
+        ("in", "--reconstructions", "in/", "in/a.png"),
+        ("in/*.png", "--reconstructions", "in", "in/a.png"),
+        ("in/all.txt", "--masks", "in", "in/a_mask.png"),
+        ("in", "--regions", "in/a.png", "in/a.png"),
+        ("in/a.png", "--regions", "in/a.png", "in/a.png"),
+        ("in/all.txt", "--regions", "in/all.txt", "in/all.txt"),
+        ("in", "--output", "in/a.png", "in/a.png"),
+        ("in", "--page", "in/a.png", "in/a.png"),
+        ("in", "--summary", "in/a.png", "in/a.png"),
+        ("0.npy", "--maps", ".", "0.npy"),
+    ):
+        one_error(run("ae-score", inspection / "model", source, option, given, "--force", "-q"), 2, option, refused,
+                  "is an input file")
+    one_error(run("ae-score", inspection / "model", "in", "--masks", "truth", "--page", "page.html", "--truth", "truth",
+                  "--force", "-q"), 2, "--masks", "truth/spot/00_mask.png", "is an input file")
+    one_error(run("ae-score", inspection / "model", "in", "--regions", "x.csv", "-o", "x.csv", "-q"), 2, "both write to")
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
+    beside = run("ae-score", inspection / "model", "in", "--maps", "out", "--regions", "in/regions.csv", "--force", "-q")
+    assert beside.code == 0 and (tmp_path / "in/regions.csv").exists() and (tmp_path / "out/a.npy").exists()
+
+
+def test_masks_of_no_image_are_told_where_masks_are_looked_up(run, inspection, tmp_path):
+    shutil.copytree(inspection / "boards/test/spot", tmp_path / "boards/test/spot")
+    rng = numpy.random.default_rng(9)
+    for name in ("train/good/00.png", "test/good/00.png"):
+        write_png(tmp_path / "boards" / name, board(rng))
+    mask = numpy.zeros((HEIGHT, WIDTH), numpy.uint8)
+    mask[3:9, 3:9] = 255
+    for i in range(3):
+        write_png(tmp_path / f"boards/ground_truth/spot/{i:02}_mask.png", mask)
+    score = ["ae-score", inspection / "model", "boards", "-o", "scores.csv", "--maps", "maps", "--force", "-q"]
+    masks = "boards/ground_truth: {} to none of the images: {}; name them as their images are, or remove them\n"
+
+    def told(outcome):
+        assert outcome.code == 0, outcome
+        return [line for line in outcome.stderr.splitlines(keepends=True) if "mask" in line]
+
+    assert told(run(*score)) == []
+    for name in ("spot/07", "spot/08", "hole/00"):
+        write_png(tmp_path / f"boards/ground_truth/{name}_mask.png", mask)
+    three = masks.format("3 masks belong", '"hole/00_mask.png", "spot/07_mask.png" and 1 more')
+    assert told(run(*score)) == ["ae-score: warning: " + three]
+    roc = ["ae-roc", "scores.csv", "--normal", "good", "--maps", "maps", "--bootstrap", "0", "-q"]
+    for truth in ("boards", "boards/ground_truth"):
+        assert told(run(*score, "--page", "page.html", "--truth", truth)) == ["ae-score: warning: " + three]
+        assert told(run(*roc, "--truth", truth)) == ["ae-roc: warning: " + three]
+    # A data set knows the masks of images that are not scored.
+    some = [part if part != "boards" else "boards/test/spot" for part in score]
+    assert told(run(*some, "--page", "page.html", "--truth", "boards")) == ["ae-score: warning: " + three]
 
 
 def test_options_of_tables_are_refused_for_images(run, inspection):

@@ -45,7 +45,7 @@ extern const CountReader kCountTable;  // CSV, TSV
 std::unique_ptr<CountSource> open_counts(const std::filesystem::path& path, std::span<const CountReader* const> readers,
                                          const CountFormat& format, Reporter& reporter);
 
-// The files that such a folder or file is made of, for hashes of them.
+// The files that such a folder or file is made of.
 std::vector<std::filesystem::path> files_of_counts(const std::filesystem::path& path);
 
 // Features of a 10x file: of which kind of names which are wanted.
