@@ -36,6 +36,7 @@ struct Options {
   bool all_genes = false;
   bool names = false;
   std::string witness;
+  std::string witness_obsm;
   std::vector<std::string> witness_pairs;
   std::string witness_output;
   std::string mode;
@@ -76,6 +77,9 @@ void declare(CLI::App& app, Options& options) {
          "--witness", options.witness,
          "Counts: something else measured in the same cells (a table or .h5ad), to tell which genes filling spoils")
       ->type_name("FILE");
+  app.add_option("--witness-obsm", options.witness_obsm,
+                 "Take this of the obsm of a --witness in .h5ad instead of its X, for example protein_expression")
+      ->type_name("TEXT");
   app.add_option(
          "--witness-pairs", options.witness_pairs,
          "Which gene goes with which column of the witness, as GENE=COLUMN, or a file of such lines, as @FILE; repeat "
@@ -141,7 +145,9 @@ void check(const Options& options) {
            "says what is written or judged of what was filled, and --evaluate fills nothing; leave one of them out");
   }
   if (options.witness.empty()) {
-    refuse({{!options.witness_pairs.empty(), "--witness-pairs"}, {!options.witness_output.empty(), "--witness-output"}},
+    refuse({{!options.witness_obsm.empty(), "--witness-obsm"},
+            {!options.witness_pairs.empty(), "--witness-pairs"},
+            {!options.witness_output.empty(), "--witness-output"}},
            "is about a --witness; name it");
   }
 }
@@ -185,6 +191,7 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
   counts.spread = files.open(options.spread, "--spread", ae::apps::OutputFiles::Contents::as_named);
   if (!options.witness.empty()) {
     counts.witness = ae::fit::WitnessReading{options.witness};
+    counts.witness->obsm = options.witness_obsm;
     for (const auto& text : options.witness_pairs) {
       auto pairs = text.starts_with("@") ? ae::fit::read_witness_pairs(text.substr(1)) : ae::fit::witness_pairs({text});
       std::ranges::move(pairs, std::back_inserter(counts.witness->pairs));

@@ -217,41 +217,42 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
   const bool all_genes = options.all_genes || options.denoise || options.fill != Fill::expected;
   const auto filled_genes = all_genes ? std::vector<bool>(kind.domain().elements.size(), true) : kind.supported();
   std::int64_t empty = 0;
-  stream->for_each([&](const recipe::SampleBlock& block) {
+  const auto begin = [&] {
     auto& source = stream->source();
     const auto& elements = stream->elements_of_genes();
-    if (to == nullptr) {
-      const auto unread = std::ranges::count(elements, -1);
-      if (unread > 0) {
-        reporter.warning(source.name() + ": " + std::to_string(unread) + " of " + std::to_string(elements.size()) +
-                         " genes are none that the network reads, and stay as they are; /data/genes 0 reads all");
-      }
-      const auto kept = std::ranges::count_if(
-          elements, [&](auto element) { return element >= 0 && !filled_genes[static_cast<std::size_t>(element)]; });
-      if (kept > 0) {
-        reporter.info(
-            source.name() + ": zeros of " + std::to_string(kept) + " of " +
-            std::to_string(std::ssize(elements) - unread) +
-            " genes stay: a cell's own counts tell more of these than cells alike do (--all-genes fills them)");
-      }
-      if (options.only_missing) {
-        to = std::make_unique<Triplets>(output, source, options);
-      } else {
-        data::MatrixAbout about{source, options.stream.inputs.front(), kind.options().format.layer};
-        about.sparse = options.fill == Fill::gated;
-        auto writer = data::make_matrix_writer(output, about, kFormats);
-        std::unique_ptr<data::MatrixWriter> spreads;
-        if (options.spread != nullptr) {
-          about.layer = "imputed_sd";
-          spreads = data::make_matrix_writer(*options.spread, about, kFormats);
-        }
-        to = std::make_unique<Matrix>(std::move(writer), std::move(spreads));
-      }
-      if (options.witness) witness.emplace(*options.witness, source.genes(), kReaders, reporter);
-      row.resize(elements.size());
-      filled.resize(elements.size());
-      if (options.samples > 1) spread.resize(elements.size());
+    const auto unread = std::ranges::count(elements, -1);
+    if (unread > 0) {
+      reporter.warning(source.name() + ": " + std::to_string(unread) + " of " + std::to_string(elements.size()) +
+                       " genes are none that the network reads, and stay as they are; /data/genes 0 reads all");
     }
+    const auto kept = std::ranges::count_if(
+        elements, [&](auto element) { return element >= 0 && !filled_genes[static_cast<std::size_t>(element)]; });
+    if (kept > 0) {
+      reporter.info(source.name() + ": zeros of " + std::to_string(kept) + " of " +
+                    std::to_string(std::ssize(elements) - unread) +
+                    " genes stay: a cell's own counts tell more of these than cells alike do (--all-genes fills them)");
+    }
+    if (options.only_missing) {
+      to = std::make_unique<Triplets>(output, source, options);
+    } else {
+      data::MatrixAbout about{source, options.stream.inputs.front(), kind.options().format.layer};
+      about.sparse = options.fill == Fill::gated;
+      auto writer = data::make_matrix_writer(output, about, kFormats);
+      std::unique_ptr<data::MatrixWriter> spreads;
+      if (options.spread != nullptr) {
+        about.layer = "imputed_sd";
+        spreads = data::make_matrix_writer(*options.spread, about, kFormats);
+      }
+      to = std::make_unique<Matrix>(std::move(writer), std::move(spreads));
+    }
+    if (options.witness) witness.emplace(*options.witness, source.genes(), kReaders, reporter);
+    row.resize(elements.size());
+    filled.resize(elements.size());
+    if (options.samples > 1) spread.resize(elements.size());
+  };
+  stream->for_each([&](const recipe::SampleBlock& block) {
+    if (to == nullptr) begin();
+    const auto& elements = stream->elements_of_genes();
     const auto told = checkpoint.autoencoder().counts(block.batch);
     const auto values = filling(told, options.fill, kind.options().zero_as_missing);
     const float* sizes = block.batch.sizes.data_ptr<float>();
@@ -305,7 +306,8 @@ ImputeTotals impute_counts(const recipe::Checkpoint& checkpoint, const CountImpu
       ++totals.rows;
     }
   });
-  if (to != nullptr) to->finish();
+  if (to == nullptr) begin();  // of no cells
+  to->finish();
   if (empty > 0) {
     reporter.warning(counted(empty, "cell has", "cells have") + " no counts, and nothing is filled in there");
   }

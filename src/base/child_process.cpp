@@ -147,15 +147,4 @@ void run_program(const std::filesystem::path& program, const std::vector<std::st
                   (said.empty() ? std::string() : ": " + last_line(said)));
 }
 
-TemporaryFolder::TemporaryFolder(const std::string& prefix) {
-  std::string name = (std::filesystem::temp_directory_path() / (prefix + "XXXXXX")).string();
-  if (::mkdtemp(name.data()) == nullptr) throw RunError(name + ": cannot make a folder: " + reason(errno));
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 }  // namespace ae

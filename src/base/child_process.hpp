@@ -1,12 +1,10 @@
-// Other programs, run without a shell, and folders for what they write.
+// Other programs, run without a shell.
 #pragma once
 
 #include <filesystem>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include "base/signals.hpp"
 
 namespace ae {
 
@@ -20,20 +18,5 @@ std::filesystem::path find_program(std::string_view name);
 // whose work it was.
 void run_program(const std::filesystem::path& program, const std::vector<std::string>& arguments,
                  const std::string& what, const std::filesystem::path& output = "/dev/null");
-
-// A new folder that only this user can read; gone with all that is in it when its owner is, also after several stop
-// signals.
-class TemporaryFolder {
- public:
-  explicit TemporaryFolder(const std::string& prefix);
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  const std::filesystem::path& path() const { return path_; }
-
- private:
-  CleanUpFirst clean_up_first_;
-  std::filesystem::path path_;
-};
 
 }  // namespace ae

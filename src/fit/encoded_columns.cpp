@@ -10,6 +10,7 @@
 #include "base/child_process.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/temporary_folder.hpp"
 #include "base/text.hpp"
 #include "evaluate/score_reader.hpp"
 #include "fit/numbers.hpp"

@@ -119,12 +119,15 @@ WitnessPair parse_pair(std::string_view text, const std::string& place) {
   return pair;
 }
 
-bool is_counts(const std::filesystem::path& path, std::span<const data::CountReader* const> readers) {
-  if (readers.empty() || path == "-") return false;
+// Null when it is a table.
+const data::CountReader* reader_of(const std::filesystem::path& path,
+                                   std::span<const data::CountReader* const> readers) {
+  if (readers.empty() || path == "-") return nullptr;
   std::error_code ignored;
   std::string head;
   if (!std::filesystem::is_directory(path, ignored)) head = data::read_head(*data::ByteSource::open(path));
-  return std::ranges::any_of(readers, [&](const auto* reader) { return reader->reads(path, head); });
+  const auto found = std::ranges::find_if(readers, [&](const auto* reader) { return reader->reads(path, head); });
+  return found == readers.end() ? nullptr : *found;
 }
 
 std::unordered_map<std::string, std::size_t> places_of(const std::vector<std::string>& names) {
@@ -173,10 +176,17 @@ std::vector<WitnessPair> read_witness_pairs(const std::filesystem::path& path) {
 Witness::Witness(const WitnessReading& how, std::vector<std::string> genes,
                  std::span<const data::CountReader* const> readers, Reporter& reporter)
     : name_(how.path.string()), genes_(std::move(genes)) {
-  if (is_counts(how.path, readers))
+  const auto* reader = reader_of(how.path, readers);
+  if (!how.obsm.empty()) {
+    if (reader == nullptr || reader->open_obsm == nullptr)
+      throw UsageError(name_ + ": has no obsm to take " + ae::quoted(how.obsm) +
+                       " from; expected an .h5ad file of AnnData");
+    read_obsm(how, *reader);
+  } else if (reader != nullptr) {
     read_counts(how, readers, reporter);
-  else
+  } else {
     read_table(how, reporter);
+  }
   series_.resize(pairs_.size());
 }
 
@@ -265,6 +275,20 @@ void Witness::read_counts(const WitnessReading& how, std::span<const data::Count
   }
 }
 
+void Witness::read_obsm(const WitnessReading& how, const data::CountReader& reader) {
+  const auto measured = reader.open_obsm(how.path, how.obsm);
+  name_ = measured.name;
+  pair_up(how, measured.columns);
+  for (const auto& id : measured.cells) learn_id(id, name_);
+  const auto there = places_of(measured.columns);
+  values_.resize(rows_.size() * pairs_.size());
+  for (std::size_t p = 0; p < pairs_.size(); ++p) {
+    throw_if_stopped("reading the witness");
+    const auto values = measured.values(there.at(pairs_[p].pair.column));
+    for (std::size_t row = 0; row < rows_.size(); ++row) values_[row * pairs_.size() + p] = values.at(row);
+  }
+}
+
 void Witness::add(const std::string& id, std::span<const float> before, std::span<const float> after) {
   if (example_given_.empty()) example_given_ = id;
   const auto found = rows_.find(id);
@@ -286,7 +310,7 @@ void Witness::add(const std::string& id, std::span<const float> before, std::spa
 }
 
 WitnessResult Witness::finish(const WitnessOptions& options, Reporter& reporter) const {
-  if (matched_ == 0)
+  if (matched_ == 0 && unknown_ > 0)
     throw UsageError(name_ + ": none of its " + std::to_string(rows_.size()) + " ids is an id of a cell (" +
                      ae::quoted(example_) + " there, " + ae::quoted(example_given_) + " here)");
   WitnessResult result;

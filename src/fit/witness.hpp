@@ -32,6 +32,7 @@ std::vector<WitnessPair> read_witness_pairs(const std::filesystem::path& path);
 struct WitnessReading {
   std::filesystem::path path;
   std::optional<std::string> id = {};   // of a table, its id column; none = "id" if there is one, else the first
+  std::string obsm = {};                // of AnnData's .h5ad, what of obsm is the witness; "" = X
   std::vector<WitnessPair> pairs = {};  // none = genes and columns of the same name
 };
 
@@ -68,7 +69,7 @@ struct WitnessResult {
 class Witness {
  public:
   // `genes`: the names of what add() gets, in its order. What one of `readers` reads is a matrix of counts with cells
-  // by name; all else is a table, in which empty cells and the usual texts for them are missing.
+  // by name, or has an obsm; all else is a table, in which empty cells and the usual texts for them are missing.
   // UsageError for pairs whose gene or column is not there, and where no name is common; InputError for what is wrong
   // with the file, ids that are there twice included.
   Witness(const WitnessReading& how, std::vector<std::string> genes, std::span<const data::CountReader* const> readers,
@@ -77,7 +78,7 @@ class Witness {
   // One cell before and after imputation: [genes], finite. InputError for an id that came before.
   void add(const std::string& id, std::span<const float> before, std::span<const float> after);
 
-  // UsageError when no cell was matched. Stop signals end it by Interrupted.
+  // UsageError when cells were added and none was matched. Stop signals end it by Interrupted.
   WitnessResult finish(const WitnessOptions& options, Reporter& reporter) const;
 
  private:
@@ -95,6 +96,7 @@ class Witness {
   void pair_up(const WitnessReading& how, const std::vector<std::string>& columns);
   void read_table(const WitnessReading& how, Reporter& reporter);
   void read_counts(const WitnessReading& how, std::span<const data::CountReader* const> readers, Reporter& reporter);
+  void read_obsm(const WitnessReading& how, const data::CountReader& reader);
   void learn_id(std::string id, const std::string& place);
 
   std::string name_;

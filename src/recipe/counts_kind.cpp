@@ -199,9 +199,12 @@ class CountStream final : public CellStream {
                              std::to_string(schema_.selected.size()) +
                              " genes that the model reads: " + join(missing, ", ", kNamed);
     if (2 * missing.size() > schema_.selected.size()) {
-      throw InputError(what +
-                       "; more than half must be there: are the genes named as in training (symbols or "
-                       "identifiers, /data/gene_names)?");
+      std::vector<std::string> others;
+      for (std::size_t i = 0; i < places_.size(); ++i)
+        if (places_[i] < 0) others.push_back(source_->genes()[i]);
+      throw InputError(what + "; more than half must be there" +
+                       (others.empty() ? "" : ", and instead it has " + data::examples_of(others)) + ": " +
+                       std::string(data::kOtherGenes));
     }
     reporter.warning(what + "; they count as not observed");
   }

@@ -15,7 +15,7 @@ namespace ae::recipe {
 // A stream of cells, which also shows what the file holds of those of the block being visited.
 class CellStream : public SampleStream {
  public:
-  // --- of the input being visited ---
+  // --- of the input being visited, after for_each() of the last one ---
   virtual data::CountSource& source() const = 0;
   // Of each of the file's genes the element that it is to the network, -1: none.
   virtual const std::vector<std::int32_t>& elements_of_genes() const = 0;

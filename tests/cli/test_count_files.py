@@ -164,6 +164,19 @@ def test_folders(read, counts, tmp_path, version):
     assert found["names"] == names(40, "CELL") and found["genes"] == names(30, "GENE")
 
 
+@pytest.mark.parametrize("encoding", ["csr_matrix", "csc_matrix", "array"])
+def test_files_of_no_cells(read, counts, tmp_path, encoding):
+    matrix, found = read(write_h5ad(tmp_path / "x.h5ad", counts[:0], label=[], encoding=encoding), "label=type")
+    assert matrix.shape == (0, 30) and found["genes"] == names(30, "GENE") and found["names"] == []
+    for version, group in ((2, "hg19"), (3, "matrix")):
+        path = write_10x(tmp_path / f"{version}.h5", {group: counts}, version)
+        for part in ("data", "indices", "barcodes"):
+            replaced(path, f"{group}/{part}", np.array([], dtype="S9" if part == "barcodes" else "i4"))
+        replaced(path, f"{group}/indptr", np.zeros(1, dtype="i8"))
+        replaced(path, f"{group}/shape", np.array([30, 0]))
+        assert read(path, "feature_type=")[0].shape == (0, 30)
+
+
 def test_what_scipy_writes(read, counts, tmp_path):
     from scipy.io import mmwrite
 

@@ -290,6 +290,113 @@ def test_a_table_shows_by_its_genes_which_way_it_lies(run, made, cells, orientat
     assert len(scores(run, "of_numbers", "numbered.csv")) == 150
 
 
+def write_table(path, counts, cells, genes, turned=False):
+    rows, columns, matrix = (genes, cells, counts.T) if turned else (cells, genes, counts)
+    lines = [",".join(["name", *columns])] + [",".join([name, *map(str, row)]) for name, row in zip(rows, matrix)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.mark.parametrize("orientation", [None, "cells_by_genes"])
+def test_genes_of_another_species_are_told_by_both_names(run, made, cells, orientation):
+    """A file that lies as it should is not told to be turned."""
+    counts, of_mice = cells[0][:30], names(120, "Gene")
+    settings = ["--set", f"/data/orientation={orientation}"] if orientation else []
+    write_table(made / "own.csv", cells[0], names(150, "CELL"), names(120, "GENE"))
+    train(run, *(["--data", "own.csv", *settings] if orientation else []))
+    write_table(made / "mice.csv", counts, names(30, "M"), of_mice)
+    write_table(made / "turned.csv", counts, names(30, "M"), of_mice, turned=True)
+    write_h5ad(made / "mice.h5ad", counts, names(30, "M"), of_mice)
+    for name, program in (("mice.csv", "ae-score"), ("turned.csv", "ae-embed"), ("mice.h5ad", "ae-score")):
+        told = run(program, "m", name)
+        one_error(told, 4, name, '"Gene0000", "Gene0001"', "GENE", "another panel or species")
+        assert "orientation" not in told.stderr
+    # A panel that lacks too much, with nothing else, has no other genes to show.
+    write_h5ad(made / "panel.h5ad", counts[:, :10], names(30, "M"), names(10, "GENE"))
+    told = run("ae-score", "m", "panel.h5ad")
+    one_error(told, 4, "more than half must be there: is it of another panel")
+
+
+def test_few_genes_that_the_model_knows_show_the_way_too(run, made, cells):
+    """As where a table of all genes is scored by a model of a panel, whichever way the panel's own table lay."""
+    counts, others = cells[0], np.random.default_rng(3).poisson(1, (150, 2000))
+    write_table(made / "panel.csv", counts, names(150, "CELL"), names(120, "GENE"), turned=True)
+    train(run, "--data", "panel.csv", "--set", "/data/orientation=genes_by_cells")
+    expected = [row["score"] for row in scores(run, "m", "panel.csv")]
+    for turned in (False, True):
+        write_table(made / "all.csv", np.hstack([others, counts]), names(150, "CELL"),
+                    names(2000, "OTHER") + names(120, "GENE"), turned)
+        assert [row["score"] for row in scores(run, "m", "all.csv")] == expected
+
+
+def test_a_matrix_without_names_is_refused_by_a_model_that_knows_genes_by_theirs(run, made, cells):
+    """And read by one that was trained on such a matrix."""
+    train(run)
+    folder = write_folder(made / "folder", cells[0])
+    (made / "bare").mkdir()
+    shutil.copy(folder / "matrix.mtx.gz", made / "bare")
+    for name in ("bare", "bare/matrix.mtx.gz"):
+        told = run("ae-score", "m", name)
+        one_error(told, 4, "bare/matrix.mtx.gz: has no names beside it", "features.tsv (or genes.tsv) and barcodes.tsv",
+                  '"GENE0000"')
+        assert "orientation" not in told.stderr
+    one_error(run("ae-train", "config.json", "--data", "bare", "--out", "n", "-q"), 2, "/data/orientation",
+              "barcodes.tsv beside it")
+    said = train(run, "--data", "bare", "--set", "/data/orientation=genes_by_cells", out="n")
+    assert said.count("has no names beside it; its genes are called f0, f1 and so on") == 1
+    assert [row["id"] for row in scores(run, "n", "bare")] == [str(i) for i in range(150)]
+    one_error(run("ae-score", "n", "cells.h5ad"), 4, "the model reads: f", '"GENE0000", "GENE0001"')
+
+
+def test_models_of_other_data_say_what_counts_are(run, trained, made, cells):
+    folder = write_folder(made / "folder", cells[0])
+    shutil.copy(folder / "matrix.mtx.gz", made / "counts.mtx.gz")
+    write_config(made / "images.json", {"data": {"type": "images", "path": "x"}, "model": {"type": "conv"}})
+    kinds = {"folder": "a 10x folder of counts (matrix.mtx)", "folder/matrix.mtx.gz": "a Matrix Market file (.mtx)",
+             "counts.mtx.gz": "a Matrix Market file (.mtx)", "cells.h5ad": "an HDF5 file (.h5, .h5ad)"}
+    for name, what in kinds.items():
+        words = [name, "found " + what, 'set /data/type to "counts"']
+        one_error(run("ae-score", trained, name), 4, *words, "expected a table")
+        one_error(run("ae-train", "images.json", "--data", name, "--out", "n", "-q"), 4, *words)
+        one_error(run("ae-train", name, "--out", "n", "-q"), 4, *words)  # by a recipe
+
+
+def write_none(folder, form):
+    """0 cells of 120 genes."""
+    none = simulated(1, 120, 2)[0][:0]
+    if form == "folder":
+        return write_folder(folder / "none", none)
+    if form == "h5ad":
+        return write_h5ad(folder / "none.h5ad", none)
+    write_table(folder / "none.csv", none, [], names(120, "GENE"), turned=form == "turned")
+    return folder / "none.csv"
+
+
+@pytest.mark.parametrize("form", ["folder", "h5ad", "table", "turned"])
+def test_no_cells_are_fine_where_that_is_allowed(run, made, form):
+    train(run, "--set", '/loss={"terms": [{"type": "hurdle"}]}')
+    name = write_none(made, form)
+    one_error(run("ae-score", "m", name), 4, "has no cells")
+    told = run("ae-score", "m", name, "--allow-empty", "-q")
+    assert (told.code, told.stdout, told.stderr) == (0, "id,score,p_value,model\n", "")
+    told = run("ae-score", "m", name, "cells.h5ad", "--allow-empty", "-q")
+    assert (told.code, told.stdout) == (0, run("ae-score", "m", "cells.h5ad", "-q").stdout)
+    told = run("ae-embed", "m", name, "--allow-empty", "-q")
+    assert (told.code, told.stdout) == (0, "id,z0,z1,z2\n")
+    for out in ("z.h5ad", "x.csv", "x.mtx", "x.npy", "x.h5ad"):
+        program = "ae-embed" if out.startswith("z") else "ae-impute"
+        told = run(program, "m", name, "-o", out, "--allow-empty", "-q")
+        assert told.code == 0, told.stderr
+    assert np.load(made / "x.npy").shape == (0, 120)
+    assert (made / "x.csv").read_text() == ",".join(["cell", *names(120, "GENE")]) + "\n"
+    sizes = "120 0 0" if form in ("folder", "turned") else "0 120 0"
+    assert (made / "x.mtx").read_text().splitlines()[2:] == [sizes]
+    with h5py.File(made / "z.h5ad") as codes, h5py.File(made / "x.h5ad") as filled:
+        assert codes["obsm/X_ae"].shape == (0, 3) and filled["layers/imputed"].shape == (0, 120)
+        assert [x.decode() for x in filled["var/_index"][:]] == names(120, "GENE") and len(filled["obs/_index"]) == 0
+    told = run("ae-impute", "m", name, "--only-missing", "--allow-empty", "-q")
+    assert (told.code, told.stdout) == (0, "row,column,value\n")
+
+
 def test_no_cells_are_an_error(run, made):
     train(run)
     write_folder(made / "none", simulated(1, 120, 2)[0][:0])
@@ -297,4 +404,7 @@ def test_no_cells_are_an_error(run, made):
                           ("ae-embed", ["-o", "z.csv"])]:
         one_error(run(program, "m", "none", *more), 4, "no cells")
     assert not (made / "x.npy").exists() and not (made / "z.csv").exists()
-    one_error(run("ae-train", "config.json", "--data", "none", "--out", "no"), 4, "no cells")
+    for form in ("folder", "h5ad"):
+        shutil.rmtree(made / "none", ignore_errors=True)
+        name = write_none(made, form)
+        one_error(run("ae-train", "config.json", "--data", name, "--out", "no"), 4, "no cells")

@@ -226,6 +226,91 @@ def test_proteins_of_the_same_file_are_the_witness(run, made):
     assert [gene["column"] for gene in json.load(open(folder / "w.json"))["genes"]] == ["CD0"]
 
 
+def write_obsm(path, proteins):
+    """An .h5ad file of the cells with proteins, {name: values}, in obsm: as a data frame, or as an array."""
+    with h5py.File(write_h5ad(path, np.ones((CELLS, 2))), "a") as root:
+        obsm = root.create_group("obsm")
+        obsm.create_dataset("array", data=np.stack(list(proteins.values()), axis=1))
+        frame = obsm.create_group("protein_expression")
+        root.copy("obs/_index", frame)
+        frame.attrs.update({"encoding-type": "dataframe", "encoding-version": "0.2.0", "_index": "_index"})
+        frame.attrs.create("column-order", list(proteins), dtype=h5py.string_dtype())
+        for name, values in proteins.items():
+            frame.create_dataset(name, data=values)
+        kind = frame.create_group("kind")
+        kind.attrs["encoding-type"] = "categorical"
+        kind.create_dataset("codes", data=np.zeros(CELLS, dtype="i1"))
+    return path
+
+
+def last_error(told, code, *words):
+    """Behind the warning of genes that stay."""
+    assert (told.code, told.stdout) == (code, ""), told.stderr
+    last = told.stderr.splitlines()[-1]
+    assert "error: " in last and all(word in last for word in words), last
+
+
+def test_what_obsm_holds_is_the_witness(run, made, tmp_path):
+    """Of AnnData, in a data frame or an array whose columns are named: any numbers, also missing ones; as a table."""
+    folder, counts = made
+    random = np.random.default_rng(4)
+    proteins = {"CD0": counts[:, 0] + random.normal(-3, 1, CELLS), "CD/1": random.normal(0, 1, CELLS)}
+    proteins["CD0"][::5] = np.nan
+    path = write_obsm(tmp_path / "w.h5ad", proteins)
+    with open(tmp_path / "w.csv", "w") as file:
+        file.write("id,CD0,CD/1\n")
+        for i, row in enumerate(zip(*proteins.values())):
+            file.write(",".join([f"CELL{i:04}", *("" if np.isnan(x) else repr(float(x)) for x in row)]) + "\n")
+    fill = ["ae-impute", folder / "m", folder / "cells", "-o", "x.npy", "--force", "--witness-output", "genes.csv",
+            "--witness-pairs", "GENE0000=CD0,GENE0001=CD/1", "--witness"]
+
+    def genes_by(*witness):
+        told = run(*fill, *witness)
+        assert told.code == 0, told.stderr
+        return (tmp_path / "genes.csv").read_text()
+
+    expected = genes_by("w.csv")
+    assert [row["cells"] for row in csv.DictReader(expected.splitlines())] == [str(CELLS * 4 // 5), str(CELLS)]
+    assert genes_by("w.h5ad", "--witness-obsm", "protein_expression") == expected
+    last_error(run(*fill, "w.h5ad", "--witness-obsm", "array", "-q"), 2, "the columns of obsm/array have no names",
+               'a.obsm["array"] = pandas.DataFrame(')
+    with h5py.File(path, "a") as root:  # as scvi-tools has them
+        root.create_dataset("uns/protein_names", data=list(proteins), dtype=h5py.string_dtype())
+    assert genes_by("w.h5ad", "--witness-obsm", "array") == expected
+
+
+def test_what_obsm_does_not_hold_is_told(run, made, tmp_path):
+    folder, counts = made
+    write_obsm(tmp_path / "w.h5ad", {"CD0": counts[:, 0] * 1.0})
+    fill = ["ae-impute", folder / "m", folder / "cells", "-o", "x.npy", "-q"]
+    one_error(run(*fill, "--witness-obsm", "x"), 2, "--witness-obsm is about a --witness")
+    pair = ["--witness-pairs", "GENE0000=CD0", "--witness"]
+    last_error(run(*fill, *pair, "w.h5ad", "--witness-obsm", "protein_expresion"), 2,
+               'did you mean "protein_expression"?; it has: array, protein_expression')
+    for witness in (folder / "cells", folder / "missing.json"):
+        last_error(run(*fill, *pair, witness, "--witness-obsm", "x"), 2, "has no obsm", ".h5ad")
+    with h5py.File(tmp_path / "w.h5ad", "a") as root:
+        frame = root["obsm/protein_expression"]
+        frame.attrs.create("column-order", ["CD0", "kind"], dtype=h5py.string_dtype())
+        one = ["--witness-pairs", "GENE0000=kind", "--witness", "w.h5ad", "--witness-obsm", "protein_expression"]
+    last_error(run(*fill, *one), 4, '"obsm/protein_expression/kind" is encoded as "categorical"; expected numbers')
+    with h5py.File(tmp_path / "w.h5ad", "a") as root:
+        del root["obsm/protein_expression/CD0"]
+        root.create_dataset("obsm/protein_expression/CD0", data=np.zeros(CELLS - 1))
+    last_error(run(*fill, *pair, "w.h5ad", "--witness-obsm", "protein_expression"), 4, "another length", "damaged")
+    assert not (tmp_path / "x.npy").exists()
+
+
+def test_no_cells_have_an_empty_witness(run, made, tmp_path):
+    folder, counts = made
+    write_folder(tmp_path / "none", counts[:0])
+    (tmp_path / "w.csv").write_text("id,CD0\nCELL0000,1\n")
+    told = run("ae-impute", folder / "m", "none", "--allow-empty", "-o", "x.npy", "-q", "--witness", "w.csv",
+               "--witness-pairs", "GENE0000=CD0", "--witness-output", "genes.csv")
+    assert told.code == 0, told.stderr
+    assert (tmp_path / "genes.csv").read_text().splitlines()[1:] == ["GENE0000,CD0,0,,,,,"]
+
+
 def test_zeros_taken_for_missing_by_a_likelihood(run, made):
     """A negative binomial of counts above 0 alone has their mean already."""
     folder, counts = made

@@ -568,6 +568,42 @@ def test_a_second_signal_does_not_wait_for_the_encoder_and_leaves_nothing_either
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
+def ended(pid):
+    """Also when nobody has waited for it."""
+    try:
+        with open(f"/proc/{pid}/stat") as file:
+            return file.read().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_what_a_killed_run_leaves_is_cleared_up_when_its_encoder_has_ended_too(run_nested, nested_table, tmp_path):
+    run_nested.write("ae-train", PRINTS_CONFIG + "echo $$ > \"$0.pid\"\nexec sleep 100\n")
+    process = run_nested("--threads", "1")
+    pid_file = tmp_path / "programs" / "ae-train.pid"
+    wait_for(lambda: pid_file.exists() and pid_file.read_text().strip())
+    encoder = int(pid_file.read_text())
+    process.kill()
+    process.communicate(timeout=30)
+    scratch = tmp_path / "scratch"
+    (left,) = scratch.iterdir()
+    (scratch / "ae-probe-abcdef").mkdir()  # of whoever calls it so
+    (scratch / "ae-probe-1.abcdef").symlink_to(tmp_path / "programs")
+    others = {scratch / "ae-probe-abcdef", scratch / "ae-probe-1.abcdef"}
+    run_nested.write("ae-train", FAKE_TRAIN)
+
+    def next_run():
+        process = run_nested("--threads", "1")
+        _, complaints = process.communicate(timeout=120)
+        assert process.returncode == 0, complaints
+        return set(scratch.iterdir())
+
+    assert next_run() == {left, *others}  # the encoder may write there
+    os.kill(encoder, signal.SIGKILL)
+    wait_for(lambda: ended(encoder))
+    assert next_run() == others and (tmp_path / "programs" / "ae-train").exists()
+
+
 def test_rows_by_number_are_refused_for_folds_that_number_them_anew(run_nested, nested_table, tmp_path):
     write_config(tmp_path / "config.json", {"data": {"rows": "some.idx"}})
     process = run_nested("--summary", "s.json")

@@ -215,6 +215,7 @@ constexpr Signature kSignatures[] = {
     {{"an HDF5 file (.h5, .h5ad)", "counts", "write its matrix as CSV or with numpy.save",
       "of a replay buffer to \"arrays\""},
      "\x89HDF\r\n\x1a\n"},
+    {{"a Matrix Market file (.mtx)", "counts", "give it a name that ends in .mtx"}, "%%MatrixMarket matrix "},
     {{"a Parquet file", "", "convert it with pandas: read_parquet() and to_csv()"}, "PAR1", is_binary},
     {{"an Arrow file", "", "convert it with pandas: read_feather() and to_csv()"}, "ARROW1\0\0"sv},
     {{"a safetensors file", "", "write the tensor with numpy.save"}, "", is_safetensors},
@@ -243,11 +244,25 @@ struct Member {
   std::string_view pattern;  // of a member's name
 };
 
-constexpr Member kMembers[] = {
+constexpr Member kArchiveMembers[] = {
     {{"an Excel workbook (.xlsx)", "", "export it as CSV"}, "xl/workbook.*"},
     {{"an OpenDocument file (.ods)", "", "export it as CSV"}, "content.xml"},
     {{"a file of torch.save (.pt)", "", "write the tensor with numpy.save"}, "*data.pkl"},
 };
+
+// Also compressed.
+constexpr Member kFolderMembers[] = {
+    {{"a 10x folder of counts (matrix.mtx)", "counts", "put its names beside it"}, "*matrix.mtx*"},
+    {{"a folder with a Matrix Market file (.mtx)", "counts", "give the name of the file"}, "*.mtx*"},
+    {{"a folder that Minari wrote", "arrays", "give the name of the file in it"}, "main_data.hdf5"},
+};
+
+const FileType* recognise_members(std::span<const Member> known, std::span<const std::string> names) {
+  const auto found = std::ranges::find_if(known, [&](const Member& member) {
+    return std::ranges::any_of(names, [&](const auto& name) { return wildcard_match(member.pattern, name); });
+  });
+  return found == known.end() ? nullptr : &found->type;
+}
 
 }  // namespace
 
@@ -272,10 +287,11 @@ const FileType* recognise(std::string_view head) {
 }
 
 const FileType* recognise_archive(std::span<const std::string> members) {
-  const auto* found = std::ranges::find_if(kMembers, [&](const Member& member) {
-    return std::ranges::any_of(members, [&](const auto& name) { return wildcard_match(member.pattern, name); });
-  });
-  return found == std::end(kMembers) ? nullptr : &found->type;
+  return recognise_members(kArchiveMembers, members);
+}
+
+const FileType* recognise_folder(std::span<const std::string> files) {
+  return recognise_members(kFolderMembers, files);
 }
 
 InputError wrong_kind(const std::string& name, const FileType& found, std::string_view kind,

@@ -29,6 +29,9 @@ const FileType* recognise(std::string_view head);
 // The same of a ZIP archive, by the names of its members.
 const FileType* recognise_archive(std::span<const std::string> members);
 
+// The same of a folder, by the names of files in it; of images, which have any names, it says nothing.
+const FileType* recognise_folder(std::span<const std::string> files);
+
 // "FILE: found a PNG image, expected a table; to train on it set /data/type to "images"". `kind` is the /data/type that
 // was to read the file, or "" when that does not matter.
 InputError wrong_kind(const std::string& name, const FileType& found, std::string_view kind, std::string_view expected);

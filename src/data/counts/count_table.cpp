@@ -46,27 +46,67 @@ UsageError untold(const std::filesystem::path& path) {
                     "\"genes_by_cells\" in training");
 }
 
+// Names of one direction, of which some are genes that the model knows.
+class Direction {
+ public:
+  void add(std::string_view name, bool known) {
+    if (examples_.size() < kExamples) examples_.emplace_back(name);
+    ++names_;
+    known_ += known ? 1 : 0;
+  }
+  std::int64_t names() const { return names_; }
+  bool any() const { return known_ > 0; }
+  double share() const { return static_cast<double>(known_) / static_cast<double>(std::max<std::int64_t>(1, names_)); }
+  std::string examples() const { return examples_of(examples_); }
+
+ private:
+  static constexpr std::size_t kExamples = 2;
+  std::int64_t names_ = 0, known_ = 0;
+  std::vector<std::string> examples_;
+};
+
+// Where the genes that a model knows stand in a table.
+struct KnownGenes {
+  Direction columns, rows;  // of the rows as many of the first ones as tell
+};
+
+// Nothing without such genes.
+KnownGenes known_genes(const std::filesystem::path& path, const TableFormat& table,
+                       const std::vector<std::string>& across, const CountFormat& format) {
+  KnownGenes found;
+  if (format.known_genes.empty()) return found;
+  const std::unordered_set<std::string_view> genes(format.known_genes.begin(), format.known_genes.end());
+  for (const auto& name : across) found.columns.add(name, genes.contains(name));
+  constexpr std::int64_t kRowsLookedAt = 1000;
+  // That there are none is not told by the first ones.
+  const auto tells = [&] { return found.rows.names() >= kRowsLookedAt && (found.columns.any() || found.rows.any()); };
+  for (const auto rows = open_rows(path, table); !tells() && rows->next();) {
+    if (found.rows.names() % kRowsBetweenChecks == 0) throw_if_stopped("reading the table");
+    const auto name = rows->text(0);
+    found.rows.add(name, genes.contains(name));
+  }
+  return found;
+}
+
 // As the format says, unless the genes that the model knows stand clearly in the other direction; where nothing is
 // said, where they stand.
-std::string orientation_of(const std::filesystem::path& path, const TableFormat& table,
-                           const std::vector<std::string>& across, const CountFormat& format) {
+std::string orientation_of(const std::filesystem::path& path, const KnownGenes& known, const CountFormat& format) {
   if (format.known_genes.empty()) return format.orientation;
-  const std::unordered_set<std::string_view> genes(format.known_genes.begin(), format.known_genes.end());
-  constexpr std::size_t kRowsLookedAt = 1000;
-  std::vector<std::string> down;
-  for (const auto rows = open_rows(path, table); down.size() < kRowsLookedAt && rows->next();)
-    down.emplace_back(rows->text(0));
-  const auto share = [&](const std::vector<std::string>& names) {
-    const auto known = std::ranges::count_if(names, [&](const auto& name) { return genes.contains(name); });
-    return static_cast<double>(known) / static_cast<double>(std::max<std::size_t>(1, names.size()));
-  };
-  const double of_columns = share(across), of_rows = share(down);
+  const double of_columns = known.columns.share(), of_rows = known.rows.share();
+  if (of_columns == 0 && of_rows == 0) {
+    throw InputError(path.string() + ": neither its columns (" + known.columns.examples() + ") nor its lines (" +
+                     known.rows.examples() + ") have names of genes that the model knows (" +
+                     examples_of(format.known_genes) + "); " + std::string(kOtherGenes));
+  }
+  const bool told = format.orientation != "auto";
+  if (!told && of_columns != of_rows) return of_columns > of_rows ? "cells_by_genes" : "genes_by_cells";
   constexpr double kMost = 0.5, kFew = 0.1;
-  if (format.orientation == "auto" && of_columns != of_rows)
-    return of_columns > of_rows ? "cells_by_genes" : "genes_by_cells";
-  if (of_columns >= kMost && of_rows <= kFew) return "cells_by_genes";
-  if (of_rows >= kMost && of_columns <= kFew) return "genes_by_cells";
-  if (format.orientation == "auto") throw untold(path);
+  const auto clearly = [&](double here, double there) {
+    return (here >= kMost && there <= kFew) || (here > 0 && there == 0);
+  };
+  if (clearly(of_columns, of_rows)) return "cells_by_genes";
+  if (clearly(of_rows, of_columns)) return "genes_by_cells";
+  if (!told) throw untold(path);
   return format.orientation;
 }
 
@@ -76,12 +116,13 @@ std::unique_ptr<CountSource> open_table(const std::filesystem::path& path, const
   TableFormat table;
   table.header = "yes";
   const auto rows = open_rows(path, table);
-  if (rows->columns().size() < 2) {
-    throw InputError(rows->name() + ": has one column, expected the rows' names and counts beside them");
-  }
   if (rows->has_numbers()) throw InputError(rows->name() + ": is an array without names, expected a text table");
   std::vector<std::string> across(rows->columns().begin() + 1, rows->columns().end());
-  const auto orientation = orientation_of(path, table, across, format);
+  const auto known = known_genes(path, table, across, format);
+  if (across.empty() && !known.rows.any()) {  // else genes of no cells
+    throw InputError(rows->name() + ": has one column, expected the rows' names and counts beside them");
+  }
+  const auto orientation = orientation_of(path, known, format);
   CellCounts counts;
   if (orientation == "cells_by_genes") {
     auto cells = read_rows(*rows, reporter, [&](std::int32_t gene, float count) {

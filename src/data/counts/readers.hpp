@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,6 +29,18 @@ struct CountFormat {
   std::string other_than;  // instead of a feature type: all but this one, where there are others
 };
 
+// What to ask of a file whose genes the model does not know.
+inline constexpr std::string_view kOtherGenes =
+    "is it of another panel or species, or are its genes named otherwise than in training (symbols or identifiers, "
+    "/data/gene_names)?";
+
+// What was measured in cells beside their counts: columns of any numbers.
+struct MeasuredCells {
+  std::string name;                                               // for messages: the file, and where in it
+  std::vector<std::string> cells, columns;                        // their names
+  std::function<std::vector<double>(std::size_t column)> values;  // one a cell; NaN: missing. InputError
+};
+
 struct CountReader {
   std::string_view name;
   std::string_view help;
@@ -35,6 +48,9 @@ struct CountReader {
   bool (*reads)(const std::filesystem::path& path, std::string_view head);
   std::unique_ptr<CountSource> (*open)(const std::filesystem::path& path, const CountFormat& format,
                                        Reporter& reporter);
+  // What is kept so in AnnData's obsm; null for formats without such a thing. UsageError where there is none of the
+  // name, or its columns have no names.
+  MeasuredCells (*open_obsm)(const std::filesystem::path& path, const std::string& name) = nullptr;
 };
 extern const CountReader kMatrixMarketFolder;  // 10x, versions 2 and 3
 extern const CountReader kMatrixMarketFile;

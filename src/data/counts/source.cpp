@@ -1,5 +1,6 @@
 #include "data/counts/source.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 #include <unordered_map>
@@ -39,6 +40,13 @@ std::vector<std::string> numbered_names(std::int64_t count) {
   names.reserve(static_cast<std::size_t>(count));
   for (std::int64_t i = 0; i < count; ++i) names.push_back("f" + std::to_string(i));
   return names;
+}
+
+std::string examples_of(std::span<const std::string> names) {
+  constexpr std::size_t kShown = 2;
+  std::vector<std::string> shown;
+  for (const auto& name : names.first(std::min(kShown, names.size()))) shown.push_back(ae::quoted(name));
+  return shown.empty() ? "none" : join(shown);
 }
 
 Renamed make_unique(std::vector<std::string>& names) {

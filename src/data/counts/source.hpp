@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -66,6 +67,9 @@ class CountSource {
 
 // The names "f0", "f1", ..., as columns of tables without a header have them.
 std::vector<std::string> numbered_names(std::int64_t count);
+
+// The first two, as an error shows whose names they are; "none" where there are none.
+std::string examples_of(std::span<const std::string> names);
 
 // Equal names become "NAME-1", "NAME-2", ... from the second on, as AnnData's var_names_make_unique() has it. Returns
 // how many were changed, and the first of them.

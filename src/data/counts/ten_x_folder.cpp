@@ -135,6 +135,8 @@ std::unique_ptr<CountSource> with_names(MatrixMarket& matrix, Features features,
                                           wanted_names(std::move(features), places, format), genes_are_rows, reporter);
 }
 
+constexpr const char* kNames = "features.tsv (or genes.tsv) and barcodes.tsv";
+
 std::unique_ptr<CountSource> open_matrix(const fs::path& path, const CountFormat& format, Reporter& reporter) {
   const auto features = beside(path, kFeatures), barcodes = beside(path, kBarcodes);
   MatrixMarket matrix(ByteSource::open(path));
@@ -146,10 +148,16 @@ std::unique_ptr<CountSource> open_matrix(const fs::path& path, const CountFormat
                      " but no " + (features ? "barcodes.tsv" : "features.tsv or genes.tsv") +
                      "; a matrix has both beside it, or none");
   }
+  const bool numbered = !format.known_genes.empty() && format.known_genes.front() == numbered_names(1).front();
+  if (!format.known_genes.empty() && (!numbered || format.orientation == "auto")) {
+    throw InputError(path.string() + ": has no names beside it, and the model knows genes by theirs (" +
+                     examples_of(format.known_genes) + "); put its " + kNames + " there");
+  }
   if (format.orientation == "auto") {
     throw UsageError("/data/orientation: " + path.string() + " (" + size_text(matrix.rows(), matrix.columns()) +
                      ") does not tell whether its rows are cells or genes; set it to \"cells_by_genes\" or "
-                     "\"genes_by_cells\"");
+                     "\"genes_by_cells\", or put its " +
+                     kNames + " beside it");
   }
   const bool genes_are_rows = format.orientation == "genes_by_cells";
   const std::int64_t genes = genes_are_rows ? matrix.rows() : matrix.columns();
@@ -157,6 +165,8 @@ std::unique_ptr<CountSource> open_matrix(const fs::path& path, const CountFormat
     throw InputError(path.string() + ": has " + std::to_string(genes) + " genes, expected " +
                      std::to_string(kMostGenes) + " at most; is /data/orientation right?");
   }
+  reporter.info(matrix.name() +
+                ": has no names beside it; its genes are called f0, f1 and so on, its cells go by number");
   std::vector<std::int32_t> places(static_cast<std::size_t>(genes));
   std::iota(places.begin(), places.end(), 0);
   return std::make_unique<CountsInMemory>(matrix.name(), matrix.read(genes_are_rows, places, reporter),

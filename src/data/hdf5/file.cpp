@@ -383,15 +383,22 @@ std::vector<std::string> Hdf5File::members(const std::string& group) const {
 }
 
 std::string Hdf5File::text_attribute(const std::string& place, const char* attribute) const {
-  if (H5Aexists_by_name(id_, place.c_str(), attribute, H5P_DEFAULT) <= 0) return "";
+  const auto texts = texts_attribute(place, attribute);
+  return texts.size() == 1 ? texts.front() : "";
+}
+
+std::vector<std::string> Hdf5File::texts_attribute(const std::string& place, const char* attribute) const {
+  constexpr hssize_t kMost = 1 << 20;
+  if (H5Aexists_by_name(id_, place.c_str(), attribute, H5P_DEFAULT) <= 0) return {};
   const Handle id(H5Aopen_by_name(id_, place.c_str(), attribute, H5P_DEFAULT, H5P_DEFAULT), H5Aclose);
-  if (!id) return "";
+  if (!id) return {};
   const Handle type(H5Aget_type(id.get()), H5Tclose), space(H5Aget_space(id.get()), H5Sclose);
-  if (type_of(type.get()) != Hdf5Dataset::Type::text || H5Sget_simple_extent_npoints(space.get()) != 1) return "";
+  const auto count = H5Sget_simple_extent_npoints(space.get());
+  if (type_of(type.get()) != Hdf5Dataset::Type::text || count < 1 || count > kMost) return {};
   std::vector<std::string> texts;
-  read_texts(type.get(), space.get(), 1, texts,
+  read_texts(type.get(), space.get(), static_cast<std::size_t>(count), texts,
              [&](hid_t memory_type, auto* to) { return H5Aread(id.get(), memory_type, to) >= 0; });
-  return texts.empty() ? "" : texts.front();
+  return texts;
 }
 
 std::vector<std::int64_t> Hdf5File::integer_attribute(const std::string& place, const char* attribute) const {

@@ -62,6 +62,7 @@ class Hdf5File {
   std::vector<std::string> members(const std::string& group) const;  // in alphabetical order
   // "" and {} when there is no such attribute, or it is of another type.
   std::string text_attribute(const std::string& place, const char* attribute) const;
+  std::vector<std::string> texts_attribute(const std::string& place, const char* attribute) const;
   std::vector<std::int64_t> integer_attribute(const std::string& place, const char* attribute) const;
   Hdf5Dataset dataset(const std::string& place) const;  // of at least one dimension; an error when there is none
   [[noreturn]] void fail(const std::string& place, const std::string& what) const;

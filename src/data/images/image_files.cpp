@@ -131,13 +131,11 @@ ImageListing list_plain_folder(const fs::path& folder, Purpose purpose) {
   const auto content = content_below(folder);
   auto listing = listing_of(content, folder);
   if (listing.files.empty()) {
-    const bool counts = std::ranges::any_of(content.others, [](const fs::path& file) {
-      const auto name = file.filename().string();
-      return name.ends_with(".mtx") || name.ends_with(".mtx.gz");
-    });
-    throw InputError(folder.string() + ": no images; found " + inventory(content.others) + ", expected " +
-                     std::string(kImageKinds) + " files" +
-                     (counts ? "; to train on counts of cells set /data/type to \"counts\"" : ""));
+    const std::string expected = std::string(kImageKinds) + " files";
+    std::vector<std::string> names;
+    for (const auto& file : content.others) names.push_back(file.filename().string());
+    if (const FileType* type = recognise_folder(names)) throw wrong_kind(folder.string(), *type, "images", expected);
+    throw InputError(folder.string() + ": no images; found " + inventory(content.others) + ", expected " + expected);
   }
   if (purpose == Purpose::training) refuse_unless_good(folder, content, listing);
   if (const auto line = masks_line(content, folder); !line.empty()) listing.notes.lines.push_back(line);

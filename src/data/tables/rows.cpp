@@ -76,6 +76,12 @@ const FormatEntry& detect_format(std::string_view head, const std::filesystem::p
 void refuse_folder(const std::filesystem::path& path) {
   std::error_code ignored;
   if (path == "-" || !std::filesystem::is_directory(path, ignored)) return;
+  std::vector<std::string> files;
+  for (auto file = std::filesystem::directory_iterator(path, ignored);
+       !ignored && file != std::filesystem::directory_iterator(); file.increment(ignored)) {
+    files.push_back(file->path().filename().string());
+  }
+  if (const FileType* const type = recognise_folder(files)) throw wrong_kind(path.string(), *type, "table", "a table");
   throw InputError(path.string() +
                    ": cannot read: Is a directory, expected a table; to train on a folder of images set /data/type to "
                    "\"images\"");

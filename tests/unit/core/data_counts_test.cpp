@@ -24,8 +24,11 @@
 namespace ae::data::counts_test {
 namespace {
 
+using testing::AllOf;
 using testing::ElementsAre;
+using testing::EndsWith;
 using testing::HasSubstr;
+using testing::Not;
 using Dense = std::vector<std::vector<double>>;
 
 constexpr std::array kReaders{&kMatrixMarketFolder, &kMatrixMarketFile, &kCountTable};
@@ -220,10 +223,11 @@ TEST_F(CountFiles, AMatrixAloneAndATableNeedTheirOrientation) {
   write("counts.mtx", kGeneral + "2 3 4\n1 1 5\n1 3 2\n2 2 7\n2 1 1\n");
   write("cells.csv", ",CD3,CD4,CD5\nAAA-1,5,0,2\nCCC-1,1,7,0\n");
   write("by_genes.tsv.gz", test::gzip("gene\tAAA-1\tCCC-1\nCD3\t5\t1\nCD4\t0\t7\nCD5\t2\t0\n"));
-  EXPECT_THAT(error("counts.mtx"), HasSubstr("/data/orientation"));
+  EXPECT_THAT(error("counts.mtx"), AllOf(HasSubstr("/data/orientation"), HasSubstr("barcodes.tsv beside it")));
   EXPECT_THAT(error("cells.csv"), HasSubstr("/data/orientation"));
   format_.orientation = "cells_by_genes";
   EXPECT_EQ(read(*open("counts.mtx")), expected_);
+  EXPECT_THAT(reporter_.infos, ElementsAre(HasSubstr("its genes are called f0, f1 and so on")));
   EXPECT_THAT(open("counts.mtx")->genes(), ElementsAre("f0", "f1", "f2"));
   const auto cells = open("cells.csv");
   EXPECT_EQ(read(*cells), expected_);
@@ -235,6 +239,48 @@ TEST_F(CountFiles, AMatrixAloneAndATableNeedTheirOrientation) {
   EXPECT_EQ(genes->genes(), cells->genes());
   EXPECT_EQ(genes->cell_names(), cells->cell_names());
   EXPECT_EQ(open("counts.mtx")->cells(), 3);
+}
+
+TEST_F(CountFiles, AModelThatKnowsGenesByNameReadsNoMatrixWithoutNames) {
+  write("matrix.mtx", kGeneral + "2 3 4\n1 1 5\n1 3 2\n2 2 7\n2 1 1\n");
+  const std::vector<std::string> named{"CD3", "CD4", "CD5"}, numbered{"f0", "f1", "f2"};
+  for (const char* orientation : {"auto", "cells_by_genes"}) {
+    format_.orientation = orientation;
+    format_.known_genes = named;
+    for (const char* name : {"", "matrix.mtx"})
+      EXPECT_THAT(error(name), AllOf(HasSubstr("matrix.mtx: has no names beside it"), HasSubstr("(\"CD3\", \"CD4\")"),
+                                     HasSubstr("features.tsv (or genes.tsv) and barcodes.tsv")));
+  }
+  format_.known_genes = numbered;
+  EXPECT_EQ(read(*open()), expected_);
+}
+
+TEST_F(CountFiles, ATableLiesAsTheGenesThatTheModelKnowsStand) {
+  const std::vector<std::string> known{"CD3", "CD4", "CD5", "CD8"};
+  format_.known_genes = known;
+  const auto genes_of = [&](const std::string& name) { return open(name)->genes(); };
+  write("cells.csv", "cell,CD3,X1,X2,X3,X4,X5,X6,X7,X8,X9,X10,X11\na,5,0,2,0,0,0,0,0,0,0,0,0\n");
+  std::string by_genes = "gene,a,b\n";
+  for (int i = 0; i < 1500; ++i) by_genes += "X" + std::to_string(i) + ",1,0\n";
+  write("late.csv", by_genes + "CD4,5,7\n");
+  for (const char* orientation : {"auto", "cells_by_genes", "genes_by_cells"}) {
+    format_.orientation = orientation;
+    EXPECT_EQ(genes_of("cells.csv").size(), 12u) << orientation;
+    EXPECT_EQ(genes_of("late.csv").size(), 1501u) << orientation;
+    EXPECT_EQ(open("late.csv")->cells(), 2) << orientation;
+    write("none.csv", "gene\nCD3\nCD4\n");
+    EXPECT_EQ(open("none.csv")->cells(), 0) << orientation;
+    write("other.csv", "cell,Cd3,Cd4,Cd8a\nm1,1,2,3\nm2,0,0,1\n");
+    EXPECT_THAT(error("other.csv"),
+                AllOf(EndsWith("(symbols or identifiers, /data/gene_names)?"), Not(HasSubstr("orientation")),
+                      HasSubstr("neither its columns (\"Cd3\", \"Cd4\") nor its lines (\"m1\", \"m2\") have names of "
+                                "genes that the model knows (\"CD3\", \"CD4\")")));
+    write("column.csv", "gene\nX1\nX2\n");
+    EXPECT_THAT(error("column.csv"), HasSubstr("has one column"));
+  }
+  format_.orientation = "auto";
+  write("both.csv", "x,CD3,CD4\nCD5,1,2\nCD8,0,1\n");
+  EXPECT_THAT(error("both.csv"), HasSubstr("/data/orientation: "));
 }
 
 TEST_F(CountFiles, WhatIsNoCountIsRefusedOrTold) {

@@ -65,6 +65,7 @@ TEST(Recognise, FilesOfOtherKindsByTheirFirstBytes) {
       {"RIFF\x24\0\0\0WEBPVP8 "s, "a WebP image"},
       {"\0\0\x08\x03\0\0\xea\x60"s, "an IDX file, as MNIST has"},
       {"\x89HDF\r\n\x1a\n\0"s, "an HDF5 file (.h5, .h5ad)"},
+      {"%%MatrixMarket matrix coordinate integer general\n3 2 0\n", "a Matrix Market file (.mtx)"},
       {"PAR1\x15\x04\x15\x10"s, "a Parquet file"},
       {"ARROW1\0\0\xff\xff\xff\xff"s, "an Arrow file"},
       {"\x40\0\0\0\0\0\0\0{\"x\":{\"dtype\":\"F32\""s, "a safetensors file"},
@@ -97,7 +98,7 @@ TEST(Recognise, IsStrict) {
       "PAR1,PAR2\n1,2\n",       "GIF89a,b\n1,2\n",        "RIFF,abcWEBP,c\n1,2,3\n",
       "BZh9,x\n1,2\n",          "RDX,x\n1,2\n",           "X\t\n1\t2\n",
       "II*,x\n1,2\n",           "ARROW1,x\n1,2\n",        "MATLAB 5.0 MAT-file,x\n1,2\n",
-      "ATOM  ,x\n1,2\n",        "%PDF,x\n1,2\n",
+      "ATOM  ,x\n1,2\n",        "%PDF,x\n1,2\n",          "%%MatrixMarket,matrix\n1,2\n",
   };
   for (const std::string& table : tables) EXPECT_EQ(what(table), "a text table") << table;
   const std::vector<std::string> unknown = {
@@ -145,6 +146,19 @@ TEST(Recognise, ArchivesByTheNamesOfTheirMembers) {
   EXPECT_EQ(archive({"model/data.pkl", "model/data/0"}), "a file of torch.save (.pt)");
   EXPECT_EQ(archive({"readme.txt"}), "anything");
   EXPECT_EQ(archive({}), "anything");
+}
+
+TEST(Recognise, FoldersByTheNamesOfTheirFiles) {
+  const auto folder = [](std::vector<std::string> files) {
+    const FileType* type = recognise_folder(files);
+    return type ? std::string(type->what) : "anything";
+  };
+  EXPECT_EQ(folder({"barcodes.tsv.gz", "features.tsv.gz", "matrix.mtx.gz"}), "a 10x folder of counts (matrix.mtx)");
+  EXPECT_EQ(folder({"GSM1_matrix.mtx", "GSM1_barcodes.tsv"}), "a 10x folder of counts (matrix.mtx)");
+  EXPECT_EQ(folder({"readme.txt", "counts.mtx"}), "a folder with a Matrix Market file (.mtx)");
+  EXPECT_EQ(folder({"main_data.hdf5"}), "a folder that Minari wrote");
+  EXPECT_EQ(folder({"a.png", "b.csv"}), "anything");
+  EXPECT_EQ(folder({}), "anything");
 }
 
 TEST(Recognise, ThePlaceTheFindingTheExpectationAndTheFixAreOneLine) {

@@ -30,6 +30,7 @@ namespace {
 using test::gzip;
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -228,6 +229,13 @@ TEST_F(Sources, WrongKindsOfFilesAreRefused) {
   EXPECT_THAT(error(file("a.rds", gzip({"X\n\0\0\0\3", 6}))), HasSubstr("a.rds: found an R data file"));
   EXPECT_THAT(error(std::filesystem::temp_directory_path()),
               AllOf(HasSubstr("Is a directory, expected a table"), HasSubstr("/data/type to \"images\"")));
+  EXPECT_THAT(error(file("a.mtx.gz", gzip("%%MatrixMarket matrix coordinate integer general\n3 2 0\n"))),
+              AllOf(HasSubstr("found a Matrix Market file (.mtx)"), HasSubstr("/data/type to \"counts\"")));
+  std::filesystem::create_directory(folder_ / "cells");
+  file("cells/matrix.mtx.gz", "");
+  EXPECT_THAT(error(folder_ / "cells"),
+              EndsWith("cells: found a 10x folder of counts (matrix.mtx), expected a table; to train on it set "
+                       "/data/type to \"counts\""));
   EXPECT_THAT(error("/dev/zero"), HasSubstr("NUL byte at offset 0"));
   EXPECT_THAT(error("/dev/null"), HasSubstr("empty"));
   EXPECT_THAT(error(file("a.csv", "a\n"), "cvs"),

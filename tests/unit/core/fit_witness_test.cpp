@@ -179,5 +179,42 @@ TEST_F(WitnessTest, ReadsMatricesOfCounts) {
   EXPECT_EQ(result.lost, 1);
 }
 
+// Of a format that keeps them; the numbers may be any, and missing.
+TEST_F(WitnessTest, ReadsWhatWasMeasuredBesideCounts) {
+  const data::CountReader reader{
+      "measured", "", [](const std::filesystem::path&, std::string_view) { return true; }, nullptr,
+      [](const std::filesystem::path& path, const std::string& name) {
+        return data::MeasuredCells{
+            path.string() + " of " + name, {"a", "b", "c"}, {"P", "Q"}, [](std::size_t column) {
+              return column == 0 ? std::vector<double>{-1, std::nan(""), 2.5} : std::vector<double>{3, 2, 1};
+            }};
+      }};
+  const std::array<const data::CountReader*, 1> readers{&reader};
+  const WitnessReading how{.path = file(""), .obsm = "proteins", .pairs = {{"CD4", "Q"}, {"CD8A", "P"}}};
+  Witness with(how, {"CD8A", "CD4"}, readers, reporter_);
+  for (const float at : {0.0f, 1.0f, 2.0f})
+    with.add(std::string(1, static_cast<char>('a' + static_cast<int>(at))), std::vector<float>{at, at},
+             std::vector<float>{-at, at});
+  const auto result = with.finish({.resamples = 0}, reporter_);
+  EXPECT_EQ(result.name, how.path.string() + " of proteins");
+  EXPECT_EQ(witness_csv(result),
+            "gene,column,cells,before,after,difference,low,high\n"
+            "CD4,Q,3,-1,-1,0,,\n"
+            "CD8A,P,2,1,-1,-2,,\n");
+  const std::array<const data::CountReader*, 1> others{&data::kMatrixMarketFile};
+  using Readers = std::span<const data::CountReader* const>;
+  for (const auto& without : {Readers(others), Readers()})
+    EXPECT_NE(error_of([&] {
+                Witness({.path = file("%%MatrixMarket"), .obsm = "x"}, {"CD4"}, without, reporter_);
+              }).find("has no obsm to take \"x\" from; expected an .h5ad file of AnnData"),
+              std::string::npos);
+}
+
+TEST_F(WitnessTest, SaysNothingOfNoCells) {
+  const auto result = witness({.path = file("id,CD4\na,1\n")}, {"CD4"}).finish({}, reporter_);
+  EXPECT_EQ(result.cells, 0);
+  EXPECT_EQ(witness_csv(result), "gene,column,cells,before,after,difference,low,high\nCD4,CD4,0,,,,,\n");
+}
+
 }  // namespace
 }  // namespace ae::fit::witness_test
