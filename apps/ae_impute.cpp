@@ -160,7 +160,13 @@ int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint,
          "is for tables, and the model was trained on counts");
   std::vector<std::string> parts;  // of a folder of counts
   for (const auto& file : ae::data::files_of_counts(options.input)) parts.push_back(file.string());
-  ae::apps::require_apart(parts, {{"--output", options.output}, {"--spread", options.spread}});
+  if (!options.witness.empty())
+    for (const auto& file : ae::data::files_of_counts(options.witness)) parts.push_back(file.string());
+  for (const auto& text : options.witness_pairs)
+    if (text.starts_with("@")) parts.push_back(text.substr(1));
+  ae::apps::require_apart(
+      parts,
+      {{"--output", options.output}, {"--spread", options.spread}, {"--witness-output", options.witness_output}});
   ae::apply::CountImputeOptions counts;
   counts.stream = options.impute.stream;
   using enum ae::apply::Fill;

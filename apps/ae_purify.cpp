@@ -51,53 +51,53 @@ struct Options {
 void declare_judge(CLI::App& app, Options& options) {
   auto& judge = options.judge;
   const char* group = ae::apps::kClassifierGroup;
-  app.add_option(
-         "--classifier", judge.classifier,
-         "TorchScript network from images [n, channels, height, width] to [n, classes], whose answers before and "
-         "after go into the table; such a file is a program, which runs with your rights")
-      ->type_name("FILE")
-      ->group(group);
-  ae::apps::add_classifier_options(app,
-                                   {judge.labels, judge.classes, options.mean, options.deviation, options.outputs});
+  auto* classifier =
+      app.add_option(
+             "--classifier", judge.classifier,
+             "TorchScript network from images [n, channels, height, width] to [n, classes], whose answers before and "
+             "after go into the table; such a file is a program, which runs with your rights")
+          ->type_name("FILE")
+          ->group(group);
+  for (auto* option : ae::apps::add_classifier_options(
+           app, {judge.labels, judge.classes, options.mean, options.deviation, options.outputs}))
+    option->needs(classifier);
   app.add_option("--summary", options.summary,
                  "JSON: how many images are classified rightly, flagged, and both, with intervals")
       ->type_name("FILE")
-      ->group(group);
-  app.add_option("--detector", judge.detectors,
-                 "Flags images that seem to have been changed, by commas or repeated: " +
-                     ae::apply::kinds_help(ae::apply::detector_kinds()))
-      ->delimiter(',')
-      ->type_name("TEXT")
-      ->group(group);
+      ->group(group)
+      ->needs(classifier);
+  auto* detector = app.add_option("--detector", judge.detectors,
+                                  "Flags images that seem to have been changed, by commas or repeated: " +
+                                      ae::apply::kinds_help(ae::apply::detector_kinds()))
+                       ->delimiter(',')
+                       ->type_name("TEXT")
+                       ->group(group)
+                       ->needs(classifier);
   app.add_option("--clean", judge.clean,
-                 "Images that nobody has changed and that the model was not trained on, for the detectors' thresholds")
+                 "Images that nobody has changed and that the model was not trained on, all of them readable, for the "
+                 "detectors' thresholds")
       ->type_name("PATH")
-      ->group(group);
+      ->group(group)
+      ->needs(detector);
   ae::cli::add_number(app, "--false-positives", judge.false_positives,
                       "Share of the clean images that detectors together may flag", 1e-6, 0.5)
       ->capture_default_str()
-      ->group(group);
+      ->group(group)
+      ->needs(detector);
   ae::cli::add_number(app, "--noise", judge.noise,
                       "The control: each pixel of the clean images changed by so much, up or down", 0, 1)
       ->capture_default_str()
-      ->group(group);
+      ->group(group)
+      ->needs(detector);
   ae::cli::add_integer(app, "--seed", options.seed, "Of that noise", 0, 9007199254740991)
       ->capture_default_str()
-      ->group(group);
+      ->group(group)
+      ->needs(detector);
 }
 
-// What is given for a classifier without one is a mistake.
 void read_judge(Options& o) {
   auto& judge = o.judge;
-  const std::pair<bool, const char*> needs[] = {
-      {!judge.labels.empty(), "--labels"}, {!judge.classes.empty(), "--classes"},    {!o.mean.empty(), "--mean"},
-      {!o.deviation.empty(), "--std"},     {!judge.detectors.empty(), "--detector"}, {!judge.clean.empty(), "--clean"},
-      {!o.summary.empty(), "--summary"}};
-  if (judge.classifier.empty()) {
-    for (const auto& [given, option] : needs)
-      if (given) throw ae::UsageError(std::string(option) + ": is of a classifier; name it by --classifier FILE");
-    return;
-  }
+  if (judge.classifier.empty()) return;
   judge.input = ae::apps::classifier_input(o.mean, o.deviation, o.outputs);
   judge.seed = static_cast<std::uint64_t>(o.seed);
   o.images.judge = judge;
@@ -173,6 +173,8 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
   else
     images.folder = folder_named(options.output);
   images.table = files.open(options.table, "--table");
+  images.outputs = {{"--table", options.table}, {"--summary", options.summary}};
+  if (images.array != nullptr) images.outputs.emplace_back("--output", options.output);
   auto* summary = files.open(options.summary, "--summary");
   const auto totals = ae::apply::purify_images(checkpoint, images, context.reporter);
   if (totals.judged) {
@@ -195,7 +197,6 @@ int run(Options& options, ae::cli::Context& context) {
       !options.judge.classifier.empty())
     throw ae::UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
                          "; --purifier, --table, --classifier and --unreadable are for images");
-  read_judge(options);
   options.purify.stream.inputs = {options.input};
   options.purify.stream.threads = context.options.threads;
   options.purify.stream.reading = options.reading.reading();

@@ -22,8 +22,9 @@ struct ClassifierTexts {
 
 constexpr const char* kClassifierGroup = "Classifier";  // of the help
 
-inline void add_classifier_options(CLI::App& app, const ClassifierTexts& texts) {
-  const auto grouped = [&](CLI::Option* option) { return option->group(kClassifierGroup); };
+inline std::vector<CLI::Option*> add_classifier_options(CLI::App& app, const ClassifierTexts& texts) {
+  std::vector<CLI::Option*> added;
+  const auto grouped = [&](CLI::Option* option) { return added.emplace_back(option->group(kClassifierGroup)); };
   grouped(
       app.add_option("--labels", texts.labels,
                      "The class of each image: IDX, or a table with the column label, and id or rows in the images' "
@@ -44,6 +45,7 @@ inline void add_classifier_options(CLI::App& app, const ClassifierTexts& texts) 
       ->type_name("TEXT");
   grouped(cli::add_choice(app, "--outputs", texts.outputs, "What the classifier gives", {"logits", "probabilities"}))
       ->capture_default_str();
+  return added;
 }
 
 // UsageError for what is no number, or out of range.

@@ -3,11 +3,14 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
 
 #include "apply/named_choice.hpp"
 #include "base/counted.hpp"
 #include "base/error.hpp"
+#include "base/text.hpp"
 
 namespace ae::apply {
 namespace {
@@ -41,13 +44,23 @@ constexpr std::array kKinds{
 
 std::span<const DetectorKind> detector_kinds() { return kKinds; }
 
-Detectors::Detectors(std::span<const std::string> texts, const recipe::Checkpoint& checkpoint,
-                     const victim::Classifier& classifier)
-    : checkpoint_(checkpoint), classifier_(classifier) {
+std::vector<std::string> detector_names(std::span<const std::string> texts) {
+  std::vector<std::string> names;
   for (const auto& text : texts) {
     const auto [kind, value] = named_choice("--detector", text, kKinds);
+    auto name = std::string(kind->name) + (kind->value.empty() ? "" : ":" + number_text(value));
+    if (std::ranges::find(names, name) != names.end())
+      throw UsageError("--detector: " + ae::quoted(name) + " is named twice; leave one of them out");
+    names.push_back(std::move(name));
+  }
+  return names;
+}
+
+Detectors::Detectors(std::span<const std::string> texts, const victim::Classifier& classifier)
+    : classifier_(classifier), names_(detector_names(texts)) {
+  for (const auto& name : names_) {
+    const auto [kind, value] = named_choice("--detector", name, kKinds);
     chosen_.push_back({kind, value});
-    names_.push_back(std::string(kind->name) + (kind->value.empty() ? "" : ":" + number_text(value)));
   }
 }
 
@@ -60,8 +73,10 @@ at::Tensor Detectors::scores(const at::Tensor& images, const at::Tensor& reconst
 
 void Detectors::calibrate(const at::Tensor& clean, double share) {
   const auto count = clean.size(0);
+  // .15 of three detectors and 20 images is one, though not in binary fractions.
+  constexpr double kRounding = 1e-9;
   const auto above =
-      static_cast<std::int64_t>(share / static_cast<double>(chosen_.size()) * static_cast<double>(count));
+      static_cast<std::int64_t>(share * static_cast<double>(count) / static_cast<double>(chosen_.size()) + kRounding);
   if (above < 1)
     throw InputError("--clean: " + counted(count, "images") + " cannot tell a share of " + number_text(share) +
                      (chosen_.size() > 1 ? " of " + counted(std::ssize(chosen_), "detectors") : "") +
@@ -70,10 +85,5 @@ void Detectors::calibrate(const at::Tensor& clean, double share) {
 }
 
 at::Tensor Detectors::flagged(const at::Tensor& scores) const { return (scores > thresholds_).any(1); }
-
-at::Tensor Detectors::alarm(const at::Tensor& images) const {
-  const auto reconstructions = checkpoint_.autoencoder().differentiable_expected({images, torch::ones_like(images)});
-  return (scores(images, reconstructions) / thresholds_.clamp_min(1e-12)).amax(1);
-}
 
 }  // namespace ae::apply

@@ -11,7 +11,6 @@
 #include <string_view>
 #include <vector>
 
-#include "recipe/checkpoint.hpp"
 #include "victim/classifier.hpp"
 
 namespace ae::apply {
@@ -28,34 +27,33 @@ struct DetectorKind {
   std::string_view value;  // what stands behind a colon, "T"; "" = nothing
   std::string_view help;
   double low = 0, high = 0, usual = 0;                                  // of the value
-  at::Tensor (*score)(const Suspect& suspect, double value) = nullptr;  // [n], the higher the stranger; differentiable
+  at::Tensor (*score)(const Suspect& suspect, double value) = nullptr;  // [n], the higher the stranger
 };
 std::span<const DetectorKind> detector_kinds();
+
+// "jsd" is "jsd:10". UsageError for an unknown name, a value out of range, and one that is named twice.
+std::vector<std::string> detector_names(std::span<const std::string> texts);
 
 // Several; an image is flagged that any of them flags.
 class Detectors {
  public:
-  // Each as "jsd:10": UsageError for an unknown name or a value out of range. What is given must outlive this.
-  Detectors(std::span<const std::string> texts, const recipe::Checkpoint& checkpoint,
-            const victim::Classifier& classifier);
+  // UsageError as of detector_names(). The classifier must outlive this.
+  Detectors(std::span<const std::string> texts, const victim::Classifier& classifier);
   const std::vector<std::string>& names() const { return names_; }
 
   // [n, detectors] float32.
   at::Tensor scores(const at::Tensor& images, const at::Tensor& reconstructions) const;
   // Thresholds [detectors] above which so small a share of clean images lies, all detectors together: each has the same
-  // part of it. `clean`: their scores, [n, detectors] with n of at least 1 / share.
+  // part of it. `clean`: their scores, [n, detectors]; InputError for fewer of them than detectors / share.
   void calibrate(const at::Tensor& clean, double share);
   const at::Tensor& thresholds() const { return thresholds_; }
   at::Tensor flagged(const at::Tensor& scores) const;  // [n] bool
-  // The largest score by its threshold, [n]: flagged where above 1. Differentiable by the images, which are not tiled.
-  at::Tensor alarm(const at::Tensor& images) const;
 
  private:
   struct Chosen {
     const DetectorKind* kind;
     double value;
   };
-  const recipe::Checkpoint& checkpoint_;
   const victim::Classifier& classifier_;
   std::vector<Chosen> chosen_;
   std::vector<std::string> names_;

@@ -2,7 +2,9 @@
 
 #include <torch/types.h>
 
+#include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <memory>
 #include <optional>
 
@@ -48,12 +50,11 @@ class PurifiedArray final : public PurifiedFile {
 
 class PurifiedFolder final : public PurifiedFile {
  public:
-  PurifiedFolder(std::filesystem::path folder, bool overwrite, const ImageBatches& images)
+  PurifiedFolder(std::filesystem::path folder, bool overwrite, const ImageBatches& images, InputFiles& inputs)
       : folder_(std::move(folder)), overwrite_(overwrite) {
     check_empty_folder(folder_, overwrite);
     const auto names = images.names();
     check_stems(names);
-    InputFiles inputs(images.files());
     for (const auto& [id, label] : names) inputs.require_apart("--output", folder_, path_of(id));
   }
   void add(const NetworkImage& image, const at::Tensor& purified) override {
@@ -80,10 +81,14 @@ class ImagePurifier {
         table_(options.table),
         purify_(options.purifiers, checkpoint) {
     if (options.judge) judge_.emplace(checkpoint, *options.judge, images_, reporter);
+    auto read = images_.files();
+    if (judge_) std::ranges::move(judge_->files(), std::back_inserter(read));
+    InputFiles inputs(std::move(read));
+    for (const auto& [option, path] : options.outputs) inputs.require_apart(option, path, path);
     if (options.array != nullptr)
       file_ = std::make_unique<PurifiedArray>(*options.array);
     else
-      file_ = std::make_unique<PurifiedFolder>(options.folder, options.overwrite, images_);
+      file_ = std::make_unique<PurifiedFolder>(options.folder, options.overwrite, images_, inputs);
   }
 
   ImagePurifyTotals run() {
@@ -97,7 +102,10 @@ class ImagePurifier {
     file_->finish();
     images_.tell_unseen();
     totals_.unreadable = images_.left_out();
-    if (judge_) totals_.judged = judge_->figures();
+    if (judge_) {
+      judge_->finish();
+      totals_.judged = judge_->figures();
+    }
     return totals_;
   }
 

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "apply/image_batches.hpp"
@@ -22,9 +23,10 @@ struct ImagePurifyOptions {
   // Where the purified images go: one of these two.
   Output* array = nullptr;
   std::filesystem::path folder;
-  bool overwrite = false;             // what is in the folder
-  Output* table = nullptr;            // unless null
-  std::optional<JudgeOptions> judge;  // who looks at them before and after
+  bool overwrite = false;                                    // what is in the folder
+  Output* table = nullptr;                                   // unless null
+  std::vector<std::pair<std::string, std::string>> outputs;  // options and files, which must be none that is read
+  std::optional<JudgeOptions> judge;                         // who looks at them before and after
 };
 
 struct ImagePurifyTotals {

@@ -51,15 +51,51 @@ double share(std::int64_t part, std::int64_t of) {
 
 PurifyJudge::PurifyJudge(const recipe::Checkpoint& checkpoint, const JudgeOptions& options, const ImageBatches& images,
                          Reporter& reporter)
-    : checkpoint_(checkpoint), options_(options), reporter_(reporter), labelled_(images.has_labels()) {
+    : checkpoint_(checkpoint),
+      options_(options),
+      reporter_(reporter),
+      detector_names_(detector_names(options.detectors)) {
   if (!options.labels.empty()) {
     labels_.emplace(options.labels, reporter);
     labels_->check_count(images.size());
     labelled_ = true;
+  } else if (images.has_labels()) {
+    labelled_ = !options.classes.empty() || std::ranges::all_of(images.names(), [](const NamedImage& image) {
+      return image.label.empty() || parse_number(image.label).has_value();
+    });
+    if (!labelled_)
+      reporter.info(
+          "the labels of the images are no numbers of classes, and are not compared with answers; --classes "
+          "names them in the classifier's order");
   }
   if (options.detectors.empty() != options.clean.empty())
     throw UsageError(options.clean.empty() ? "--detector: needs images that nobody has changed, by --clean PATH"
                                            : "--clean: is for thresholds of detectors; name some by --detector");
+  if (!options.clean.empty())
+    clean_.emplace(image_kind(checkpoint), std::vector{options.clean}, Unreadable::stop, reporter);
+}
+
+std::vector<std::filesystem::path> PurifyJudge::files() const {
+  return clean_ ? clean_->files() : std::vector<std::filesystem::path>();
+}
+
+void PurifyJudge::finish() {
+  if (labelled_ && figures_.labelled < figures_.images)
+    reporter_.warning(counted(figures_.images - figures_.labelled, "images") + " of " +
+                      std::to_string(figures_.images) + " have no label" + (labels_ ? " in " + labels_->name() : ""));
+  if (!classifier_) return;
+  if (classifier_->random())
+    reporter_.warning(classifier_->name() + ": answers otherwise when asked again; these figures are of one answer");
+  if (classifier_->looks_like_probabilities())
+    reporter_.warning(classifier_->name() +
+                      ": seems to give probabilities, of which divergences mean little; say --outputs probabilities");
+}
+
+at::Tensor PurifyJudge::logits(const at::Tensor& images) const {
+  auto logits = classifier_->logits(images);
+  if (!logits.isfinite().all().item<bool>())
+    throw InputError(classifier_->name() + ": gives numbers that are not finite for images of the input");
+  return logits;
 }
 
 void PurifyJudge::open(const at::Tensor& examples) {
@@ -69,26 +105,29 @@ void PurifyJudge::open(const at::Tensor& examples) {
     throw UsageError("--classes: names " + counted(std::ssize(options_.classes), "classes") + ", but " +
                      classifier_->name() + " has " + std::to_string(classifier_->classes()));
   if (!options_.detectors.empty()) {
-    detectors_.emplace(options_.detectors, checkpoint_, *classifier_);
+    detectors_.emplace(options_.detectors, *classifier_);
     calibrate();
   }
 }
 
 void PurifyJudge::calibrate() {
   const torch::NoGradGuard no_grad;
-  ImageBatches clean(image_kind(checkpoint_), {options_.clean}, Unreadable::stop, reporter_);
   const score::Reconstructor reconstruct(checkpoint_.autoencoder(), image_kind(checkpoint_).geometry());
   std::vector<at::Tensor> unchanged, noisy;
   const auto scores = [&](const at::Tensor& images) {
     return detectors_->scores(images, torch::stack(reconstruct(images.unbind(0))));
   };
-  clean.for_each(0, clean.size(), false, "calibrating detectors", [&](const std::vector<NetworkImage>& batch) {
+  clean_->for_each(0, clean_->size(), false, "calibrating detectors", [&](const std::vector<NetworkImage>& batch) {
     unchanged.push_back(scores(stacked(batch, size_)));
     std::vector<at::Tensor> changed;
     for (const auto& image : batch) changed.push_back(with_noise(image, options_.noise, options_.seed));
     noisy.push_back(scores(torch::stack(changed)));
   });
+  clean_->tell_unseen();
   const auto all = torch::cat(unchanged), all_noisy = torch::cat(noisy);
+  if (!all.isfinite().all().item<bool>() || !all_noisy.isfinite().all().item<bool>())
+    throw InputError("--clean: scores of these images are not finite; " + classifier_->name() +
+                     " or the model is not usable for them");
   detectors_->calibrate(all, options_.false_positives);
   const auto count = [](const at::Tensor& flags) { return flags.sum().item<std::int64_t>(); };
   figures_.clean = all.size(0);
@@ -108,8 +147,8 @@ std::string PurifyJudge::class_name(std::int64_t number) const {
 
 std::string PurifyJudge::header() const {
   std::string text = std::string(labelled_ ? ",class" : "") + ",predicted_before,predicted_after";
-  if (options_.detectors.empty()) return text;
-  for (const auto& name : options_.detectors) text += ",score_" + name;
+  if (detector_names_.empty()) return text;
+  for (const auto& name : detector_names_) text += ",score_" + name;
   return text + ",flagged";
 }
 
@@ -124,8 +163,8 @@ std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& i
                  images.front().network.sizes().vec()));
   }
   const auto pixels = stacked(images, size_);
-  const auto before = classifier_->logits(pixels).argmax(1);
-  const auto purified = classifier_->logits(torch::stack(after).clamp(0, 1)).argmax(1);
+  const auto before = logits(pixels).argmax(1);
+  const auto purified = logits(torch::stack(after).clamp(0, 1)).argmax(1);
   at::Tensor scores, flagged = torch::zeros({std::ssize(images)}, at::kBool);
   if (detectors_) {
     scores = detectors_->scores(pixels, torch::stack(reconstructions));

@@ -23,7 +23,7 @@ struct JudgeOptions {
   victim::ClassifierOptions input;
   std::string labels;                  // a file; "": those that the images bring along, if any
   std::vector<std::string> classes;    // names, in the classifier's order; none: their numbers
-  std::vector<std::string> detectors;  // see Detectors
+  std::vector<std::string> detectors;  // see detector_names()
   std::string clean;                   // images that nobody has changed, for the detectors' thresholds
   double false_positives = 0.01;       // the share of these that may be flagged
   double noise = 0.1;                  // by which each pixel of the clean images is changed, up or down, as a control
@@ -48,6 +48,7 @@ struct JudgeFigures {
 class PurifyJudge {
  public:
   // Opens the classifier at the first images. UsageError and InputError as of Classifier, LabelFile and Detectors.
+  // Labels that images bring along count where `classes` names them, or all of them are numbers of classes.
   PurifyJudge(const recipe::Checkpoint& checkpoint, const JudgeOptions& options, const ImageBatches& images,
               Reporter& reporter);
 
@@ -58,17 +59,22 @@ class PurifyJudge {
   std::vector<std::string> answers(const std::vector<NetworkImage>& images, const std::vector<at::Tensor>& after,
                                    const std::vector<at::Tensor>& reconstructions);
   const JudgeFigures& figures() const { return figures_; }
+  std::vector<std::filesystem::path> files() const;  // that hold the clean images
+  void finish();                                     // warns of what was odd
 
  private:
   void open(const at::Tensor& examples);
   void calibrate();
+  at::Tensor logits(const at::Tensor& images) const;  // finite ones
   std::string class_name(std::int64_t number) const;
 
   const recipe::Checkpoint& checkpoint_;
   const JudgeOptions& options_;
   Reporter& reporter_;
   std::optional<victim::LabelFile> labels_;
-  bool labelled_;  // images have labels
+  bool labelled_ = false;  // images have labels
+  std::vector<std::string> detector_names_;
+  std::optional<ImageBatches> clean_;
   std::optional<victim::Classifier> classifier_;
   std::optional<Detectors> detectors_;
   std::vector<std::int64_t> size_;

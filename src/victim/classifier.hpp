@@ -1,4 +1,4 @@
-// The classifier that is attacked: any TorchScript network from images to one number a class.
+// A classifier of the user's, which is attacked or asked: any TorchScript network from images to one number a class.
 #pragma once
 
 #include <ATen/core/Tensor.h>

@@ -68,6 +68,10 @@ def run(command, *, input=None, cwd=None, timeout):
         return subprocess.run(command, capture_output=True, cwd=cwd, timeout=timeout, **standard_input)
     try:
         return run_held(program, command, input, cwd or os.getcwd(), timeout)
+    except BaseException as error:
+        if not isinstance(error, subprocess.TimeoutExpired):  # an answer may be unread
+            held.pop(path).socket.close()
+        raise
     finally:
         program.lock.release()
 

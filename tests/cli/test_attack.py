@@ -353,8 +353,36 @@ def test_a_classifier_that_is_not_named_is_missed(run, digits):
     refused(2, "--clean", "--detector", more=["--classifier", "clf.pt", "--clean", "test.npy"])
     refused(2, "--detector", '"l3"', more=["--classifier", "clf.pt", "--detector", "l3", "--clean", "test.npy"])
     refused(2, "--detector", "jsd:T", more=["--classifier", "clf.pt", "--detector", "jsd:0", "--clean", "test.npy"])
+    refused(2, "--noise", "--detector", more=["--classifier", "clf.pt", "--noise", "0.2"])
+    refused(2, "--detector", '"jsd:10"', "twice", more=["--classifier", "clf.pt", "--detector", "jsd,jsd:10", "--clean", "test.npy"])
     np.save(folder / "some.npy", np.load(folder / "test.npy")[:50])
     refused(4, "--clean", "50 images", more=["--classifier", "clf.pt", "--detector", "l1", "--clean", "some.npy"])
+
+
+def test_labels_of_folders_count_where_they_are_classes(run, digits, tmp_path):
+    """And nothing is written over the images, clean ones included."""
+    folder, network, images, labels = digits
+    for i in range(20):
+        path = tmp_path / "x" / ("odd" if labels[i] % 2 else "good") / f"{i}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, np.round(images[i, 0].numpy() * 255).astype(np.uint8))
+    ask = ["ae-purify", folder / "model", "x", "-o", "p.npy", "--force", "--classifier", folder / "clf.pt", "--table", "t.csv"]
+    done = run(*ask)
+    assert done.code == 0 and "--classes" in done.stderr, done.stderr
+    assert "class" not in (tmp_path / "t.csv").read_text().splitlines()[0].split(",")
+    done = run(*ask, "--classes", ",".join(["good", "odd", *"cdefghij"]))
+    assert done.code == 0 and "class" in (tmp_path / "t.csv").read_text().splitlines()[0].split(",")
+    (tmp_path / "y.csv").write_text("id,label\nnone.png,1\n")
+    done = run(*ask, "--labels", "y.csv")
+    assert done.code == 0 and "20 images of 20 have no label" in done.stderr, done.stderr
+    one = next((tmp_path / "x/odd").glob("*.png"))
+    before = one.read_bytes()
+    for more in (["--table", one], ["--summary", one]):
+        one_error(run(*[word for word in ask if word not in ("--table", "t.csv")], *more, "-q"), 2, "input file")
+    clean = ["--detector", "l1", "--clean", tmp_path / "x", "--false-positives", "0.2"]
+    one_error(run("ae-purify", folder / "model", folder / "test.npy", "-o", "q.npy", "--force", "--classifier", folder / "clf.pt", *clean,
+                  "--table", one, "-q"), 2, "input file")
+    assert one.read_bytes() == before
 
 
 def test_labels_in_order_are_those_of_the_images_that_can_be_read(run, digits, tmp_path):

@@ -288,7 +288,8 @@ def test_checkpoints_every_few_epochs_survive_kill_9(bin_folder, run, tmp_path, 
     settings = ("--set", "/training/checkpoint/epochs=3", "--set", "/training/checkpoint/seconds=1e9")
     sitting = Sitting(bin_folder, tmp_path, *settings)
     wait_for((tmp_path / "run/state.safetensors").exists)
-    # A model is there as soon as there is a state, and it is whole.
+    # A model follows the state, which does not wait for it, and once it is there it is whole.
+    wait_for((tmp_path / "run/model.safetensors").exists)
     assert run("ae-score", "run", WDBC, "-q").code == 0
     assert sitting.end(signal.SIGKILL)[0] == -signal.SIGKILL
     assert run("ae-train", CONFIG, "--out", "run", "--resume", "-q", *LONG, *settings).code == 0

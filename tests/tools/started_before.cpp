@@ -9,7 +9,6 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <stdlib.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,7 +44,9 @@ bool receive(int socket, Request& request) {
     size = recvmsg(socket, &message, MSG_CMSG_CLOEXEC);
   } while (size < 0 && errno == EINTR);
   const cmsghdr* header = CMSG_FIRSTHDR(&message);
-  if (size <= 0 || !header || header->cmsg_len != CMSG_LEN(sizeof request.streams)) return false;
+  if (size <= 0 || (message.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || !header ||
+      header->cmsg_len != CMSG_LEN(sizeof request.streams))
+    return false;
   request.text.resize(static_cast<std::size_t>(size));
   std::memcpy(request.streams.data(), CMSG_DATA(header), sizeof request.streams);
   return true;

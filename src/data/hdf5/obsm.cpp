@@ -35,9 +35,11 @@ std::vector<double> numbers_at(const Hdf5File& file, const std::string& place, s
                    of_python + ", a.obs_names, NAMES)");
 }
 
-// The columns' names of an array, where they are known.
-std::vector<std::string> names_of_columns(const Hdf5File& file, const Hdf5Dataset& array) {
+// The columns' names of an array, where they are known: of scvi-tools' proteins, and of no other that happens to be as
+// wide.
+std::vector<std::string> names_of_columns(const Hdf5File& file, const std::string& name, const Hdf5Dataset& array) {
   const std::string place = "uns/protein_names";
+  if (name != "protein_expression") return {};
   if (array.shape().size() != 2 || file.node(place) != Hdf5File::Node::dataset) return {};
   const auto names = file.dataset(place);
   if (names.type() != Hdf5Dataset::Type::text || names.shape() != std::vector{array.shape()[1]}) return {};
@@ -67,7 +69,7 @@ MeasuredCells open_obsm(const std::filesystem::path& path, const std::string& na
   }
   const auto array = file->dataset(place);
   measured.cells = read_index(*file, "obs");
-  measured.columns = names_of_columns(*file, array);
+  measured.columns = names_of_columns(*file, name, array);
   if (measured.columns.empty()) refuse_nameless(*file, name);
   if (array.type() == Hdf5Dataset::Type::text || array.type() == Hdf5Dataset::Type::other)
     array.fail("does not hold numbers");
