@@ -65,7 +65,8 @@ int become(Request& request) {
   for (char* entry : environment) putenv(entry);
   for (int stream = 0; stream < 3; ++stream)
     if (dup2(request.streams[stream], stream) < 0) _exit(125);
-  if (close_range(3, ~0U, 0) != 0 || chdir(words.at(0)) != 0) _exit(125);
+  closefrom(3);
+  if (chdir(words.at(0)) != 0) _exit(125);
   return program_main(static_cast<int>(arguments), argv.data(), environ);
 }
 
