@@ -91,13 +91,6 @@ void PurifyJudge::finish() {
                       ": seems to give probabilities, of which divergences mean little; say --outputs probabilities");
 }
 
-at::Tensor PurifyJudge::logits(const at::Tensor& images) const {
-  auto logits = classifier_->logits(images);
-  if (!logits.isfinite().all().item<bool>())
-    throw InputError(classifier_->name() + ": gives numbers that are not finite for images of the input");
-  return logits;
-}
-
 void PurifyJudge::open(const at::Tensor& examples) {
   size_ = examples[0].sizes().vec();
   classifier_.emplace(options_.classifier, options_.input, examples);
@@ -125,9 +118,6 @@ void PurifyJudge::calibrate() {
   });
   clean_->tell_unseen();
   const auto all = torch::cat(unchanged), all_noisy = torch::cat(noisy);
-  if (!all.isfinite().all().item<bool>() || !all_noisy.isfinite().all().item<bool>())
-    throw InputError("--clean: scores of these images are not finite; " + classifier_->name() +
-                     " or the model is not usable for them");
   detectors_->calibrate(all, options_.false_positives);
   const auto count = [](const at::Tensor& flags) { return flags.sum().item<std::int64_t>(); };
   figures_.clean = all.size(0);
@@ -163,8 +153,8 @@ std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& i
                  images.front().network.sizes().vec()));
   }
   const auto pixels = stacked(images, size_);
-  const auto before = logits(pixels).argmax(1);
-  const auto purified = logits(torch::stack(after).clamp(0, 1)).argmax(1);
+  const auto before = classifier_->logits(pixels).argmax(1);
+  const auto purified = classifier_->logits(torch::stack(after).clamp(0, 1)).argmax(1);
   at::Tensor scores, flagged = torch::zeros({std::ssize(images)}, at::kBool);
   if (detectors_) {
     scores = detectors_->scores(pixels, torch::stack(reconstructions));

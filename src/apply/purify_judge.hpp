@@ -65,7 +65,6 @@ class PurifyJudge {
  private:
   void open(const at::Tensor& examples);
   void calibrate();
-  at::Tensor logits(const at::Tensor& images) const;  // finite ones
   std::string class_name(std::int64_t number) const;
 
   const recipe::Checkpoint& checkpoint_;

@@ -30,11 +30,18 @@ Classifier::Classifier(const std::filesystem::path& path, const ClassifierOption
       probabilities_(options.probabilities) {
   const torch::NoGradGuard no_grad;
   choose_input(examples);
-  try_out(examples);
+  try {
+    try_out(examples);
+  } catch (const Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw InputError(name_ + ": fails on another number of images than it was given first: " + value::told(error) +
+                     "; expected a network from any number of them to [n, classes]");
+  }
 }
 
 at::Tensor Classifier::call(const at::Tensor& images) const {
-  auto input = images;
+  auto input = images.clone();  // networks may change what they are given
   if (mean_.defined()) input = input - mean_;
   if (deviation_.defined()) input = input / deviation_;
   if (input_ == Input::plane) input = input.squeeze(1);
@@ -48,7 +55,11 @@ at::Tensor Classifier::call(const at::Tensor& images) const {
 at::Tensor Classifier::logits(const at::Tensor& images) const {
   try {
     const auto answer = call(images);
+    if (!answer.isfinite().all().item<bool>())
+      throw InputError(name_ + ": gives numbers that are not finite for images of the input");
     return probabilities_ ? answer.clamp_min(1e-30).log() : answer;
+  } catch (const Error&) {
+    throw;
   } catch (const std::exception& error) {
     throw InputError(name_ + ": fails on " + counted(images.size(0), "images") + ": " + value::told(error) +
                      "; expected a network from any number of them to [n, classes]");

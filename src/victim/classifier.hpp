@@ -27,7 +27,8 @@ class Classifier {
   // training. UsageError for as many means as there are neither channels nor one.
   Classifier(const std::filesystem::path& path, const ClassifierOptions& options, const at::Tensor& examples);
 
-  at::Tensor logits(const at::Tensor& images) const;  // [n, classes], differentiable
+  // [n, classes], differentiable. InputError where it fails, or gives what is not finite.
+  at::Tensor logits(const at::Tensor& images) const;
   std::int64_t classes() const { return classes_; }
   const std::string& name() const { return name_; }
   // What was seen of the examples: it answers otherwise when asked again, or as if it gave probabilities, though that

@@ -359,6 +359,42 @@ def test_a_classifier_that_is_not_named_is_missed(run, digits):
     refused(4, "--clean", "50 images", more=["--classifier", "clf.pt", "--detector", "l1", "--clean", "some.npy"])
 
 
+class InPlace(torch.nn.Module):
+    def __init__(self, network):
+        super().__init__()
+        self.network = network
+
+    def forward(self, x):
+        return self.network(x.sub_(0.1).add_(0.1))
+
+
+class OneImageNever(InPlace):
+    def forward(self, x):
+        assert x.shape[0] > 1
+        return self.network(x)
+
+
+class NotANumber(InPlace):
+    def forward(self, x):
+        bright = (x.flatten(1).mean(1) > 0.35).unsqueeze(1)
+        return torch.where(bright, torch.full((x.shape[0], 10), float("nan")), self.network(x))
+
+
+def test_networks_that_change_or_refuse_what_they_are_given(run, digits):
+    folder, network, images, labels = digits
+    for name, wrapper in (("inplace.pt", InPlace), ("never.pt", OneImageNever), ("nan.pt", NotANumber)):
+        save(wrapper(network), folder / name)
+
+    def ask(victim):
+        return run("ae-attack", victim, "test.npy", "--labels", "labels.csv", "--eps", "0.1", "--attack", "fgsm", "-o", "odd", "--force",
+                   "-q", cwd=folder)
+
+    assert ask("inplace.pt").code == 0
+    assert json.loads((folder / "odd/report.json").read_text())["flags"] == []
+    one_error(ask("never.pt"), 4, "never.pt", "number of images")
+    one_error(ask("nan.pt"), 4, "nan.pt", "not finite")
+
+
 def test_labels_of_folders_count_where_they_are_classes(run, digits, tmp_path):
     """And nothing is written over the images, clean ones included."""
     folder, network, images, labels = digits

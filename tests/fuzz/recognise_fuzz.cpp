@@ -33,7 +33,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const auto line = ae::data::wrong_kind("file", *type, "", "another").lines().front();
   require(line.starts_with("file: found ") && line.find('\n') == std::string::npos);
   const auto is_a = [&](std::string_view what) { return type->what.find(what) != std::string_view::npos; };
-  const bool text = type->kind == "table" || is_a("structure file") || is_a("JSON") || is_a("HTML") || is_a("XML");
+  const bool text = type->kind == "table" || is_a("structure file") || is_a("JSON") || is_a("HTML") || is_a("XML") ||
+                    is_a("Matrix Market");
   require(text || !is_plain_text(head));
   return 0;
 }

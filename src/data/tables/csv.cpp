@@ -324,7 +324,8 @@ class CsvRows final : public RowSource {
   // --- opening -------------------------------------------------------------------------------------------------------
 
   void begin_text(const TableFormat& format) {
-    while (filled_ < 3 && !ended_) fill();
+    // A byte order mark, and the byte behind it, which tells what comes first.
+    while (filled_ < 4 && !ended_) fill();
     if (filled_ == 0) throw InputError(name() + ": the file is empty; expected a table with at least one line");
     const std::string_view head(bytes(), std::min<std::size_t>(filled_, kBinaryProbe));
     if (head.starts_with("\xff\xfe") || head.starts_with("\xfe\xff"))

@@ -219,6 +219,14 @@ TEST(CsvRows, PlacesAreRightInsideQuotedLinesAndAfterWideCharacters) {
   EXPECT_EQ(rows->where(1), "table.csv:5:3");
 }
 
+TEST(CsvRows, ACommentIsOneHoweverTheReadsAreCutBehindAByteOrderMark) {
+  auto source = std::make_unique<test::MemorySource>("\xef\xbb\xbf# x\na,b\n1,2\n", [] { return std::size_t{3}; });
+  const auto rows = open_csv(std::move(source), {});
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->layout().preamble, "# x\n");
+  EXPECT_EQ(rows->columns().size(), 2u);
+}
+
 TEST(CsvRows, ReadyIsFalseUntilAWholeRecordIsThere) {
   int available = 0;  // reads of 4 bytes that the slow writer has made so far
   auto source = std::make_unique<test::MemorySource>("a,b\n1,2\n33,4\n\n\n\n", [] { return std::size_t{4}; });
