@@ -35,13 +35,12 @@ std::vector<double> numbers_at(const Hdf5File& file, const std::string& place, s
                    of_python + ", a.obs_names, NAMES)");
 }
 
-// The columns' names of an array, where they are known: of scvi-tools' proteins, and of no other that happens to be as
-// wide.
-std::vector<std::string> names_of_columns(const Hdf5File& file, const std::string& name, const Hdf5Dataset& array) {
-  const std::string place = "uns/protein_names";
-  if (name != "protein_expression") return {};
-  if (array.shape().size() != 2 || file.node(place) != Hdf5File::Node::dataset) return {};
-  const auto names = file.dataset(place);
+constexpr const char* kNamesPlace = "uns/protein_names";  // as scvi-tools has them
+
+// The columns' names of an array, where they are known.
+std::vector<std::string> names_of_columns(const Hdf5File& file, const Hdf5Dataset& array) {
+  if (array.shape().size() != 2 || file.node(kNamesPlace) != Hdf5File::Node::dataset) return {};
+  const auto names = file.dataset(kNamesPlace);
   if (names.type() != Hdf5Dataset::Type::text || names.shape() != std::vector{array.shape()[1]}) return {};
   return names.texts();
 }
@@ -69,8 +68,10 @@ MeasuredCells open_obsm(const std::filesystem::path& path, const std::string& na
   }
   const auto array = file->dataset(place);
   measured.cells = read_index(*file, "obs");
-  measured.columns = names_of_columns(*file, name, array);
+  measured.columns = names_of_columns(*file, array);
   if (measured.columns.empty()) refuse_nameless(*file, name);
+  // Told, as another array may happen to be as wide.
+  measured.name = file->name() + " (" + place + ", columns named by " + kNamesPlace + ")";
   if (array.type() == Hdf5Dataset::Type::text || array.type() == Hdf5Dataset::Type::other)
     array.fail("does not hold numbers");
   if (array.size() != std::ssize(measured.cells)) array.fail("has another length than there are cells");
