@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "apply/named_choice.hpp"
 #include "apply/purifiers.hpp"
 #include "attack/campaign.hpp"
 #include "attack/campaign_files.hpp"
@@ -44,14 +45,6 @@ struct Options {
   ae::attack::CampaignOptions campaign;
 };
 
-std::string attacks_help() {
-  std::string text;
-  for (const auto& kind : ae::attack::attack_kinds())
-    text += (text.empty() ? "Attacks, by commas or repeated: " : "; ") + std::string(kind.name) + ", " +
-            std::string(kind.help);
-  return text;
-}
-
 void declare(CLI::App& app, Options& o) {
   auto& c = o.campaign;
   app.add_option("classifier", o.victim,
@@ -72,7 +65,11 @@ void declare(CLI::App& app, Options& o) {
                       "of squares of all",
                       {"linf", "l2"})
       ->capture_default_str();
-  app.add_option("--attack", o.attacks, attacks_help())->delimiter(',')->capture_default_str()->type_name("TEXT");
+  app.add_option("--attack", o.attacks,
+                 "Attacks, by commas or repeated: " + ae::apply::kinds_help(ae::attack::attack_kinds()))
+      ->delimiter(',')
+      ->capture_default_str()
+      ->type_name("TEXT");
   ae::cli::add_integer(app, "--steps", c.attack.steps, "Steps along the gradient of pgd and apgd", 1, 100000)
       ->capture_default_str();
   ae::cli::add_integer(app, "--restarts", c.restarts,

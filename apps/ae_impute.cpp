@@ -152,21 +152,23 @@ void check(const Options& options) {
   }
 }
 
+// The files that are read, those of folders of counts among them.
+std::vector<std::string> read_by(const Options& options) {
+  std::vector<std::string> all{options.input, options.witness, ae::apps::model_file(options.model)};
+  for (const auto& text : options.witness_pairs)
+    if (text.starts_with("@")) all.push_back(text.substr(1));
+  for (const auto& counts : {options.input, options.witness})
+    for (const auto& file : ae::data::files_of_counts(counts))
+      if (file != counts) all.push_back(file.string());
+  return all;
+}
+
 int run_counts(const Options& options, const ae::recipe::Checkpoint& checkpoint, ae::apps::OutputFiles& files,
                ae::Output& output, ae::cli::Context& context) {
   refuse({{options.impute.integers, "--integers"},
           {!options.marks.empty(), "--mark (for counts, --only-missing)"},
           {options.reading.about_rows(), "--bad-rows and --missing"}},
          "is for tables, and the model was trained on counts");
-  std::vector<std::string> parts;  // of a folder of counts
-  for (const auto& file : ae::data::files_of_counts(options.input)) parts.push_back(file.string());
-  if (!options.witness.empty())
-    for (const auto& file : ae::data::files_of_counts(options.witness)) parts.push_back(file.string());
-  for (const auto& text : options.witness_pairs)
-    if (text.starts_with("@")) parts.push_back(text.substr(1));
-  ae::apps::require_apart(
-      parts,
-      {{"--output", options.output}, {"--spread", options.spread}, {"--witness-output", options.witness_output}});
   ae::apply::CountImputeOptions counts;
   counts.stream = options.impute.stream;
   using enum ae::apply::Fill;
@@ -222,8 +224,7 @@ int run(Options& options, ae::cli::Context& context) {
     throw ae::UsageError("--only-missing and --denoise (--all-cells) exclude each other; leave one of them out");
   if (options.only_missing || !options.evaluate.empty()) ae::apps::require_text_name(options.output, "--output");
   options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
-  ae::apps::OutputFiles files({options.input, options.witness, ae::apps::model_file(options.model)},
-                              context.options.force);
+  ae::apps::OutputFiles files(read_by(options), context.options.force);
   auto& output = *files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
   auto* marks = files.open(options.marks, "--mark");
   const auto checkpoint = ae::apps::open_model(options.model, context);

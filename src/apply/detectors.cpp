@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <utility>
 
 #include "apply/named_choice.hpp"
 #include "base/counted.hpp"
@@ -44,30 +45,20 @@ constexpr std::array kKinds{
 
 std::span<const DetectorKind> detector_kinds() { return kKinds; }
 
-std::vector<std::string> detector_names(std::span<const std::string> texts) {
-  std::vector<std::string> names;
+Detectors::Detectors(std::span<const std::string> texts) {
   for (const auto& text : texts) {
     const auto [kind, value] = named_choice("--detector", text, kKinds);
     auto name = std::string(kind->name) + (kind->value.empty() ? "" : ":" + number_text(value));
-    if (std::ranges::find(names, name) != names.end())
+    if (std::ranges::find(names_, name) != names_.end())
       throw UsageError("--detector: " + ae::quoted(name) + " is named twice; leave one of them out");
-    names.push_back(std::move(name));
-  }
-  return names;
-}
-
-Detectors::Detectors(std::span<const std::string> texts, const victim::Classifier& classifier)
-    : classifier_(classifier), names_(detector_names(texts)) {
-  for (const auto& name : names_) {
-    const auto [kind, value] = named_choice("--detector", name, kKinds);
+    names_.push_back(std::move(name));
     chosen_.push_back({kind, value});
   }
 }
 
-at::Tensor Detectors::scores(const at::Tensor& images, const at::Tensor& reconstructions) const {
+at::Tensor Detectors::scores(const Suspect& suspect) const {
   std::vector<at::Tensor> scores;
-  for (const auto& [kind, value] : chosen_)
-    scores.push_back(kind->score({images, reconstructions, classifier_}, value));
+  for (const auto& [kind, value] : chosen_) scores.push_back(kind->score(suspect, value));
   return torch::stack(scores, 1);
 }
 

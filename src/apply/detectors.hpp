@@ -31,18 +31,16 @@ struct DetectorKind {
 };
 std::span<const DetectorKind> detector_kinds();
 
-// "jsd" is "jsd:10". UsageError for an unknown name, a value out of range, and one that is named twice.
-std::vector<std::string> detector_names(std::span<const std::string> texts);
-
 // Several; an image is flagged that any of them flags.
 class Detectors {
  public:
-  // UsageError as of detector_names(). The classifier must outlive this.
-  Detectors(std::span<const std::string> texts, const victim::Classifier& classifier);
+  // "jsd" is "jsd:10". UsageError for an unknown name, a value out of range, and one that is named twice.
+  explicit Detectors(std::span<const std::string> texts);
+  bool empty() const { return chosen_.empty(); }
   const std::vector<std::string>& names() const { return names_; }
 
   // [n, detectors] float32.
-  at::Tensor scores(const at::Tensor& images, const at::Tensor& reconstructions) const;
+  at::Tensor scores(const Suspect& suspect) const;
   // Thresholds [detectors] above which so small a share of clean images lies, all detectors together: each has the same
   // part of it. `clean`: their scores, [n, detectors]; InputError for fewer of them than detectors / share.
   void calibrate(const at::Tensor& clean, double share);
@@ -54,7 +52,6 @@ class Detectors {
     const DetectorKind* kind;
     double value;
   };
-  const victim::Classifier& classifier_;
   std::vector<Chosen> chosen_;
   std::vector<std::string> names_;
   at::Tensor thresholds_;

@@ -36,6 +36,15 @@ const score::MapHead& map_head(const recipe::Checkpoint& checkpoint) {
   return *head;
 }
 
+void check_for_classifier(const NetworkImage& image, const std::vector<std::int64_t>& size) {
+  if (image.network.sizes() != size)
+    throw InputError(image.id + ": " + data::size_text({image.network.size(1), image.network.size(2)}) +
+                     " pixels, others have " + data::size_text({size[1], size[2]}) +
+                     "; a classifier takes images of one size");
+  if (image.network.min().item<float>() < 0 || image.network.max().item<float>() > 1)
+    throw InputError(image.id + ": has pixels outside of [0, 1], which no classifier of images expects; scale them");
+}
+
 ImageBatches::ImageBatches(const recipe::ImageKind& kind, const std::vector<std::string>& inputs, Unreadable unreadable,
                            Reporter& reporter)
     : kind_(kind), unreadable_(unreadable), reporter_(reporter), other_forms_(kind) {

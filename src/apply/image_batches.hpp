@@ -40,6 +40,10 @@ struct NetworkImage {
   at::Tensor network;                   // [channels, height, width], in network pixels
 };
 
+// InputError for an image that no classifier takes beside one of this size [channels, height, width], or whose pixels
+// lie outside of [0, 1].
+void check_for_classifier(const NetworkImage& image, const std::vector<std::int64_t>& size);
+
 class ImageBatches {
  public:
   // Everything given must outlive this.

@@ -43,9 +43,12 @@ auto named_choice(const std::string& option, std::string_view text, const Kinds&
 template <typename Kinds>
 std::string kinds_help(const Kinds& kinds) {
   std::string text;
-  for (const auto& kind : kinds)
-    text += (text.empty() ? "" : "; ") + std::string(kind.name) +
-            (kind.value.empty() ? "" : ":" + std::string(kind.value)) + ", " + std::string(kind.help);
+  for (const auto& kind : kinds) {
+    text += (text.empty() ? "" : "; ") + std::string(kind.name);
+    if constexpr (requires { kind.value; })
+      if (!kind.value.empty()) text += ":" + std::string(kind.value);
+    text += ", " + std::string(kind.help);
+  }
   return text;
 }
 

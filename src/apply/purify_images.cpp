@@ -121,16 +121,16 @@ class ImagePurifier {
     ImageSet purified(after);
     const auto losses_before = losses(before), losses_after = losses(purified);
     std::vector<std::size_t> kept;
-    std::vector<double> distances;
+    std::vector<at::Tensor> steps;  // of those
     for (std::size_t i = 0; i < batch.size(); ++i) {
-      const double distance = std::sqrt((after[i] - images[i]).to(at::kDouble).square().sum().item<double>());
-      if (!std::isfinite(losses_before[i]) || !std::isfinite(losses_after[i]) || !std::isfinite(distance)) {
+      const auto step = (after[i] - images[i]).to(at::kDouble);
+      if (!std::isfinite(losses_before[i]) || !std::isfinite(losses_after[i]) || !step.isfinite().all().item<bool>()) {
         images_.leave_out(InputError(batch[i].id + ": its loss is " + number_text(losses_before[i]) + " before and " +
                                      number_text(losses_after[i]) + " after; the model is not usable for such values"));
         continue;
       }
       kept.push_back(i);
-      distances.push_back(distance);
+      steps.push_back(step);
     }
     const auto judged = judge_ ? judge(kept, batch, after, before) : std::vector<std::string>(kept.size());
     for (std::size_t k = 0; k < kept.size(); ++k) {
@@ -144,8 +144,8 @@ class ImagePurifier {
         line += ',';
         append_csv_field(line, batch[i].label);
       }
-      const double largest = (after[i] - images[i]).abs().max().item<double>();
-      for (const double value : {losses_before[i], losses_after[i], distances[k], largest}) {
+      const double distance = std::sqrt(steps[k].square().sum().item<double>());
+      for (const double value : {losses_before[i], losses_after[i], distance, steps[k].abs().max().item<double>()}) {
         line += ',';
         append_number(line, value);
       }

@@ -23,12 +23,7 @@ namespace {
 at::Tensor stacked(const std::vector<NetworkImage>& images, const std::vector<std::int64_t>& size) {
   std::vector<at::Tensor> pixels;
   for (const auto& image : images) {
-    if (image.network.sizes() != size)
-      throw InputError(image.id + ": " + data::size_text({image.network.size(1), image.network.size(2)}) +
-                       " pixels, others have " + data::size_text({size[1], size[2]}) +
-                       "; a classifier takes images of one size");
-    if (image.network.min().item<float>() < 0 || image.network.max().item<float>() > 1)
-      throw InputError(image.id + ": has pixels outside of [0, 1], which no classifier of images expects; scale them");
+    check_for_classifier(image, size);
     pixels.push_back(image.network);
   }
   return torch::stack(pixels);
@@ -51,10 +46,7 @@ double share(std::int64_t part, std::int64_t of) {
 
 PurifyJudge::PurifyJudge(const recipe::Checkpoint& checkpoint, const JudgeOptions& options, const ImageBatches& images,
                          Reporter& reporter)
-    : checkpoint_(checkpoint),
-      options_(options),
-      reporter_(reporter),
-      detector_names_(detector_names(options.detectors)) {
+    : checkpoint_(checkpoint), options_(options), reporter_(reporter), detectors_(options.detectors) {
   if (!options.labels.empty()) {
     labels_.emplace(options.labels, reporter);
     labels_->check_count(images.size());
@@ -94,13 +86,8 @@ void PurifyJudge::finish() {
 void PurifyJudge::open(const at::Tensor& examples) {
   size_ = examples[0].sizes().vec();
   classifier_.emplace(options_.classifier, options_.input, examples);
-  if (!options_.classes.empty() && std::ssize(options_.classes) != classifier_->classes())
-    throw UsageError("--classes: names " + counted(std::ssize(options_.classes), "classes") + ", but " +
-                     classifier_->name() + " has " + std::to_string(classifier_->classes()));
-  if (!options_.detectors.empty()) {
-    detectors_.emplace(options_.detectors, *classifier_);
-    calibrate();
-  }
+  classifier_->check_names(options_.classes);
+  if (!detectors_.empty()) calibrate();
 }
 
 void PurifyJudge::calibrate() {
@@ -108,7 +95,7 @@ void PurifyJudge::calibrate() {
   const score::Reconstructor reconstruct(checkpoint_.autoencoder(), image_kind(checkpoint_).geometry());
   std::vector<at::Tensor> unchanged, noisy;
   const auto scores = [&](const at::Tensor& images) {
-    return detectors_->scores(images, torch::stack(reconstruct(images.unbind(0))));
+    return detectors_.scores({images, torch::stack(reconstruct(images.unbind(0))), *classifier_});
   };
   clean_->for_each(0, clean_->size(), false, "calibrating detectors", [&](const std::vector<NetworkImage>& batch) {
     unchanged.push_back(scores(stacked(batch, size_)));
@@ -118,27 +105,23 @@ void PurifyJudge::calibrate() {
   });
   clean_->tell_unseen();
   const auto all = torch::cat(unchanged), all_noisy = torch::cat(noisy);
-  detectors_->calibrate(all, options_.false_positives);
+  detectors_.calibrate(all, options_.false_positives);
   const auto count = [](const at::Tensor& flags) { return flags.sum().item<std::int64_t>(); };
   figures_.clean = all.size(0);
-  figures_.clean_flagged = count(detectors_->flagged(all));
-  figures_.noisy_flagged = count(detectors_->flagged(all_noisy));
-  for (std::size_t d = 0; d < detectors_->names().size(); ++d) {
+  figures_.clean_flagged = count(detectors_.flagged(all));
+  figures_.noisy_flagged = count(detectors_.flagged(all_noisy));
+  for (std::size_t d = 0; d < detectors_.names().size(); ++d) {
     const auto at = static_cast<std::int64_t>(d);
-    const auto threshold = detectors_->thresholds()[at];
-    figures_.detectors.push_back({detectors_->names()[d], threshold.item<double>(), 0,
+    const auto threshold = detectors_.thresholds()[at];
+    figures_.detectors.push_back({detectors_.names()[d], threshold.item<double>(), 0,
                                   count(all.select(1, at) > threshold), count(all_noisy.select(1, at) > threshold)});
   }
 }
 
-std::string PurifyJudge::class_name(std::int64_t number) const {
-  return options_.classes.empty() ? std::to_string(number) : options_.classes[static_cast<std::size_t>(number)];
-}
-
 std::string PurifyJudge::header() const {
   std::string text = std::string(labelled_ ? ",class" : "") + ",predicted_before,predicted_after";
-  if (detector_names_.empty()) return text;
-  for (const auto& name : detector_names_) text += ",score_" + name;
+  if (detectors_.empty()) return text;
+  for (const auto& name : detectors_.names()) text += ",score_" + name;
   return text + ",flagged";
 }
 
@@ -156,9 +139,9 @@ std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& i
   const auto before = classifier_->logits(pixels).argmax(1);
   const auto purified = classifier_->logits(torch::stack(after).clamp(0, 1)).argmax(1);
   at::Tensor scores, flagged = torch::zeros({std::ssize(images)}, at::kBool);
-  if (detectors_) {
-    scores = detectors_->scores(pixels, torch::stack(reconstructions));
-    flagged = detectors_->flagged(scores);
+  if (!detectors_.empty()) {
+    scores = detectors_.scores({pixels, torch::stack(reconstructions), *classifier_});
+    flagged = detectors_.flagged(scores);
   }
   std::vector<std::string> texts;
   for (std::size_t i = 0; i < images.size(); ++i) {
@@ -174,7 +157,7 @@ std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& i
       text += ',';
       if (label && !label->empty()) {
         const auto truth = victim::class_of(*label, options_.classes, classifier_->classes(), images[i].id);
-        append_csv_field(text, class_name(truth));
+        append_csv_field(text, victim::class_name(truth, options_.classes));
         ++figures_.labelled;
         figures_.none += answer == truth;
         figures_.purifier += answer_after == truth;
@@ -184,9 +167,9 @@ std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& i
     }
     for (const auto number : {answer, answer_after}) {
       text += ',';
-      append_csv_field(text, class_name(number));
+      append_csv_field(text, victim::class_name(number, options_.classes));
     }
-    if (!detectors_) continue;
+    if (detectors_.empty()) continue;
     for (std::size_t d = 0; d < figures_.detectors.size(); ++d) {
       const auto score = scores[at][static_cast<std::int64_t>(d)];
       text += ',';

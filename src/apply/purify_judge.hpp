@@ -23,7 +23,7 @@ struct JudgeOptions {
   victim::ClassifierOptions input;
   std::string labels;                  // a file; "": those that the images bring along, if any
   std::vector<std::string> classes;    // names, in the classifier's order; none: their numbers
-  std::vector<std::string> detectors;  // see detector_names()
+  std::vector<std::string> detectors;  // see Detectors
   std::string clean;                   // images that nobody has changed, for the detectors' thresholds
   double false_positives = 0.01;       // the share of these that may be flagged
   double noise = 0.1;                  // by which each pixel of the clean images is changed, up or down, as a control
@@ -65,17 +65,15 @@ class PurifyJudge {
  private:
   void open(const at::Tensor& examples);
   void calibrate();
-  std::string class_name(std::int64_t number) const;
 
   const recipe::Checkpoint& checkpoint_;
   const JudgeOptions& options_;
   Reporter& reporter_;
   std::optional<victim::LabelFile> labels_;
   bool labelled_ = false;  // images have labels
-  std::vector<std::string> detector_names_;
+  Detectors detectors_;
   std::optional<ImageBatches> clean_;
   std::optional<victim::Classifier> classifier_;
-  std::optional<Detectors> detectors_;
   std::vector<std::int64_t> size_;
   JudgeFigures figures_;
 };

@@ -136,9 +136,7 @@ class Attacker {
   void open_victims(const at::Tensor& images) {
     const auto examples = images.narrow(0, 0, std::min<std::int64_t>(8, images.size(0)));
     victim_.emplace(options_.victim, options_.input, examples);
-    if (!options_.classes.empty() && std::ssize(options_.classes) != victim_->classes())
-      throw UsageError("--classes: names " + counted(std::ssize(options_.classes), "classes") + ", but " +
-                       victim_->name() + " has " + std::to_string(victim_->classes()));
+    victim_->check_names(options_.classes);
     if (!options_.surrogate.empty()) {
       surrogate_.emplace(options_.surrogate, options_.input, examples);
       if (surrogate_->classes() != victim_->classes())
@@ -189,12 +187,7 @@ class Attacker {
       open_victims(torch::stack(first));
     }
     for (const auto& image : batch) {
-      if (image.network.sizes() != size_)
-        throw InputError(image.id + ": " + data::size_text({image.network.size(1), image.network.size(2)}) +
-                         " pixels, others have " + data::size_text({size_[1], size_[2]}) +
-                         "; a classifier takes images of one size");
-      if (image.network.min().item<float>() < 0 || image.network.max().item<float>() > 1)
-        throw InputError(image.id + ": has pixels outside of [0, 1], where no attack may lead; scale them");
+      apply::check_for_classifier(image, size_);
       const auto label = labels_ ? labels_->of(image.id, image.number) : std::optional(image.label);
       if (!label || label->empty()) {
         ++found_.without_label;
@@ -335,17 +328,17 @@ class Attacker {
       text += '\n';
       header_written_ = true;
     }
-    const auto name_of = [&](std::int64_t number) {
-      return options_.classes.empty() ? std::to_string(number) : options_.classes[static_cast<std::size_t>(number)];
+    const auto name_of = [&](const at::Tensor& number) {
+      return victim::class_name(number.item<std::int64_t>(), options_.classes);
     };
     for (std::size_t i = 0; i < taken.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
       append_csv_field(text, taken[i]->id);
       text += ',';
-      append_csv_field(text, name_of(attacked.labels[at].item<std::int64_t>()));
+      append_csv_field(text, name_of(attacked.labels[at]));
       for (std::size_t d = 0; d < defences_.size(); ++d) {
         text += ',';
-        append_csv_field(text, name_of(clean[d][at].item<std::int64_t>()));
+        append_csv_field(text, name_of(clean[d][at]));
         text += ',';
         if (std::isfinite(smallest[d][i])) append_number(text, smallest[d][i]);
       }

@@ -67,4 +67,8 @@ std::int64_t class_of(const std::string& label, const std::vector<std::string>& 
   return static_cast<std::int64_t>(*number);
 }
 
+std::string class_name(std::int64_t number, const std::vector<std::string>& names) {
+  return names.empty() ? std::to_string(number) : names[static_cast<std::size_t>(number)];
+}
+
 }  // namespace ae::victim

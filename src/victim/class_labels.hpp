@@ -36,4 +36,7 @@ class LabelFile {
 std::int64_t class_of(const std::string& label, const std::vector<std::string>& names, std::int64_t classes,
                       const std::string& where);
 
+// The label of a class: see class_of().
+std::string class_name(std::int64_t number, const std::vector<std::string>& names);
+
 }  // namespace ae::victim

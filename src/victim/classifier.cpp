@@ -41,9 +41,10 @@ Classifier::Classifier(const std::filesystem::path& path, const ClassifierOption
 }
 
 at::Tensor Classifier::call(const at::Tensor& images) const {
-  auto input = images.clone();  // networks may change what they are given
+  auto input = images;
   if (mean_.defined()) input = input - mean_;
   if (deviation_.defined()) input = input / deviation_;
+  if (input.is_same(images)) input = images.clone();  // networks may change what they are given
   if (input_ == Input::plane) input = input.squeeze(1);
   if (input_ == Input::flat) input = input.flatten(1);
   auto answer = network_(input);
@@ -64,6 +65,12 @@ at::Tensor Classifier::logits(const at::Tensor& images) const {
     throw InputError(name_ + ": fails on " + counted(images.size(0), "images") + ": " + value::told(error) +
                      "; expected a network from any number of them to [n, classes]");
   }
+}
+
+void Classifier::check_names(const std::vector<std::string>& names) const {
+  if (!names.empty() && std::ssize(names) != classes_)
+    throw UsageError("--classes: names " + counted(std::ssize(names), "classes") + ", but " + name_ + " has " +
+                     std::to_string(classes_));
 }
 
 void Classifier::choose_input(const at::Tensor& examples) {

@@ -30,6 +30,7 @@ class Classifier {
   // [n, classes], differentiable. InputError where it fails, or gives what is not finite.
   at::Tensor logits(const at::Tensor& images) const;
   std::int64_t classes() const { return classes_; }
+  void check_names(const std::vector<std::string>& names) const;  // UsageError unless none, or one for each class
   const std::string& name() const { return name_; }
   // What was seen of the examples: it answers otherwise when asked again, or as if it gave probabilities, though that
   // is not what was said of it.

@@ -61,16 +61,22 @@ CellTexts with_codes(std::vector<std::string> texts) {
 
 }  // namespace
 
-std::vector<std::string> texts_at(const Hdf5File& file, const std::string& place) {
-  if (file.node(place) != Hdf5File::Node::group) return texts_of(file.dataset(place));
+Masked masked_at(const Hdf5File& file, const std::string& place, const char* expected) {
+  if (file.node(place) != Hdf5File::Node::group) return {file.dataset(place), {}};
   if (!file.has(place + "/values")) {
-    file.fail(place, "is encoded as " + ae::quoted(file.text_attribute(place, "encoding-type")) +
-                         "; expected texts, numbers, categories or truth values");
+    file.fail(place,
+              "is encoded as " + ae::quoted(file.text_attribute(place, "encoding-type")) + "; expected " + expected);
   }
-  auto texts = texts_of(file.dataset(place + "/values"));
-  const auto missing = file.dataset(place + "/mask").integers();
-  if (missing.size() != texts.size()) file.fail(place, "has a mask of another length; the file is damaged");
-  for (std::size_t i = 0; i < texts.size(); ++i)
+  Masked masked{file.dataset(place + "/values"), file.dataset(place + "/mask").integers()};
+  if (std::ssize(masked.missing) != masked.values.size())
+    file.fail(place, "has a mask of another length; the file is damaged");
+  return masked;
+}
+
+std::vector<std::string> texts_at(const Hdf5File& file, const std::string& place) {
+  const auto [values, missing] = masked_at(file, place, "texts, numbers, categories or truth values");
+  auto texts = texts_of(values);
+  for (std::size_t i = 0; i < missing.size(); ++i)
     if (missing[i] != 0) texts[i].clear();
   return texts;
 }

@@ -12,18 +12,11 @@
 namespace ae::data {
 namespace {
 
-// An array, or a group of an array and of what is missing in it.
 std::vector<double> numbers_at(const Hdf5File& file, const std::string& place, std::size_t cells) {
-  const bool masked = file.node(place) == Hdf5File::Node::group && file.has(place + "/values");
-  if (file.node(place) == Hdf5File::Node::group && !masked) {
-    file.fail(place, "is encoded as " + ae::quoted(file.text_attribute(place, "encoding-type")) + "; expected numbers");
-  }
-  auto numbers = file.dataset(masked ? place + "/values" : place).numbers();
+  const auto [values, missing] = masked_at(file, place, "numbers");
+  auto numbers = values.numbers();
   if (numbers.size() != cells) file.fail(place, "has another length than there are cells; the file is damaged");
-  if (!masked) return numbers;
-  const auto missing = file.dataset(place + "/mask").integers();
-  if (missing.size() != numbers.size()) file.fail(place, "has a mask of another length; the file is damaged");
-  for (std::size_t i = 0; i < numbers.size(); ++i)
+  for (std::size_t i = 0; i < missing.size(); ++i)
     if (missing[i] != 0) numbers[i] = std::numeric_limits<double>::quiet_NaN();
   return numbers;
 }

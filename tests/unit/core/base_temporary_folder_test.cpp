@@ -12,6 +12,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <utility>
 
 #include "base/files.hpp"
 #include "support/temporary_folder.hpp"
@@ -46,6 +47,25 @@ class TemporaryFolders : public testing::Test {
   const fs::path scratch_ = folder_.path() / "scratch", outside_ = folder_.path() / "outside";
   std::unique_ptr<std::string> before_;
 };
+
+// A process with such a folder of its own that does this in it, and waits to be killed; with what `act` gave there.
+template <typename Act>
+std::pair<pid_t, pid_t> started(Act act) {
+  int ready[2];
+  EXPECT_EQ(::pipe(ready), 0);
+  const pid_t process = ::fork();
+  if (process == 0) {
+    const TemporaryFolder own("ae-test-");
+    const pid_t answer = act(own);
+    [[maybe_unused]] const auto told = ::write(ready[1], &answer, sizeof answer);
+    for (;;) ::pause();
+  }
+  pid_t answer = -1;
+  EXPECT_EQ(::read(ready[0], &answer, sizeof answer), static_cast<ssize_t>(sizeof answer));
+  ::close(ready[0]);
+  ::close(ready[1]);
+  return {process, answer};
+}
 
 void end(pid_t process) {
   ::kill(process, SIGKILL);
@@ -85,44 +105,30 @@ TEST_F(TemporaryFolders, WhatNobodyHoldsIsRemovedAndNothingElse) {
 }
 
 TEST_F(TemporaryFolders, AProcessKeepsItsOwnUntilItIsKilled) {
-  int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  const pid_t process = ::fork();
-  if (process == 0) {
-    const TemporaryFolder own("ae-test-");
+  const auto [process, wrote] = started([](const TemporaryFolder& own) {
     write_file(own.path() / "file", "x");
-    [[maybe_unused]] const auto told = ::write(ready[1], "x", 1);
-    for (;;) ::pause();
-  }
-  char byte = 0;
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+    return pid_t{1};
+  });
+  ASSERT_TRUE(process > 0 && wrote == 1);
   const auto with_it = names();
   EXPECT_EQ(with_it.size(), 1u);
   EXPECT_EQ(left(), with_it);
   end(process);
   EXPECT_EQ(names(), with_it);
   EXPECT_THAT(left(), IsEmpty());
-  ::close(ready[0]);
-  ::close(ready[1]);
 }
 
 // As a process that goes on training where what has started it was killed.
 TEST_F(TemporaryFolders, AProgramThatWasStartedKeepsWhatItMayWriteInto) {
-  int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  const pid_t process = ::fork();
-  if (process == 0) {
-    const TemporaryFolder own("ae-test-");
-    const pid_t program = ::fork();
-    if (program == 0) {
+  const auto [process, program] = started([](const TemporaryFolder&) {
+    const pid_t sleeping = ::fork();
+    if (sleeping == 0) {
       ::execlp("sleep", "sleep", "100", nullptr);
       ::_exit(1);
     }
-    [[maybe_unused]] const auto told = ::write(ready[1], &program, sizeof program);
-    for (;;) ::pause();
-  }
-  pid_t program = -1;
-  ASSERT_EQ(::read(ready[0], &program, sizeof program), static_cast<ssize_t>(sizeof program));
+    return sleeping;
+  });
+  ASSERT_TRUE(process > 0 && program > 0);
   const auto with_it = names();
   end(process);
   EXPECT_EQ(left(), with_it);
@@ -135,8 +141,6 @@ TEST_F(TemporaryFolders, AProgramThatWasStartedKeepsWhatItMayWriteInto) {
     now = left();
   }
   EXPECT_THAT(now, IsEmpty());
-  ::close(ready[0]);
-  ::close(ready[1]);
 }
 
 }  // namespace
