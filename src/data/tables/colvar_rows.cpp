@@ -1,10 +1,11 @@
 #include "data/tables/colvar_rows.hpp"
 
-#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <numbers>
 #include <stdexcept>
+#include <unordered_map>
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
@@ -15,17 +16,16 @@
 namespace ae::data {
 namespace {
 
-constexpr std::string_view kBetween = " \t";
 constexpr std::string_view kExpected = "a COLVAR file, which begins with a line such as \"#! FIELDS time phi psi\"";
 
-// The first word of `text`, which loses it; "" at the end.
+// The first word of `text`, which loses it; "" at the end. By hand, as find_first_of() calls a function for each byte.
 std::string_view next_word(std::string_view& text) {
-  const auto begin = text.find_first_not_of(kBetween);
-  if (begin == std::string_view::npos) return text = {};
-  const auto end = std::min(text.find_first_of(kBetween, begin), text.size());
-  const auto word = text.substr(begin, end - begin);
-  text.remove_prefix(end);
-  return word;
+  const char *begin = text.data(), *const last = begin + text.size();
+  while (begin != last && (*begin == ' ' || *begin == '\t')) ++begin;
+  const char* end = begin;
+  while (end != last && *end != ' ' && *end != '\t') ++end;
+  text = {end, static_cast<std::size_t>(last - end)};
+  return {begin, static_cast<std::size_t>(end - begin)};
 }
 
 std::unique_ptr<ByteSource> checked(std::unique_ptr<ByteSource> source) {
@@ -74,12 +74,17 @@ class ColvarRows final : public RowSource {
   }
 
   std::int64_t row() const override { return row_; }
-  std::string_view text(std::size_t column) const override { return cells_[place_[column]]; }
+  std::string_view text(std::size_t column) const override {
+    if (place_[column] == kDoubled)
+      throw InputError(fields_place_ + ": column " + ae::quoted(columns_[column]) +
+                       " is there twice; expected unique names of columns that are used");
+    return cells_[place_[column]];
+  }
   std::string_view raw(std::size_t column) const override { return text(column); }
   bool has_numbers() const override { return false; }
   double number(std::size_t) const override { throw std::logic_error("a text table has no numbers"); }
   std::string where(std::size_t column) const override {
-    const auto cell = text(column);
+    const auto cell = place_[column] == kDoubled ? std::string_view() : text(column);
     return cell.empty() ? lines_.place() : lines_.place() + ":" + std::to_string(cell.data() - line_.data() + 1);
   }
   bool ready() override { return is_ahead_ || lines_.ready(); }
@@ -118,7 +123,7 @@ class ColvarRows final : public RowSource {
       if (line.starts_with('#')) {
         take_comment(line);
         if (row_ < 0) layout_.preamble.append(line).append("\n");
-      } else if (line.find_first_not_of(kBetween) != std::string_view::npos) {
+      } else if (auto rest = line; !next_word(rest).empty()) {
         line_ = line;
         if (!lines_.is_unfinished()) return true;
         ++incomplete_;  // even a whole number may be the beginning of a longer one
@@ -148,18 +153,21 @@ class ColvarRows final : public RowSource {
     std::vector<std::string> names;
     for (auto word = next_word(text); !word.empty(); word = next_word(text)) names.emplace_back(word);
     if (names.empty()) throw InputError(lines_.place() + ": \"#! FIELDS\" names no columns");
-    auto sorted = names;
-    std::sort(sorted.begin(), sorted.end());
-    if (const auto twice = std::adjacent_find(sorted.begin(), sorted.end()); twice != sorted.end())
-      throw InputError(lines_.place() + ": column " + ae::quoted(*twice) + " is there twice; expected unique names");
-    if (columns_.empty()) columns_ = names;
+    fields_place_ = lines_.place();
+    std::unordered_map<std::string_view, std::size_t> places;
+    const bool is_first = columns_.empty();
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const auto [found, is_new] = places.try_emplace(names[i], i);
+      if (!is_new) found->second = kDoubled;
+      if (is_new && is_first) columns_.push_back(names[i]);
+    }
     place_.clear();
     for (const auto& column : columns_) {
-      const auto found = std::find(names.begin(), names.end(), column);
-      if (found == names.end())
+      const auto found = places.find(column);
+      if (found == places.end())
         throw InputError(lines_.place() + ": no column " + ae::quoted(column) + ", which the file began with; found " +
                          join(names) + did_you_mean(column, names));
-      place_.push_back(static_cast<std::size_t>(found - names.begin()));
+      place_.push_back(found->second);
     }
     fields_ = names.size();
   }
@@ -189,7 +197,9 @@ class ColvarRows final : public RowSource {
   Lines lines_;
   std::string line_;  // of the row, which stays while ready() reads on; "" at the end
   std::vector<std::string> columns_;
-  std::vector<std::size_t> place_;  // of each column in a line
+  static constexpr std::size_t kDoubled = std::numeric_limits<std::size_t>::max();
+  std::vector<std::size_t> place_;  // of each column in a line; kDoubled = two have its name
+  std::string fields_place_;        // of the line FIELDS
   std::size_t fields_ = 0;          // cells of a line
   std::vector<std::string_view> cells_;
   std::map<std::string, Constant> constants_;

@@ -188,6 +188,85 @@ TEST(Deconvolution, RichardsonAndLucyRaiseTheLikelihood) {
   }
 }
 
+TEST(Deconvolution, RichardsonAndLucySideBySideAreThoseByThemselves) {
+  // Of a grid with edges and one without, against the formula as it is written down.
+  for (const bool periodic : {false, true}) {
+    const Axis a = axis(-3, 3, 61, periodic);
+    const Blur blur = gaussian(a, 0.3);
+    std::vector<std::vector<Observed>> problems;
+    for (int k = 0; k < 10; ++k)
+      problems.push_back(
+          {{1e4 * masses(a, [&](double x) { return std::exp(-std::pow(x - 0.1 * k, 2)); }), VectorXd::Ones(a.bins)}});
+    RichardsonLucy together(blur, problems);
+    const HeldOutLikelihood likelihood(problems, together.lanes());
+    for (int i = 0; i < 30; ++i) together.step();
+    const VectorXd found = likelihood(together.all_observed());
+    for (const Index k : {0, 9}) {
+      const auto& windows = problems[static_cast<std::size_t>(k)];
+      const VectorXd seen = windows[0].counts / windows[0].counts.sum();
+      VectorXd p = VectorXd::Constant(a.bins, 1.0 / 61);
+      for (int i = 0; i < 30; ++i) {
+        p = p.cwiseProduct(blur.transpose() * seen.cwiseQuotient(blur * p))
+                .cwiseQuotient(blur.transpose() * VectorXd::Ones(a.bins));
+        p /= p.sum();
+      }
+      EXPECT_LT((together.probabilities(k) - p).cwiseAbs().maxCoeff(), 1e-13);
+      EXPECT_NEAR(found[k], log_likelihood(windows, blur * p), 1e-7);
+    }
+  }
+}
+
+TEST(Deconvolution, ProductsWithABandAreThoseOfItsMatrix) {
+  Random random(5);
+  for (const Index columns : {1, 7, 8, 21, 40}) {
+    Eigen::MatrixXd matrix = Eigen::MatrixXd::Zero(columns + 3, columns);
+    for (Index b = 0; b < matrix.rows(); ++b)
+      for (Index j = std::max<Index>(0, b - 9); j < std::min(columns, b + 12); ++j)
+        matrix(b, j) = (b + j) % 11 == 0 ? 0 : random.uniform();
+    if (columns > 20) matrix(2, columns - 1) = matrix(columns + 1, 0) = 1;  // as around a circle
+    matrix.row(1).setZero();
+    const Band band(matrix);
+    VectorXd x(columns), weight(matrix.rows());
+    for (auto& v : x) v = random.uniform();
+    for (auto& v : weight) v = random.uniform();
+    EXPECT_LT((band * x - matrix * x).cwiseAbs().maxCoeff(), 1e-13);
+    Eigen::MatrixXd sum = Eigen::MatrixXd::Ones(columns, columns);
+    band.add_gram(weight, x, sum);
+    const Eigen::MatrixXd scaled = matrix * x.asDiagonal();
+    const Eigen::MatrixXd expected = (scaled.transpose() * weight.asDiagonal() * scaled).array() + 1;
+    for (Index j = 0; j < columns; ++j)
+      for (Index i = j; i < columns; ++i) EXPECT_NEAR(sum(i, j), expected(i, j), 1e-12) << i << " " << j;
+  }
+  const std::vector<double> numbers{0, 1e-300, 3e-17, 0.5, 0.999999, 1, 1.4142, 1.41422, 1e8, 1e300};
+  std::vector<double> logs;
+  logarithms(numbers, logs);
+  for (std::size_t i = 1; i < numbers.size(); ++i)
+    EXPECT_NEAR(logs[i], std::log(numbers[i]), 4e-16 * std::max(1.0, std::abs(std::log(numbers[i]))));
+  EXPECT_DOUBLE_EQ(logs[0], logs[1]);
+}
+
+TEST(Deconvolution, AnswersNearAnotherAreThoseFromTheStart) {
+  const Axis a = axis(-3, 3, 80);
+  const Deconvolution deconvolution(Grid{{a}}, gaussian(a, 0.2));
+  const VectorXd seen =
+      1e5 * (deconvolution.blur() * masses(a, [](double x) { return std::exp(-2 * std::pow(x * x - 1, 2)); }));
+  const std::vector<Observed> first{{seen, VectorXd::Ones(a.bins)}};
+  std::vector<Observed> like = first;
+  for (Index b = 0; b < a.bins; ++b) like[0].counts[b] *= 1 + 0.1 * std::sin(static_cast<double>(b));
+  const auto start = deconvolution.fit(first, 1e-4);
+  const auto near = deconvolution.factors(first, 1e-4, start.u);
+  ASSERT_TRUE(near);
+  const auto quick = deconvolution.fit(like, 1e-4, &start.u, 1e-9, near.get());
+  const auto slow = deconvolution.fit(like, 1e-4, nullptr, 1e-9);
+  EXPECT_TRUE(quick.converged && slow.converged);
+  const VectorXd p = quick.probabilities(), q = slow.probabilities();
+  for (Index b = 0; b < a.bins; ++b) {
+    if (q[b] > 1e-3) {
+      EXPECT_NEAR(std::log(p[b] / q[b]), 0, 1e-4) << b;
+    }
+  }
+}
+
 TEST(States, AreBasinsDeepEnough) {
   const Grid grid{{axis(0, 9, 9)}};
   VectorXd f(9);
@@ -350,6 +429,19 @@ TEST(Colvar, ColumnsAreFoundByNameAlsoAfterARestart) {
   EXPECT_FALSE(rows->next());
   EXPECT_EQ(rows->incomplete(), 1);
   EXPECT_FALSE(rows->period(2));
+}
+
+TEST(Colvar, ANameOfTwoColumnsIsRefusedWhereItIsUsed) {
+  const auto rows = open_colvar(source("# PLUMED\n#! FIELDS d time d a\n1 2 3 4\n#! FIELDS a time d a\n5 6 7 8\n"));
+  EXPECT_THAT(rows->columns(), ElementsAre("d", "time", "a"));
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(1), "2");
+  EXPECT_EQ(rows->text(2), "4");
+  EXPECT_THAT(test::error_of<InputError>([&] { rows->text(0); }), HasSubstr(":2: column \"d\" is there twice"));
+  EXPECT_THAT(rows->where(0), HasSubstr(":3"));
+  ASSERT_TRUE(rows->next());
+  EXPECT_EQ(rows->text(0), "7");  // which now has the name for itself
+  EXPECT_THAT(test::error_of<InputError>([&] { rows->raw(2); }), HasSubstr(":4: column \"a\" is there twice"));
 }
 
 TEST(Colvar, ARowStaysWhileMoreIsReadAhead) {
