@@ -261,6 +261,7 @@ std::string error_model_json(const ErrorModel& model) {
                  {"residuals", errors.residuals}}}};
   if (!model.truth.empty()) {
     json["truth"] = model.truth;
+    json["blur"] = Json::object();  // expected beside a truth, though it may be empty
     for (const auto& [name, points] : model.blur) {
       auto& table = json["blur"][name] = Json::array();
       for (const auto& point : points) table.push_back({{"x", point.x}, {"mean", point.mean}, {"sigma", point.sigma}});
@@ -296,6 +297,17 @@ ReconstructionErrors read_errors(const JsonPlace& place, std::size_t latents) {
   for (const auto& item : place.at("residuals").items())
     errors.residuals.push_back(numbers(item, errors.columns.size(), kLeast));
   if (errors.residuals.empty()) place.at("residuals").refuse("is empty");
+  // An error is drawn as a bias and a spread times a residual, all of which are to be numbers.
+  for (std::size_t c = 0; c < errors.columns.size(); ++c) {
+    double bias = 0, spread = 0, residual = 0;
+    for (const auto& cell : errors.cells) {
+      bias = std::max(bias, std::abs(cell.bias[c]));
+      spread = std::max(spread, cell.spread[c]);
+    }
+    for (const auto& one : errors.residuals) residual = std::max(residual, std::abs(one[c]));
+    if (!std::isfinite(bias + spread * residual))
+      place.at("residuals").refuse("makes errors of column " + ae::quoted(errors.columns[c]) + " that are too large");
+  }
   return errors;
 }
 
@@ -306,6 +318,7 @@ std::vector<BlurPoint> read_blur(const JsonPlace& place) {
     if (!points.empty() && !(point.x > points.back().x)) item.at("x").refuse("does not rise");
     if (point.sigma < 0) item.at("sigma").refuse("is below 0");
     if (!points.empty() && !std::isfinite(2 * (point.x - points.front().x))) item.at("x").refuse("is too far off");
+    if (!points.empty() && !std::isfinite(point.mean - points.back().mean)) item.at("mean").refuse("is too far off");
     points.push_back(point);
   }
   if (points.size() < 2) place.refuse("has fewer than two points");
@@ -317,7 +330,11 @@ std::vector<BlurPoint> read_blur(const JsonPlace& place) {
 bool is_error_model(const std::filesystem::path& path) { return path.extension() == ".json"; }
 
 ErrorModel read_error_model(const std::filesystem::path& path) {
-  const JsonFile file(path, kErrorModelFormat, kErrorModelVersion,
+  return parse_error_model(path == "-" ? "<stdin>" : path.string(), read_file(path, FileKind::data));
+}
+
+ErrorModel parse_error_model(const std::string& name, const std::string& json) {
+  const JsonFile file(name, json, kErrorModelFormat, kErrorModelVersion,
                       "an error model as ae-embed --error-model writes it");
   const auto top = file.top();
   ErrorModel model;

@@ -90,6 +90,8 @@ class ErrorSamples {
 std::string error_model_json(const ErrorModel& model);
 // InputError, with the place in the file, for whatever error_model_json() would not have written.
 ErrorModel read_error_model(const std::filesystem::path& path);
+// The same of what is in the file `name`.
+ErrorModel parse_error_model(const std::string& name, const std::string& json);
 // By its name, which ends in .json.
 bool is_error_model(const std::filesystem::path& path);
 

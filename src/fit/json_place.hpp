@@ -10,6 +10,7 @@
 
 #include "base/error.hpp"
 #include "base/files.hpp"
+#include "base/text.hpp"
 
 namespace ae::fit {
 
@@ -55,7 +56,9 @@ class JsonPlace {
     return all;
   }
   [[noreturn]] void refuse(const std::string& what, const std::string& key = "") const {
-    throw InputError(file_ + ": " + place_ + (key.empty() ? "" : "/" + key) + " " + what + "; expected " + expected_);
+    // Places may be named by names in the file, which may hold anything.
+    throw InputError(file_ + ": " + printable(place_ + (key.empty() ? "" : "/" + key)) + " " + what + "; expected " +
+                     expected_);
   }
 
  private:
@@ -70,9 +73,11 @@ class JsonFile {
  public:
   // InputError for one that is no JSON, or of another format or version. `expected` as above.
   JsonFile(const std::filesystem::path& path, const char* format, int version, std::string expected)
-      : name_(path == "-" ? "<stdin>" : path.string()),
-        expected_(std::move(expected)),
-        json_(JsonPlace::Json::parse(read_file(path, FileKind::data), nullptr, false)) {
+      : JsonFile(path == "-" ? "<stdin>" : path.string(), read_file(path, FileKind::data), format, version,
+                 std::move(expected)) {}
+  // `text`: what is in it.
+  JsonFile(std::string name, const std::string& text, const char* format, int version, std::string expected)
+      : name_(std::move(name)), expected_(std::move(expected)), json_(JsonPlace::Json::parse(text, nullptr, false)) {
     if (json_.is_discarded()) top().refuse("the file is no JSON");
     if (top().at("format").text() != format) top().at("format").refuse("is another one");
     if (top().at("version").number() != version)
