@@ -99,76 +99,92 @@ VectorXd Density::probabilities() const {
   return p / p.sum();
 }
 
+struct Deconvolution::Factors {
+  Eigen::LLT<MatrixXd> of;
+};
+
 struct Deconvolution::State {
-  VectorXd p, gradient;
+  VectorXd u, p, q, rough;
+  double value = 0;
+  // Where it was differentiated:
+  VectorXd gradient;
   VectorXd weight;  // [observed bins]: J' diag(weight) J is the first part of Fisher's information
   MatrixXd shares;  // [observed bins, windows]: J' shares times the root of counts, whose squares the second part takes
 };
 
 Deconvolution::Deconvolution(const Grid& truth, const Blur& blur) : blur_(blur), roughness_(roughness_of(truth)) {
   if (truth.bins() > kMostDense) return;
-  dense_ = blur_;
+  const MatrixXd dense = blur_;
+  band_ = Band(dense);
+  transposed_ = Band(dense.transpose());
   dense_roughness_ = roughness_;
-  for (Index j = 0; j < dense_.cols(); ++j) {
-    Index first = 0, last = dense_.rows();
-    while (first < last && dense_(first, j) == 0) ++first;
-    while (last > first && dense_(last - 1, j) == 0) --last;
-    rows_.emplace_back(first, last);
-  }
 }
 
-double Deconvolution::evaluate(const std::vector<Observed>& windows, double penalty, const VectorXd& u,
-                               State* state) const {
-  VectorXd p = (u.array() - u.maxCoeff()).exp();
-  p /= p.sum();
-  const VectorXd q = blur_ * p;
-  const VectorXd rough = roughness_ * u;
-  const double value = penalty / 2 * u.dot(rough) - log_likelihood(windows, q);
-  if (state == nullptr) return value;
+VectorXd Deconvolution::unblurring(const VectorXd& q) const {
+  if (band_.empty()) return blur_.transpose() * q;
+  return transposed_ * q;
+}
+
+void Deconvolution::evaluate(const std::vector<Observed>& windows, double penalty, const VectorXd& u,
+                             State& state) const {
+  state.u = u;
+  state.p = (u.array() - u.maxCoeff()).exp();
+  state.p /= state.p.sum();
+  state.q = blurred(state.p);
+  state.rough = roughness_ * u;
+  state.value = penalty / 2 * u.dot(state.rough) - log_likelihood(windows, state.q);
+}
+
+void Deconvolution::differentiate(const std::vector<Observed>& windows, double penalty, State& state) const {
+  const auto& q = state.q;
   VectorXd slope = VectorXd::Zero(q.size());
-  state->weight = VectorXd::Zero(q.size());
-  state->shares.resize(q.size(), static_cast<Index>(windows.size()));
+  state.weight = VectorXd::Zero(q.size());
+  state.shares.resize(q.size(), static_cast<Index>(windows.size()));
   for (std::size_t k = 0; k < windows.size(); ++k) {
     const auto& [counts, exposure] = windows[k];
     const double total = counts.sum(), seen = exposure.dot(q);
     const VectorXd share = exposure / (seen > 0 ? seen : 1);  // of q: the window's probabilities over q
-    state->shares.col(static_cast<Index>(k)) = std::sqrt(total) * share;
+    state.shares.col(static_cast<Index>(k)) = std::sqrt(total) * share;
     for (Index b = 0; b < q.size(); ++b) {
       if (counts[b] > 0) slope[b] -= counts[b] / q[b];
-      if (q[b] > 0) state->weight[b] += total * share[b] / q[b];
+      if (q[b] > 0) state.weight[b] += total * share[b] / q[b];
     }
     slope += total * share;
   }
-  state->p = p;
-  state->gradient = p.cwiseProduct(blur_.transpose() * slope) + penalty * rough;
-  return value;
+  state.gradient = state.p.cwiseProduct(unblurring(slope)) + penalty * state.rough;
 }
 
-VectorXd Deconvolution::dense_step(const State& state, double penalty) const {
+// Of few bins; the lower triangle.
+MatrixXd Deconvolution::information(const State& state, double penalty) const {
   const Index n = state.p.size();
   MatrixXd information = penalty * dense_roughness_;
-  VectorXd weighted(dense_.rows());
-  for (Index j = 0; j < n; ++j) {
-    const auto [first, last] = rows_[static_cast<std::size_t>(j)];
-    if (first == last) continue;
-    weighted.segment(first, last - first) =
-        dense_.col(j).segment(first, last - first).cwiseProduct(state.weight.segment(first, last - first));
-    for (Index i = j; i < n; ++i) {
-      const auto [other_first, other_last] = rows_[static_cast<std::size_t>(i)];
-      const Index begin = std::max(first, other_first), count = std::min(last, other_last) - begin;
-      if (count <= 0) continue;
-      information(i, j) +=
-          state.p[i] * state.p[j] * dense_.col(i).segment(begin, count).dot(weighted.segment(begin, count));
-    }
-  }
-  const MatrixXd seen = state.p.asDiagonal() * (blur_.transpose() * state.shares);
+  band_.add_gram(state.weight, state.p, information);
+  MatrixXd seen(n, state.shares.cols());
+  for (Index k = 0; k < seen.cols(); ++k) seen.col(k) = state.p.cwiseProduct(transposed_ * state.shares.col(k));
   information.selfadjointView<Eigen::Lower>().rankUpdate(seen, -1);
   // The constant that the density does not depend on: any curvature there leaves the step as it is.
   const double size = information.diagonal().sum() / static_cast<double>(n * n);
   information.array() += size;
   information.diagonal().array() += 1e-10 * size * static_cast<double>(n);
-  Eigen::LDLT<MatrixXd> factors(information.selfadjointView<Eigen::Lower>());
+  return information;
+}
+
+VectorXd Deconvolution::dense_step(const State& state, double penalty) const {
+  const MatrixXd matrix = information(state, penalty);
+  const Eigen::LLT<MatrixXd> quick(matrix);
+  if (quick.info() == Eigen::Success) return -quick.solve(state.gradient);
+  const Eigen::LDLT<MatrixXd> factors(matrix.selfadjointView<Eigen::Lower>());  // where rounding left less than nothing
   return -factors.solve(state.gradient);
+}
+
+std::shared_ptr<const Deconvolution::Factors> Deconvolution::factors(const std::vector<Observed>& windows,
+                                                                     double penalty, const VectorXd& at) const {
+  if (band_.empty()) return nullptr;
+  State state;
+  evaluate(windows, penalty, at, state);
+  differentiate(windows, penalty, state);
+  auto found = std::make_shared<Factors>(Factors{Eigen::LLT<MatrixXd>(information(state, penalty))});
+  return found->of.info() == Eigen::Success ? found : nullptr;
 }
 
 // Conjugate gradients, preconditioned by the roughness with the diagonal of the information.
@@ -215,38 +231,48 @@ VectorXd Deconvolution::sparse_step(const State& state, double penalty) const {
 }
 
 Density Deconvolution::fit(const std::vector<Observed>& windows, double penalty, const VectorXd* start,
-                           double tolerance) const {
+                           double tolerance, const Factors* near) const {
+  // By factors of another problem each step leaves a share of the way; how much is not known, so less must be left.
+  constexpr int kMostShortSteps = 15;
+  constexpr double kShortTolerance = 0.1;
   Density result;
-  result.u = start != nullptr ? *start : VectorXd::Zero(blur_.cols());
-  State state;
-  double value = evaluate(windows, penalty, result.u, &state);
+  State state, next;
+  evaluate(windows, penalty, start != nullptr ? *start : VectorXd(VectorXd::Zero(blur_.cols())), state);
+  differentiate(windows, penalty, state);
   for (result.steps = 0; result.steps < kMostScoringSteps; ++result.steps) {
     throw_if_stopped("deconvolution");
-    VectorXd step = dense_.size() > 0 ? dense_step(state, penalty) : sparse_step(state, penalty);
+    if (result.steps == kMostShortSteps) near = nullptr;
+    VectorXd step = near != nullptr  ? -near->of.solve(state.gradient)
+                    : !band_.empty() ? dense_step(state, penalty)
+                                     : sparse_step(state, penalty);
     step.array() -= step.mean();
     const double expected = -step.dot(state.gradient);
     if (!(expected > 0)) {
-      result.converged = state.gradient.norm() <= 1e-6 * (1 + std::abs(value));
+      result.converged = state.gradient.norm() <= 1e-6 * (1 + std::abs(state.value));
       break;
     }
-    if (expected / 2 < tolerance) {
+    if (expected / 2 < (near != nullptr ? kShortTolerance * tolerance : tolerance)) {
       result.converged = true;
       break;
     }
     double length = std::min(1.0, kLongestStep / step.cwiseAbs().maxCoeff());
-    double next = evaluate(windows, penalty, result.u + length * step, nullptr);
-    for (int halving = 0; !(next < value) && halving < 30; ++halving) {
+    evaluate(windows, penalty, state.u + length * step, next);
+    for (int halving = 0; !(next.value < state.value) && halving < 30; ++halving) {
       length /= 2;
-      next = evaluate(windows, penalty, result.u + length * step, nullptr);
+      evaluate(windows, penalty, state.u + length * step, next);
     }
-    if (!(next < value)) {  // nothing but rounding is left
-      result.converged = expected < 1e-3;
+    if (!(next.value < state.value)) {
+      if (near != nullptr) {
+        near = nullptr;
+        continue;
+      }
+      result.converged = expected < 1e-3;  // nothing but rounding is left
       break;
     }
-    result.u += length * step;
-    value = evaluate(windows, penalty, result.u, &state);
+    std::swap(state, next);
+    differentiate(windows, penalty, state);
   }
-  result.u.array() -= result.u.maxCoeff();
+  result.u = state.u.array() - state.u.maxCoeff();
   return result;
 }
 
@@ -283,20 +309,73 @@ Unblurred unblurred(const std::vector<Observed>& windows, const VectorXd* start)
   return found;
 }
 
-RichardsonLucy::RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows, const VectorXd* start)
-    : blur_(blur),
-      data_(unblurred(windows, start).probabilities),
-      column_sums_(blur.transpose() * VectorXd::Ones(blur.rows())),
-      p_(VectorXd::Constant(blur.cols(), 1.0 / static_cast<double>(blur.cols()))) {
-  data_ = data_.array().isNaN().select(0.0, data_.array());
+RichardsonLucy::RichardsonLucy(const Blur& blur, const std::vector<std::vector<Observed>>& problems,
+                               const VectorXd* start)
+    : products_(blur, std::ssize(problems)),
+      data_(static_cast<std::size_t>(blur.rows() * lanes()), 0),
+      ratio_(data_.size()),
+      p_(static_cast<std::size_t>(blur.cols() * lanes()), 1.0 / static_cast<double>(blur.cols())),
+      column_sums_(blur.transpose() * VectorXd::Ones(blur.rows())) {
+  for (std::size_t k = 0; k < problems.size(); ++k) {
+    const VectorXd q = unblurred(problems[k], start).probabilities;
+    for (Index b = 0; b < q.size(); ++b) data_[static_cast<std::size_t>(b * lanes()) + k] = std::isnan(q[b]) ? 0 : q[b];
+  }
+  products_.times(p_, q_);
+}
+
+VectorXd RichardsonLucy::lane(const std::vector<double>& numbers, Index problem) const {
+  const Eigen::Map<const VectorXd, 0, Eigen::InnerStride<>> of(
+      numbers.data() + problem, static_cast<Index>(numbers.size()) / lanes(), Eigen::InnerStride<>(lanes()));
+  return of;
 }
 
 void RichardsonLucy::step() {
-  const VectorXd q = blur_ * p_;
-  const VectorXd ratio = (q.array() > 0).select(data_.array() / q.array(), 0.0);
-  const VectorXd back = blur_.transpose() * ratio;
-  p_ = (column_sums_.array() > 0).select(p_.array() * back.array() / column_sums_.array(), 0.0);
-  p_ /= p_.sum();
+  using Lanes = Eigen::Map<MatrixXd>;
+  for (std::size_t i = 0; i < q_.size(); ++i) ratio_[i] = q_[i] > 0 ? data_[i] / q_[i] : 0;
+  products_.transposed_times(ratio_, back_);
+  Lanes p(p_.data(), lanes(), column_sums_.size());
+  const Lanes back(back_.data(), lanes(), column_sums_.size());
+  for (Index j = 0; j < p.cols(); ++j) {
+    if (column_sums_[j] > 0)
+      p.col(j).array() *= back.col(j).array() / column_sums_[j];
+    else
+      p.col(j).setZero();
+  }
+  VectorXd sums = VectorXd::Zero(lanes());
+  for (Index j = 0; j < p.cols(); ++j) sums += p.col(j);
+  sums = (sums.array() > 0).select(sums.cwiseInverse(), 0.0);  // 0: a lane without a problem
+  for (Index j = 0; j < p.cols(); ++j) p.col(j).array() *= sums.array();
+  products_.times(p_, q_);
+}
+
+HeldOutLikelihood::HeldOutLikelihood(const std::vector<std::vector<Observed>>& problems, Index lanes)
+    : problems_(std::ssize(problems)), lanes_(lanes), bins_(problems.front().front().counts.size()) {
+  counts_.assign(static_cast<std::size_t>(bins_ * lanes), 0);
+  for (const auto& window : problems.front()) exposures_.push_back(window.exposure);
+  totals_.resize(std::ssize(exposures_), problems_);
+  for (Index p = 0; p < problems_; ++p) {
+    const auto& windows = problems[static_cast<std::size_t>(p)];
+    for (std::size_t k = 0; k < windows.size(); ++k) {
+      totals_(static_cast<Index>(k), p) = windows[k].counts.sum();
+      for (Index b = 0; b < bins_; ++b) counts_[static_cast<std::size_t>(b * lanes + p)] += windows[k].counts[b];
+    }
+  }
+}
+
+VectorXd HeldOutLikelihood::operator()(const std::vector<double>& observed) const {
+  std::vector<double> logs;
+  logarithms(observed, logs);
+  const Eigen::Map<const MatrixXd> q(observed.data(), lanes_, bins_), log_q(logs.data(), lanes_, bins_),
+      counts(counts_.data(), lanes_, bins_);
+  VectorXd sums = log_q.cwiseProduct(counts).rowwise().sum().head(problems_);
+  for (std::size_t k = 0; k < exposures_.size(); ++k) {
+    const VectorXd seen = q * exposures_[k];
+    for (Index p = 0; p < problems_; ++p) {
+      const double total = totals_(static_cast<Index>(k), p);
+      if (total > 0) sums[p] -= total * std::log(std::max(seen[p], 1e-300));
+    }
+  }
+  return sums;
 }
 
 }  // namespace ae::fit

@@ -15,14 +15,13 @@
 #include <Eigen/Core>
 #include <Eigen/SparseCore>
 #include <cstdint>
-#include <optional>
+#include <memory>
 #include <vector>
 
+#include "fit/blur_products.hpp"
 #include "fit/grid.hpp"
 
 namespace ae::fit {
-
-using Blur = Eigen::SparseMatrix<double>;  // [observed bins, true bins]; columns sum to 1 or, at the edges, to less
 
 // What one window has seen.
 struct Observed {
@@ -45,22 +44,31 @@ class Deconvolution {
  public:
   Deconvolution(const Grid& truth, const Blur& blur);
 
+  // Fisher's information at an answer, factored, by which answers to like problems are found in shorter steps.
+  struct Factors;
+  // Null of many bins, or where rounding leaves none.
+  std::shared_ptr<const Factors> factors(const std::vector<Observed>& windows, double penalty,
+                                         const Eigen::VectorXd& at) const;
+
   // By Fisher's scoring from `start` (uniform when null) with steps that are halved until the sum falls. `tolerance`:
-  // of the sum, in units of log-likelihood.
+  // of the sum, in units of log-likelihood. `near`: factors() of the start in a problem like this one, or null.
   Density fit(const std::vector<Observed>& windows, double penalty, const Eigen::VectorXd* start = nullptr,
-              double tolerance = 1e-6) const;
+              double tolerance = 1e-6, const Factors* near = nullptr) const;
   const Blur& blur() const { return blur_; }
 
  private:
   struct State;
-  double evaluate(const std::vector<Observed>& windows, double penalty, const Eigen::VectorXd& u, State* state) const;
+  Eigen::VectorXd blurred(const Eigen::VectorXd& p) const { return band_.empty() ? blur_ * p : band_ * p; }
+  Eigen::VectorXd unblurring(const Eigen::VectorXd& q) const;  // by the transposed blur
+  void evaluate(const std::vector<Observed>& windows, double penalty, const Eigen::VectorXd& u, State& state) const;
+  void differentiate(const std::vector<Observed>& windows, double penalty, State& state) const;
+  Eigen::MatrixXd information(const State& state, double penalty) const;
   Eigen::VectorXd dense_step(const State& state, double penalty) const;
   Eigen::VectorXd sparse_step(const State& state, double penalty) const;
 
   Blur blur_;
-  Eigen::MatrixXd dense_;                                    // of few bins
-  std::vector<std::pair<Eigen::Index, Eigen::Index>> rows_;  // of each column of dense_, those that are not 0
-  Eigen::SparseMatrix<double> roughness_;                    // [true bins, true bins], symmetric
+  Band band_, transposed_;                 // of few bins
+  Eigen::SparseMatrix<double> roughness_;  // [true bins, true bins], symmetric
   Eigen::MatrixXd dense_roughness_;
 };
 
@@ -74,18 +82,40 @@ struct Unblurred {
 Unblurred unblurred(const std::vector<Observed>& windows, const Eigen::VectorXd* start = nullptr);
 
 // Richardson 1972, Lucy 1974: expectation maximisation without a penalty, from a uniform density, which is the better
-// for being stopped early. Weights n_b / c_b of windows are pooled by WHAM first, from
-// `start` as unblurred() does.
+// for being stopped early. Weights n_b / c_b of windows are pooled by WHAM first, from `start` as unblurred() does.
 class RichardsonLucy {
  public:
-  RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows, const Eigen::VectorXd* start = nullptr);
+  // Of several problems of the same bins side by side, at most 12.
+  RichardsonLucy(const Blur& blur, const std::vector<std::vector<Observed>>& problems,
+                 const Eigen::VectorXd* start = nullptr);
+  RichardsonLucy(const Blur& blur, const std::vector<Observed>& windows, const Eigen::VectorXd* start = nullptr)
+      : RichardsonLucy(blur, std::vector<std::vector<Observed>>(1, windows), start) {}
   void step();
-  const Eigen::VectorXd& probabilities() const { return p_; }
-  Eigen::VectorXd observed() const { return blur_ * p_; }  // [observed bins]
+  Eigen::VectorXd probabilities(Eigen::Index problem = 0) const { return lane(p_, problem); }
+  Eigen::VectorXd observed(Eigen::Index problem = 0) const { return lane(q_, problem); }  // [observed bins]
+  const std::vector<double>& all_observed() const { return q_; }                          // [observed bins, lanes()]
+  Eigen::Index lanes() const { return products_.lanes(); }
 
  private:
-  const Blur& blur_;
-  Eigen::VectorXd data_, column_sums_, p_;
+  Eigen::VectorXd lane(const std::vector<double>& numbers, Eigen::Index problem) const;
+
+  BlurLanes products_;
+  std::vector<double> data_, ratio_, q_;  // [observed bins, lanes]
+  std::vector<double> p_, back_;          // [true bins, lanes]
+  Eigen::VectorXd column_sums_;
+};
+
+// The log-likelihood of windows that each problem of a RichardsonLucy has not seen, but for a constant.
+class HeldOutLikelihood {
+ public:
+  HeldOutLikelihood(const std::vector<std::vector<Observed>>& problems, Eigen::Index lanes);
+  Eigen::VectorXd operator()(const std::vector<double>& observed) const;  // [problems]
+
+ private:
+  Eigen::Index problems_, lanes_, bins_;
+  std::vector<double> counts_;  // [observed bins, lanes], of all windows
+  std::vector<Eigen::VectorXd> exposures_;
+  Eigen::MatrixXd totals_;  // [windows, problems]
 };
 
 }  // namespace ae::fit

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/parallel_tasks.hpp"
 #include "base/random.hpp"
+#include "base/signals.hpp"
 #include "base/text.hpp"
 #include "evaluate/rate_text.hpp"
 
@@ -168,7 +169,7 @@ class Estimation {
     judge_fit(all);
     compare(deconvolution, all);
     judge_blur(all);
-    resample();
+    resample(all);
     judge_sampling();
     conclude();
   }
@@ -190,8 +191,8 @@ class Estimation {
   }
 
   Density solve(const Deconvolution& deconvolution, const std::vector<Observed>& windows, const VectorXd* start,
-                double tolerance) const {
-    if (!of_richardson_and_lucy()) return deconvolution.fit(windows, result_.penalty, start, tolerance);
+                double tolerance, const Deconvolution::Factors* near = nullptr) const {
+    if (!of_richardson_and_lucy()) return deconvolution.fit(windows, result_.penalty, start, tolerance, near);
     RichardsonLucy iteration(deconvolution.blur(), windows, &as_it_is_.f);
     for (std::int64_t i = 0; i < iterations_; ++i) iteration.step();
     Density density;
@@ -281,27 +282,29 @@ class Estimation {
       iterations_ = *options_.iterations;
       return;
     }
-    std::vector<VectorXd> sums(kPenaltyFolds);
-    run_tasks(kPenaltyFolds, task_threads(options_.threads, kPenaltyFolds), "choosing the iterations",
-              [&](std::int64_t fold, int) {
-                const auto f = static_cast<int>(fold);
-                const auto held_out = observe(result_.windows, fold_blocks(result_.windows, f, true), reached_);
-                RichardsonLucy iteration(deconvolution.blur(),
-                                         observe(result_.windows, fold_blocks(result_.windows, f, false), reached_),
-                                         &as_it_is_.f);
-                auto& likelihoods = sums[static_cast<std::size_t>(fold)];
-                likelihoods = VectorXd::Constant(most, -std::numeric_limits<double>::infinity());
-                for (std::int64_t i = 0; i < most; ++i) {
-                  iteration.step();
-                  likelihoods[i] = log_likelihood(held_out, iteration.observed().array().max(1e-300).matrix());
-                  if (i > 100 && likelihoods[i] < likelihoods.maxCoeff() - 20) break;
-                }
-              });
-    VectorXd sum = sums[0];
-    for (std::size_t fold = 1; fold < sums.size(); ++fold) sum += sums[fold];
-    Index best = 0;
-    sum.maxCoeff(&best);
-    iterations_ = best + 1;
+    // Folds side by side; after the one that gets worse first, no iteration is the best one of all.
+    constexpr double kWorse = 20;
+    constexpr std::int64_t kFewest = 100, kBetweenLooks = 64;
+    std::vector<std::vector<Observed>> learned, held_out;
+    for (int fold = 0; fold < kPenaltyFolds; ++fold) {
+      learned.push_back(observe(result_.windows, fold_blocks(result_.windows, fold, false), reached_));
+      held_out.push_back(observe(result_.windows, fold_blocks(result_.windows, fold, true), reached_));
+    }
+    RichardsonLucy iteration(deconvolution.blur(), learned, &as_it_is_.f);
+    const HeldOutLikelihood likelihood(held_out, iteration.lanes());
+    VectorXd best_of_folds = VectorXd::Constant(kPenaltyFolds, -std::numeric_limits<double>::infinity());
+    double best = -std::numeric_limits<double>::infinity();
+    for (std::int64_t i = 1; i <= most; ++i) {
+      if (i % kBetweenLooks == 0) throw_if_stopped("choosing the iterations");
+      iteration.step();
+      const VectorXd of_folds = likelihood(iteration.all_observed());
+      if (of_folds.sum() > best) {
+        best = of_folds.sum();
+        iterations_ = i;
+      }
+      best_of_folds = best_of_folds.cwiseMax(of_folds);
+      if (i > kFewest + 1 && (of_folds.array() < best_of_folds.array() - kWorse).any()) break;
+    }
   }
 
   // Where the density says something: the rows in the reach of a bin are at least one.
@@ -538,12 +541,13 @@ class Estimation {
                                  "; measure sigma, as by --pairs, or take the barrier for unknown");
   }
 
-  void resample() {
+  void resample(const std::vector<Observed>& all) {
     const auto resamples = static_cast<std::size_t>(options_.bootstrap);
     result_.standard_errors = VectorXd::Constant(result_.grid.bins(), kNan);
     if (resamples < 2) return;
     std::vector<std::optional<Observables>> answers(resamples);
     const Deconvolution fixed(result_.inner, result_.blur);
+    const auto near = of_richardson_and_lucy() ? nullptr : fixed.factors(all, result_.penalty, density_.u);
     run_tasks(
         options_.bootstrap, task_threads(options_.threads, options_.bootstrap), "resampling",
         [&](std::int64_t r, int) {
@@ -556,7 +560,7 @@ class Estimation {
             restrict(inside, *blur);
             density = solve(Deconvolution(result_.inner, *blur), inside, &density_.u, 1e-3);
           } else {
-            density = solve(fixed, windows, &density_.u, 1e-3);
+            density = solve(fixed, windows, &density_.u, 1e-3, near.get());
           }
           if (density.converged && density.u.allFinite())
             answers[static_cast<std::size_t>(r)] =
