@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
-"""How long ae-deconvolve takes beside a plain one in NumPy, on the same file and on one thread each.
+"""How long ae-deconvolve takes beside a plain one in NumPy, on the same file and on as many threads.
 
     scripts/benchmark-deconvolution.py [options]
 
 Makes up a run of a double well that is observed with normal errors and biased until it is flat, as a COLVAR file. Both
 read it, reweight it, choose the penalty on ten folds of held-out blocks, deconvolve, and do so again for resamples of
 blocks of time. The plain one does the same by matrices as they are written down: Newton's steps on the penalised
-likelihood. Printed are seconds and their ratio, and by how much both free energies differ below 6.5 kT.
+likelihood. It makes histograms of blocks once, whose sums a resample is; most scripts gather the rows of a resample and make
+its histogram anew, which --by-rows measures besides. Printed are seconds and their ratio, and by how much both free energies differ below 6.5 kT.
 
   --rows N         of the file (default: 1000000)
   --resamples N    (default: 200)
   --sigma X        of the errors (default: 0.2)
   --seed K         (default: 0)
+  --threads N      that both may use (default: 1)
+  --by-rows        also measure NumPy with resamples of rows
   --bin FOLDER     the program (default: $AETOOLS_BIN, else the PATH)
 """
 
@@ -26,7 +29,7 @@ import time
 from pathlib import Path
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ[name] = "1"
+    os.environ[name] = sys.argv[sys.argv.index("--threads") + 1] if "--threads" in sys.argv[:-1] else "1"
 import numpy as np  # noqa: E402  (which looks at the variables when it is loaded)
 
 FOLDS, BLOCKS = 10, 20
@@ -106,7 +109,7 @@ class Plain:
         return u - u.max()
 
 
-def plain(path, sigma, bins, resamples):
+def plain(path, sigma, bins, resamples, by_rows):
     """(free energy, standard errors) by bins."""
     _, values, bias = np.loadtxt(path, comments="#", unpack=True)
     edges = np.linspace(values.min(), values.max(), bins + 1)
@@ -143,8 +146,13 @@ def plain(path, sigma, bins, resamples):
     u = model.fit(weights.sum(1) / scale, exposure, penalty, np.zeros(bins), 1e-8)
     rng, drawn = np.random.default_rng(0), []
     for _ in range(resamples):
-        times = np.bincount(rng.integers(0, BLOCKS, BLOCKS), minlength=BLOCKS)
-        again = model.fit(weights @ times / scale, exposure, penalty, u, 1e-3)
+        chosen = rng.integers(0, BLOCKS, BLOCKS)
+        if by_rows:
+            rows = np.concatenate([np.arange(-(-b * len(values) // BLOCKS), -(-(b + 1) * len(values) // BLOCKS)) for b in chosen])
+            sums = np.bincount(place[rows], weight[rows], bins)
+        else:
+            sums = weights @ np.bincount(chosen, minlength=BLOCKS)
+        again = model.fit(sums / scale, exposure, penalty, u, 1e-3)
         drawn.append(-again + np.log(np.exp(again).sum()))
     return -u, np.std(drawn, axis=0) if drawn else None
 
@@ -152,7 +160,7 @@ def plain(path, sigma, bins, resamples):
 def program(path, options, folder):
     name = Path(options.bin) / "ae-deconvolve" if options.bin else "ae-deconvolve"
     command = [name, path, "--cv", "s", "--bias", "bias", "--kt", "1", "--sigma", options.sigma, "--bootstrap",
-               options.resamples, "--threads", "1", "-o", folder, "--force", "-q"]  # fmt: skip
+               options.resamples, "--threads", options.threads, "-o", folder, "--force", "-q"]  # fmt: skip
     done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(done.stderr.strip())
@@ -168,6 +176,8 @@ def main():
     parser.add_argument("--resamples", type=int, default=200)
     parser.add_argument("--sigma", type=float, default=0.2)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--by-rows", action="store_true")
     parser.add_argument("--bin", default=os.environ.get("AETOOLS_BIN"))
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -179,14 +189,18 @@ def main():
         began = time.perf_counter()
         columns, summary = program(path, options, Path(folder) / "out")
         ours = time.perf_counter() - began
-        began = time.perf_counter()
-        energies, _ = plain(path, options.sigma, len(columns["x"]), options.resamples)
-        theirs = time.perf_counter() - began
+        theirs = {}
+        for by_rows in (False, True) if options.by_rows else (False,):
+            began = time.perf_counter()
+            energies, _ = plain(path, options.sigma, len(columns["x"]), options.resamples, by_rows)
+            theirs["resamples of rows" if by_rows else "resamples of histograms"] = time.perf_counter() - began
     low = double_well(columns["x"]) - double_well(np.linspace(-2, 2, 4001)).min() < 6.5
     difference = (columns["F"] - energies)[low]
     difference -= difference.mean()
-    print(f"{options.rows} rows, {len(columns['x'])} bins, {options.resamples} resamples, one thread each: "
-          f"ae-deconvolve {ours:.1f} s, NumPy {theirs:.1f} s, ratio {theirs / ours:.1f}")  # fmt: skip
+    print(f"{options.rows} rows, {len(columns['x'])} bins, {options.resamples} resamples, threads: {options.threads}: "
+          f"ae-deconvolve {ours:.2f} s")  # fmt: skip
+    for name, seconds in theirs.items():
+        print(f"NumPy, {name}: {seconds:.2f} s, ratio {seconds / ours:.1f}")
     print(f"free energies differ by up to {np.abs(difference).max():.3f} kT below 6.5 kT; "
           f"barrier {summary['barrier']:.2f} +- {summary['barrier_se']:.2f} kT of 6.30")  # fmt: skip
 

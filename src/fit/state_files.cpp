@@ -12,6 +12,7 @@
 #include "base/text.hpp"
 #include "evaluate/rate_text.hpp"
 #include "fit/estimate_text.hpp"
+#include "fit/windows.hpp"
 
 namespace ae::fit {
 namespace {
@@ -27,6 +28,21 @@ std::pair<double, double> bounds(const std::vector<double>& edges, Index bin) {
   return {at == 0 ? -kInfinity : edges[at - 1], at == edges.size() ? kInfinity : edges[at]};
 }
 
+// Rows of umbrella windows weigh nothing that can be told before their free energies are known.
+void refuse_windows(const std::vector<data::ColvarSamples>& files, const StateShareOptions& options) {
+  Grid grid;
+  for (std::size_t v = 0; v < files.front().ranges.size(); ++v) {
+    const auto& period = files.front().periods[v];
+    const auto [low, high] = period.value_or(files.front().ranges[v]);
+    grid.axes.push_back({low, high, 1, period.has_value()});
+  }
+  if (are_windows(files, grid, {options.kt, options.blocks}))
+    throw InputError(
+        files.front().name + " and " + counted(files.size() - 1, "other files") +
+        " are umbrella windows, each with a harmonic bias of its own; --state expects parts or replicas of "
+        "one run; join the windows without --state");
+}
+
 }  // namespace
 
 StateRun run_states(const StateJob& job, Reporter& reporter) {
@@ -40,6 +56,7 @@ StateRun run_states(const StateJob& job, Reporter& reporter) {
     names.push_back(name);
     states.push_back(data::read_colvar(file, {job.columns.variables, {}, 0, {}}, scratch, reporter));
   }
+  refuse_windows(biased, job.options);
   for (const auto& samples : biased) run.rows.push_back(samples.rows);
   for (const auto& samples : states) run.state_rows.push_back(samples.rows);
   for (const auto* all : {&biased, &states})

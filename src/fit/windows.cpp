@@ -296,6 +296,10 @@ std::vector<Window> make_windows(const std::vector<data::ColvarSamples>& files, 
   return windows;
 }
 
+bool are_windows(const std::vector<data::ColvarSamples>& files, const Grid& observed, const WindowOptions& options) {
+  return window_files(files, observed, options).size() > 1;
+}
+
 std::vector<Index> steps_of_bins(const std::vector<data::ColvarSamples>& files, const Grid& observed,
                                  const WindowOptions& options, bool& is_coarse) {
   constexpr double kOfWidth = 3;  // steps in a window's standard deviation

@@ -60,6 +60,9 @@ std::vector<Eigen::Index> steps_of_bins(const std::vector<data::ColvarSamples>& 
 std::vector<Window> make_windows(const std::vector<data::ColvarSamples>& files, const Grid& observed,
                                  const WindowOptions& options);
 
+// Whether the files are taken for windows, each with a free energy of its own.
+bool are_windows(const std::vector<data::ColvarSamples>& files, const Grid& observed, const WindowOptions& options);
+
 // How often rows that follow each other in one file go from one set of bins to another. `label` [bins]: the set, -1 =
 // none, rows of which are left out.
 std::int64_t count_transitions(const std::vector<data::ColvarSamples>& files, const Grid& observed,

@@ -183,6 +183,12 @@ def test_an_error_model_is_read_as_a_table_of_its_blur_is(run, tmp_path, double_
     (tmp_path / "out").rename(tmp_path / "found")
     for change, words in (({"blur": {"z1": points}}, ["\"s\""]), ({"version": 2}, ["/version"]), ({"truth": None}, ["/truth"]),
                           ({"blur": {"s": points[::-1]}}, ["/blur/s/1/x", "does not rise"]),
+                          ({"blur": {"s": [{**points[0], "mean": -1.7e308}, {**points[1], "mean": 1.7e308}]}},
+                           ["/blur/s/1/mean", "too far off"]),
+                          ({"codes": ["s\ns"], "blur": {"s\ns": [1]}}, ["/blur/s\\ns/0/x", "is missing"]),
+                          ({"reconstruction": {**model["reconstruction"], "residuals": [[1e200], [-1]],
+                            "cells": [{"code": [0], "rows": 1, "bias": [0], "spread": [1e200]}]}},
+                           ["/reconstruction/residuals", '"a"', "too large"]),
                           ({"codes": ["s", "t"]}, ["/reconstruction/code_scale"])):
         (tmp_path / "wrong.json").write_text(json.dumps({**model, **change}))
         refused(run, tmp_path, 4, words, double_well_run, *BIASED, "--kernel", "wrong.json")
@@ -415,6 +421,20 @@ def test_wrong_states_are_one_line(run, tmp_path, arguments, words):
     one_error(run("ae-deconvolve", "biased", "--cv", "loss", "--kt", "1", *arguments, "-o", "out", "-q"), 2, *words)
 
 
+def test_umbrella_windows_are_no_run_of_states(run, tmp_path):
+    """Their rows would be taken for those of one run, and shares be wrong."""
+    rng = np.random.default_rng(7)
+    files = []
+    for k, centre in enumerate((-1.0, 0.0, 1.0)):
+        x = centre + 0.3 * rng.standard_normal(500)
+        files.append(write_colvar(tmp_path / f"window{k}", {"s": x, "bias": 5 * (x - centre) ** 2}).name)
+    write_colvar(tmp_path / "a", {"s": rng.standard_normal(500) - 1})
+    write_colvar(tmp_path / "b", {"s": rng.standard_normal(500) + 1})
+    states = ["--state", "A=a", "--state", "B=b", "--bootstrap", "0"]
+    one_error(run("ae-deconvolve", *files, *BIASED, *states, "-o", "out", "-q"), 4, "window0", "umbrella windows", "--state")
+    assert run("ae-deconvolve", files[0], *BIASED, *states, "-o", "out", "-q").code == 0
+
+
 # --- Files ---
 
 
@@ -425,6 +445,23 @@ def test_a_number_that_is_cut_is_not_read(run, tmp_path):
     told, _ = deconvolve(run, tmp_path, path, *BIASED, *BLUR, "--bootstrap", "0")
     assert told["rows"]["incomplete"] == 1 and told["rows"]["used"] == 500
     assert any("last line has no end" in warning for warning in told["warnings"])
+
+
+def test_a_name_that_is_there_twice_is_no_matter_where_it_is_not_used(run, tmp_path):
+    """As of components that are printed by two names of one action."""
+    path = small_run(tmp_path, 500)
+    _, expected = deconvolve(run, tmp_path, path, *BIASED, *BLUR, "--bootstrap", "0")
+    lines = path.read_text().splitlines()
+    header = next(i for i, line in enumerate(lines) if line.startswith("#! FIELDS"))
+    for names, is_used in ((" d d", False), (" s d", True)):
+        rows = [line if line.startswith("#") else line + " 7 8" for line in lines]
+        rows[header] += names
+        path.write_text("\n".join(rows) + "\n")
+        if is_used:
+            one_error(run("ae-deconvolve", path, *BIASED, *BLUR, "-o", "other", "-q"), 4, f"COLVAR:{header + 1}", '"s" is there twice')
+        else:
+            _, columns = deconvolve(run, tmp_path, path, *BIASED, *BLUR, "--bootstrap", "0")
+            assert all(np.array_equal(columns[name], expected[name], equal_nan=True) for name in expected)
 
 
 def test_periodic_overrides_what_files_say(run, tmp_path):
