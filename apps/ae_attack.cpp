@@ -6,8 +6,8 @@
 
 #include "apply/named_choice.hpp"
 #include "apply/purifiers.hpp"
-#include "attack/campaign.hpp"
-#include "attack/campaign_files.hpp"
+#include "attack/campaign/campaign.hpp"
+#include "attack/campaign/campaign_files.hpp"
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/files.hpp"
@@ -48,10 +48,10 @@ struct Options {
 void declare(CLI::App& app, Options& o) {
   auto& c = o.campaign;
   app.add_option("classifier", o.victim,
-                 "TorchScript network from images [n, channels, height, width] to [n, classes]; such a file is a "
-                 "program, which runs with your rights")
+                 "TorchScript network from images [n, channels, height, width] to [n, classes], or the folder of an "
+                 "ae-train with the objective classification; such a file is a program, which runs with your rights")
       ->required()
-      ->type_name("FILE");
+      ->type_name("PATH");
   app.add_option("input", o.input, "Images: a folder, a pattern, a .txt list, a file, IDX, NPY")
       ->required()
       ->type_name("PATH");
@@ -100,9 +100,9 @@ void declare(CLI::App& app, Options& o) {
       ->allow_extra_args(false)
       ->type_name("TEXT");
   app.add_option("--surrogate", c.surrogate,
-                 "Another classifier, in TorchScript, whose gradients an attacker takes who does not have the one "
-                 "that is attacked")
-      ->type_name("FILE");
+                 "Another such classifier, whose gradients an attacker takes who does not have the one that is "
+                 "attacked")
+      ->type_name("PATH");
   app.add_flag("--no-images", o.no_images, "Do not write the images that attacks found");
   ae::cli::add_choice(app, "--unreadable", o.unreadable,
                       "What becomes of images that cannot be read, which are always named: report leaves them out and "
@@ -146,7 +146,8 @@ void read_choices(Options& o) {
 int run(Options& o, ae::cli::Context& context) {
   read_choices(o);
   auto& c = o.campaign;
-  c.victim = o.victim;
+  c.victim = ae::victim::classifier_file(o.victim);
+  if (!c.surrogate.empty()) c.surrogate = ae::victim::classifier_file(c.surrogate);
   c.images = o.input;
   std::optional<ae::recipe::Checkpoint> model;
   if (!o.through.empty()) {
@@ -155,7 +156,7 @@ int run(Options& o, ae::cli::Context& context) {
   }
   ae::model::use_threads(context.options.threads, 1e12, ae::model::Pool::openmp);
   const auto folder = ae::apps::made_folder(o.output);
-  std::vector<std::string> inputs{o.input, o.victim};
+  std::vector<std::string> inputs{o.input, c.victim.string()};
   for (const auto& further : {c.labels, c.surrogate.string()})
     if (!further.empty()) inputs.push_back(further);
   if (!o.through.empty()) inputs.push_back(ae::apps::model_file(o.through));

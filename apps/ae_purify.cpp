@@ -54,9 +54,10 @@ void declare_judge(CLI::App& app, Options& options) {
   auto* classifier =
       app.add_option(
              "--classifier", judge.classifier,
-             "TorchScript network from images [n, channels, height, width] to [n, classes], whose answers before and "
-             "after go into the table; such a file is a program, which runs with your rights")
-          ->type_name("FILE")
+             "TorchScript network from images [n, channels, height, width] to [n, classes], or the folder of an "
+             "ae-train with the objective classification; its answers before and after go into the table. Such a file "
+             "is a program, which runs with your rights")
+          ->type_name("PATH")
           ->group(group);
   for (auto* option : ae::apps::add_classifier_options(
            app, {judge.labels, judge.classes, options.mean, options.deviation, options.outputs}))
@@ -98,6 +99,7 @@ void declare_judge(CLI::App& app, Options& options) {
 void read_judge(Options& o) {
   auto& judge = o.judge;
   if (judge.classifier.empty()) return;
+  judge.classifier = ae::victim::classifier_file(judge.classifier);
   judge.input = ae::apps::classifier_input(o.mean, o.deviation, o.outputs);
   judge.seed = static_cast<std::uint64_t>(o.seed);
   o.images.judge = judge;

@@ -31,7 +31,8 @@ inline std::vector<CLI::Option*> add_classifier_options(CLI::App& app, const Cla
                      "order (default: those of the folders, or of the IDX file beside the images)"))
       ->type_name("FILE");
   grouped(app.add_option("--classes", texts.classes,
-                         "Names of the classes in the classifier's order, by commas or repeated (default: 0,1,...)"))
+                         "Names of the classes in the classifier's order, by commas or repeated (default: those that "
+                         "its file holds, else 0,1,...)"))
       ->delimiter(',')
       ->type_name("TEXT");
   grouped(

@@ -46,20 +46,30 @@ double share(std::int64_t part, std::int64_t of) {
 
 PurifyJudge::PurifyJudge(const recipe::Checkpoint& checkpoint, const JudgeOptions& options, const ImageBatches& images,
                          Reporter& reporter)
-    : checkpoint_(checkpoint), options_(options), reporter_(reporter), detectors_(options.detectors) {
+    : checkpoint_(checkpoint),
+      options_(options),
+      reporter_(reporter),
+      detectors_(options.detectors),
+      names_(options.classes.empty() ? victim::names_in(options.classifier) : options.classes) {
   if (!options.labels.empty()) {
     labels_.emplace(options.labels, reporter);
     labels_->check_count(images.size());
     labelled_ = true;
   } else if (images.has_labels()) {
-    labelled_ = !options.classes.empty() || std::ranges::all_of(images.names(), [](const NamedImage& image) {
-      return image.label.empty() || parse_number(image.label).has_value();
+    labelled_ = !options.classes.empty() || std::ranges::all_of(images.names(), [this](const NamedImage& image) {
+      return image.label.empty() || parse_number(image.label).has_value() ||
+             std::ranges::find(names_, image.label) != names_.end();
     });
     if (!labelled_)
       reporter.info(
-          "the labels of the images are no numbers of classes, and are not compared with answers; --classes "
-          "names them in the classifier's order");
+          "the labels of the images are no classes that the classifier's file names and no numbers, and are not "
+          "compared "
+          "with answers; --classes names them in the classifier's order");
   }
+  folders_ = labels_ || images.has_labels() ? std::vector<std::string>() : names_;
+  labelled_ = labelled_ || std::ranges::any_of(images.names(), [this](const NamedImage& image) {
+                return !victim::folder_class(image.id, folders_).empty();
+              });
   if (options.detectors.empty() != options.clean.empty())
     throw UsageError(options.clean.empty() ? "--detector: needs images that nobody has changed, by --clean PATH"
                                            : "--clean: is for thresholds of detectors; name some by --detector");
@@ -87,6 +97,7 @@ void PurifyJudge::open(const at::Tensor& examples) {
   size_ = examples[0].sizes().vec();
   classifier_.emplace(options_.classifier, options_.input, examples);
   classifier_->check_names(options_.classes);
+  if (options_.classes.empty()) names_ = classifier_->names();
   if (!detectors_.empty()) calibrate();
 }
 
@@ -153,11 +164,13 @@ std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& i
     figures_.flagged += alarm;
     std::string& text = texts.emplace_back();
     if (labelled_) {
-      const auto label = labels_ ? labels_->of(images[i].id, images[i].number) : std::optional(images[i].label);
+      const auto label =
+          labels_ ? labels_->of(images[i].id, images[i].number)
+                  : std::optional(folders_.empty() ? images[i].label : victim::folder_class(images[i].id, folders_));
       text += ',';
       if (label && !label->empty()) {
-        const auto truth = victim::class_of(*label, options_.classes, classifier_->classes(), images[i].id);
-        append_csv_field(text, victim::class_name(truth, options_.classes));
+        const auto truth = victim::class_of(*label, names_, classifier_->classes(), images[i].id);
+        append_csv_field(text, victim::class_name(truth, names_));
         ++figures_.labelled;
         figures_.none += answer == truth;
         figures_.purifier += answer_after == truth;
@@ -167,7 +180,7 @@ std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& i
     }
     for (const auto number : {answer, answer_after}) {
       text += ',';
-      append_csv_field(text, victim::class_name(number, options_.classes));
+      append_csv_field(text, victim::class_name(number, names_));
     }
     if (detectors_.empty()) continue;
     for (std::size_t d = 0; d < figures_.detectors.size(); ++d) {

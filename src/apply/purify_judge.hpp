@@ -22,7 +22,7 @@ struct JudgeOptions {
   std::filesystem::path classifier;
   victim::ClassifierOptions input;
   std::string labels;                  // a file; "": those that the images bring along, if any
-  std::vector<std::string> classes;    // names, in the classifier's order; none: their numbers
+  std::vector<std::string> classes;    // names, in the classifier's order; none: those of its file, or numbers
   std::vector<std::string> detectors;  // see Detectors
   std::string clean;                   // images that nobody has changed, for the detectors' thresholds
   double false_positives = 0.01;       // the share of these that may be flagged
@@ -48,7 +48,8 @@ struct JudgeFigures {
 class PurifyJudge {
  public:
   // Opens the classifier at the first images. UsageError and InputError as of Classifier, LabelFile and Detectors.
-  // Labels that images bring along count where `classes` names them, or all of them are numbers of classes.
+  // Labels that images bring along count where `classes` is given, the classifier's file names all of them, or all of
+  // them are numbers of classes.
   PurifyJudge(const recipe::Checkpoint& checkpoint, const JudgeOptions& options, const ImageBatches& images,
               Reporter& reporter);
 
@@ -72,6 +73,8 @@ class PurifyJudge {
   std::optional<victim::LabelFile> labels_;
   bool labelled_ = false;  // images have labels
   Detectors detectors_;
+  std::vector<std::string> names_;    // of classes
+  std::vector<std::string> folders_;  // whose names are labels; none: images bring theirs along
   std::optional<ImageBatches> clean_;
   std::optional<victim::Classifier> classifier_;
   std::vector<std::int64_t> size_;

@@ -9,7 +9,6 @@
 #include <cmath>
 
 #include "base/random.hpp"
-#include "base/signals.hpp"
 
 namespace ae::attack {
 namespace {
@@ -128,7 +127,6 @@ at::Tensor pgd(const Logits& logits, const Attacked& attacked, const Ball& ball,
   const double step = ball.eps * options.step();
   Remaining images(attacked, random_start(attacked, ball, start.key), start.to_the_end);
   for (std::int64_t i = 0; i < options.steps && images.size() > 0; ++i) {
-    throw_if_stopped("attacking");
     auto judged = judge(logits, start.loss, images.now, images.labels);
     if (i == 0) count_zeros(judged, tally);
     at::Tensor* const kept[] = {&judged.gradient};
@@ -168,7 +166,6 @@ at::Tensor apgd(const Logits& logits, const Attacked& attacked, const Ball& ball
   const auto checks = checkpoints(options.steps);
   std::size_t check = 1;
   for (std::int64_t i = 1; i <= options.steps && images.size() > 0; ++i) {
-    throw_if_stopped("attacking");
     const auto ahead = ball.project(images.now + per_image(step) * step_along(ball, gradient), images.given);
     const double share = i == 1 ? 1 : kMomentum;
     const auto next =
@@ -228,7 +225,6 @@ at::Tensor square(const Logits& logits, const Attacked& attacked, const Ball& ba
   at::Tensor* const kept[] = {&loss, &own};
   images.drop(z.argmax(1) != images.labels, kept);
   for (std::int64_t query = 1; query < options.queries && images.size() > 0; ++query) {
-    throw_if_stopped("attacking");
     const auto wanted = std::lround(std::sqrt(covered(query, options.queries) * static_cast<double>(height * width)));
     const auto side = std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(1, std::min(height, width) - 1));
     auto changed = images.now.clone();

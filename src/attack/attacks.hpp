@@ -76,7 +76,8 @@ struct AttackKind {
   std::int64_t AttackOptions::*repeats = nullptr;  // how many steps or queries; null: one
   bool follows_gradients() const { return sees == Sees::gradients; }
   // An image within the ball for each, which the logits get wrong where one was found: as far as a method looks at
-  // logits, it leaves an image alone once that is so, unless it is to go on to the end. Stops at a signal.
+  // logits, it leaves an image alone once that is so, unless it is to go on to the end. Asks for logits once a step,
+  // so that who answers may end it.
   at::Tensor (*run)(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
                     const Start& start, GradientTally& tally) = nullptr;
 };

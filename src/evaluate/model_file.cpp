@@ -19,7 +19,7 @@ InputError damaged_entry(const std::string& key, const std::string& what) {
 
 void check_format(const ModelMetadata& metadata, const std::string& name) {
   const auto format = metadata.find("format");
-  if (format == metadata.end() || format->second != kModelFormat) {
+  if (!is_classifier(metadata) && (format == metadata.end() || format->second != kModelFormat)) {
     throw InputError(name + ": not an aetools model (metadata \"format\" is " +
                      (format == metadata.end() ? "missing" : ae::quoted(format->second)) + ", expected " +
                      ae::quoted(kModelFormat) + "); use the model.safetensors that ae-train wrote");
@@ -77,10 +77,33 @@ std::filesystem::path model_file(const std::filesystem::path& path) {
   return std::filesystem::is_directory(path, ignored) ? path / "model.safetensors" : path;
 }
 
-data::Safetensors read_model(const std::filesystem::path& file) {
+data::Safetensors read_model_or_classifier(const std::filesystem::path& file) {
   auto contents = data::read_safetensors(file);
   in_model(file.string(), [&] { check_format(contents.metadata, file.string()); });
   return contents;
+}
+
+data::Safetensors read_model(const std::filesystem::path& file) {
+  auto contents = read_model_or_classifier(file);
+  if (is_classifier(contents.metadata)) {
+    throw InputError(file.string() + ": is a classifier (/objective/type \"classification\"), which reconstructs and " +
+                     "scores nothing; ae-attack and ae-purify --classifier take " +
+                     (file.parent_path() / kClassifierFile).string() + ", and ae-info shows it");
+  }
+  return contents;
+}
+
+bool is_classifier(const ModelMetadata& metadata) {
+  const auto format = metadata.find("format");
+  return format != metadata.end() && format->second == kClassifierFormat;
+}
+
+std::vector<std::string> classes_of(const ModelMetadata& metadata) {
+  const auto json = json_entry(metadata, "classes");
+  const auto is_text = [](const auto& name) { return name.is_string(); };
+  if (!json.is_array() || !std::all_of(json.begin(), json.end(), is_text))
+    throw damaged_entry("classes", " is no array of texts");
+  return json.get<std::vector<std::string>>();
 }
 
 const std::string& entry(const ModelMetadata& metadata, const std::string& key) {

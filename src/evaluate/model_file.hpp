@@ -18,12 +18,18 @@ namespace ae::evaluate {
 
 inline constexpr const char* kModelFormat = "aetools autoencoder";
 inline constexpr const char* kModelVersion = "1";
+// Of the same layout, but with classes, and without loss, score and calibration; beside it lies what programs use.
+inline constexpr const char* kClassifierFormat = "aetools classifier";
+inline constexpr const char* kClassifierFile = "classifier.pt";
 
 // `path` is a model file or the folder that ae-train wrote.
 std::filesystem::path model_file(const std::filesystem::path& path);
 
 // All of it. InputError for what is damaged, no model, or of another version than this program reads.
+// A classifier is refused, with what takes it instead.
 data::Safetensors read_model(const std::filesystem::path& file);
+// The same, or a classifier.
+data::Safetensors read_model_or_classifier(const std::filesystem::path& file);
 
 // --- entries of its metadata -----------------------------------------------------------------------------------------
 // InputError, without the file's name, when there is none, or it is not what ae-train writes.
@@ -33,6 +39,8 @@ using ModelMetadata = std::map<std::string, std::string>;
 const std::string& entry(const ModelMetadata& metadata, const std::string& key);
 nlohmann::ordered_json json_entry(const ModelMetadata& metadata, const std::string& key);
 stats::ConformalCalibration calibration_of(const ModelMetadata& metadata);
+bool is_classifier(const ModelMetadata& metadata);
+std::vector<std::string> classes_of(const ModelMetadata& metadata);  // of a classifier
 
 inline constexpr std::int64_t kNumeric = -1;
 // `levels`: of each element how many categories it has, or kNumeric. Empty when the model keeps none.

@@ -34,6 +34,20 @@ void check_size(const Config& config, const model::Interface& interface, const A
   }
 }
 
+// What every file has.
+Metadata common_metadata(const char* format, Config& config, const Kind& kind, const std::string& training) {
+  const Json versions{{"aetools", version()}, {"libtorch", TORCH_VERSION}};
+  Metadata metadata{
+      {"format", format},
+      {"version", evaluate::kModelVersion},
+      {"config", config::to_json(config, config::Paths::as_written)},
+      {"training", training},
+      {"versions", versions.dump()},
+  };
+  kind.save(metadata);
+  return metadata;
+}
+
 }  // namespace
 
 Checkpoint Checkpoint::open(const std::filesystem::path& model) {
@@ -108,24 +122,25 @@ int Checkpoint::use_threads(int requested, int processes) const {
                             network.pool(), processes);
 }
 
+void write_classifier(const std::filesystem::path& path, const ClassifierContents& contents) {
+  data::Safetensors file;
+  file.metadata = common_metadata(evaluate::kClassifierFormat, contents.config, contents.kind, contents.training_json);
+  file.metadata["classes"] = Json(contents.classes).dump();
+  for (const auto& [name, array] : contents.weights) file.arrays["model." + name] = array;
+  data::seal(file);
+  write_file(path, data::to_bytes(file));
+}
+
 void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents) {
   data::Safetensors file;
   Json calibration = Json::array();
   std::vector<double> sorted = contents.calibration;
   std::sort(sorted.begin(), sorted.end());
   for (const double score : sorted) calibration.push_back(score);
-  const Json versions{{"aetools", version()}, {"libtorch", TORCH_VERSION}};
-  file.metadata = {
-      {"format", evaluate::kModelFormat},
-      {"version", evaluate::kModelVersion},
-      {"config", config::to_json(contents.config, config::Paths::as_written)},
-      {"observed_matters", contents.observed_matters ? "true" : "false"},
-      {"calibration", calibration.dump()},
-      {"training", contents.training_json},
-      {"versions", versions.dump()},
-  };
+  file.metadata = common_metadata(evaluate::kModelFormat, contents.config, contents.kind, contents.training_json);
+  file.metadata["observed_matters"] = contents.observed_matters ? "true" : "false";
+  file.metadata["calibration"] = calibration.dump();
   if (contents.profile.known()) file.metadata["profile"] = evaluate::profiles_json(contents.profile.columns);
-  contents.kind.save(file.metadata);
   for (const auto& [name, array] : contents.weights) file.arrays["model." + name] = array;
   for (const auto& [name, array] : contents.head.state()) file.arrays["head." + name] = array;
   data::seal(file);

@@ -18,6 +18,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "loss/autoencoder.hpp"
 #include "recipe/config.hpp"
@@ -72,5 +73,17 @@ struct CheckpointContents {
   Profile profile = {};
 };
 void write_checkpoint(const std::filesystem::path& path, const CheckpointContents& contents);
+
+// The file of a classifier's weights, which programs that reconstruct or score refuse by its format "aetools
+// classifier": without score and calibration, with
+//   classes      JSON array, the names of its outputs
+struct ClassifierContents {
+  Config& config;  // resolved
+  const Kind& kind;
+  const std::vector<std::string>& classes;
+  const Arrays& weights;  // unprefixed
+  std::string training_json;
+};
+void write_classifier(const std::filesystem::path& path, const ClassifierContents& contents);
 
 }  // namespace ae::recipe

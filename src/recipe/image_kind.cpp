@@ -18,6 +18,7 @@
 #include "data/images/image_cache.hpp"
 #include "model/image_samples.hpp"
 #include "model/threads.hpp"
+#include "recipe/classes.hpp"
 #include "recipe/good_images.hpp"
 #include "recipe/makers.hpp"
 
@@ -132,7 +133,7 @@ class ImageLoader {
     if (!is_first) ++repeated_;
     if (held_out && !is_first) return;
     if (!held_out) ++training_;
-    taker_.take(std::move(image), decoded.original, held_out);
+    taker_.take(std::move(image), decoded.original, held_out, i);
   }
 
   // Of n images two that differ are taken for identical with probability n^2 / 2^65.
@@ -196,16 +197,50 @@ std::vector<std::string> read_forms(const Metadata& metadata) {
 class ImageKindOptions final : public KindOptionsOf<data::ImageOptions> {
  public:
   Dataset load(Reporter& reporter, data::HoldOut hold_out, int threads) const override {
+    const auto source = data::ImageSource::open(data::file_of(data().path), data(), data::Purpose::training);
+    return load(*source, reporter, hold_out, threads, nullptr);
+  }
+
+  Dataset load_classes(Reporter& reporter, data::HoldOut hold_out, int threads) const override {
     const data::ImageOptions& options = data();
-    const auto source = data::ImageSource::open(data::file_of(options.path), options, data::Purpose::training);
-    source->notes().tell_lines(reporter);
+    if (!options.normal.empty())
+      throw UsageError(
+          "/data/normal: tells good images from others, and a classifier learns all classes; leave it out");
+    if (options.tile.size > 0)
+      throw UsageError("/data/tile/size: a classifier sees images whole; set it to 0, and /data/resize to shrink them");
+    const auto source = data::ImageSource::open(data::file_of(options.path), options, data::Purpose::classes);
+    std::vector<std::string> labels;
+    for (std::int64_t i = 0; i < source->size(); ++i) {
+      labels.push_back(source->label(i));
+      if (labels.back().empty())
+        throw UsageError("/data/path: " + (source->has_labels() ? source->id(i) + " of " : "the images of ") +
+                         options.path.written + (source->has_labels() ? " has no label" : " have no labels") +
+                         ", by which a classifier learns; give a folder with a folder for each class, or an IDX file "
+                         "with its labels beside it or in /data/labels");
+    }
+    return load(*source, reporter, hold_out, threads, &labels);
+  }
+
+  std::unique_ptr<Kind> restore(const Metadata& metadata) const override {
+    data::Geometry geometry;
+    config::read_text(geometry, entry(metadata, "geometry"), "geometry", ".");
+    check_geometry(geometry);
+    return std::make_unique<ImageKind>(geometry, data(), read_forms(metadata));
+  }
+
+ private:
+  // `labels`: of the source's images, whose classes are asked for; null: none.
+  Dataset load(const data::ImageSource& source, Reporter& reporter, data::HoldOut hold_out, int threads,
+               const std::vector<std::string>* labels) const {
+    const data::ImageOptions& options = data();
+    source.notes().tell_lines(reporter);
     const auto prepare = [&](data::ImageTaker& taker, Reporter& to) {
-      return ImageLoader(options, *source, hold_out, taker, to, threads).load();
+      return ImageLoader(options, source, hold_out, taker, to, threads).load();
     };
     const auto prepared = options.cache.empty()
                               ? data::hold_images(reporter, prepare)
-                              : data::open_cached_images(options, *source, hold_out, reporter, prepare);
-    source->notes().tell_left_out(reporter);
+                              : data::open_cached_images(options, source, hold_out, reporter, prepare);
+    source.notes().tell_left_out(reporter);
     const data::Geometry& geometry = prepared.summary.geometry;
     check_rotation(options, geometry);
     auto training = std::make_unique<model::ImageSamples>(geometry, options.augment);
@@ -225,14 +260,28 @@ class ImageKindOptions final : public KindOptionsOf<data::ImageOptions> {
     data.good_images = [held_out](const CorruptionList& corruption, std::uint64_t seed, std::int64_t most) {
       return good_images(held_out, corruption, seed, most);
     };
+    if (labels != nullptr) add_classes(data, prepared, *labels);
     return data;
   }
 
-  std::unique_ptr<Kind> restore(const Metadata& metadata) const override {
-    data::Geometry geometry;
-    config::read_text(geometry, entry(metadata, "geometry"), "geometry", ".");
-    check_geometry(geometry);
-    return std::make_unique<ImageKind>(geometry, data(), read_forms(metadata));
+  void add_classes(Dataset& dataset, const data::PreparedImages& prepared,
+                   const std::vector<std::string>& labels) const {
+    std::vector<std::string> own;
+    for (const auto& image : prepared.images) own.push_back(labels.at(static_cast<std::size_t>(image.number)));
+    Classes classes;
+    classes.names = class_names(own);
+    if (classes.names.size() < 2)
+      throw UsageError("/data/path: all images of " + data().path.written + " are of the class " +
+                       ae::quoted(classes.names.front()) + "; a classifier needs two classes or more");
+    std::string digested = dataset.data_sha256;
+    for (std::size_t i = 0; i < own.size(); ++i) {
+      const auto at = std::ranges::find(classes.names, own[i]) - classes.names.begin();
+      (prepared.images[i].held_out ? classes.held_out : classes.training).push_back(at);
+      digested += own[i] + '\0';
+    }
+    dataset.data_sha256 = sha256_of(digested);
+    dataset.summary += ", " + std::to_string(classes.names.size()) + " classes";
+    dataset.classes = std::move(classes);
   }
 };
 

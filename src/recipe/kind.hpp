@@ -9,6 +9,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <utility>
@@ -49,6 +50,12 @@ class Kind {
   model::Domain domain_;
 };
 
+// Which of several classes each sample shows.
+struct Classes {
+  std::vector<std::string> names;                // two or more, in the order of class_names()
+  std::vector<std::int64_t> training, held_out;  // of each sample the place in names
+};
+
 // The samples of a training run.
 struct Dataset {
   std::unique_ptr<Kind> kind;
@@ -63,6 +70,8 @@ struct Dataset {
   // Of samples that are parts of images: at most `most` of the held-out ones, whole.
   std::function<score::GoodImages(const CorruptionList& corruption, std::uint64_t seed, std::int64_t most)> good_images;
 
+  std::optional<Classes> classes;  // where they were asked for: see KindOptions::load_classes()
+
   const model::Domain& domain() const { return kind->domain(); }
 };
 
@@ -76,6 +85,9 @@ class KindOptions : public config::Section {
 
   // Errors: as the kind's loader says, all before any training. Threads share the work.
   virtual Dataset load(Reporter& reporter, data::HoldOut hold_out, int threads) const = 0;
+  // The same with the classes of all samples, none of which is taken for more normal than others. UsageError where
+  // the kind has no classes, or these data tell none.
+  virtual Dataset load_classes(Reporter& reporter, data::HoldOut hold_out, int threads) const;
   // From what save() left. Trusts nothing: InputError, which tells the entry and what is wrong with it.
   virtual std::unique_ptr<Kind> restore(const Metadata& metadata) const = 0;
 };

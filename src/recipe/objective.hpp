@@ -22,12 +22,14 @@ struct Dataset;
 // The config section "/objective" of one objective.
 class ObjectiveOptions : public config::Section {
  public:
+  // Whether the dataset must tell the class of each sample.
+  virtual bool needs_classes() const { return false; }
   // What trains. Fills in what the config leaves to the program ("null"), so that what is stored is what was used.
   // Everything given must outlive the trainee. UsageError when the config does not fit the data or the objective.
   virtual std::unique_ptr<train::Trainee> build(Config& config, const Dataset& data, train::Group& group) const = 0;
 };
 
 // Defined by the room train/, which holds the objectives; models name theirs, so whatever reads one knows them all.
-std::span<const config::Entry<ObjectiveOptions>> objectives();  // reconstruction
+std::span<const config::Entry<ObjectiveOptions>> objectives();  // reconstruction, principal_components, ...
 
 }  // namespace ae::recipe

@@ -102,21 +102,23 @@ std::string info_text(const ModelInfo& info) {
 }
 
 OrderedJson info_json(const ModelInfo& info) {
-  return {{"model", info.name()},
-          {"file", info.file},
-          {"bytes", info.bytes},
-          {"sha256", info.sha256},
-          {"versions", info.versions},
-          {"kind", info.kind()},
-          {"schema", info.schema ? info.schema->to_json() : OrderedJson()},
-          {"geometry", info.geometry},
-          {"recipe", info.config},
-          {"network", arrays_json(info.network)},
-          {"head", arrays_json(info.head)},
-          {"calibration", calibration_json(info.calibration)},
-          {"training", info.training},
-          {"run", info.run},
-          {"curve", curve_json(info)}};
+  OrderedJson json{{"model", info.name()},
+                   {"file", info.file},
+                   {"bytes", info.bytes},
+                   {"sha256", info.sha256},
+                   {"versions", info.versions},
+                   {"kind", info.kind()},
+                   {"schema", info.schema ? info.schema->to_json() : OrderedJson()},
+                   {"geometry", info.geometry},
+                   {"recipe", info.config},
+                   {"network", arrays_json(info.network)},
+                   {"head", arrays_json(info.head)},
+                   {"calibration", calibration_json(info.calibration)},
+                   {"training", info.training},
+                   {"run", info.run},
+                   {"curve", curve_json(info)}};
+  if (!info.classes.empty()) json["classes"] = info.classes;
+  return json;
 }
 
 std::string info_page(const ModelInfo& info, const std::string& command) {

@@ -4,6 +4,7 @@
 
 #include "base/counted.hpp"
 #include "base/text.hpp"
+#include "evaluate/model_file.hpp"
 #include "report/roc_text.hpp"
 
 namespace ae::report {
@@ -66,9 +67,16 @@ std::string data_words(const ModelInfo& info) {
   return text;
 }
 
+std::string classes_words(const ModelInfo& info) {
+  if (info.classes.empty()) return {};
+  return counted(std::ssize(info.classes), "class", "classes") + ": " + ae::join(info.classes) + "; " +
+         std::string(evaluate::kClassifierFile) + " beside this file is for ae-attack and ae-purify --classifier";
+}
+
 std::string network_words(const ModelInfo& info) {
   if (info.network.empty()) return "none";
-  return described(info.config.at("model")) + ", " + std::to_string(elements(info.network)) + " weights";
+  return described(info.config.at(info.classes.empty() ? "model" : "objective")) + ", " +
+         std::to_string(elements(info.network)) + " weights";
 }
 
 std::string loss_words(const ModelInfo& info) {
@@ -137,16 +145,18 @@ std::string run_words(const ModelInfo& info) {
 }  // namespace
 
 std::vector<std::pair<std::string, std::string>> facts_of(const ModelInfo& info) {
+  const bool is_classifier = !info.classes.empty();
   std::vector<std::pair<std::string, std::string>> facts{
       {"model", info.name()},
       {"file", info.file + ", " + std::to_string(info.bytes) + " bytes"},
       {"SHA-256", info.sha256},
       {"written by", version_words(info)},
       {"data", data_words(info)},
+      {"classes", classes_words(info)},
       {"network", network_words(info)},
-      {"loss", info.network.empty() ? "" : loss_words(info)},
-      {"score", score_words(info)},
-      {"calibration", calibration_words(info)},
+      {"loss", info.network.empty() || is_classifier ? "" : loss_words(info)},
+      {"score", is_classifier ? "" : score_words(info)},
+      {"calibration", is_classifier ? "" : calibration_words(info)},
       {"training", training_words(info)},
       {"trained", run_words(info)},
       {"curve", info.curve ? "" : info.no_curve},

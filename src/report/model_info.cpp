@@ -115,7 +115,7 @@ ModelInfo read_model_info(const fs::path& path) {
   const fs::path file = evaluate::model_file(path);
   ModelInfo info;
   info.file = file.string();
-  const auto contents = evaluate::read_model(file);
+  const auto contents = evaluate::read_model_or_classifier(file);
   const auto& metadata = contents.metadata;
   info.sha256 = sha256_of_file(file);
   std::error_code ignored;
@@ -125,7 +125,10 @@ ModelInfo read_model_info(const fs::path& path) {
     check_config(info.config, info.file);
     info.training = evaluate::json_entry(metadata, "training");
     info.versions = evaluate::json_entry(metadata, "versions");
-    info.calibration = evaluate::calibration_of(metadata);
+    if (evaluate::is_classifier(metadata))
+      info.classes = evaluate::classes_of(metadata);
+    else
+      info.calibration = evaluate::calibration_of(metadata);
     if (metadata.contains("geometry")) info.geometry = evaluate::json_entry(metadata, "geometry");
     if (metadata.contains("schema")) info.schema = schema_of(metadata);
     if (info.schema) evaluate::profiles_of(metadata, levels_of(*info.schema));  // not told, but checked

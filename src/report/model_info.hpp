@@ -30,6 +30,7 @@ struct ModelInfo {
   OrderedJson config;                  // resolved
   std::optional<data::Schema> schema;  // of a table
   OrderedJson geometry;                // of images, else null
+  std::vector<std::string> classes;    // of a classifier, which has no loss, score and calibration
   OrderedJson training, versions;      // as ae-train wrote them
   OrderedJson run;                     // the run's manifest beside the model, when it is this model's; else null
   stats::ConformalCalibration calibration;

@@ -20,6 +20,7 @@
 #include "base/utc.hpp"
 #include "base/version.hpp"
 #include "config/document.hpp"
+#include "evaluate/model_file.hpp"
 #include "model/threads.hpp"
 #include "report/training.hpp"
 #include "train/first_weights.hpp"
@@ -61,6 +62,7 @@ class RunFolder {
   fs::path picture() const { return path_ / "training.svg"; }
   fs::path config() const { return path_ / "config.json"; }
   fs::path distrusted() const { return path_ / "distrusted.idx"; }
+  fs::path classifier() const { return path_ / evaluate::kClassifierFile; }
   fs::path manifest() const { return path_ / "run.json"; }
   const fs::path& path() const { return path_; }
 
@@ -155,9 +157,10 @@ class Run {
     });
     group_->together([&] {
       const int threads = options_.threads > 0 ? options_.threads : model::available_threads(options_.world.local_size);
-      data_ = config_.data->load(
-          reporter_, {config_.training.validation_fraction, static_cast<std::uint64_t>(config_.training.seed)},
-          threads);
+      const data::HoldOut hold_out{config_.training.validation_fraction,
+                                   static_cast<std::uint64_t>(config_.training.seed)};
+      data_ = config_.objective->needs_classes() ? config_.data->load_classes(reporter_, hold_out, threads)
+                                                 : config_.data->load(reporter_, hold_out, threads);
     });
   }
 
@@ -268,8 +271,8 @@ class Run {
         first_->give_to(objective->weights(), *data_.kind);
         reporter_.info("beginning with the weights of " + first_->name());
       }
-      for (const auto& path :
-           {folder_.manifest(), folder_.state(), folder_.model(), folder_.last_state(), folder_.picture()}) {
+      for (const auto& path : {folder_.manifest(), folder_.state(), folder_.model(), folder_.last_state(),
+                               folder_.picture(), folder_.classifier()}) {
         fs::remove(path);
       }
     }
@@ -329,6 +332,8 @@ class Run {
     reporter_.info(folder_.model().string() + ": weights of epoch " + std::to_string(best + 1) + " of " +
                    std::to_string(history_.size()) + ", training loss " + number_text(record.training.front()) +
                    (record.validation.empty() ? "" : ", held-out loss " + number_text(record.validation.front())));
+    if (const auto more = trainee.ending(folder_.model(), record.training, record.validation); !more.empty())
+      reporter_.info(more);
   }
 
   // Whether samples that were left out can be named.

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,11 @@ class Trainee {
   // epoch so far; what is being trained goes on undisturbed. Looks for stop signals, and for the end of a TimeLimit,
   // all the while: then Interrupted, and the model that was there stays.
   virtual void publish(const recipe::Arrays& best, const Publication& to) = 0;
+  // What else is told of a complete run, given the losses of the best epoch; "" for nothing. See Objective.
+  virtual std::string ending(const std::filesystem::path& /*model*/, std::span<const double> /*training*/,
+                             std::span<const double> /*held_out*/) const {
+    return "";
+  }
   // Training samples, ascending, that the published model does not count as normal.
   virtual std::vector<std::int64_t> distrusted() const { return {}; }
 };

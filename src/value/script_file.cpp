@@ -27,6 +27,15 @@ at::Tensor ScriptFile::operator()(const at::Tensor& input) const {
   return values;
 }
 
+std::vector<std::string> ScriptFile::texts(const std::string& name) const {
+  std::vector<std::string> found;
+  if (!module_->hasattr(name)) return found;
+  const auto attribute = module_->attr(name);
+  if (!attribute.isList() || attribute.toList().elementType()->kind() != c10::TypeKind::StringType) return found;
+  for (const auto& text : attribute.toListRef()) found.push_back(text.toStringRef());
+  return found;
+}
+
 void ScriptFile::to_double() { module_->to(at::kDouble); }
 
 std::string told(const std::exception& error) {

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace torch::jit {
 struct Module;
@@ -23,6 +24,8 @@ class ScriptFile {
   // The one tensor of real numbers that it gives, differentiable if the network is; throws c10::Error or what the
   // program throws, see told().
   at::Tensor operator()(const at::Tensor& input) const;
+  // Its attribute of that name when that is a list of texts; else none.
+  std::vector<std::string> texts(const std::string& name) const;
   void to_double();  // parameters in float64; throws likewise
 
  private:

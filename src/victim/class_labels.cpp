@@ -54,17 +54,25 @@ std::optional<std::string> LabelFile::of(const std::string& id, std::int64_t num
 
 std::int64_t class_of(const std::string& label, const std::vector<std::string>& names, std::int64_t classes,
                       const std::string& where) {
-  if (!names.empty()) {
-    const auto found = std::ranges::find(names, label);
-    if (found == names.end())
-      throw InputError(where + ": its label " + ae::quoted(label) + " is none of --classes: " + ae::join(names));
-    return found - names.begin();
-  }
+  const auto found = std::ranges::find(names, label);
+  if (found != names.end()) return found - names.begin();
   const auto number = parse_number(label);
-  if (!number || *number != std::floor(*number) || *number < 0 || *number >= static_cast<double>(classes))
+  const bool is_class =
+      number && *number == std::floor(*number) && *number >= 0 && *number < static_cast<double>(classes);
+  const auto is_number = [](const std::string& name) { return parse_number(name).has_value(); };
+  if (!names.empty() && (!is_class || std::ranges::any_of(names, is_number)))
+    throw InputError(where + ": its label " + ae::quoted(label) + " is none of the classes " + ae::join(names) +
+                     "; if these are not its names, give them by --classes");
+  if (!is_class)
     throw InputError(where + ": its label is " + ae::quoted(label) + ", expected a whole number from 0 to " +
                      std::to_string(classes - 1) + ", its class; give the names of the classes by --classes");
   return static_cast<std::int64_t>(*number);
+}
+
+std::string folder_class(const std::string& id, const std::vector<std::string>& names) {
+  for (const auto& folder : std::filesystem::path(id).parent_path())
+    if (std::ranges::find(names, folder.string()) != names.end()) return folder.string();
+  return "";
 }
 
 std::string class_name(std::int64_t number, const std::vector<std::string>& names) {

@@ -31,10 +31,13 @@ class LabelFile {
   bool has_ids_ = false;
 };
 
-// The class of a label: its place in `names`, or without names the whole number that it is. InputError for another one,
-// with `where`, whose label it is.
+// The class of a label: its place in `names`; or the whole number that it is, without names and where none of them is a
+// number. InputError for another one, with `where`, whose label it is.
 std::int64_t class_of(const std::string& label, const std::vector<std::string>& names, std::int64_t classes,
                       const std::string& where);
+
+// The first of an image's folders, "cat" of the id "cat/0.png", that is one of the names; "" where none is.
+std::string folder_class(const std::string& id, const std::vector<std::string>& names);
 
 // The label of a class: see class_of().
 std::string class_name(std::int64_t number, const std::vector<std::string>& names);

@@ -4,9 +4,11 @@
 #include <torch/utils.h>
 
 #include <array>
+#include <system_error>
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
+#include "evaluate/model_file.hpp"
 
 namespace ae::victim {
 namespace {
@@ -20,7 +22,22 @@ at::Tensor by_channel(const std::vector<double>& numbers, std::int64_t channels,
   return torch::tensor(numbers, at::kFloat).reshape({1, count, 1, 1});
 }
 
+constexpr const char* kNames = "classes";  // the attribute
+
 }  // namespace
+
+std::filesystem::path classifier_file(const std::filesystem::path& path) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(path, ignored)) return path;
+  const auto file = path / evaluate::kClassifierFile;
+  if (!std::filesystem::exists(file, ignored))
+    throw InputError(path.string() + ": a folder without " + evaluate::kClassifierFile +
+                     "; expected a TorchScript file, or the folder of an ae-train with \"objective\": {\"type\": "
+                     "\"classification\"}");
+  return file;
+}
+
+std::vector<std::string> names_in(const std::filesystem::path& file) { return value::ScriptFile(file).texts(kNames); }
 
 Classifier::Classifier(const std::filesystem::path& path, const ClassifierOptions& options, const at::Tensor& examples)
     : name_(path.string()),
@@ -30,6 +47,8 @@ Classifier::Classifier(const std::filesystem::path& path, const ClassifierOption
       probabilities_(options.probabilities) {
   const torch::NoGradGuard no_grad;
   choose_input(examples);
+  names_ = network_.texts(kNames);
+  if (std::ssize(names_) != classes_) names_.clear();
   try {
     try_out(examples);
   } catch (const Error&) {

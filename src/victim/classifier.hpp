@@ -20,6 +20,14 @@ struct ClassifierOptions {
 
 // Images [n, channels, height, width] float32 in [0, 1]. It is given them so; where it does not take that, [n, height,
 // width] of one channel, or [n, channels * height * width]. From several threads at once.
+// `path` is a classifier's file, or the folder that ae-train wrote with the objective "classification". InputError for
+// a folder without a classifier.
+std::filesystem::path classifier_file(const std::filesystem::path& path);
+
+// The names of its classes that such a file holds, as the attribute classes: List[str]; none when it has no such list.
+// InputError for what is no TorchScript.
+std::vector<std::string> names_in(const std::filesystem::path& file);
+
 class Classifier {
  public:
   // `examples`: some images, on which it is tried. InputError for what is no such network, gives fewer than two classes
@@ -31,6 +39,8 @@ class Classifier {
   at::Tensor logits(const at::Tensor& images) const;
   std::int64_t classes() const { return classes_; }
   void check_names(const std::vector<std::string>& names) const;  // UsageError unless none, or one for each class
+  // Of its outputs, as the file tells them; none when it does not, or not as many.
+  const std::vector<std::string>& names() const { return names_; }
   const std::string& name() const { return name_; }
   // What was seen of the examples: it answers otherwise when asked again, or as if it gave probabilities, though that
   // is not what was said of it.
@@ -48,6 +58,7 @@ class Classifier {
   bool probabilities_;
   enum class Input { grid, plane, flat } input_ = Input::grid;
   std::int64_t classes_ = 0;
+  std::vector<std::string> names_;
   bool random_ = false, looks_like_probabilities_ = false;
 };
 

@@ -28,14 +28,16 @@ DIRECTLY = {
     "loss": ["model", "value"],
     "score": ["loss", "evaluate"],
     "recipe": ["score", "data/hdf5"],
-    "train": ["recipe", "report"],
+    "attack": ["base"],
+    "train": ["recipe", "report", "attack"],
     "victim": ["value", "evaluate"],
     "apply": ["recipe", "report", "victim"],
     "replay": ["recipe", "report"],
-    "attack": ["apply"],
+    "attack/campaign": ["apply", "attack"],
     "script": ["recipe"],
 }
-NEEDS_TORCH = {"model", "value", "loss", "score", "recipe", "train", "victim", "apply", "replay", "attack", "script"}
+NEEDS_TORCH = {"model", "value", "loss", "score", "recipe", "train", "victim", "apply", "replay", "attack", "attack/campaign",
+               "script"}
 LIBRARIES = {
     "torch": NEEDS_TORCH,
     "ATen": NEEDS_TORCH,

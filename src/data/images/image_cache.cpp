@@ -25,16 +25,17 @@ struct Record {
   std::int64_t original_width = 0;
   std::int32_t type = 0;
   std::int32_t held_out = 0;
+  std::int64_t number = 0;
 };
-static_assert(sizeof(Record) == 40 && std::is_trivially_copyable_v<Record>);
+static_assert(sizeof(Record) == 48 && std::is_trivially_copyable_v<Record>);
 
 class PixelWriter final : public ImageTaker {
  public:
   explicit PixelWriter(CacheFile::Writer& to) : to_(to) {}
-  void take(Image image, Size original, bool held_out) override {
+  void take(Image image, Size original, bool held_out, std::int64_t number) override {
     to_.add(pixels, image.bytes.data(), image.bytes.size());
     records_.push_back({image.height, image.width, original.height, original.width,
-                        static_cast<std::int32_t>(image.type), held_out ? 1 : 0});
+                        static_cast<std::int32_t>(image.type), held_out ? 1 : 0, number});
   }
   void finish() { to_.add(records, records_.data(), records_.size() * sizeof(Record)); }
 
@@ -45,9 +46,9 @@ class PixelWriter final : public ImageTaker {
 
 class Holder final : public ImageTaker {
  public:
-  void take(Image image, Size original, bool held_out) override {
+  void take(Image image, Size original, bool held_out, std::int64_t number) override {
     const auto held = std::make_shared<const Image>(std::move(image));
-    images.push_back({*held, original, held_out, held});
+    images.push_back({*held, original, held_out, number, held});
   }
   std::vector<PreparedImage> images;
 };
@@ -70,7 +71,7 @@ std::string key_of(const ImageOptions& options, const ImageSource& source, const
     }
   }
   reporter.progress_done();
-  return cache_key("distinct held-out image", meaning, file_of(options.path), hold_out, content.hex());
+  return cache_key("distinct held-out numbered image", meaning, file_of(options.path), hold_out, content.hex());
 }
 
 }  // namespace
@@ -109,7 +110,8 @@ PreparedImages open_cached_images(const ImageOptions& options, const ImageSource
                          static_cast<PixelType>(record->type), reinterpret_cast<const std::uint8_t*>(left.data()));
     if (view.byte_count() > left.size()) file->throw_unfit();
     left.remove_prefix(view.byte_count());
-    prepared.images.push_back({view, {record->original_height, record->original_width}, record->held_out != 0, file});
+    prepared.images.push_back(
+        {view, {record->original_height, record->original_width}, record->held_out != 0, record->number, file});
   }
   if (!left.empty()) file->throw_unfit();
   return prepared;

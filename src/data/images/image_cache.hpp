@@ -22,6 +22,7 @@ struct PreparedImage {
   ImageView pixels;
   Size original;  // before resizing
   bool held_out = false;
+  std::int64_t number = 0;            // in the source
   std::shared_ptr<const void> owner;  // of the pixels
 };
 
@@ -40,8 +41,8 @@ struct PreparedImages {
 class ImageTaker {
  public:
   virtual ~ImageTaker() = default;
-  // `image` with the channels of the summary's geometry.
-  virtual void take(Image image, Size original, bool held_out) = 0;
+  // `image` with the channels of the summary's geometry; `number` of the source.
+  virtual void take(Image image, Size original, bool held_out, std::int64_t number) = 0;
 };
 using PrepareImages = std::function<ImageSummary(ImageTaker&, Reporter&)>;
 

@@ -149,6 +149,7 @@ ImageListing list_folder(const fs::path& folder, Purpose purpose, std::span<cons
     }
     return listing;
   };
+  if (purpose == Purpose::classes) return tell(list_class_folders(folder), "");
   if (is_test_part(folder)) return tell(list_test_part(folder, purpose, normal), "");
   if (const Layout* layout = layout_of(folder)) return tell(layout->list(folder, purpose, normal), layout->name);
   if (has_classes(folder, normal)) return tell(list_classes(folder, purpose, normal), "");

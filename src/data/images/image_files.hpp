@@ -11,7 +11,8 @@
 
 namespace ae::data {
 
-enum class Purpose { training, scoring };
+// classes: training of what tells kinds of images apart, all of which are taken.
+enum class Purpose { training, classes, scoring };
 
 struct ImageFile {
   std::filesystem::path path;
@@ -41,7 +42,8 @@ struct ImageListing {
 };
 
 // folder   every image below it, but masks (see MaskFolder); when training, InputError for a folder that holds
-//          defective images, or several kinds of images of which none is named as good
+//          defective images, or several kinds of images of which none is named as good; of classes: see
+//          list_class_folders()
 // layout   a folder that one of layouts() recognises, or with folders named in `normal`: its folders' names are labels,
 //          and training takes the good ones, or those named in `normal`
 // pattern  * and ? within names, ** for any folders; ids are relative to the folder before the first wildcard

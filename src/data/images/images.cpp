@@ -237,7 +237,7 @@ class FileSource final : public ImageSource {
     for (const auto& file : files_) labels.push_back(file.label);
     const auto seen = distinct(labels);
     has_labels_ = !seen.empty();
-    if (purpose == Purpose::training) {
+    if (purpose != Purpose::scoring) {
       std::erase_if(files_, [&](const auto& file) { return !is_normal(file.label, options.normal); });
     }
     if (files_.empty()) throw_nothing_normal(path.string(), options.normal, seen);

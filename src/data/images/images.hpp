@@ -50,7 +50,8 @@ struct LoadedImage {
 class ImageSource {
  public:
   // InputError when nothing is found or a whole file of images is malformed, UsageError for options that do not fit.
-  // Training takes only images whose label is one of options.normal, when that is given; scoring takes all.
+  // Training, and that of classes, take only images whose label is one of options.normal, when that is given; scoring
+  // takes all.
   static std::unique_ptr<ImageSource> open(const std::filesystem::path& path, const ImageOptions& options,
                                            Purpose purpose);
   virtual ~ImageSource() = default;

@@ -380,6 +380,25 @@ ImageListing list_classes(const fs::path& root, Purpose purpose, Names normal) {
   return listing;
 }
 
+ImageListing list_class_folders(const fs::path& root) {
+  const Split split(root);
+  const fs::path& folder = !split.train.empty() && !split.test.empty() ? split.train : root;
+  const auto classes = classes_in(folder);
+  const std::string expected = "; expected a folder of " + std::string(kImageKinds) + " files for each class";
+  if (has_images_right_below(folder))
+    throw InputError(folder.string() + ": images lie in it" +
+                     (classes.empty() ? "" : " beside the folders " + names_text(classes)) +
+                     ", whose class is not told" + expected);
+  ImageListing listing;
+  for (const auto& one : classes) {
+    add(listing, one, root, [&](const std::string&) { return name_of(one); });
+  }
+  if (listing.files.empty()) throw InputError(folder.string() + ": no images in folders below it" + expected);
+  listing.notes.lines.push_back((folder == root ? "" : "of " + name_of(folder) + ", ") +
+                                "the folders are the classes: " + names_text(classes));
+  return listing;
+}
+
 bool is_test_part(const fs::path& folder) {
   const fs::path parent = parent_of(folder);
   return is_split(parent) && name_of(Split(parent).test) == own_name(folder);

@@ -32,6 +32,10 @@ const Layout* layout_of(const std::filesystem::path& folder);  // null: none
 bool has_classes(const std::filesystem::path& folder, std::span<const std::string> normal);
 ImageListing list_classes(const std::filesystem::path& folder, Purpose purpose, std::span<const std::string> normal);
 
+// Every folder with its name as its images' label, whatever the names mean: those right below, or, beside a folder of
+// images to test with, those of the training part. InputError for images that lie beside the folders, or none below.
+ImageListing list_class_folders(const std::filesystem::path& folder);
+
 // The test part of a split layout, which is given alone: its folders are labels there, too.
 bool is_test_part(const std::filesystem::path& folder);
 ImageListing list_test_part(const std::filesystem::path& folder, Purpose purpose, std::span<const std::string> normal);

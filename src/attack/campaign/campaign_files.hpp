@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "attack/campaign.hpp"
+#include "attack/campaign/campaign.hpp"
 
 namespace ae::attack {
 

@@ -1,4 +1,4 @@
-#include "attack/campaign_files.hpp"
+#include "attack/campaign/campaign_files.hpp"
 
 #include <algorithm>
 #include <cstdio>

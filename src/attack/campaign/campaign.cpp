@@ -1,4 +1,4 @@
-#include "attack/campaign.hpp"
+#include "attack/campaign/campaign.hpp"
 
 #include <torch/types.h>
 #include <torch/utils.h>
@@ -17,6 +17,7 @@
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
+#include "base/signals.hpp"
 #include "base/text.hpp"
 #include "data/bytes/npy_writer.hpp"
 #include "data/images/images.hpp"
@@ -75,7 +76,12 @@ class Attacker {
       labels_.emplace(options.labels, reporter);
       labels_->check_count(images_.size());
     } else if (!images_.has_labels()) {
-      throw UsageError(options.images + ": its images have no labels; give them by --labels FILE");
+      folders_ = options.classes.empty() ? victim::names_in(options.victim) : options.classes;
+      const auto tells = [&](const auto& image) { return !victim::folder_class(image.id, folders_).empty(); };
+      if (!std::ranges::any_of(images_.names(), tells))
+        throw UsageError(
+            options.images +
+            ": its images have no labels; give them by --labels FILE, or in folders that are called as its classes");
     }
     if (options.model != nullptr) {
       apply::check_network(*options.model, "ae-attack", "purify images");
@@ -118,12 +124,19 @@ class Attacker {
     switch (threat) {
       case Threat::purifier:
         return [this, surrogate](const at::Tensor& images) {
+          throw_if_stopped("attacking");
           return victim_->logits(purify_->differentiable(images, surrogate).clamp(0, 1));
         };
       case Threat::transfer:
-        return [this](const at::Tensor& images) { return surrogate_->logits(images); };
+        return [this](const at::Tensor& images) {
+          throw_if_stopped("attacking");
+          return surrogate_->logits(images);
+        };
       default:
-        return [this](const at::Tensor& images) { return victim_->logits(images); };
+        return [this](const at::Tensor& images) {
+          throw_if_stopped("attacking");
+          return victim_->logits(images);
+        };
     }
   }
   // What the attacker can check by itself.
@@ -144,6 +157,10 @@ class Attacker {
                          std::to_string(victim_->classes()) + " as " + victim_->name());
     }
     plan();
+  }
+
+  const std::vector<std::string>& names() const {
+    return options_.classes.empty() ? victim_->names() : options_.classes;
   }
 
   void plan() {
@@ -188,12 +205,14 @@ class Attacker {
     }
     for (const auto& image : batch) {
       apply::check_for_classifier(image, size_);
-      const auto label = labels_ ? labels_->of(image.id, image.number) : std::optional(image.label);
+      const auto label = labels_
+                             ? labels_->of(image.id, image.number)
+                             : std::optional(folders_.empty() ? image.label : victim::folder_class(image.id, folders_));
       if (!label || label->empty()) {
         ++found_.without_label;
         continue;
       }
-      classes.push_back(victim::class_of(*label, options_.classes, victim_->classes(), image.id));
+      classes.push_back(victim::class_of(*label, names(), victim_->classes(), image.id));
       pixels.push_back(image.network);
       attacked.numbers.push_back(image.number);
       taken.push_back(&image);
@@ -329,7 +348,7 @@ class Attacker {
       header_written_ = true;
     }
     const auto name_of = [&](const at::Tensor& number) {
-      return victim::class_name(number.item<std::int64_t>(), options_.classes);
+      return victim::class_name(number.item<std::int64_t>(), names());
     };
     for (std::size_t i = 0; i < taken.size(); ++i) {
       const auto at = static_cast<std::int64_t>(i);
@@ -412,6 +431,7 @@ class Attacker {
   recipe::ImageKind kind_;
   apply::ImageBatches images_;
   std::optional<victim::LabelFile> labels_;
+  std::vector<std::string> folders_;  // whose names are labels; none: images bring theirs along
   std::optional<apply::PurifierChain> purify_;
   std::optional<victim::Classifier> victim_, surrogate_;
   std::vector<Defence> defences_;

@@ -29,7 +29,7 @@ struct CampaignOptions {
   victim::ClassifierOptions input;          // of both
   std::string images;
   std::string labels;                // a file; "": those that the images bring along
-  std::vector<std::string> classes;  // names, in the classifier's order; none: labels are their numbers
+  std::vector<std::string> classes;  // names, in the classifier's order; none: those of its file, or numbers
   std::int64_t most = 0;             // images; 0: all
   apply::Unreadable unreadable = apply::Unreadable::report;
   const recipe::Checkpoint* model = nullptr;  // of the purifier; null: none
