@@ -32,15 +32,17 @@ const ae::cli::Program kProgram{
     {{"DIR/report.csv", "a line for each threat, attack, defence and size"},
      {"DIR/report.json", "the same, with flags: what should make a reader doubt the figures"},
      {"DIR/samples.csv", "a line for each image: the smallest size by which it was turned"},
+     {"DIR/certified.csv", "of --certify, a line for each image: the class, and within which radius it stays"},
      {"DIR/THREAT-ATTACK-NORM-EPS.npy", "the images that an attack found, as the classifier is given them"}}};
 
 struct Options {
-  std::string victim, input, output, through, unreadable = "report", norm = "linf", outputs = "logits";
-  std::vector<std::string> attacks{"noise", "fgsm", "pgd"}, losses{"ce", "margin"}, eps{"0", "0.1", "0.2", "0.3"}, mean,
-      deviation;
+  std::string victim, input, output, page, through, unreadable = "report", norm = "linf", outputs = "logits";
+  std::vector<std::string> attacks{"noise", "fgsm", "pgd"}, losses{"ce", "margin"}, eps{"0", "0.1", "0.2", "0.3"},
+      lambdas{"1", "0.1", "0.01"}, mean, deviation;
   std::int64_t seed = 0;
   double relative_step = 0;
-  std::optional<std::int64_t> most;
+  std::optional<double> sigma;
+  std::optional<std::int64_t> most, eot;
   bool no_images = false;
   ae::attack::CampaignOptions campaign;
 };
@@ -99,10 +101,40 @@ void declare(CLI::App& app, Options& o) {
                  "reconstruction)")
       ->allow_extra_args(false)
       ->type_name("TEXT");
+  ae::apps::add_votes_option(app, c.votes);
+  ae::cli::add_integer(app, "--eot", o.eot,
+                       "Of a purifier that draws at random: draws whose mean loss is ascended at each step (default: " +
+                           std::to_string(c.eot) + ")",
+                       1, 1000)
+      ->group(ae::apps::kClassifierGroup);
+  auto* detector = ae::apps::add_detector_options(app, {c.detectors, c.clean, c.false_positives}).front();
+  app.add_option("--lambda", o.lambdas,
+                 "How much of the detectors' scores, relative to their thresholds, who knows of them takes off the "
+                 "loss, by commas or repeated, in turn for each start")
+      ->delimiter(',')
+      ->capture_default_str()
+      ->type_name("TEXT")
+      ->group(ae::apps::kClassifierGroup)
+      ->needs(detector);
+  auto* certify = ae::cli::add_number(
+                      app, "--certify", o.sigma,
+                      "Also certify, with Gaussian noise of this standard deviation before the purifier and the "
+                      "classifier, how far each image may be changed, by the root of the sum of squares, whatever the "
+                      "attack",
+                      1e-6, 100)
+                      ->group(ae::apps::kClassifierGroup);
+  ae::cli::add_number(app, "--certainty", c.certify.confidence, "Of each image's certificate", 0.5, 0.999999999)
+      ->capture_default_str()
+      ->group(ae::apps::kClassifierGroup)
+      ->needs(certify);
   app.add_option("--surrogate", c.surrogate,
                  "Another such classifier, whose gradients an attacker takes who does not have the one that is "
                  "attacked")
       ->type_name("PATH");
+  app.add_option("--page", o.page,
+                 "Also write a page: accuracy by size with intervals, flags, and some images; one HTML file that "
+                 "needs nothing else")
+      ->type_name("FILE");
   app.add_flag("--no-images", o.no_images, "Do not write the images that attacks found");
   ae::cli::add_choice(app, "--unreadable", o.unreadable,
                       "What becomes of images that cannot be read, which are always named: report leaves them out and "
@@ -140,6 +172,15 @@ void read_choices(Options& o) {
   c.unreadable = ae::apply::unreadable_named(o.unreadable);
   if (o.through.empty() && !c.purifiers.empty())
     throw ae::UsageError("--purifier: needs the model of --through, which says how images are read");
+  if (o.through.empty() && !c.detectors.empty())
+    throw ae::UsageError("--detector: needs the model of --through, whose reconstructions images are compared with");
+  ae::apps::check_clean(c.clean, c.detectors, c.purifiers);
+  if (o.sigma) {
+    c.certify.sigma = *o.sigma;
+    c.certify.votes = c.votes.value_or(c.certify.votes);
+  }
+  c.eot = o.eot.value_or(c.eot);
+  c.lambdas = ae::apps::numbers(o.lambdas, "--lambda", 0, 1e6);
   if (!o.through.empty() && c.purifiers.empty()) c.purifiers = {"reconstruction"};
 }
 
@@ -157,7 +198,7 @@ int run(Options& o, ae::cli::Context& context) {
   ae::model::use_threads(context.options.threads, 1e12, ae::model::Pool::openmp);
   const auto folder = ae::apps::made_folder(o.output);
   std::vector<std::string> inputs{o.input, c.victim.string()};
-  for (const auto& further : {c.labels, c.surrogate.string()})
+  for (const auto& further : {c.labels, c.surrogate.string(), c.clean})
     if (!further.empty()) inputs.push_back(further);
   if (!o.through.empty()) inputs.push_back(ae::apps::model_file(o.through));
   ae::apps::OutputFiles files(inputs, context.options.force);
@@ -167,14 +208,22 @@ int run(Options& o, ae::cli::Context& context) {
   using enum ae::apps::OutputFiles::Contents;
   auto* csv = open("report.csv", text);
   auto* json = open("report.json", text);
+  if (o.sigma) c.certificates = open("certified.csv", text);
   c.samples = open("samples.csv", text);
   if (!o.no_images) c.array = [&](const std::string& name) { return open(name, as_named); };
+  auto* page = files.open(o.page, "--page");
+  constexpr std::int64_t kExamples = 8;
+  c.most_examples = page != nullptr ? kExamples : 0;
   const auto campaign = ae::attack::attack_images(c, context.reporter);
   csv->write(ae::attack::campaign_csv(campaign, c));
-  json->write(ae::attack::campaign_json(
-      campaign, c,
-      {ae::cli::version_line(kProgram.name), ae::cli::shell_command(kProgram.name, context.arguments), o.victim,
-       c.surrogate.string(), o.input, model ? model->digest() : ""}));
+  const ae::attack::CampaignStory story{ae::cli::version_line(kProgram.name),
+                                        ae::cli::shell_command(kProgram.name, context.arguments),
+                                        o.victim,
+                                        c.surrogate.string(),
+                                        o.input,
+                                        model ? model->digest() : ""};
+  json->write(ae::attack::campaign_json(campaign, c, story));
+  if (page != nullptr) page->write(ae::attack::campaign_page(campaign, c, story));
   if (!context.options.quiet) files.for_people()->write(ae::attack::campaign_text(campaign, c));
   files.commit();
   for (const auto& flag : campaign.flags) context.reporter.warning("flag " + flag.name + ": " + flag.detail);

@@ -4,7 +4,6 @@
 #include <utility>
 #include <vector>
 
-#include "apply/detectors.hpp"
 #include "apply/impute.hpp"
 #include "apply/named_choice.hpp"
 #include "apply/purifiers.hpp"
@@ -37,7 +36,7 @@ struct Options {
   std::string model;
   std::string summary, outputs = "logits";
   std::vector<std::string> mean, deviation;
-  std::int64_t seed = 0;
+  std::optional<std::int64_t> seed;
   ae::apply::JudgeOptions judge;
   std::string input;
   std::string output = "-";
@@ -67,33 +66,14 @@ void declare_judge(CLI::App& app, Options& options) {
       ->type_name("FILE")
       ->group(group)
       ->needs(classifier);
-  auto* detector = app.add_option("--detector", judge.detectors,
-                                  "Flags images that seem to have been changed, by commas or repeated: " +
-                                      ae::apply::kinds_help(ae::apply::detector_kinds()))
-                       ->delimiter(',')
-                       ->type_name("TEXT")
-                       ->group(group)
-                       ->needs(classifier);
-  app.add_option("--clean", judge.clean,
-                 "Images that nobody has changed and that the model was not trained on, all of them readable, for the "
-                 "detectors' thresholds")
-      ->type_name("PATH")
-      ->group(group)
-      ->needs(detector);
-  ae::cli::add_number(app, "--false-positives", judge.false_positives,
-                      "Share of the clean images that detectors together may flag", 1e-6, 0.5)
-      ->capture_default_str()
-      ->group(group)
-      ->needs(detector);
+  auto* detector = ae::apps::add_detector_options(app, {judge.detectors, judge.clean, judge.false_positives}).front();
+  detector->needs(classifier);
   ae::cli::add_number(app, "--noise", judge.noise,
                       "The control: each pixel of the clean images changed by so much, up or down", 0, 1)
       ->capture_default_str()
       ->group(group)
       ->needs(detector);
-  ae::cli::add_integer(app, "--seed", options.seed, "Of that noise", 0, 9007199254740991)
-      ->capture_default_str()
-      ->group(group)
-      ->needs(detector);
+  ae::apps::add_votes_option(app, options.images.votes)->needs(classifier);
 }
 
 void read_judge(Options& o) {
@@ -101,7 +81,7 @@ void read_judge(Options& o) {
   if (judge.classifier.empty()) return;
   judge.classifier = ae::victim::classifier_file(judge.classifier);
   judge.input = ae::apps::classifier_input(o.mean, o.deviation, o.outputs);
-  judge.seed = static_cast<std::uint64_t>(o.seed);
+  judge.seed = o.images.seed;
   o.images.judge = judge;
 }
 
@@ -128,6 +108,10 @@ void declare(CLI::App& app, Options& options) {
                  "A line for each image: loss before and after, and how far it was moved, by the root of the sum of "
                  "squares and by the largest difference of a pixel")
       ->type_name("FILE")
+      ->group("Images");
+  ae::cli::add_integer(app, "--seed", options.seed,
+                       "Of what --purifier noise and the control of --noise draw at random (default: 0)", 0,
+                       9007199254740991)
       ->group("Images");
   declare_judge(app, options);
   options.reading.declare(app, [](CLI::Option*) {});
@@ -162,6 +146,9 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
     throw ae::UsageError("--steps is of the reconstruction alone; with --purifier give reconstruction:" +
                          std::to_string(options.purify.steps));
   if (images.purifiers.empty()) images.purifiers = {"reconstruction:" + std::to_string(options.purify.steps)};
+  ae::apps::check_clean(options.judge.clean, options.judge.detectors, images.purifiers);
+  if (ae::apply::PurifierChain::fitted(images.purifiers)) images.clean = options.judge.clean;
+  images.seed = static_cast<std::uint64_t>(options.seed.value_or(0));
   read_judge(options);
   images.inputs = {options.input};
   images.unreadable = ae::apply::unreadable_named(options.unreadable);
@@ -196,9 +183,9 @@ int run(Options& options, ae::cli::Context& context) {
   const auto checkpoint = ae::apps::open_model(options.model, context);
   if (checkpoint.kind().domain().gridded()) return run_images(options, checkpoint, context);
   if (!options.images.purifiers.empty() || !options.table.empty() || options.unreadable != "report" ||
-      !options.judge.classifier.empty())
+      !options.judge.classifier.empty() || options.seed || !options.judge.clean.empty())
     throw ae::UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
-                         "; --purifier, --table, --classifier and --unreadable are for images");
+                         "; --purifier, --table, --classifier, --clean, --seed and --unreadable are for images");
   options.purify.stream.inputs = {options.input};
   options.purify.stream.threads = context.options.threads;
   options.purify.stream.reading = options.reading.reading();

@@ -2,9 +2,14 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "apply/detectors.hpp"
+#include "apply/named_choice.hpp"
+#include "apply/purifiers.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "cli/app.hpp"
@@ -47,6 +52,51 @@ inline std::vector<CLI::Option*> add_classifier_options(CLI::App& app, const Cla
   grouped(cli::add_choice(app, "--outputs", texts.outputs, "What the classifier gives", {"logits", "probabilities"}))
       ->capture_default_str();
   return added;
+}
+
+struct DetectorTexts {
+  std::vector<std::string>& detectors;
+  std::string& clean;
+  double& false_positives;
+};
+
+// The first of them is --detector.
+inline std::vector<CLI::Option*> add_detector_options(CLI::App& app, const DetectorTexts& texts) {
+  auto* detector = app.add_option("--detector", texts.detectors,
+                                  "Flags images that seem to have been changed, by commas or repeated: " +
+                                      apply::kinds_help(apply::detector_kinds()))
+                       ->delimiter(',')
+                       ->type_name("TEXT");
+  auto* clean =
+      app.add_option("--clean", texts.clean,
+                     "Images that nobody has changed, all of them readable: for the thresholds of --detector, "
+                     "which take some that the model was not trained on, and for the components of "
+                     "--purifier pca")
+          ->type_name("PATH");
+  auto* share = cli::add_number(app, "--false-positives", texts.false_positives,
+                                "Share of the clean images that detectors together may flag", 1e-6, 0.5)
+                    ->capture_default_str()
+                    ->needs(detector);
+  for (auto* option : {detector, clean, share}) option->group(kClassifierGroup);
+  return {detector, clean, share};
+}
+
+inline CLI::Option* add_votes_option(CLI::App& app, std::optional<std::int64_t>& votes) {
+  return cli::add_integer(app, "--votes", votes,
+                          "How often the classifier is asked, each time with other noise, where something is drawn at "
+                          "random; the class that is answered most often counts (default: " +
+                              std::to_string(apply::kUsualVotes) + ", of ae-attack --certify 1000)",
+                          1, 1000000)
+      ->group(kClassifierGroup);
+}
+
+// UsageError unless --clean is given where it is needed, and nowhere else.
+inline void check_clean(const std::string& clean, const std::vector<std::string>& detectors,
+                        const std::vector<std::string>& purifiers) {
+  if (clean.empty() && !detectors.empty())
+    throw UsageError("--detector: needs images that nobody has changed, by --clean PATH");
+  if (!clean.empty() && detectors.empty() && !apply::PurifierChain::fitted(purifiers))
+    throw UsageError("--clean: is for thresholds of --detector and for --purifier pca; name one of them");
 }
 
 // UsageError for what is no number, or out of range.

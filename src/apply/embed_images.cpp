@@ -23,7 +23,7 @@ class ImageEmbedder {
       : pair_(checkpoint.autoencoder()),
         geometry_(image_kind(checkpoint).geometry()),
         file_(file),
-        images_(image_kind(checkpoint), options.stream.inputs, options.unreadable, reporter) {}
+        images_(checkpoint, options.stream.inputs, options.unreadable, reporter) {}
 
   EmbedTotals run() {
     const bool labels = images_.has_labels();

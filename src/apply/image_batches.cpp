@@ -1,5 +1,8 @@
 #include "apply/image_batches.hpp"
 
+#include <torch/types.h>
+#include <torch/utils.h>
+
 #include <opencv2/core/utility.hpp>
 
 #include "base/ahead.hpp"
@@ -43,6 +46,23 @@ void check_for_classifier(const NetworkImage& image, const std::vector<std::int6
                      "; a classifier takes images of one size");
   if (image.network.min().item<float>() < 0 || image.network.max().item<float>() > 1)
     throw InputError(image.id + ": has pixels outside of [0, 1], which no classifier of images expects; scale them");
+}
+
+at::Tensor stacked_for_classifier(const std::vector<NetworkImage>& images, const std::vector<std::int64_t>& size) {
+  std::vector<at::Tensor> pixels;
+  for (const auto& image : images) {
+    check_for_classifier(image, size);
+    pixels.push_back(image.network);
+  }
+  return torch::stack(pixels);
+}
+
+ImageBatches::ImageBatches(const recipe::Checkpoint& checkpoint, const std::vector<std::string>& inputs,
+                           Unreadable unreadable, Reporter& reporter)
+    : ImageBatches(image_kind(checkpoint), inputs, unreadable, reporter) {
+  const auto& geometry = kind_.geometry();
+  if (!geometry.tiled() && !checkpoint.config().model->reads_any_size())
+    only_size_ = data::Size{geometry.height, geometry.width};
 }
 
 ImageBatches::ImageBatches(const recipe::ImageKind& kind, const std::vector<std::string>& inputs, Unreadable unreadable,
@@ -129,7 +149,14 @@ NetworkImage ImageBatches::load(std::int64_t i, bool original) const {
   NetworkImage loaded{
       (*source)->id(i), number, (*source)->label(i), std::move(form), further > 0, std::nullopt, {}, {}};
   loaded.size = image.size();
-  loaded.network = score::to_tensor(data::resized(image, kind_.geometry()));
+  const auto resized = data::resized(image, kind_.geometry());
+  if (only_size_ && resized.size() != *only_size_) {
+    throw InputError(loaded.id + ": " + data::size_text(resized.size()) + " network pixels; this model reads " +
+                     data::size_text(*only_size_) +
+                     " alone, as in training; train with /data/resize/height and /data/resize/width, or with "
+                     "/model/type \"conv\"");
+  }
+  loaded.network = score::to_tensor(resized);
   if (original) loaded.original = std::move(image);
   return loaded;
 }

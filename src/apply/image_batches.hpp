@@ -43,10 +43,16 @@ struct NetworkImage {
 // InputError for an image that no classifier takes beside one of this size [channels, height, width], or whose pixels
 // lie outside of [0, 1].
 void check_for_classifier(const NetworkImage& image, const std::vector<std::int64_t>& size);
+// All of them, checked so, as [n, channels, height, width].
+at::Tensor stacked_for_classifier(const std::vector<NetworkImage>& images, const std::vector<std::int64_t>& size);
 
 class ImageBatches {
  public:
-  // Everything given must outlive this.
+  // Everything given must outlive this. For a model: of those that read one size alone, an image of another one cannot
+  // be read.
+  ImageBatches(const recipe::Checkpoint& checkpoint, const std::vector<std::string>& inputs, Unreadable unreadable,
+               Reporter& reporter);
+  // As images of this kind, for no model.
   ImageBatches(const recipe::ImageKind& kind, const std::vector<std::string>& inputs, Unreadable unreadable,
                Reporter& reporter);
 
@@ -79,6 +85,7 @@ class ImageBatches {
   NetworkImage load(std::int64_t i, bool original) const;
 
   const recipe::ImageKind& kind_;
+  std::optional<data::Size> only_size_;  // in network pixels
   Unreadable unreadable_;
   Reporter& reporter_;
   std::vector<std::unique_ptr<data::ImageSource>> sources_;

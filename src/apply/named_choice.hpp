@@ -13,8 +13,8 @@
 
 namespace ae::apply {
 
-// Kinds have `name`, `value` (what stands behind the colon, "" = nothing; "TIMES" is a whole number), `low`, `high` and
-// `usual`. UsageError, with the option's name, for an unknown name or a value out of range.
+// Kinds have `name`, `value` (what stands behind the colon, "" = nothing; "TIMES" and "K" are whole numbers), `low`,
+// `high` and `usual`. UsageError, with the option's name, for an unknown name or a value out of range.
 template <typename Kinds>
 auto named_choice(const std::string& option, std::string_view text, const Kinds& kinds) {
   const auto colon = text.find(':');
@@ -26,7 +26,7 @@ auto named_choice(const std::string& option, std::string_view text, const Kinds&
     double value = kind.usual;
     if (colon != std::string_view::npos) {
       const auto number = kind.value.empty() ? std::nullopt : parse_number(text.substr(colon + 1));
-      const bool whole = kind.value != "TIMES" || (number && *number == std::floor(*number));
+      const bool whole = (kind.value != "TIMES" && kind.value != "K") || (number && *number == std::floor(*number));
       if (!number || !(*number >= kind.low && *number <= kind.high) || !whole)
         throw UsageError(option + ": found " + ae::quoted(std::string(text)) + "; expected " + known.back() +
                          (kind.value.empty() ? ""

@@ -5,6 +5,8 @@
 
 #include <ATen/core/Tensor.h>
 
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -18,12 +20,20 @@
 
 namespace ae::apply {
 
+// Of each image one, from which its random numbers follow.
+using Keys = std::vector<std::uint64_t>;
+// Keys of the `draw`-th answer for images of these numbers in the input. Another purpose: independent ones.
+Keys draw_keys(std::uint64_t seed, std::string_view purpose, std::span<const std::int64_t> numbers, std::int64_t draw);
+
 // Images [channels, height, width] float32 in network pixels, which may have different sizes, and their reconstructions
 // by the one network there is, which are made once.
 class ImageSet {
  public:
-  explicit ImageSet(std::vector<at::Tensor> images = {}) : images_(std::move(images)) {}
+  // `keys`: as many, or none, where nothing is drawn.
+  explicit ImageSet(std::vector<at::Tensor> images = {}, Keys keys = {})
+      : images_(std::move(images)), keys_(std::move(keys)) {}
   const std::vector<at::Tensor>& all() const { return images_; }
+  const Keys& keys() const { return keys_; }
   const std::vector<at::Tensor>& reconstructions(const score::Reconstructor& reconstruct) {
     if (reconstructions_.empty()) reconstructions_ = reconstruct(images_);
     return reconstructions_;
@@ -31,6 +41,13 @@ class ImageSet {
 
  private:
   std::vector<at::Tensor> images_, reconstructions_;
+  Keys keys_;
+};
+
+// How images are purified with gradients: which function stands on the way back, and what is drawn, as of ImageSet.
+struct Pass {
+  std::size_t surrogate = 0;
+  Keys keys;
 };
 
 class Purifier {
@@ -41,8 +58,15 @@ class Purifier {
   // The same of images [n, channels, height, width] of one size, not tiled, for automatic differentiation. Where its
   // own gradient leads nowhere, another function's stands for it on the way back (backward pass differentiable
   // approximation, Athalye et al. 2018): one of surrogates(), by its number. An answer may differ in the last bits.
-  virtual at::Tensor differentiable(const at::Tensor& images, std::size_t surrogate) const = 0;
+  virtual at::Tensor differentiable(const at::Tensor& images, const Pass& pass) const = 0;
+  virtual bool random() const { return false; }  // draws, and answers otherwise by other keys
   virtual std::vector<std::string_view> surrogates() const { return {"exact"}; }  // names of the backward passes
+};
+
+// What a purifier is made of. It must outlive it.
+struct PurifierSource {
+  const recipe::Checkpoint& checkpoint;
+  std::function<at::Tensor()> clean;  // images [n, channels, height, width] that nobody has changed; may be empty
 };
 
 struct PurifierKind {
@@ -50,24 +74,43 @@ struct PurifierKind {
   std::string_view value;  // what stands behind a colon, "SIGMA"; "" = nothing
   std::string_view help;
   double low = 0, high = 0, usual = 0;  // of the value
-  // The checkpoint must outlive it.
-  std::unique_ptr<Purifier> (*make)(const recipe::Checkpoint& checkpoint, double value);
+  std::unique_ptr<Purifier> (*make)(const PurifierSource& source, double value);
+  bool fitted = false;  // to clean images
 };
 std::span<const PurifierKind> purifier_kinds();
 
 // Several, one after another.
 class PurifierChain {
  public:
-  // Each as "reconstruction:2": UsageError for an unknown name or a value out of range. At least one; the checkpoint
-  // must outlive this.
-  PurifierChain(std::span<const std::string> texts, const recipe::Checkpoint& checkpoint);
+  // Each as "reconstruction:2": UsageError for an unknown name or a value out of range, and for one that is fitted to
+  // clean images where there are none. InputError where they are too few. At least one.
+  PurifierChain(std::span<const std::string> texts, const PurifierSource& source);
+  // Whether one of them is fitted to clean images. UsageError likewise.
+  static bool fitted(std::span<const std::string> texts);
   std::vector<at::Tensor> operator()(ImageSet& images) const;
-  // As of one purifier; those that have fewer surrogates take their last one.
-  at::Tensor differentiable(const at::Tensor& images, std::size_t surrogate) const;
+  // As of one purifier; those that have fewer surrogates take their last one, and each draws for itself.
+  at::Tensor differentiable(const at::Tensor& images, const Pass& pass) const;
   std::vector<std::string_view> surrogates() const;
+  bool random() const;
 
  private:
   std::vector<std::unique_ptr<Purifier>> purifiers_;
 };
+
+// Of classes [n] int64 that were answered several times.
+class Votes {
+ public:
+  Votes(std::int64_t images, std::int64_t classes);
+  void add(const at::Tensor& answers);
+  const at::Tensor& counts() const { return counts_; }  // [n, classes] int64
+  at::Tensor winners() const;                           // [n], of equally many the first class
+
+ private:
+  at::Tensor counts_;
+};
+
+constexpr std::int64_t kUsualVotes = 16;
+// How many answers decide: one, unless something is drawn at random. UsageError for --votes where nothing is.
+std::int64_t votes_of(std::optional<std::int64_t> asked, bool random);
 
 }  // namespace ae::apply

@@ -4,10 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <iterator>
 #include <memory>
 #include <optional>
 
+#include "apply/clean_images.hpp"
 #include "apply/pictures.hpp"
 #include "apply/purifiers.hpp"
 #include "apply/streams.hpp"
@@ -75,14 +77,18 @@ class PurifiedFolder final : public PurifiedFile {
 class ImagePurifier {
  public:
   ImagePurifier(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options, Reporter& reporter)
-      : images_(image_kind(checkpoint), options.inputs, options.unreadable, reporter),
+      : images_(checkpoint, options.inputs, options.unreadable, reporter),
         head_(map_head(checkpoint)),
         reconstruct_(checkpoint.autoencoder(), image_kind(checkpoint).geometry()),
         table_(options.table),
-        purify_(options.purifiers, checkpoint) {
+        clean_(clean_images(checkpoint, options, reporter)),
+        purify_(options.purifiers, source_of(checkpoint, clean_)),
+        seed_(options.seed),
+        votes_(votes_of(options.votes, purify_.random())) {
     if (options.judge) judge_.emplace(checkpoint, *options.judge, images_, reporter);
     auto read = images_.files();
     if (judge_) std::ranges::move(judge_->files(), std::back_inserter(read));
+    if (clean_) std::ranges::move(clean_->files(), std::back_inserter(read));
     InputFiles inputs(std::move(read));
     for (const auto& [option, path] : options.outputs) inputs.require_apart(option, path, path);
     if (options.array != nullptr)
@@ -110,14 +116,24 @@ class ImagePurifier {
   }
 
  private:
+  static std::optional<CleanImages> clean_images(const recipe::Checkpoint& checkpoint,
+                                                 const ImagePurifyOptions& options, Reporter& reporter) {
+    std::optional<CleanImages> clean;
+    if (!options.clean.empty()) clean.emplace(checkpoint, options.clean, reporter);
+    return clean;
+  }
+
+  static PurifierSource source_of(const recipe::Checkpoint& checkpoint, std::optional<CleanImages>& clean) {
+    PurifierSource source{checkpoint, {}};
+    if (clean) source.clean = [&clean] { return clean->all(); };
+    return source;
+  }
+
   void purify(const std::vector<NetworkImage>& batch) {
     std::vector<at::Tensor> images;
     for (const auto& image : batch) images.push_back(image.network);
-    ImageSet before(images);
-    auto after = purify_(before);
-    // Reconstructions of 8 and 16 bits may leave what such pixels can be.
-    for (std::size_t i = 0; i < batch.size(); ++i)
-      if (batch[i].form.find("float") == std::string::npos) after[i] = after[i].clamp(0, 1);
+    ImageSet before(images, keys(batch, 0));
+    const auto after = purified(batch, before);
     ImageSet purified(after);
     const auto losses_before = losses(before), losses_after = losses(purified);
     std::vector<std::size_t> kept;
@@ -153,17 +169,38 @@ class ImagePurifier {
     }
   }
 
+  Keys keys(const std::vector<NetworkImage>& batch, std::int64_t draw) const {
+    if (!purify_.random()) return {};
+    std::vector<std::int64_t> numbers;
+    for (const auto& image : batch) numbers.push_back(image.number);
+    return draw_keys(seed_, "purify", numbers, draw);
+  }
+
+  std::vector<at::Tensor> purified(const std::vector<NetworkImage>& batch, ImageSet& images) const {
+    auto after = purify_(images);
+    // Reconstructions of 8 and 16 bits may leave what such pixels can be.
+    for (std::size_t i = 0; i < batch.size(); ++i)
+      if (batch[i].form.find("float") == std::string::npos) after[i] = after[i].clamp(0, 1);
+    return after;
+  }
+
   std::vector<std::string> judge(const std::vector<std::size_t>& kept, const std::vector<NetworkImage>& batch,
                                  const std::vector<at::Tensor>& after, ImageSet& before) {
     const auto& reconstructions = before.reconstructions(reconstruct_);
     std::vector<NetworkImage> images;
-    std::vector<at::Tensor> purified, reconstructed;
+    std::vector<at::Tensor> reconstructed;
+    std::vector<std::vector<at::Tensor>> draws(static_cast<std::size_t>(votes_));
     for (const auto i : kept) {
       images.push_back(batch[i]);
-      purified.push_back(after[i]);
+      draws.front().push_back(after[i]);
       reconstructed.push_back(reconstructions[i]);
     }
-    return judge_->answers(images, purified, reconstructed);
+    for (std::size_t draw = 1; draw < draws.size(); ++draw) {
+      ImageSet again(before.all(), keys(batch, static_cast<std::int64_t>(draw)));
+      const auto others = purified(batch, again);
+      for (const auto i : kept) draws[draw].push_back(others[i]);
+    }
+    return judge_->answers(images, draws, reconstructed);
   }
 
   std::vector<double> losses(ImageSet& images) const {
@@ -180,7 +217,10 @@ class ImagePurifier {
   const score::MapHead& head_;
   score::Reconstructor reconstruct_;
   Output* table_;
+  std::optional<CleanImages> clean_;
   PurifierChain purify_;
+  std::uint64_t seed_;
+  std::int64_t votes_;
   std::unique_ptr<PurifiedFile> file_;
   std::optional<PurifyJudge> judge_;
   ImagePurifyTotals totals_;

@@ -27,6 +27,9 @@ struct ImagePurifyOptions {
   Output* table = nullptr;                                   // unless null
   std::vector<std::pair<std::string, std::string>> outputs;  // options and files, which must be none that is read
   std::optional<JudgeOptions> judge;                         // who looks at them before and after
+  std::uint64_t seed = 0;                                    // of purifiers that draw
+  std::string clean;                                         // images that purifiers are fitted to; "": none
+  std::optional<std::int64_t> votes;                         // see votes_of()
 };
 
 struct ImagePurifyTotals {
@@ -37,6 +40,7 @@ struct ImagePurifyTotals {
 // An image [channels, height, width] as arrays hold it: [height, width], or [height, width, channels] of colours.
 at::Tensor array_pixels(const at::Tensor& image);
 
+// What is drawn at random is drawn once, but for the classifier's answers, of which there are as many as votes.
 // The array: NPY, float32 [images, height, width], or [images, height, width, channels] of colours, in network pixels.
 // The folder: ID.png, at the images' own sizes, always of 8 bits, so that what lies outside of [0, 1] becomes its ends;
 // it keeps what was written where a run fails. In the array and the table pixels do so where images are whole numbers

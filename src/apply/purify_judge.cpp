@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "apply/purifiers.hpp"
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/random.hpp"
@@ -18,16 +19,6 @@
 
 namespace ae::apply {
 namespace {
-
-// Of images that all have one size.
-at::Tensor stacked(const std::vector<NetworkImage>& images, const std::vector<std::int64_t>& size) {
-  std::vector<at::Tensor> pixels;
-  for (const auto& image : images) {
-    check_for_classifier(image, size);
-    pixels.push_back(image.network);
-  }
-  return torch::stack(pixels);
-}
 
 // Each pixel one way or the other, as far as that leads to a pixel.
 at::Tensor with_noise(const NetworkImage& image, double size, std::uint64_t seed) {
@@ -70,11 +61,7 @@ PurifyJudge::PurifyJudge(const recipe::Checkpoint& checkpoint, const JudgeOption
   labelled_ = labelled_ || std::ranges::any_of(images.names(), [this](const NamedImage& image) {
                 return !victim::folder_class(image.id, folders_).empty();
               });
-  if (options.detectors.empty() != options.clean.empty())
-    throw UsageError(options.clean.empty() ? "--detector: needs images that nobody has changed, by --clean PATH"
-                                           : "--clean: is for thresholds of detectors; name some by --detector");
-  if (!options.clean.empty())
-    clean_.emplace(image_kind(checkpoint), std::vector{options.clean}, Unreadable::stop, reporter);
+  if (!options.detectors.empty()) clean_.emplace(checkpoint, options.clean, reporter);
 }
 
 std::vector<std::filesystem::path> PurifyJudge::files() const {
@@ -102,19 +89,17 @@ void PurifyJudge::open(const at::Tensor& examples) {
 }
 
 void PurifyJudge::calibrate() {
-  const torch::NoGradGuard no_grad;
   const score::Reconstructor reconstruct(checkpoint_.autoencoder(), image_kind(checkpoint_).geometry());
   std::vector<at::Tensor> unchanged, noisy;
   const auto scores = [&](const at::Tensor& images) {
-    return detectors_.scores({images, torch::stack(reconstruct(images.unbind(0))), *classifier_});
+    return detector_scores(detectors_, images, reconstruct, *classifier_);
   };
-  clean_->for_each(0, clean_->size(), false, "calibrating detectors", [&](const std::vector<NetworkImage>& batch) {
-    unchanged.push_back(scores(stacked(batch, size_)));
+  clean_->for_each(size_, "calibrating detectors", [&](const std::vector<NetworkImage>& batch, const at::Tensor& all) {
+    unchanged.push_back(scores(all));
     std::vector<at::Tensor> changed;
     for (const auto& image : batch) changed.push_back(with_noise(image, options_.noise, options_.seed));
     noisy.push_back(scores(torch::stack(changed)));
   });
-  clean_->tell_unseen();
   const auto all = torch::cat(unchanged), all_noisy = torch::cat(noisy);
   detectors_.calibrate(all, options_.false_positives);
   const auto count = [](const at::Tensor& flags) { return flags.sum().item<std::int64_t>(); };
@@ -137,18 +122,27 @@ std::string PurifyJudge::header() const {
 }
 
 std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& images,
-                                              const std::vector<at::Tensor>& after,
+                                              const std::vector<std::vector<at::Tensor>>& draws,
                                               const std::vector<at::Tensor>& reconstructions) {
   if (images.empty()) return {};
   const torch::NoGradGuard no_grad;
   if (!classifier_) {
     constexpr std::size_t kExamples = 8;
-    open(stacked({images.begin(), images.begin() + static_cast<std::ptrdiff_t>(std::min(kExamples, images.size()))},
-                 images.front().network.sizes().vec()));
+    open(stacked_for_classifier(
+        {images.begin(), images.begin() + static_cast<std::ptrdiff_t>(std::min(kExamples, images.size()))},
+        images.front().network.sizes().vec()));
   }
-  const auto pixels = stacked(images, size_);
+  const auto pixels = stacked_for_classifier(images, size_);
   const auto before = classifier_->logits(pixels).argmax(1);
-  const auto purified = classifier_->logits(torch::stack(after).clamp(0, 1)).argmax(1);
+  Votes votes(std::ssize(images), classifier_->classes());
+  at::Tensor first;
+  for (const auto& after : draws) {
+    const auto answers = classifier_->logits(torch::stack(after).clamp(0, 1)).argmax(1);
+    votes.add(answers);
+    if (!first.defined()) first = answers;
+  }
+  const auto purified = votes.winners();
+  figures_.votes = std::ssize(draws);
   at::Tensor scores, flagged = torch::zeros({std::ssize(images)}, at::kBool);
   if (!detectors_.empty()) {
     scores = detectors_.scores({pixels, torch::stack(reconstructions), *classifier_});
@@ -174,6 +168,7 @@ std::vector<std::string> PurifyJudge::answers(const std::vector<NetworkImage>& i
         ++figures_.labelled;
         figures_.none += answer == truth;
         figures_.purifier += answer_after == truth;
+        figures_.one_draw += first[at].item<std::int64_t>() == truth;
         figures_.detector += alarm || answer == truth;
         figures_.both += alarm || answer_after == truth;
       }
@@ -208,6 +203,7 @@ std::string judge_text(const JudgeFigures& figures, const JudgeOptions& options)
     row("none", figures.none);
     if (!options.detectors.empty()) row("detector", figures.detector);
     row("purifier", figures.purifier);
+    if (figures.votes > 1) row("one draw", figures.one_draw);
     if (!options.detectors.empty()) row("both", figures.both);
   }
   text += std::to_string(figures.other_class) + " of " + counted(figures.images, "images") +
@@ -238,10 +234,12 @@ std::string judge_json(const JudgeFigures& figures, const JudgeOptions& options)
                {"images", figures.images},
                {"labelled", figures.labelled},
                {"other_class_once_purified", figures.other_class},
+               {"votes", figures.votes},
                {"right_or_flagged",
                 {{"none", rate(figures.none, figures.labelled)},
                  {"detector", options.detectors.empty() ? Ordered(nullptr) : rate(figures.detector, figures.labelled)},
                  {"purifier", rate(figures.purifier, figures.labelled)},
+                 {"purifier_one_draw", figures.votes > 1 ? rate(figures.one_draw, figures.labelled) : Ordered(nullptr)},
                  {"both", options.detectors.empty() ? Ordered(nullptr) : rate(figures.both, figures.labelled)}}}};
   if (options.detectors.empty()) return json.dump(2, ' ', false, Ordered::error_handler_t::replace) + "\n";
   json["flagged"] = rate(figures.flagged, figures.images);

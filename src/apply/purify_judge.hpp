@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "apply/clean_images.hpp"
 #include "apply/detectors.hpp"
 #include "apply/image_batches.hpp"
 #include "base/reporter.hpp"
@@ -42,6 +43,7 @@ struct JudgeFigures {
   std::int64_t other_class = 0;  // purified they are of another class than before
   std::int64_t flagged = 0, clean = 0, clean_flagged = 0, noisy_flagged = 0;
   std::int64_t none = 0, detector = 0, purifier = 0, both = 0;
+  std::int64_t votes = 1, one_draw = 0;  // of a random purifier; the second as `purifier`, by the first draw alone
   std::vector<DetectorFigures> detectors;
 };
 
@@ -55,9 +57,11 @@ class PurifyJudge {
 
   // Names of the columns of answers(), each behind a comma.
   std::string header() const;
-  // For each image what stands in these columns; counts. `after`: purified. InputError for images of other sizes than
+  // For each image what stands in these columns; counts. `draws`: purified, once or several times, whose class is that
+  // of most of them. InputError for images of other sizes than
   // the first one, and for pixels outside of [0, 1].
-  std::vector<std::string> answers(const std::vector<NetworkImage>& images, const std::vector<at::Tensor>& after,
+  std::vector<std::string> answers(const std::vector<NetworkImage>& images,
+                                   const std::vector<std::vector<at::Tensor>>& draws,
                                    const std::vector<at::Tensor>& reconstructions);
   const JudgeFigures& figures() const { return figures_; }
   std::vector<std::filesystem::path> files() const;  // that hold the clean images
@@ -75,7 +79,7 @@ class PurifyJudge {
   Detectors detectors_;
   std::vector<std::string> names_;    // of classes
   std::vector<std::string> folders_;  // whose names are labels; none: images bring theirs along
-  std::optional<ImageBatches> clean_;
+  std::optional<CleanImages> clean_;
   std::optional<victim::Classifier> classifier_;
   std::vector<std::int64_t> size_;
   JudgeFigures figures_;

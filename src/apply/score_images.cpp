@@ -22,7 +22,7 @@ class ImageScorer {
       : asked_(asked),
         options_(options),
         reporter_(reporter),
-        images_(image_kind(checkpoint), asked.inputs, options.unreadable, reporter),
+        images_(checkpoint, asked.inputs, options.unreadable, reporter),
         head_(map_head(checkpoint)),
         flagging_(asked.flag, checkpoint.calibration(), checkpoint.name(), checkpoint.digest(), "images", output,
                   reporter),

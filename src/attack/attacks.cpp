@@ -61,12 +61,21 @@ struct Judged {
   at::Tensor gradient;  // like the images; 0 where the logits do not depend on them
 };
 
-Judged judge(const Logits& logits, Loss loss, const at::Tensor& images, const at::Tensor& labels) {
+// What is ascended: the mean over draws of a loss, without the penalty.
+at::Tensor ascended(const Seen& seen, Loss loss, const at::Tensor& labels) {
+  auto sum = losses(loss, seen.logits.front(), labels);
+  for (std::size_t draw = 1; draw < seen.logits.size(); ++draw) sum = sum + losses(loss, seen.logits[draw], labels);
+  if (seen.logits.size() > 1) sum = sum / static_cast<double>(seen.logits.size());
+  return seen.penalty.defined() ? sum - seen.penalty : sum;
+}
+
+Judged judge(const Opponent& opponent, Loss loss, const at::Tensor& images, std::span<const std::int64_t> numbers,
+             const at::Tensor& labels) {
   const torch::AutoGradMode with_gradients(true);
   const auto x = images.detach().clone().requires_grad_(true);
-  const auto z = logits(x);
-  const auto found = losses(loss, z, labels);
-  Judged judged{found.detach(), z.detach().argmax(1) != labels, {}};
+  const auto seen = opponent(x, numbers);
+  const auto found = ascended(seen, loss, labels);
+  Judged judged{found.detach(), seen.turned(labels), {}};
   if (found.requires_grad()) judged.gradient = torch::autograd::grad({found.sum()}, {x}, {}, false, false, true)[0];
   if (!judged.gradient.defined()) judged.gradient = torch::zeros_like(images);
   return judged;
@@ -85,6 +94,7 @@ class Remaining {
       : now(start),
         given(attacked.images),
         labels(attacked.labels),
+        numbers(attacked.numbers),
         all_(start.clone()),
         index_(torch::arange(start.size(0))),
         to_the_end_(to_the_end) {}
@@ -94,6 +104,9 @@ class Remaining {
     if (to_the_end_ || !wrong.any().item<bool>()) return;
     all_.index_copy_(0, index_, now);
     const auto stay = wrong.logical_not().nonzero().squeeze(1);
+    for (std::int64_t i = 0; i < stay.size(0); ++i)
+      numbers[static_cast<std::size_t>(i)] = numbers[static_cast<std::size_t>(stay[i].item<std::int64_t>())];
+    numbers.resize(static_cast<std::size_t>(stay.size(0)));
     for (auto* tensor : {&now, &given, &labels, &index_}) *tensor = tensor->index_select(0, stay);
     for (auto* tensor : kept) *tensor = tensor->index_select(0, stay);
   }
@@ -102,32 +115,35 @@ class Remaining {
     return all_;
   }
 
+  Judged judged(const Opponent& opponent, Loss loss) const { return judge(opponent, loss, now, numbers, labels); }
+
   at::Tensor now, given, labels;
+  std::vector<std::int64_t> numbers;
 
  private:
   at::Tensor all_, index_;
   bool to_the_end_;
 };
 
-at::Tensor noise(const Logits&, const Attacked& attacked, const Ball& ball, const AttackOptions&, const Start& start,
+at::Tensor noise(const Opponent&, const Attacked& attacked, const Ball& ball, const AttackOptions&, const Start& start,
                  GradientTally&) {
   const auto direction = random_like(attacked, start.key, fill_normal);
   return ball.project(attacked.images + step_along(ball, direction) * ball.eps, attacked.images);
 }
 
-at::Tensor fgsm(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions&,
+at::Tensor fgsm(const Opponent& opponent, const Attacked& attacked, const Ball& ball, const AttackOptions&,
                 const Start& start, GradientTally& tally) {
-  const auto judged = judge(logits, start.loss, attacked.images, attacked.labels);
+  const auto judged = judge(opponent, start.loss, attacked.images, attacked.numbers, attacked.labels);
   count_zeros(judged, tally);
   return ball.project(attacked.images + step_along(ball, judged.gradient) * ball.eps, attacked.images);
 }
 
-at::Tensor pgd(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
+at::Tensor pgd(const Opponent& opponent, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
                const Start& start, GradientTally& tally) {
   const double step = ball.eps * options.step();
   Remaining images(attacked, random_start(attacked, ball, start.key), start.to_the_end);
   for (std::int64_t i = 0; i < options.steps && images.size() > 0; ++i) {
-    auto judged = judge(logits, start.loss, images.now, images.labels);
+    auto judged = images.judged(opponent, start.loss);
     if (i == 0) count_zeros(judged, tally);
     at::Tensor* const kept[] = {&judged.gradient};
     images.drop(judged.wrong, kept);
@@ -150,11 +166,11 @@ std::vector<std::int64_t> checkpoints(std::int64_t steps) {
   return at;
 }
 
-at::Tensor apgd(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
+at::Tensor apgd(const Opponent& opponent, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
                 const Start& start, GradientTally& tally) {
   constexpr double kMomentum = 0.75, kEnough = 0.75;
   Remaining images(attacked, random_start(attacked, ball, start.key), start.to_the_end);
-  auto judged = judge(logits, start.loss, images.now, images.labels);
+  auto judged = images.judged(opponent, start.loss);
   count_zeros(judged, tally);
   auto best = images.now, best_loss = judged.loss, best_gradient = judged.gradient, before = images.now,
        loss = judged.loss, gradient = judged.gradient;
@@ -172,7 +188,7 @@ at::Tensor apgd(const Logits& logits, const Attacked& attacked, const Ball& ball
         ball.project(images.now + share * (ahead - images.now) + (1 - share) * (images.now - before), images.given);
     before = images.now;
     images.now = next;
-    judged = judge(logits, start.loss, images.now, images.labels);
+    judged = images.judged(opponent, start.loss);
     better = better + (judged.loss > loss);
     loss = judged.loss;
     gradient = judged.gradient;
@@ -207,7 +223,7 @@ double covered(std::int64_t query, std::int64_t queries) {
   return kFirst * std::pow(0.5, static_cast<double>(halvings));
 }
 
-at::Tensor square(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
+at::Tensor square(const Opponent& opponent, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
                   const Start& start, GradientTally&) {
   const torch::NoGradGuard no_grad;
   const auto channels = attacked.images.size(1), height = attacked.images.size(2), width = attacked.images.size(3);
@@ -220,10 +236,10 @@ at::Tensor square(const Logits& logits, const Attacked& attacked, const Ball& ba
     for (float *at = stripes[i].data_ptr<float>(), *end = at + channels * width; at != end; ++at)
       *at = static_cast<float>(sign(i) * ball.eps);
   Remaining images(attacked, ball.project(attacked.images + stripes, attacked.images), start.to_the_end);
-  auto z = logits(images.now);
-  auto loss = losses(Loss::margin, z, images.labels);
+  auto seen = opponent(images.now, images.numbers);
+  auto loss = ascended(seen, Loss::margin, images.labels);
   at::Tensor* const kept[] = {&loss, &own};
-  images.drop(z.argmax(1) != images.labels, kept);
+  images.drop(seen.turned(images.labels), kept);
   for (std::int64_t query = 1; query < options.queries && images.size() > 0; ++query) {
     const auto wanted = std::lround(std::sqrt(covered(query, options.queries) * static_cast<double>(height * width)));
     const auto side = std::clamp<std::int64_t>(wanted, 1, std::max<std::int64_t>(1, std::min(height, width) - 1));
@@ -237,12 +253,12 @@ at::Tensor square(const Logits& logits, const Attacked& attacked, const Ball& ba
         changed[i][c].narrow(0, y, side).narrow(1, x, side).add_(2 * ball.eps * sign(mine));
     }
     changed = ball.project(changed, images.given);
-    z = logits(changed);
-    const auto found = losses(Loss::margin, z, images.labels);
+    seen = opponent(changed, images.numbers);
+    const auto found = ascended(seen, Loss::margin, images.labels);
     const auto higher = found > loss;
     images.now = torch::where(per_image(higher), changed, images.now);
     loss = torch::where(higher, found, loss);
-    images.drop((z.argmax(1) != images.labels).logical_and(higher), kept);
+    images.drop(seen.turned(images.labels).logical_and(higher), kept);
   }
   return images.finish();
 }
@@ -287,6 +303,13 @@ at::Tensor Ball::distances(const at::Tensor& images, const at::Tensor& given) co
   return norm == Norm::linf ? steps.abs().amax(1) : steps.square().sum(1).sqrt();
 }
 
+at::Tensor Seen::turned(const at::Tensor& labels) const {
+  auto wrong = torch::zeros_like(labels);
+  for (const auto& z : logits) wrong += z.detach().argmax(1) != labels;
+  const auto most = 2 * wrong > static_cast<std::int64_t>(logits.size());
+  return flagged.defined() ? most.logical_and(flagged.logical_not()) : most;
+}
+
 at::Tensor losses(Loss loss, const at::Tensor& logits, const at::Tensor& labels) {
   const auto own = logits.gather(1, labels.unsqueeze(1)).squeeze(1);
   if (loss == Loss::ce) return logits.logsumexp(1) - own;
@@ -295,6 +318,18 @@ at::Tensor losses(Loss loss, const at::Tensor& logits, const at::Tensor& labels)
   if (loss == Loss::margin || logits.size(1) < 3) return margin;
   const auto sorted = std::get<0>(logits.topk(3, 1));
   return margin / (sorted.select(1, 0) - sorted.select(1, 2)).clamp_min(kTiny);
+}
+
+at::Tensor TrainingAttack::run(const std::function<at::Tensor(const at::Tensor& images)>& logits,
+                               const Attacked& attacked, std::uint64_t key) const {
+  AttackOptions options;
+  options.steps = steps;
+  if (step) options.relative_step = *step / eps;
+  GradientTally tally;
+  const Opponent opponent = [&](const at::Tensor& images, std::span<const std::int64_t>) -> Seen {
+    return {{logits(images)}, {}, {}};
+  };
+  return pgd(opponent, attacked, {Norm::linf, eps}, options, {Loss::ce, key, true}, tally).detach();
 }
 
 }  // namespace ae::attack

@@ -64,7 +64,17 @@ struct GradientTally {
   std::int64_t asked = 0, zero = 0;
 };
 
-using Logits = std::function<at::Tensor(const at::Tensor& images)>;  // differentiable for attacks that see gradients
+// What is seen of whom an attack is up against. Differentiable for attacks that see gradients.
+struct Seen {
+  std::vector<at::Tensor>
+      logits;          // [n, classes] each; of what answers at random some draws, whose mean loss is ascended
+  at::Tensor penalty;  // [n], which is taken off the loss; undefined: nothing
+  at::Tensor flagged;  // [n] bool: wrong, they are still of no use; undefined: none is
+  // [n] bool: most draws are of another class than the label, and nobody flags them.
+  at::Tensor turned(const at::Tensor& labels) const;
+};
+// `numbers` are those of the images in the input, as of Attacked.
+using Opponent = std::function<Seen(const at::Tensor& images, std::span<const std::int64_t> numbers)>;
 
 struct AttackKind {
   std::string_view name;
@@ -75,15 +85,26 @@ struct AttackKind {
   bool l2 = true;                                  // also of that norm
   std::int64_t AttackOptions::*repeats = nullptr;  // how many steps or queries; null: one
   bool follows_gradients() const { return sees == Sees::gradients; }
-  // An image within the ball for each, which the logits get wrong where one was found: as far as a method looks at
-  // logits, it leaves an image alone once that is so, unless it is to go on to the end. Asks for logits once a step,
+  // An image within the ball for each, which the opponent gets wrong where one was found: as far as a method looks at
+  // logits, it leaves an image alone once that is so, unless it is to go on to the end. Asks the opponent once a step,
   // so that who answers may end it.
-  at::Tensor (*run)(const Logits& logits, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
+  at::Tensor (*run)(const Opponent& opponent, const Attacked& attacked, const Ball& ball, const AttackOptions& options,
                     const Start& start, GradientTally& tally) = nullptr;
 };
 // noise: a random corner of the ball (a direction of l2); fgsm: one step along the gradient (Goodfellow et al. 2015);
 // pgd: projected gradient ascent (Madry et al. 2018); apgd: the same with momentum and steps that are halved where they
 // stop helping (Croce and Hein 2020); square: a random search by squares, of linf (Andriushchenko et al. 2020).
 std::span<const AttackKind> attack_kinds();
+
+// By what training against attacks turns images (Madry et al. 2018): one start of pgd by linf on the cross-entropy, to
+// the end, since an image that is wrong already is learned from where it is worst. `step`: null is 2.5 eps / steps.
+struct TrainingAttack {
+  double eps = 0;
+  std::int64_t steps = 5;
+  std::optional<double> step;
+  // Of whoever answers an image the same each time; without gradients.
+  at::Tensor run(const std::function<at::Tensor(const at::Tensor& images)>& logits, const Attacked& attacked,
+                 std::uint64_t key) const;
+};
 
 }  // namespace ae::attack

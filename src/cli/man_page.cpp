@@ -68,7 +68,15 @@ std::string literal(std::string_view text) {
 }
 
 std::string bold(std::string_view text) { return "\\fB" + literal(text) + "\\fR"; }
-std::string italic(std::string_view text) { return "\\fI" + literal(text) + "\\fR"; }
+// A line may end behind a comma, as long sets of choices have no other place for that.
+std::string italic(std::string_view text) {
+  std::string out = "\\fI";
+  for (const char c : literal(text)) {
+    out += c;
+    if (c == ',') out += "\\:";
+  }
+  return out + "\\fR";
+}
 
 char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "stats/beta.hpp"
+
 namespace ae::evaluate {
 
 double two_sided_normal_p_value(double z) { return std::erfc(std::abs(z) / std::numbers::sqrt2); }
@@ -29,6 +31,18 @@ Interval wilson_interval(std::int64_t successes, std::int64_t trials, double con
   // At the ends the formula gives 0 and 1 up to rounding only.
   return {successes == 0 ? 0.0 : std::max(0.0, center - half_width),
           successes == trials ? 1.0 : std::min(1.0, center + half_width)};
+}
+
+double binomial_lower_bound(std::int64_t successes, std::int64_t trials, double confidence) {
+  if (successes <= 0) return 0;
+  const auto a = static_cast<double>(successes), b = static_cast<double>(trials - successes + 1);
+  // P(X >= successes) is the beta distribution's, and rises with p.
+  double low = 0, high = 1;
+  for (;;) {
+    const double middle = low + (high - low) / 2;
+    if (middle <= low || middle >= high) return low;
+    (stats::beta_cdf(middle, a, b) <= 1 - confidence ? low : high) = middle;
+  }
 }
 
 namespace {

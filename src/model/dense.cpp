@@ -1,4 +1,4 @@
-// Dense, linear and variational autoencoders over table cells.
+// Dense, linear and variational autoencoders over table cells, and the dense one over whole small images.
 #include <torch/nn/functional/batchnorm.h>
 #include <torch/nn/functional/normalization.h>
 #include <torch/nn/pimpl.h>
@@ -8,7 +8,10 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <stdexcept>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "model/activation.hpp"
 #include "model/affine.hpp"
@@ -29,8 +32,11 @@ struct Common {
   std::int64_t embedding = 0;
   ObservedOption observed_input;
 
-  void fields(config::Fields& f) {
+  void latent_field(config::Fields& f) {
     f.integer("latent", latent, {1, 65536}, "Width of the bottleneck: numbers in a latent code.");
+  }
+  void fields(config::Fields& f) {
+    latent_field(f);
     f.integer("embedding", embedding, {0, 4096},
               "Length of the learned vector that stands for a category; 0 uses one-hot codes.");
   }
@@ -42,10 +48,10 @@ struct Layers {
   double dropout = 0;
   bool tied = false;
 
-  void fields(config::Fields& f, bool with_tied) {
+  void fields(config::Fields& f, bool with_tied, Elements elements = Elements::cells) {
     f.integers("hidden", hidden, {1, 65536},
                "Widths of the encoder's hidden layers, first to last; the decoder mirrors them; [] for none.");
-    hidden_layer.fields(f, Elements::cells);
+    hidden_layer.fields(f, elements);
     f.number("dropout", dropout, {0, 1, false, true}, "Share of hidden units set to zero at random in training.");
     if (with_tied) {
       f.boolean("tied", tied,
@@ -365,6 +371,56 @@ class DenseNetwork final : public ModuleNetwork {
   at::Tensor gathered_;                                 // undefined until gather_parameters()
 };
 
+// A network of rows that reads images, each as one long row: all pixels of the first channel, then those of the next.
+class ImagesAsRows final : public Network {
+ public:
+  ImagesAsRows(std::unique_ptr<Network> rows, std::vector<std::int64_t> grid, std::int64_t outputs)
+      : rows_(std::move(rows)), grid_(std::move(grid)), outputs_(outputs) {}
+
+  // Of an image's domain, that of the rows.
+  static Interface rows_of(const Interface& images) {
+    const auto positions = images.domain.positions();
+    std::vector<Element> elements;
+    for (const auto& channel : images.domain.elements)
+      elements.insert(elements.end(), static_cast<std::size_t>(positions), channel);
+    return {Domain(std::move(elements)), images.outputs * positions, images.observed_matters, {}};
+  }
+
+  Code encode(const Batch& batch) override { return rows_->encode(row_batch(batch)); }
+  at::Tensor decode(const at::Tensor& latent) override { return images(rows_->decode(latent)); }
+  Output forward(const Batch& batch) override {
+    auto output = rows_->forward(row_batch(batch));
+    output.prediction = images(output.prediction);
+    return output;
+  }
+  NamedTensors parameters() const override { return rows_->parameters(); }
+  NamedTensors buffers() const override { return rows_->buffers(); }
+  void set_training(bool on) override { rows_->set_training(on); }
+  void to_double() override { rows_->to_double(); }
+
+  std::int64_t latent_size() const override { return rows_->latent_size(); }
+  bool answers_samples_apart() const override { return rows_->answers_samples_apart(); }
+  bool uses_batch_statistics() const override { return rows_->uses_batch_statistics(); }
+  void begin_outputs(const at::Tensor& outputs) override {
+    rows_->begin_outputs(outputs.repeat_interleave(grid_[0] * grid_[1]));
+  }
+
+ private:
+  // Around 0 for pixels in [0, 1]; what is not observed is 0.
+  Batch row_batch(const Batch& batch) const {
+    if (batch.values.size(2) != grid_[0] || batch.values.size(3) != grid_[1])
+      throw std::logic_error("a dense network of images is given another size");
+    return {(batch.values * 2 - 1).flatten(1), batch.observed.flatten(1), batch.sizes};
+  }
+  at::Tensor images(const at::Tensor& prediction) const {
+    return prediction.view({prediction.size(0), outputs_, grid_[0], grid_[1]});
+  }
+
+  std::unique_ptr<Network> rows_;
+  std::vector<std::int64_t> grid_;
+  std::int64_t outputs_;  // of a pixel
+};
+
 // Fully connected families: they differ in what users may choose.
 class FullyConnected : public Family {
  public:
@@ -392,6 +448,29 @@ class DenseFamily final : public FullyConnected {
   }
 };
 
+class DenseImagesFamily final : public FullyConnected {
+ public:
+  DenseImagesFamily() {
+    common_.latent = 64;
+    layers_.hidden = {400, 400};
+  }
+  void fields(config::Fields& f) override {
+    layers_.fields(f, true, Elements::pixels);
+    common_.latent_field(f);
+    common_.observed_input.field(f, Elements::pixels);
+  }
+  std::unique_ptr<Network> build(const Interface& interface) const override {
+    return std::make_unique<ImagesAsRows>(FullyConnected::build(ImagesAsRows::rows_of(interface)),
+                                          interface.domain.grid, interface.outputs);
+  }
+  double weights(const Interface& interface) const override {
+    return FullyConnected::weights(ImagesAsRows::rows_of(interface));
+  }
+  bool has_constants() const override { return false; }
+  bool reads_grids() const override { return true; }
+  bool reads_any_size() const override { return false; }
+};
+
 // Without hidden layers and non-linearity the best reconstruction by squared error is the projection on the leading
 // principal components (Baldi and Hornik 1989).
 class LinearFamily final : public FullyConnected {
@@ -417,6 +496,7 @@ class VariationalFamily final : public FullyConnected {
 }  // namespace
 
 std::unique_ptr<Family> make_dense() { return std::make_unique<DenseFamily>(); }
+std::unique_ptr<Family> make_dense_images() { return std::make_unique<DenseImagesFamily>(); }
 std::unique_ptr<Family> make_linear() { return std::make_unique<LinearFamily>(); }
 std::unique_ptr<Family> make_variational() { return std::make_unique<VariationalFamily>(); }
 

@@ -7,7 +7,7 @@
 namespace ae::model {
 namespace {
 
-constexpr std::array<config::Entry<Family>, 8> kFamilies{{
+constexpr std::array<config::Entry<Family>, 9> kFamilies{{
     {"dense", "Fully connected encoder and mirrored decoder with a narrow code between them.", make_dense},
     {"linear", "Linear encoder and decoder: principal component analysis when trained with mse.", make_linear},
     {"variational", "Dense autoencoder with a normally distributed code (VAE); needs a kl term.", make_variational},
@@ -15,6 +15,10 @@ constexpr std::array<config::Entry<Family>, 8> kFamilies{{
      "Factor analysis: the code follows from whichever cells a row has, the decoder is linear with a non-linear part "
      "beside it; to fill holes.",
      make_factors},
+    {"dense_images",
+     "Fully connected autoencoder of whole small images of one size: pixels are its cells, as where digits are in the "
+     "middle.",
+     make_dense_images},
     {"conv", "Convolutional autoencoder of images.", make_conv},
     {"unet",
      "Convolutional autoencoder with skip connections, to restore corrupted images (without corruption it copies).",

@@ -11,6 +11,7 @@ std::unique_ptr<Family> make_dense();
 std::unique_ptr<Family> make_linear();
 std::unique_ptr<Family> make_variational();
 std::unique_ptr<Family> make_factors();
+std::unique_ptr<Family> make_dense_images();
 std::unique_ptr<Family> make_conv();
 std::unique_ptr<Family> make_unet();
 std::unique_ptr<Family> make_conv_variational();

@@ -107,11 +107,12 @@ class Family : public config::Section {
   virtual bool has_network() const { return true; }     // false: what build() gives can be asked nothing
   virtual bool has_constants() const { return false; }  // Interface::constants
   virtual bool reads_grids() const { return false; }    // channels over a grid (images), else table rows
+  virtual bool reads_any_size() const { return true; }  // of grids; false: that of Domain::grid alone
   // How many weights build() would allocate at least, without allocating any.
   virtual double weights(const Interface& interface) const = 0;
 };
 
 std::span<const config::Entry<Family>>
-families();  // dense, linear, variational; of images conv, unet, conv_variational; none
+families();  // dense, linear, variational, factors; of images dense_images, conv, unet, conv_variational; none
 
 }  // namespace ae::model

@@ -4,6 +4,7 @@
 // train/trainee.hpp), its entry in train/makers.hpp, and one line in objectives().
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <span>
 
@@ -27,6 +28,8 @@ class ObjectiveOptions : public config::Section {
   // What trains. Fills in what the config leaves to the program ("null"), so that what is stored is what was used.
   // Everything given must outlive the trainee. UsageError when the config does not fit the data or the objective.
   virtual std::unique_ptr<train::Trainee> build(Config& config, const Dataset& data, train::Group& group) const = 0;
+  // A file besides the data that the training depends on; empty: none.
+  virtual std::filesystem::path file() const { return {}; }
 };
 
 // Defined by the room train/, which holds the objectives; models name theirs, so whatever reads one knows them all.

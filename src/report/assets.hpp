@@ -20,8 +20,9 @@ extern const std::string_view table_js;
 extern const std::string_view roc_svg_css;       // inside the stand-alone picture
 extern const std::string_view training_svg_css;  // inside the picture of a training run
 extern const std::string_view info_css;
-extern const std::string_view survival_svg_css;     // inside the picture of survival curves
-extern const std::string_view free_energy_svg_css;  // inside the picture of a free energy
-extern const std::string_view bars_svg_css;         // inside a picture of bars
+extern const std::string_view survival_svg_css;      // inside the picture of survival curves
+extern const std::string_view free_energy_svg_css;   // inside the picture of a free energy
+extern const std::string_view share_curves_svg_css;  // inside a picture of shares as curves
+extern const std::string_view bars_svg_css;          // inside a picture of bars
 
 }  // namespace ae::report::assets

@@ -34,6 +34,23 @@ std::string picture_panel(std::string_view heading, std::string_view description
                                "\" src=\"data:image/svg+xml;base64,", base64(svg), "\">\n"));
 }
 
+std::string pictures_panel(std::string_view heading, std::string_view description,
+                           const std::vector<std::string>& columns, const std::vector<PictureRow>& rows) {
+  auto table = joined("<p class=\"muted\">", markup_escaped(description), "</p>\n<div class=\"scroll\"><table>\n<tr>");
+  for (const auto& column : columns) table += joined("<th>", markup_escaped(column), "</th>");
+  table += "</tr>\n";
+  for (const auto& row : rows) {
+    table += "<tr>";
+    for (const auto& cell : row.texts)
+      table += joined("<td class=\"hostile\">", markup_escaped(shortened(cell, 200)), "</td>");
+    for (std::size_t i = 0; i < row.pictures.size(); ++i)
+      table += joined("<td><img class=\"small-picture\" alt=\"", markup_escaped(columns.at(row.texts.size() + i)),
+                      "\" src=\"data:image/png;base64,", base64(row.pictures[i]), "\"></td>");
+    table += "</tr>\n";
+  }
+  return panel(heading, table + "</table></div>\n");
+}
+
 std::string facts_panel(std::string_view heading, const evaluate::Figures& facts) {
   std::string list = "<dl>\n";
   for (const auto& [name, value] : facts)

@@ -46,10 +46,6 @@ struct ClassificationSettings {
   bool attacks() const { return eps > 0; }
 };
 
-const attack::AttackKind& projected_gradient() {
-  return *std::ranges::find(attack::attack_kinds(), std::string_view("pgd"), &attack::AttackKind::name);
-}
-
 // Losses: what is trained for, then of the images as they are the mean cross-entropy and the share that is wrong, and,
 // when images are attacked, the same two of attacked ones. Held-out images are all attacked, and judged by that.
 class ClassificationSteps final : public Objective {
@@ -151,15 +147,8 @@ class ClassificationSteps final : public Objective {
   }
 
   at::Tensor turned(const attack::Attacked& images, std::uint64_t key) const {
-    attack::AttackOptions options;
-    options.steps = settings_.steps;
-    if (settings_.step_size) options.relative_step = *settings_.step_size / settings_.eps;
-    attack::GradientTally tally;
-    // To the end: an image that is wrong already is trained on where it is worst.
-    return projected_gradient()
-        .run([this](const at::Tensor& x) { return classifier_.logits(x); }, images, {attack::Norm::linf, settings_.eps},
-             options, {attack::Loss::ce, key, true}, tally)
-        .detach();
+    return attack::TrainingAttack{settings_.eps, settings_.steps, settings_.step_size}.run(
+        [this](const at::Tensor& x) { return classifier_.logits(x); }, images, key);
   }
 
   const ImageClassifier& classifier_;

@@ -7,6 +7,7 @@ namespace ae::train {
 
 extern const config::Entry<recipe::ObjectiveOptions> kReconstruction;
 extern const config::Entry<recipe::ObjectiveOptions> kPrincipalComponents;
+extern const config::Entry<recipe::ObjectiveOptions> kAdversarialReconstruction;
 extern const config::Entry<recipe::ObjectiveOptions> kClassification;
 
 }  // namespace ae::train

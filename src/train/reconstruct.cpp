@@ -1,4 +1,6 @@
 // The objective "reconstruction": a pair of autoencoder and loss, and the score head that is fitted on it.
+#include "train/reconstruct.hpp"
+
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -63,9 +65,19 @@ void check_targets(const loss::Composition& loss, const model::Domain& domain, c
 
 class Reconstruct final : public Trainee {
  public:
-  Reconstruct(recipe::Config& config, const recipe::Dataset& data, Group& group)
-      : config_(config), data_(data), group_(group), observed_matters_(resolve(config, data)), pair_(new_pair()) {
+  Reconstruct(recipe::Config& config, const recipe::Dataset& data, Group& group, std::unique_ptr<Adversary> adversary)
+      : config_(config),
+        data_(data),
+        group_(group),
+        adversary_(std::move(adversary)),
+        observed_matters_(resolve(config, data)),
+        pair_(new_pair()) {
     config.training.check(data.domain());
+    if (adversary_ && !pair_.has_network())
+      throw UsageError(
+          "/model/type: \"none\" has no network, which this objective trains; use \"dense_images\" or \"conv\"");
+    if (adversary_ && pair_.members() > 1)
+      throw UsageError("/model/members: this objective trains one network; set it to 1");
     if (!pair_.has_network()) {
       if (!data.training_weights.empty())
         throw UsageError("/data/weight: is of training a network, and /model/type \"none\" has none; leave it out");
@@ -111,7 +123,8 @@ class Reconstruct final : public Trainee {
       judged_.emplace(*data_.held_out, systematic_sample(data_.held_out_weights, kMiddle));
     }
     const model::Samples& held_out = judged_ ? *judged_ : *data_.held_out;
-    steps_.emplace(pair_, *data_.training, held_out, config_.training, group_, data_.training_weights);
+    steps_.emplace(pair_, *data_.training, held_out, config_.training, group_, data_.training_weights,
+                   adversary_.get());
     return &*steps_;
   }
 
@@ -155,6 +168,7 @@ class Reconstruct final : public Trainee {
   recipe::Config& config_;
   const recipe::Dataset& data_;
   Group& group_;
+  std::unique_ptr<Adversary> adversary_;
   bool observed_matters_;  // see model::Interface
   loss::Autoencoder pair_;
   std::optional<Kept> judged_;  // held-out samples by their weights
@@ -166,11 +180,16 @@ class ReconstructionOptions final : public recipe::ObjectiveOptions {
  public:
   void fields(config::Fields&) override {}
   std::unique_ptr<Trainee> build(recipe::Config& config, const recipe::Dataset& data, Group& group) const override {
-    return std::make_unique<Reconstruct>(config, data, group);
+    return reconstruct(config, data, group);
   }
 };
 
 }  // namespace
+
+std::unique_ptr<Trainee> reconstruct(recipe::Config& config, const recipe::Dataset& data, Group& group,
+                                     std::unique_ptr<Adversary> adversary) {
+  return std::make_unique<Reconstruct>(config, data, group, std::move(adversary));
+}
 
 const config::Entry<recipe::ObjectiveOptions> kReconstruction{
     "reconstruction", "Reconstruct the clean sample from the corrupted one.",

@@ -189,20 +189,28 @@ ReconstructionObjective::~ReconstructionObjective() = default;
 
 ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                                                  const model::Samples& held_out, const recipe::TrainingOptions& options,
-                                                 Group& group, std::span<const double> weights)
+                                                 Group& group, std::span<const double> weights,
+                                                 const Adversary* adversary)
     : autoencoder_(autoencoder),
       training_(training),
       held_out_(held_out),
       options_(options),
       group_(group),
-      weights_(weights) {
-  if (uses_dense_engine(autoencoder, options)) {
+      weights_(weights),
+      adversary_(adversary) {
+  if (adversary == nullptr && uses_dense_engine(autoencoder, options)) {
     dense_ = std::make_unique<DenseEngine>(autoencoder, training, held_out, options, group);
     return;
   }
   optimizer_ = options.optimizer->build(autoencoder.network().parameters());
   for (const auto& [name, tensor] : autoencoder.network().parameters()) parameters_.push_back(tensor);
   if (group.size() > 1) buckets_ = std::make_unique<Buckets>(group, parameters_);
+}
+
+std::vector<std::string> ReconstructionObjective::part_names() const {
+  auto names = autoencoder_.loss().part_names();
+  if (adversary_ != nullptr) names.push_back(adversary_->part_name());
+  return names;
 }
 
 model::Batch ReconstructionObjective::corrupted(model::Batch batch) const {
@@ -241,8 +249,9 @@ std::vector<double> ReconstructionObjective::step(const std::vector<std::int64_t
   std::vector<double> losses(1 + part_names().size(), 0.0);
   if (count > 0) {
     const double share = static_cast<double>(count) / static_cast<double>(whole);
-    losses = side_by_side() ? backward_side_by_side(input, target, context.epoch, share)
-                            : backward(autoencoder_, input, target, context.epoch, share);
+    losses = adversary_       ? backward_against(input, target, context, first, share)
+             : side_by_side() ? backward_side_by_side(input, target, context.epoch, share)
+                              : backward(autoencoder_, input, target, context.epoch, share);
   }
   if (buckets_) buckets_->finish();
   if (options_.clip_gradient) clip_gradients(parameters_, autoencoder_.members(), *options_.clip_gradient);
@@ -260,6 +269,32 @@ std::vector<double> ReconstructionObjective::backward(const loss::Autoencoder& a
   const torch::NoGradGuard no_grad;
   auto losses = means(evaluation);
   for (double& loss : losses) loss *= share;
+  return losses;
+}
+
+std::vector<double> ReconstructionObjective::backward_against(const model::Batch& input, const model::Batch& target,
+                                                              const StepContext& context, std::int64_t first,
+                                                              double share) const {
+  const auto round = adversary_->play(autoencoder_, input, target, stream_key(context.key, "adversary"), first);
+  autoencoder_.network().set_training(true);
+  auto losses = losses_against(round, input, target, context.epoch);
+  (losses.samples.mean() * share).backward();
+  for (double& loss : losses.means) loss *= share;
+  return losses.means;
+}
+
+// What corruption has changed is emphasised, not what the adversary has, who changes everything.
+ReconstructionObjective::Losses ReconstructionObjective::losses_against(const Adversary::Round& round,
+                                                                        const model::Batch& input,
+                                                                        const model::Batch& target,
+                                                                        double epoch) const {
+  const auto output = autoencoder_.network().forward(round.input);
+  const auto evaluation = autoencoder_.loss().evaluate(output, target, epoch, emphasis(input, target));
+  const auto further = adversary_->loss(round, autoencoder_.loss().expected(output.prediction));
+  Losses losses{evaluation.samples + adversary_->weight() * further, means(evaluation)};
+  const double mean = further.detach().mean().item<double>();
+  losses.means.front() += adversary_->weight() * mean;
+  losses.means.push_back(mean);
   return losses;
 }
 
@@ -306,8 +341,15 @@ std::vector<double> ReconstructionObjective::validate() {
     const auto end = std::min(begin + at_once, held_out_.size());
     const auto target = held_out_.range(begin, end).repeated(autoencoder_.members());
     const auto input = corrupted(target);
-    const auto losses = means(autoencoder_.loss().evaluate(autoencoder_.network().forward(input), target, loss::kRamped,
-                                                           emphasis(input, target)));
+    std::vector<double> losses;
+    if (adversary_ != nullptr) {
+      const auto key = stream_key(static_cast<std::uint64_t>(options_.seed), "validation adversary");
+      losses =
+          losses_against(adversary_->play(autoencoder_, input, target, key, begin), input, target, loss::kRamped).means;
+    } else {
+      losses = means(autoencoder_.loss().evaluate(autoencoder_.network().forward(input), target, loss::kRamped,
+                                                  emphasis(input, target)));
+    }
     for (std::size_t i = 0; i < sums.size(); ++i) sums[i] += losses[i] * static_cast<double>(end - begin);
   }
   group_.sum(sums);

@@ -6,6 +6,7 @@
 #include "loss/autoencoder.hpp"
 #include "model/threads.hpp"
 #include "recipe/config.hpp"
+#include "train/adversary.hpp"
 #include "train/dense_engine.hpp"
 #include "train/gradient_exchange.hpp"
 #include "train/objective.hpp"
@@ -23,14 +24,16 @@ bool uses_dense_engine(const loss::Autoencoder& autoencoder, const recipe::Train
 
 class ReconstructionObjective final : public Objective {
  public:
-  // Everything referred to must outlive the objective. `held_out` may be empty. `weights`: see sample_weights().
-  // Errors: see uses_dense_engine().
+  // Everything referred to must outlive the objective. `held_out` may be empty. `weights`: see sample_weights(). With
+  // an adversary, whose part comes last, autograd does the steps; of a single network only. Errors: see
+  // uses_dense_engine().
   ReconstructionObjective(loss::Autoencoder& autoencoder, const model::Samples& training,
                           const model::Samples& held_out, const recipe::TrainingOptions& options,
-                          Group& group = Group::alone(), std::span<const double> weights = {});
+                          Group& group = Group::alone(), std::span<const double> weights = {},
+                          const Adversary* adversary = nullptr);
   ~ReconstructionObjective() override;
 
-  std::vector<std::string> part_names() const override { return autoencoder_.loss().part_names(); }
+  std::vector<std::string> part_names() const override;
   std::int64_t training_samples() const override { return training_.size(); }
   std::span<const double> sample_weights() const override { return weights_; }
   std::int64_t smallest_batch() const override { return autoencoder_.network().uses_batch_statistics() ? 2 : 1; }
@@ -52,6 +55,15 @@ class ReconstructionObjective final : public Objective {
   // `share`: of the batch's samples, those that are given.
   std::vector<double> backward(const loss::Autoencoder& autoencoder, const model::Batch& input,
                                const model::Batch& target, double epoch, double share) const;
+  std::vector<double> backward_against(const model::Batch& input, const model::Batch& target,
+                                       const StepContext& context, std::int64_t first, double share) const;
+  // Of the network as it is: the loss [samples] with the adversary's, and all losses as means.
+  struct Losses {
+    at::Tensor samples;
+    std::vector<double> means;
+  };
+  Losses losses_against(const Adversary::Round& round, const model::Batch& input, const model::Batch& target,
+                        double epoch) const;
   std::vector<double> backward_side_by_side(const model::Batch& input, const model::Batch& target, double epoch,
                                             double share);
 
@@ -61,6 +73,7 @@ class ReconstructionObjective final : public Objective {
   const recipe::TrainingOptions& options_;
   Group& group_;
   std::span<const double> weights_;
+  const Adversary* adversary_;
   std::unique_ptr<DenseEngine> dense_;            // does the steps; null: autograd does,
   std::unique_ptr<recipe::Optimizer> optimizer_;  // with this
   std::vector<at::Tensor> parameters_;

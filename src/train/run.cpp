@@ -194,6 +194,7 @@ class Run {
     std::string files;
     for (std::size_t t = 0; t < config_.loss.terms.size(); ++t)
       if (const auto file = config_.loss.terms[t]->file(); !file.empty()) files += sha256_of_file(file);
+    if (const auto file = config_.objective->file(); !file.empty()) files += sha256_of_file(file);
     return sha256_of(resolved + data_.data_sha256 + (first_ ? first_->sha256() : "") + files);
   }
   std::string fingerprint_of_plan(const data::Safetensors& state) {

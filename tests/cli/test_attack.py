@@ -1,13 +1,18 @@
 """ae-attack: against closed forms of linear classifiers, and a projected gradient ascent of PyTorch's own, on the digits
 of scikit-learn."""
 
+import base64
 import csv
 import json
+import re
 import subprocess
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from pictures import write_png
+from pictures import read_png, write_png
+from scipy.stats import beta, binom
+from scipy.stats import norm as normal
 from support import needs_torch, one_error
 
 pytestmark = needs_torch
@@ -341,6 +346,233 @@ def test_a_classifier_and_detectors_judge_what_is_purified(run, digits):
     assert l1["flagged_with_noise"]["share"] > 2 * jsd["flagged_with_noise"]["share"]
 
 
+def the_row(rows, threat, attack, eps, defence):
+    (found,) = [r for r in rows if (r["threat"], r["attack"], float(r["eps"]), r["defence"]) == (threat, attack, eps, defence)]
+    return found
+
+
+def test_who_knows_of_the_detectors_steps_around_them(attack, run, digits):
+    folder, network, images, labels = digits
+    np.save(folder / "clean.npy", np.load(folder / "test.npy")[100:])
+    rows, report = attack("--eps", "0,0.15", "--attack", "noise,pgd", "--steps", "20", "--through", "model", "--detector", "l1,jsd",
+                          "--clean", "clean.npy", "--false-positives", "0.1")
+    both = "purifier+detector"
+
+    def pixels(name):
+        return torch.tensor(np.load(folder / name)).unsqueeze(1)
+
+    def seen(name):
+        """What PyTorch and NumPy make of an array: classified rightly behind the purifier, and the detectors' scores."""
+        assert run("ae-purify", "model", name, "-o", "again.npy", "--force", "-q", cwd=folder).code == 0
+        x, y = pixels(name), pixels("again.npy")
+        right_behind = (network(y.clamp(0, 1)).argmax(1) == labels).numpy() if len(x) == len(labels) else None
+        return right_behind, np.stack([(x - y).abs().flatten(1).double().mean(1).numpy(),
+                                       jensen_shannon(probabilities(network, x, 10), probabilities(network, y.clamp(0, 1), 10))], 1)
+
+    # A share of .1 is .05 for each of two: 5 of 100 clean images lie above.
+    thresholds = np.sort(seen("clean.npy")[1], 0)[-6]
+    assert [d["name"] for d in report["detectors"]] == ["l1", "jsd:10"]
+    assert np.allclose([d["threshold"] for d in report["detectors"]], thresholds, rtol=1e-3, atol=2e-6)
+    shares = {}
+    for threat, name in (("none", "noise"), ("classifier", "pgd"), ("purifier", "pgd"), (both, "pgd")):
+        right_behind, scores = seen(f"out/{threat}-{name}-linf-0.15.npy")
+        flagged = (scores > thresholds).any(1)
+        row = the_row(rows, threat, name, 0.15, both)
+        assert float(row["flagged"]) == pytest.approx(flagged.mean(), abs=0.011), threat
+        assert float(row["accuracy"]) == pytest.approx((flagged | right_behind).mean(), abs=0.011), threat
+        assert row["lambdas"] == ("1 0.1 0.01" if threat == both else "")
+        shares[threat] = float(row["flagged"])
+    # Who does not look at the detectors is caught by them, who does passes.
+    blind, aware = (float(the_row(rows, threat, "pgd", 0.15, both)["accuracy"]) for threat in ("purifier", both))
+    assert shares[both] < shares["purifier"] - 0.1 and aware < blind - 0.05
+    assert int(the_row(rows, both, "pgd", 0.15, both)["restarts"]) == 3
+    assert accuracy(rows, "all", "worst", 0.15, both) <= aware
+    assert the_row(rows, "all", "worst", 0.15, both)["flagged"] == ""
+    assert [found["accuracy"] for found in report["worst"][both]] == [accuracy(rows, "all", "worst", e, both) for e in (0, 0.15)]
+    # And what is told of each image is what the rows are made of.
+    with open(folder / "out/samples.csv", newline="") as file:
+        samples = list(csv.DictReader(file))
+    assert np.mean([s["turned_at_undetected"] == "" for s in samples]) == pytest.approx(accuracy(rows, "all", "worst", 0.15, both))
+    clean = the_row(rows, "none", "clean", 0, both)
+    assert np.mean([s["flagged"] == "1" for s in samples]) == pytest.approx(float(clean["flagged"]))
+
+
+@pytest.fixture(scope="module")
+def linear(digits):
+    """(margins over the length of the weights, sum of their sizes over it, labels): a linear classifier of two classes, and images of
+    pixels around 1/2, which noise does not lead out of [0, 1]; in the folder linear.pt, middle.npy, middle.csv."""
+    folder = digits[0]
+    torch.manual_seed(3)
+    network = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(64, 2))
+    w = (network[1].weight[1] - network[1].weight[0]).detach().double().numpy()
+    images = np.random.default_rng(5).uniform(0.4, 0.6, (400, 8, 8)).astype(np.float32)
+    with torch.no_grad():
+        z = network(torch.tensor(images).unsqueeze(1)).double().numpy()
+        network[1].bias[1] -= float(np.median(z[:, 1] - z[:, 0]))
+        z = network(torch.tensor(images).unsqueeze(1)).double().numpy()
+    save(network, folder / "linear.pt")
+    labels = z.argmax(1)
+    np.save(folder / "middle.npy", images)
+    (folder / "middle.csv").write_text("label\n" + "".join(f"{label}\n" for label in labels))
+    length = np.sqrt((w * w).sum())
+    return np.abs(z[:, 1] - z[:, 0]) / length, np.abs(w).sum() / length, labels
+
+
+def test_votes_under_noise_are_those_of_a_linear_classifier(run, digits, linear):
+    """A pixel's noise of sigma is one of sigma along the weights: one draw is right with Phi(margin / sigma), many where the margin
+    is above 0, and an attack of linf takes eps |w|_1 from it."""
+    folder = digits[0]
+    margin, reach, _ = linear
+    sigma, eps = 0.08, float(np.median(margin)) / reach
+    asked = ["ae-attack", "linear.pt", "middle.npy", "--labels", "middle.csv", "--through", "model"]
+    done = run(*asked, "--eps", eps, "--attack", "noise,pgd,fgsm", "--steps", "10", "--purifier", f"noise:{sigma}", "--votes", "61",
+               "--eot", "2", "-o", "votes", "--force", cwd=folder)
+    assert done.code == 0, done.stderr
+    rows, report = rows_of(folder / "votes"), json.loads((folder / "votes/report.json").read_text())
+
+    def one_draw(margin):
+        p = normal.cdf(margin / sigma)
+        return pytest.approx(p.mean(), abs=4 * np.sqrt((p * (1 - p)).sum()) / len(p))
+
+    def voted(margin):
+        p = binom.sf(30, 61, normal.cdf(margin / sigma))
+        return pytest.approx(p.mean(), abs=4 * np.sqrt((p * (1 - p)).sum()) / len(p) + 0.005)
+
+    assert accuracy(rows, "none", "clean", 0, "purifier-fixed") == one_draw(margin)
+    assert accuracy(rows, "none", "clean", 0, "purifier") == voted(margin)
+    attacked = margin - eps * reach
+    for name in ("pgd", "fgsm"):
+        assert accuracy(rows, "purifier", name, eps, "purifier") == voted(attacked)
+        # Pixels stay within [0, 1], also those with noise; who knows the draw knows when it has succeeded.
+        assert accuracy(rows, "purifier-fixed", name, eps, "purifier-fixed") == one_draw(attacked)
+    known = the_row(rows, "purifier", "pgd", eps, "purifier")
+    assert (known["votes"], known["eot"]) == ("61", "2")
+    known = the_row(rows, "purifier-fixed", "pgd", eps, "purifier-fixed")
+    assert (known["votes"], known["eot"]) == ("1", "1")
+    (drawn,) = report["random_draws"]
+    worst = [accuracy(rows, "all", "worst", eps, defence) for defence in ("purifier", "purifier-fixed")]
+    assert [drawn["voted"], drawn["fixed"]] == worst and drawn["gap"] == pytest.approx(worst[0] - worst[1])
+    assert "random_output" in report["flags"] and "forward_differs" not in report["flags"]
+    assert "eps_0_differs_from_clean" not in report["flags"]
+    # And so says ae-purify.
+    done = run("ae-purify", "model", "middle.npy", "-o", "noisy.npy", "--purifier", f"noise:{sigma}", "--classifier", "linear.pt",
+               "--labels", "middle.csv", "--votes", "61", "--summary", "votes.json", "--seed", "7", "--force", cwd=folder)
+    assert done.code == 0 and "one draw" in done.stdout, done
+    summary = json.loads((folder / "votes.json").read_text())
+    assert summary["votes"] == 61 and summary["right_or_flagged"]["purifier"]["share"] == voted(margin)
+    assert summary["right_or_flagged"]["purifier_one_draw"]["share"] == one_draw(margin)
+    refusals = [(["--votes", "5"], "noise:SIGMA"), (["--votes", "0", "--purifier", "noise"], "--votes")]
+    for more, words in refusals:
+        one_error(run(*asked, "-o", "none", *more, cwd=folder), 2, words)
+
+
+def test_a_certified_radius_is_that_of_a_linear_classifier_and_no_more(run, digits, linear):
+    """Its smoothed classifier is itself, and the true radius the margin; what is certified stays below, and comes near to it, but
+    for what so many votes can tell."""
+    folder = digits[0]
+    margin, _, labels = linear
+    sigma, votes, certainty = 0.08, 2000, 0.99
+    done = run("ae-attack", "linear.pt", "middle.npy", "--labels", "middle.csv", "--eps", "0", "--attack", "noise", "--certify", sigma,
+               "--votes", votes, "--certainty", certainty, "-o", "certified", "--force", cwd=folder)
+    assert done.code == 0 and "certified with noise of 0.08" in done.stdout, done
+    with open(folder / "certified/certified.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [int(row["class"]) for row in rows] == list(labels)
+    radius = np.array([float(row["radius"] or 0) for row in rows])
+    decided = np.array([row["predicted"] != "" for row in rows])
+    assert np.array_equal(decided, radius > 0)
+    right = np.array([row["predicted"] == row["class"] for row in rows])
+    # With a chance of 1 % each at most, above the margin, or of the other class.
+    assert (radius[right] > margin[right]).sum() + (decided & ~right).sum() <= binom.ppf(0.9999, len(rows), 1 - certainty)
+    expected = np.array([radius_of(round(votes * p), votes, sigma, certainty) for p in normal.cdf(margin / sigma)])
+    assert np.abs(np.median(radius - expected)) < 0.1 * sigma and np.abs(radius - expected).max() < sigma
+    assert radius.max() <= radius_of(votes, votes, sigma, certainty) * 1.000001
+    report = json.loads((folder / "certified/report.json").read_text())["certified"]
+    assert (report["sigma"], report["votes"], report["confidence"], report["undecided"]) == (sigma, votes, certainty, (~decided).sum())
+    for row in report["rows"]:
+        assert row["accuracy"] == pytest.approx((right & (radius >= row["radius"])).mean())
+    assert [row["radius"] for row in report["rows"]] == [0, 0.25, 0.5, 0.75, 1] and 0.5 < report["rows"][0]["accuracy"]
+
+
+def radius_of(agree, votes, sigma, certainty):
+    """Cohen, Rosenfeld and Kolter 2019."""
+    low = beta.ppf(1 - certainty, agree, votes - agree + 1) if agree > 0 else 0
+    return sigma * normal.ppf(low) if low > 0.5 else 0
+
+
+def test_a_certificate_is_of_what_stands_before_the_classifier(run, digits):
+    """No attack of l2 within the radius turns what was certified behind the purifier: random ones here, by other draws."""
+    folder, network, images, labels = digits
+    done = run("ae-attack", "clf.pt", "test.npy", "--labels", "labels.csv", "--eps", "0", "--attack", "noise", "--certify", "0.25",
+               "--votes", "400", "--through", "model", "--first", "40", "-o", "behind", "--force", "-q", cwd=folder)
+    assert done.code == 0, done
+    with open(folder / "behind/certified.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 40 and np.mean([row["predicted"] == row["class"] for row in rows]) > 0.7
+    rng = np.random.default_rng(0)
+    steps = rng.normal(0, 1, (40, 8, 8))
+    steps *= np.array([float(row["radius"] or 0) for row in rows])[:, None, None] / np.sqrt((steps**2).sum((1, 2), keepdims=True))
+    np.save(folder / "near.npy", np.repeat((images[:40, 0].numpy() + steps).clip(0, 1), 60, 0).astype(np.float32))
+    assert run("ae-purify", "model", "near.npy", "-o", "near_pure.npy", "--purifier", "noise:0.25", "--purifier", "reconstruction",
+               "--force", "-q", cwd=folder).code == 0
+    with torch.no_grad():
+        classes = network(torch.tensor(np.load(folder / "near_pure.npy")).unsqueeze(1).clamp(0, 1)).argmax(1).numpy().reshape(40, 60)
+    for row, votes in zip(rows, classes):
+        if row["predicted"]:
+            assert np.bincount(votes, minlength=10).argmax() == int(row["predicted"]), row
+
+
+def test_a_projection_is_attacked_through_its_exact_gradient(attack, run, digits):
+    folder, network, images, labels = digits
+    rows, report = attack("--eps", "0.15", "--attack", "pgd", "--steps", "10", "--through", "model", "--purifier", "pca:20", "--clean",
+                          "train.npy")
+    adaptive = the_row(rows, "purifier", "pgd", 0.15, "purifier")
+    assert adaptive["backward"] == "exact" and "forward_differs" not in report["flags"]
+    assert float(adaptive["accuracy"]) < accuracy(rows, "classifier", "pgd", 0.15, "purifier") - 0.1
+    # What NumPy makes of the images found.
+    found = np.load(folder / "out/purifier-pgd-linf-0.15.npy").reshape(200, 64).astype(float)
+    clean = np.load(folder / "train.npy").reshape(-1, 64).astype(float)
+    axes = np.linalg.svd(clean - clean.mean(0), full_matrices=False)[2][:20]
+    pure = torch.tensor((clean.mean(0) + (found - clean.mean(0)) @ axes.T @ axes).clip(0, 1).astype(np.float32)).reshape(200, 1, 8, 8)
+    assert right(network, pure, labels) == pytest.approx(float(adaptive["accuracy"]), abs=0.006)
+
+
+def test_a_page_shows_what_is_left_and_some_images(run, digits):
+    folder, network, images, labels = digits
+    np.save(folder / "clean.npy", np.load(folder / "test.npy")[100:])
+    done = run("ae-attack", "clf.pt", "test.npy", "--labels", "labels.csv", "--eps", "0.1,0.2", "--attack", "noise,pgd", "--steps", "5",
+               "--through", "model", "--detector", "l1", "--clean", "clean.npy", "--false-positives", "0.05", "--certify", "0.25",
+               "--votes", "100", "--first", "60", "--page", "page.html", "-o", "paged", "--force", "-q", cwd=folder)
+    assert done.code == 0, done
+    page = (folder / "page.html").read_text()
+    for row in rows_of(folder / "paged"):
+        if row["attack"] == "worst":
+            assert f"<td class=\"hostile\">{100 * float(row['accuracy']):.1f}%</td>" in page, row
+    assert "no check found" in page or "noise_beats_gradient" in page or "beats_white_box" in page
+    pictures = [base64.b64decode(found) for found in re.findall(r"data:image/svg\+xml;base64,([^\"]*)", page)]
+    assert len(pictures) == 3  # behind the purifier or flagged, behind it, alone
+    for picture, threats in zip(pictures, (5, 5, 3)):  # each with the worst
+        root = ElementTree.fromstring(picture)
+        curves = [e for e in root.iter("{http://www.w3.org/2000/svg}path") if e.get("class", "").startswith("band")]
+        assert len(curves) == threats
+        marks = [e for e in root.iter("{http://www.w3.org/2000/svg}circle")]
+        assert len(marks) == 3 * threats  # at 0, which is without an attack, and at two sizes
+    # The accuracy of one row is where its mark is.
+    eps_02 = float(the_row(rows_of(folder / "paged"), "classifier", "pgd", 0.2, "none")["accuracy"])
+    heights = {float(e.get("cy")) for e in ElementTree.fromstring(pictures[2]).iter("{http://www.w3.org/2000/svg}circle")}
+    assert any(abs(height - (44 + 250 * (1 - eps_02))) < 0.011 for height in heights)
+    small = [base64.b64decode(found) for found in re.findall(r"data:image/png;base64,([^\"]*)", page)]
+    assert len(small) == 8 * 4 and all(found.startswith(b"\x89PNG") for found in small)
+    # The first is an image of the input, and beside it is what the attack made of it.
+    (folder / "clean.png").write_bytes(small[0])
+    (folder / "attacked.png").write_bytes(small[1])
+    clean, attacked = read_png(folder / "clean.png") / 255, read_png(folder / "attacked.png") / 255
+    distances = np.abs(images[:60, 0].numpy() - clean).max((1, 2))
+    assert distances.min() < 0.003
+    made = np.load(folder / "paged/purifier+detector-pgd-linf-0.2.npy")[distances.argmin()]
+    assert np.abs(made - attacked).max() < 0.003
+
+
 def test_a_classifier_that_is_not_named_is_missed(run, digits):
     folder = digits[0]
 
@@ -350,6 +582,8 @@ def test_a_classifier_that_is_not_named_is_missed(run, digits):
 
     refused(2, "--labels", "--classifier", more=["--labels", "labels.csv"])
     refused(2, "--detector", "--clean", more=["--classifier", "clf.pt", "--detector", "l1"])
+    refused(2, "--votes", "--classifier", more=["--purifier", "noise", "--votes", "3"])
+    refused(2, "--votes", "noise:SIGMA", more=["--classifier", "clf.pt", "--votes", "3"])
     refused(2, "--clean", "--detector", more=["--classifier", "clf.pt", "--clean", "test.npy"])
     refused(2, "--detector", '"l3"', more=["--classifier", "clf.pt", "--detector", "l3", "--clean", "test.npy"])
     refused(2, "--detector", "jsd:T", more=["--classifier", "clf.pt", "--detector", "jsd:0", "--clean", "test.npy"])
@@ -455,6 +689,12 @@ def test_what_does_not_fit_is_one_line(run, digits):
     refused(2, "square", "linf", more=["--attack", "square", "--norm", "l2"])
     refused(2, "--loss", '"hinge"', more=["--loss", "hinge"])
     refused(2, "--purifier", "--through", more=["--purifier", "blur"])
+    refused(2, "--detector", "--through", more=["--detector", "l1", "--clean", "test.npy"])
+    refused(2, "--detector", "--clean", more=["--detector", "l1", "--through", "model"])
+    refused(2, "--certainty", "--certify", more=["--certainty", "0.9"])
+    refused(2, "--certify", more=["--certify", "0"])
+    refused(2, "--lambda", "--detector", more=["--lambda", "1"])
+    refused(2, "--lambda", '"-1"', more=["--lambda=-1", "--detector", "l1", "--clean", "test.npy", "--through", "model"])
     refused(2, "--mean", "2 numbers", "1 channel", more=["--mean", "0.5,0.5"])
     refused(2, "--classes", "2 classes", "10", more=["--classes", "a,b"])
     refused(4, "probabilities", more=["--outputs", "probabilities"])
@@ -469,3 +709,67 @@ def test_what_does_not_fit_is_one_line(run, digits):
                cwd=folder).code == 0
     one_error(run("ae-attack", "clf.pt", "test.npy", "--labels", "labels.csv", "-o", "twice", "--eps", "0.1", cwd=folder), 2, "twice",
               "--force")
+
+
+def adversarial(folder, **more):
+    """The autoencoder's config, but trained under attack, and its name."""
+    config = json.loads((folder / "config.json").read_text())
+    config["model"] = {"type": "dense_images", "hidden": [64], "latent": 24, "norm": "batch"}
+    config["training"] |= {"epochs": 10, "corruption": []}
+    config["objective"] = {"type": "adversarial_reconstruction", "classifier": "clf.pt", "eps": 0.25, "steps": 4} | more
+    (folder / "adversarial.json").write_text(json.dumps(config))
+    return "adversarial.json"
+
+
+def test_a_purifier_trained_under_attack_withstands_more_of_it(run, attack, digits):
+    folder = digits[0]
+    figures = {}
+    for name, more in (("under", {}), ("plain", {"type": "reconstruction"})):
+        if name == "plain":
+            config = json.loads((folder / adversarial(folder)).read_text())
+            config["objective"] = more
+            (folder / "adversarial.json").write_text(json.dumps(config))
+        else:
+            adversarial(folder)
+        trained = run("ae-train", "adversarial.json", "--out", name, "--force", "-q", cwd=folder)
+        assert (trained.code, trained.stderr) == (0, "")
+        rows, _ = attack("--eps", "0,0.2", "--attack", "pgd", "--steps", "20", "--through", name)
+        figures[name] = accuracy(rows, "purifier", "pgd", 0.2, "purifier")
+    assert figures["under"] > figures["plain"] + 0.15
+    with open(folder / "under/metrics.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    parts = [name for name in rows[0] if "cross_entropy" in name]
+    assert len(parts) == 2 and all(float(rows[-1][name]) < float(rows[0][name]) for name in parts)
+    for row in rows:  # the total is the loss and the weighted part
+        assert float(row["train_loss"]) == pytest.approx(float(row["train_mse"]) + 0.05 * float(row["train_cross_entropy"]), rel=1e-5)
+
+
+def test_training_under_attack_is_repeated_and_continued_to_the_same_bytes(run, digits):
+    folder = digits[0]
+    few = ["--set", "/training/epochs=4", "--set", "/training/checkpoint/epochs=1", "-q"]
+    adversarial(folder)
+    for name in ("first", "second"):
+        assert run("ae-train", "adversarial.json", "--out", name, "--force", *few, cwd=folder).code == 0
+    assert run("ae-train", "adversarial.json", "--out", "part", "--force", *few, "--set", "/training/epochs=2", cwd=folder).code == 0
+    assert run("ae-train", "adversarial.json", "--out", "part", "--resume", *few, cwd=folder).code == 0
+    bytes_of = {name: (folder / name / "model.safetensors").read_bytes() for name in ("first", "second", "part")}
+    assert bytes_of["first"] == bytes_of["second"] == bytes_of["part"]
+
+
+def test_what_cannot_be_trained_under_attack_is_told(run, digits):
+    folder = digits[0]
+    np.save(folder / "table.npy", np.random.default_rng(0).random((40, 6)))
+
+    def refused(code, *words, change=(), **more):
+        adversarial(folder, **more)
+        one_error(run("ae-train", "adversarial.json", "--out", "no", "--force", "-q", *change, cwd=folder), code, *words)
+
+    refused(2, "/objective/classifier: not set", classifier="")
+    refused(4, "none.pt", classifier="none.pt")
+    refused(2, "/objective/mean", "2 numbers, but images have 1 channel", mean=[0.1, 0.2])
+    refused(2, '/objective/std: found "0", expected a positive number', std=[0])
+    refused(2, "/model/members: this objective trains one network", change=[
+        "--set", '/model={"type": "conv", "levels": 1, "width": 4, "members": 2}'])
+    refused(2, "/model/type", change=["--set", '/model={"type": "none"}'])
+    refused(2, "adversarial_reconstruction attacks images", change=[
+        "--set", '/data={"type": "table", "path": "table.npy"}', "--set", '/model={"type": "dense"}', "--set", '/score={"type": "loss"}'])

@@ -151,7 +151,7 @@ LOSSES = {
 
 
 # Of images and counts, or of codes alone: no part of what is exported.
-OTHER_FAMILIES = {"conv", "unet", "conv_variational", "none"}
+OTHER_FAMILIES = {"dense_images", "conv", "unet", "conv_variational", "none"}
 OTHER_TERMS = {"kl", "ssim", "ms_ssim", "gradient", "feature", "poisson", "nb", "zinb", "hurdle"}
 
 

@@ -1,5 +1,6 @@
 """Training on image folders, as a user would from the shell. The images are made here, PNG by hand."""
 
+import csv
 import gzip
 import json
 import os
@@ -125,14 +126,14 @@ def test_an_interrupted_run_continues_to_the_same_bytes(run, bin_folder, trained
     assert (whole / "model.safetensors").read_bytes() == (tmp_path / "cut/model.safetensors").read_bytes()
 
 
-@pytest.mark.parametrize("family", ["conv", "unet", "conv_variational"])
+@pytest.mark.parametrize("family", ["conv", "unet", "conv_variational", "dense_images"])
 def test_every_family_trains_on_colour_and_sixteen_bits(run, tmp_path, family):
     for i in range(6):
         colour = np.stack([stripes(10 * i + c, 40, np.uint16) for c in range(3)], 2)
         png(tmp_path / "set" / f"{i}.png", colour)
     config = {
         "data": {"type": "images", "path": "set", "augment": {"flip_horizontal": True}},
-        "model": {"type": family, "width": 4},
+        "model": {"type": family, **({"hidden": [8]} if family == "dense_images" else {"width": 4})},
         "training": {"epochs": 2, "batch_size": 2, "corruption": [{"type": "gaussian", "sigma": 0.05}]},
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
@@ -140,6 +141,13 @@ def test_every_family_trains_on_colour_and_sixteen_bits(run, tmp_path, family):
     assert (outcome.code, outcome.stderr) == (0, "")
     geometry = json.loads(metadata_of(tmp_path / "model" / "model.safetensors")["geometry"])
     assert (geometry["channels"], geometry["height"], geometry["width"]) == (3, 40, 40)
+    png(tmp_path / "others" / "same.png", np.stack([stripes(c, 40, np.uint16) for c in range(3)], 2))
+    png(tmp_path / "others" / "wide.png", np.stack([stripes(c, 44, np.uint16) for c in range(3)], 2))
+    scored = run("ae-score", "model", "others", "-o", "scores.csv", "-q")
+    assert scored.code == (4 if family == "dense_images" else 0)
+    assert ("wide.png: 44 x 44 network pixels; this model reads 40 x 40 alone" in scored.stderr) == (family == "dense_images")
+    with open(tmp_path / "scores.csv", newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == (["same.png"] if family == "dense_images" else ["same.png", "wide.png"])
 
 
 def test_digits_come_from_idx_files_with_their_labels(run, tmp_path):

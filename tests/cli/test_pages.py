@@ -47,7 +47,7 @@ def squeezed(text):
 
 def without_roff(text):
     """The text that a formatter would show, for the few escapes that our pages use."""
-    for escape, shown in {r"\-": "-", r"\(aq": "'", r"\(dq": '"', r"\(ha": "^", r"\(ti": "~", r"\(ga": "`"}.items():
+    for escape, shown in {r"\-": "-", r"\(aq": "'", r"\(dq": '"', r"\(ha": "^", r"\(ti": "~", r"\(ga": "`", r"\:": ""}.items():
         text = text.replace(escape, shown)
     text = re.sub(r"\\f[BIR]", "", text)
     comment = r".\""

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from pictures import read_png, write_png
 from scipy.ndimage import gaussian_filter
+from scipy.stats import kstest
 from support import needs_torch, one_error
 
 pytestmark = needs_torch
@@ -98,6 +99,53 @@ def test_controls_are_what_numpy_and_scipy_make_of_the_pixels(run, tmp_path, mod
     assert np.abs(np.load(tmp_path / "z.npy").clip(0, 1) - twice).max() < 1e-4
     assert run("ae-purify", folder / "model", "x.npy", "-o", "w.npy", "--steps", "2", "-q").code == 0
     assert np.array_equal(np.load(tmp_path / "w.npy"), twice)
+
+
+def test_noise_is_normal_and_that_of_its_seed(run, tmp_path, model):
+    folder, pixels = model
+    np.save(tmp_path / "x.npy", np.full((4, 24, 32), 0.5, np.float32))
+
+    def noise(*more):
+        assert run("ae-purify", folder / "model", "x.npy", "-o", "o.npy", *more, "--force", "-q").code == 0
+        return np.load(tmp_path / "o.npy")
+
+    step = (noise("--purifier", "noise:0.1") - 0.5) / 0.1
+    assert kstest(step.ravel(), "norm").pvalue > 0.001
+    assert np.abs(np.corrcoef(step.reshape(4, -1)) - np.eye(4)).max() < 0.2  # of each image its own
+    assert np.array_equal(noise("--purifier", "noise:0.1", "--seed", "0"), noise("--purifier", "noise:0.1"))
+    other = (noise("--purifier", "noise:0.1", "--seed", "1") - 0.5) / 0.1
+    assert abs(np.corrcoef(step.ravel(), other.ravel())[0, 1]) < 0.1
+    twice = (noise("--purifier", "noise:0.1", "--purifier", "noise:0.1") - 0.5) / 0.1
+    assert abs(np.corrcoef(step.ravel(), (twice - step).ravel())[0, 1]) < 0.1 and 1.3 < twice.std() < 1.53
+    # What comes next is given what the noise made.
+    np.save(tmp_path / "x.npy", noise("--purifier", "noise:0.1"))
+    once = noise("--purifier", "reconstruction")
+    np.save(tmp_path / "x.npy", np.full((4, 24, 32), 0.5, np.float32))
+    assert np.abs(noise("--purifier", "noise:0.1", "--purifier", "reconstruction") - once).max() < 1e-6
+
+
+@pytest.mark.parametrize("images", [1000, 40])
+def test_a_projection_is_that_of_numpy(run, tmp_path, model, images):
+    """More images than pixels, and fewer."""
+    folder, pixels = model
+    rng = np.random.default_rng(4)
+    patterns = rng.normal(0, 1, (6, 24 * 32)) * (10 - np.arange(6))[:, None] / 100
+    clean = (0.5 + 0.2 * rng.normal(0, 1, (images, 6)) @ patterns + rng.normal(0, 1e-3, (images, 768))).clip(0, 1).astype(np.float32)
+    np.save(tmp_path / "clean.npy", clean.reshape(-1, 24, 32))
+    np.save(tmp_path / "x.npy", pixels)
+    command = ["ae-purify", folder / "model", "x.npy", "--clean", "clean.npy", "--force", "-q"]
+    assert run(*command, "-o", "o.npy", "--purifier", "pca:6").code == 0
+    mean = clean.astype(float).mean(0)
+    axes = np.linalg.svd(clean.astype(float) - mean, full_matrices=False)[2][:6]
+    expected = mean + (pixels.reshape(5, -1) / 255 - mean) @ axes.T @ axes
+    found = np.load(tmp_path / "o.npy").reshape(5, -1)
+    assert np.abs(found - expected.clip(0, 1)).max() < 1e-5
+    one_error(run(*command, "-o", "p.npy"), 2, "--clean", "--detector", "pca")
+    told = run(*command, "-o", "p.npy", "--purifier", f"pca:{min(images, 769)}")
+    assert told.code == 4 and f"at most {min(images - 1, 768)} components" in told.stderr
+    one_error(run(*command, "-o", "p.npy", "--purifier", "pca:2.5"), 2, "whole number")
+    one_error(run(*command[:3], "-o", "p.npy", "--purifier", "pca:2"), 2, "--clean")
+    one_error(run(*command[:3], "-o", "clean.npy", "--purifier", "pca:2", "--clean", "clean.npy", "--force"), 2, "clean.npy", "is an input")
 
 
 def test_what_cannot_be_done_is_one_line(run, tmp_path, model, trained):

@@ -29,7 +29,7 @@ DIRECTLY = {
     "score": ["loss", "evaluate"],
     "recipe": ["score", "data/hdf5"],
     "attack": ["base"],
-    "train": ["recipe", "report", "attack"],
+    "train": ["recipe", "report", "attack", "victim"],
     "victim": ["value", "evaluate"],
     "apply": ["recipe", "report", "victim"],
     "replay": ["recipe", "report"],

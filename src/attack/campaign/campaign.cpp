@@ -8,9 +8,14 @@
 #include <cmath>
 #include <map>
 #include <memory>
+#include <numeric>
 #include <optional>
 #include <set>
+#include <tuple>
 
+#include "apply/clean_images.hpp"
+#include "apply/detectors.hpp"
+#include "apply/pictures.hpp"
 #include "apply/purifiers.hpp"
 #include "apply/purify_images.hpp"
 #include "apply/streams.hpp"
@@ -27,10 +32,11 @@
 namespace ae::attack {
 namespace {
 
-enum class Threat { none, classifier, purifier, transfer };
-enum class Defence { none, purifier };
-constexpr std::array kThreatNames{"none", "classifier", "purifier", "transfer"};
-constexpr std::array kDefenceNames{"none", "purifier"};
+enum class Threat { none, classifier, purifier, transfer, fixed, detector };
+enum class Defence { none, purifier, fixed, detector };
+constexpr double kSmallestThreshold = 1e-12;
+constexpr std::array kThreatNames{"none", "classifier", "purifier", "transfer", "purifier-fixed", "purifier+detector"};
+constexpr std::array kDefenceNames{"none", "purifier", "purifier-fixed", "purifier+detector"};
 
 // Images as the model wants them, or as they are.
 recipe::ImageKind kind_of(const CampaignOptions& options) {
@@ -62,6 +68,23 @@ const AttackKind* kind_of(const CampaignRow& row) {
   return nullptr;
 }
 
+// Whose draws they are.
+constexpr std::string_view kDefender = "defender", kAttacker = "attacker", kFixed = "fixed";
+
+bool knows_purifier(Threat threat) {
+  return threat == Threat::purifier || threat == Threat::fixed || threat == Threat::detector;
+}
+
+// What a defence makes of images.
+struct Verdict {
+  at::Tensor answer;   // [n] int64, classes
+  at::Tensor flagged;  // [n] bool; undefined: nobody flags
+  at::Tensor wrong(const at::Tensor& labels) const {
+    const auto other = answer != labels;
+    return flagged.defined() ? other.logical_and(flagged.logical_not()) : other;
+  }
+};
+
 struct Setting {
   Threat threat;
   const AttackKind* kind;
@@ -71,7 +94,12 @@ struct Setting {
 class Attacker {
  public:
   Attacker(const CampaignOptions& options, Reporter& reporter)
-      : options_(options), kind_(kind_of(options)), images_(kind_, {options.images}, options.unreadable, reporter) {
+      : options_(options),
+        kind_(kind_of(options)),
+        images_(options.model != nullptr
+                    ? apply::ImageBatches(*options.model, {options.images}, options.unreadable, reporter)
+                    : apply::ImageBatches(kind_, {options.images}, options.unreadable, reporter)),
+        detectors_(options.detectors) {
     if (!options.labels.empty()) {
       labels_.emplace(options.labels, reporter);
       labels_->check_count(images_.size());
@@ -85,10 +113,23 @@ class Attacker {
     }
     if (options.model != nullptr) {
       apply::check_network(*options.model, "ae-attack", "purify images");
-      purify_.emplace(options.purifiers, *options.model);
+      apply::PurifierSource source{*options.model, {}};
+      if (!options.clean.empty()) {
+        clean_.emplace(*options.model, options.clean, reporter);
+        source.clean = [this] { return clean_->all(); };
+      }
+      purify_.emplace(options.purifiers, source);
+      reconstruct_.emplace(options.model->autoencoder(), kind_.geometry());
     }
     defences_ = {Defence::none};
+    random_ = purify_ && purify_->random();
+    const bool certifies = options.certify.sigma > 0;
+    votes_ = apply::votes_of(certifies && !random_ ? std::nullopt : options.votes, random_);
+    if (certifies)
+      for (const double radius : {0.0, 0.25, 0.5, 0.75, 1.0}) found_.certified.push_back({radius, 0});
     if (purify_) defences_.push_back(Defence::purifier);
+    if (random_) defences_.push_back(Defence::fixed);
+    if (!detectors_.empty()) defences_.push_back(Defence::detector);
     eps_ = options.eps;
     std::ranges::sort(eps_);
     eps_.erase(std::unique(eps_.begin(), eps_.end()), eps_.end());
@@ -112,38 +153,95 @@ class Attacker {
  private:
   // --- Who is attacked
   // As ae-purify does it.
-  at::Tensor purified(const at::Tensor& images) const {
-    apply::ImageSet set(images.unbind(0));
+  at::Tensor purified(const at::Tensor& images, apply::Keys keys) const {
+    apply::ImageSet set(images.unbind(0), std::move(keys));
     return torch::stack((*purify_)(set)).clamp(0, 1);
   }
-  at::Tensor predicted(Defence defence, const at::Tensor& images) const {
-    const torch::NoGradGuard no_grad;
-    return victim_->logits(defence == Defence::none ? images : purified(images)).argmax(1);
+  apply::Keys keys_of(std::string_view purpose, std::span<const std::int64_t> numbers, std::int64_t draw) const {
+    return random_ ? apply::draw_keys(options_.seed, purpose, numbers, draw) : apply::Keys();
   }
-  Logits seen_by(Threat threat, std::size_t surrogate) const {
+  at::Tensor class_of(const at::Tensor& images) const {
+    const torch::NoGradGuard no_grad;
+    return victim_->logits(images).argmax(1);
+  }
+  // By so many draws of that purpose.
+  at::Tensor class_behind_purifier(const at::Tensor& images, std::span<const std::int64_t> numbers,
+                                   std::string_view purpose, std::int64_t draws) const {
+    apply::Votes votes(images.size(0), victim_->classes());
+    for (std::int64_t draw = 0; draw < draws; ++draw)
+      votes.add(class_of(purified(images, keys_of(purpose, numbers, draw))));
+    return votes.winners();
+  }
+  at::Tensor flagged(const at::Tensor& images) const {
+    return detectors_.flagged(apply::detector_scores(detectors_, images, *reconstruct_, *victim_));
+  }
+  // Of each defence.
+  std::vector<Verdict> verdicts(const at::Tensor& images, std::span<const std::int64_t> numbers) const {
+    std::vector<Verdict> all(1);
+    all.front().answer = class_of(images);
+    if (!purify_) return all;
+    all.push_back({class_behind_purifier(images, numbers, kDefender, votes_), {}});
+    if (random_) all.push_back({class_behind_purifier(images, numbers, kFixed, 1), {}});
+    if (!detectors_.empty()) all.push_back({all[1].answer, flagged(images)});
+    return all;
+  }
+
+  // What an attack of one start sees.
+  Opponent seen_by(Threat threat, std::size_t surrogate, double lambda, std::uint64_t key) const {
     switch (threat) {
-      case Threat::purifier:
-        return [this, surrogate](const at::Tensor& images) {
+      case Threat::none:
+      case Threat::classifier:
+        return [this](const at::Tensor& images, std::span<const std::int64_t>) -> Seen {
           throw_if_stopped("attacking");
-          return victim_->logits(purify_->differentiable(images, surrogate).clamp(0, 1));
+          return {{victim_->logits(images)}, {}, {}};
         };
       case Threat::transfer:
-        return [this](const at::Tensor& images) {
+        return [this](const at::Tensor& images, std::span<const std::int64_t>) -> Seen {
           throw_if_stopped("attacking");
-          return surrogate_->logits(images);
+          return {{surrogate_->logits(images)}, {}, {}};
+        };
+      case Threat::fixed:
+        return [this, surrogate](const at::Tensor& images, std::span<const std::int64_t> numbers) -> Seen {
+          throw_if_stopped("attacking");
+          return {{behind_purifier(images, {surrogate, keys_of(kFixed, numbers, 0)})}, {}, {}};
         };
       default:
-        return [this](const at::Tensor& images) {
+        return [=, this, draw = std::int64_t{0}](const at::Tensor& images,
+                                                 std::span<const std::int64_t> numbers) mutable -> Seen {
           throw_if_stopped("attacking");
-          return victim_->logits(images);
+          Seen seen;
+          for (std::int64_t i = 0; i < draws(threat); ++i)  // other ones at each step
+            seen.logits.push_back(behind_purifier(
+                images, {surrogate, random_ ? apply::draw_keys(key, "expectation", numbers, draw++) : apply::Keys()}));
+          if (threat == Threat::detector) look_out(images, lambda, seen);
+          return seen;
         };
     }
   }
-  // What the attacker can check by itself.
-  at::Tensor judged(Threat threat, const at::Tensor& images) const {
-    if (threat == Threat::purifier) return predicted(Defence::purifier, images);
+  at::Tensor behind_purifier(const at::Tensor& images, const apply::Pass& pass) const {
+    return victim_->logits(purify_->differentiable(images, pass).clamp(0, 1));
+  }
+  void look_out(const at::Tensor& images, double lambda, Seen& seen) const {
+    const auto reconstructions =
+        options_.model->autoencoder().differentiable_expected({images, torch::ones_like(images)});
+    const auto scores = detectors_.scores({images, reconstructions, *victim_});
+    seen.penalty = lambda * (scores / detectors_.thresholds().clamp_min(kSmallestThreshold)).sum(1);
+    seen.flagged = detectors_.flagged(scores.detach());
+  }
+  // Expectation over transformation (Athalye et al. 2018).
+  std::int64_t draws(Threat threat) const {
+    return random_ && (threat == Threat::purifier || threat == Threat::detector) ? options_.eot : 1;
+  }
+  // Which an attacker can tell by itself to have been turned, by draws of its own.
+  at::Tensor turned(Threat threat, const Attacked& attacked) const {
     const torch::NoGradGuard no_grad;
-    return seen_by(threat, 0)(images).argmax(1);
+    if (!knows_purifier(threat))
+      return seen_by(threat, 0, 0, 0)(attacked.images, attacked.numbers).turned(attacked.labels);
+    const bool fixed = threat == Threat::fixed;
+    Verdict verdict{
+        class_behind_purifier(attacked.images, attacked.numbers, fixed ? kFixed : kAttacker, fixed ? 1 : votes_), {}};
+    if (threat == Threat::detector) verdict.flagged = flagged(attacked.images);
+    return verdict.wrong(attacked.labels);
   }
 
   void open_victims(const at::Tensor& images) {
@@ -156,11 +254,27 @@ class Attacker {
         throw InputError(surrogate_->name() + ": has " + std::to_string(surrogate_->classes()) + " classes, expected " +
                          std::to_string(victim_->classes()) + " as " + victim_->name());
     }
+    if (!detectors_.empty()) calibrate();
     plan();
+    if (options_.most_examples > 0) choose_shown();
   }
 
   const std::vector<std::string>& names() const {
     return options_.classes.empty() ? victim_->names() : options_.classes;
+  }
+
+  void calibrate() {
+    std::vector<at::Tensor> scores;
+    clean_->for_each(size_, "calibrating detectors", [&](const auto&, const at::Tensor& pixels) {
+      scores.push_back(apply::detector_scores(detectors_, pixels, *reconstruct_, *victim_));
+    });
+    const auto all = torch::cat(scores);
+    detectors_.calibrate(all, options_.false_positives);
+    found_.clean = all.size(0);
+    found_.clean_flagged = detectors_.flagged(all).sum().item<std::int64_t>();
+    for (std::size_t d = 0; d < detectors_.names().size(); ++d)
+      found_.detectors.push_back(
+          {detectors_.names()[d], detectors_.thresholds()[static_cast<std::int64_t>(d)].item<double>()});
   }
 
   void plan() {
@@ -173,6 +287,8 @@ class Attacker {
         settings_.push_back({Threat::classifier, kind, eps});
         if (surrogate_) settings_.push_back({Threat::transfer, kind, eps});
         if (purify_) settings_.push_back({Threat::purifier, kind, eps});
+        if (random_) settings_.push_back({Threat::fixed, kind, eps});
+        if (!detectors_.empty()) settings_.push_back({Threat::detector, kind, eps});
       }
     }
     for (const auto defence : defences_) row_of("none", "clean", defence, 0);
@@ -187,6 +303,7 @@ class Attacker {
     row.attack = attack;
     row.defence = of;
     row.eps = eps;
+    row.votes = defence == Defence::purifier || defence == Defence::detector ? votes_ : 1;
     return row;
   }
 
@@ -225,16 +342,16 @@ class Attacker {
   }
 
   void attack(const Attacked& attacked, const std::vector<const apply::NetworkImage*>& taken) {
-    std::vector<at::Tensor> clean, wrong;  // by defence; of the second what any attack so far did
-    for (const auto defence : defences_) {
-      clean.push_back(predicted(defence, attacked.images));
-      wrong.push_back(clean.back() != attacked.labels);
-      count(row_of("none", "clean", defence, 0), wrong.back(), {});
+    const auto clean = verdicts(attacked.images, attacked.numbers);
+    std::vector<at::Tensor> wrong;  // by defence; what any attack so far did
+    for (std::size_t d = 0; d < defences_.size(); ++d) {
+      wrong.push_back(clean[d].wrong(attacked.labels));
+      count(row_of("none", "clean", defences_[d], 0), wrong.back(), {}, clean.back().flagged);
     }
     if (purify_) {
       const torch::NoGradGuard no_grad;
-      const auto other = seen_by(Threat::purifier, 0)(attacked.images).argmax(1);
-      forward_differs_ += (other != clean[1]).sum().item<std::int64_t>();
+      const auto other = behind_purifier(attacked.images, {0, keys_of(kFixed, attacked.numbers, 0)}).argmax(1);
+      forward_differs_ += (other != clean[random_ ? 2 : 1].answer).sum().item<std::int64_t>();
     }
     // The smallest eps by which each was turned; 0: it is wrong by itself, infinite: none.
     std::vector<std::vector<double>> smallest(defences_.size(), std::vector<double>(taken.size(), INFINITY));
@@ -244,47 +361,134 @@ class Attacker {
           if (wrong[d][static_cast<std::int64_t>(i)].item<bool>()) smallest[d][i] = std::min(smallest[d][i], eps);
     };
     note(0);
+    at::Tensor strong;  // what the strongest attack makes of them
+    std::vector<Verdict> after;
     for (std::size_t s = 0; s < settings_.size(); ++s) {
       const auto& setting = settings_[s];
       const auto images = setting.eps > 0 ? strongest(setting, attacked) : attacked.images;
       const Ball ball{options_.norm, setting.eps};
       const auto distances = ball.distances(images, attacked.images);
+      const auto now = verdicts(images, attacked.numbers);
+      if (s == shown_) {
+        strong = images;
+        after = now;
+      }
       for (std::size_t d = 0; d < defences_.size(); ++d) {
-        if (setting.threat == Threat::purifier && defences_[d] == Defence::none) continue;
-        const auto now = predicted(defences_[d], images);
-        const auto turned = now != attacked.labels;
-        if (setting.eps == 0) eps_0_differs_ += (now != clean[d]).sum().item<std::int64_t>();
+        if (knows_purifier(setting.threat) && defences_[d] == Defence::none) continue;
+        const auto turned = now[d].wrong(attacked.labels);
+        if (setting.eps == 0) eps_0_differs_ += (now[d].answer != clean[d].answer).sum().item<std::int64_t>();
         wrong[d] = wrong[d].logical_or(turned);
         auto& row = row_of(name_of(setting.threat), std::string(setting.kind->name), defences_[d], setting.eps);
         describe(row, setting);
-        count(row, turned, distances);
+        count(row, turned, distances, now.back().flagged);
       }
       if (setting.eps > 0) keep(setting, images);
       if (s + 1 < settings_.size() && settings_[s + 1].eps == setting.eps) continue;
       note(setting.eps);
       for (std::size_t d = 0; d < defences_.size(); ++d)
-        count(row_of("all", "worst", defences_[d], setting.eps), wrong[d], {});
+        count(row_of("all", "worst", defences_[d], setting.eps), wrong[d], {}, {});
     }
     write_samples(attacked, taken, clean, smallest);
+    if (options_.certify.sigma > 0) certify(attacked, taken);
+    if (options_.most_examples > 0) show(attacked, taken, clean, strong, after);
   }
 
-  static void count(CampaignRow& row, const at::Tensor& wrong, const at::Tensor& distances) {
+  // Of the largest size, by who knows most, by gradients where there are some.
+  void choose_shown() {
+    const auto rank = [&](const Setting& setting) {
+      return std::tuple(setting.eps, setting.kind->follows_gradients(), setting.threat != Threat::transfer,
+                        setting.threat);
+    };
+    for (std::size_t s = 1; s < settings_.size(); ++s)
+      if (rank(settings_[s]) >= rank(settings_[shown_])) shown_ = s;
+    const auto& setting = settings_[shown_];
+    found_.shown = std::string(name_of(setting.threat)) + " " + std::string(setting.kind->name) + ", eps " +
+                   number_text(setting.eps);
+  }
+
+  // Those that were turned come first.
+  void show(const Attacked& attacked, const std::vector<const apply::NetworkImage*>& taken,
+            const std::vector<Verdict>& clean, const at::Tensor& strong, const std::vector<Verdict>& after) {
+    const std::size_t behind = purify_ ? 1 : 0;
+    const auto was_right = clean[behind].wrong(attacked.labels).logical_not();
+    const auto turned = after.back().wrong(attacked.labels).logical_and(was_right);
+    const auto pure = purify_ ? purified(strong, keys_of(kFixed, attacked.numbers, 0)) : at::Tensor();
+    const auto name = [&](const Verdict& verdict, std::int64_t at) {
+      const bool alarm = verdict.flagged.defined() && verdict.flagged[at].item<bool>();
+      return victim::class_name(verdict.answer[at].item<std::int64_t>(), options_.classes) + (alarm ? ", flagged" : "");
+    };
+    const auto order = (turned.to(at::kLong) * 2 + was_right.to(at::kLong)).argsort(true, 0, true);
+    for (std::int64_t i = 0; i < order.size(0) && std::ssize(found_.examples) < options_.most_examples; ++i) {
+      const auto at = order[i].item<std::int64_t>();
+      const auto step = strong[at] - attacked.images[at];
+      const auto largest = step.abs().max().clamp_min(1e-12F);
+      const Verdict before{clean[behind].answer, clean.back().flagged},
+          then{after[behind].answer, after.back().flagged};
+      found_.examples.push_back({taken[static_cast<std::size_t>(at)]->id,
+                                 victim::class_name(attacked.labels[at].item<std::int64_t>(), options_.classes),
+                                 name(before, at), name(then, at), apply::image_png(attacked.images[at]),
+                                 apply::image_png(strong[at]), purify_ ? apply::image_png(pure[at]) : "",
+                                 apply::image_png(0.5 + step / (2 * largest))});
+    }
+  }
+
+  void certify(const Attacked& attacked, const std::vector<const apply::NetworkImage*>& taken) {
+    const auto classes = [this](const at::Tensor& images, const apply::Keys& keys) {
+      return class_of(purify_ ? purified(images, random_ ? keys : apply::Keys()) : images);
+    };
+    std::string text = certified_before_ ? "" : "id,class,predicted,radius\n";
+    certified_before_ = true;
+    for (std::size_t i = 0; i < taken.size(); ++i) {
+      const auto at = static_cast<std::int64_t>(i);
+      const auto certificate = ae::attack::certify(classes, victim_->classes(), attacked.images[at],
+                                                   attacked.numbers[i], options_.seed, options_.certify);
+      const auto label = attacked.labels[at].item<std::int64_t>();
+      found_.undecided += certificate.answer < 0;
+      for (auto& row : found_.certified) row.right += certificate.answer == label && certificate.radius >= row.radius;
+      append_csv_field(text, taken[i]->id);
+      text += ',';
+      append_csv_field(text, victim::class_name(label, options_.classes));
+      text += ',';
+      if (certificate.answer >= 0) append_csv_field(text, victim::class_name(certificate.answer, options_.classes));
+      text += ',';
+      if (certificate.answer >= 0) append_number(text, certificate.radius);
+      text += '\n';
+    }
+    if (options_.certificates != nullptr) options_.certificates->write(text);
+  }
+
+  static void count(CampaignRow& row, const at::Tensor& wrong, const at::Tensor& distances, const at::Tensor& flagged) {
     row.images += wrong.size(0);
     row.right += wrong.size(0) - wrong.sum().item<std::int64_t>();
+    if (flagged.defined()) row.flagged = row.flagged.value_or(0) + flagged.sum().item<std::int64_t>();
     if (!distances.defined()) return;
     row.mean_distance += distances.sum().item<double>();
     row.largest_distance = std::max(row.largest_distance, distances.max().item<double>());
   }
 
-  std::int64_t starts(const Setting& setting) const { return setting.kind->random ? options_.restarts : 1; }
+  std::int64_t starts(const Setting& setting) const {
+    const auto wanted = setting.kind->random ? options_.restarts : 1;
+    return setting.threat == Threat::detector ? std::max(wanted, std::ssize(options_.lambdas)) : wanted;
+  }
+  // So that in the end each loss meets each of them.
+  double lambda_of(std::int64_t start) const {
+    const auto lambdas = std::ssize(options_.lambdas), period = std::lcm(lambdas, std::ssize(options_.losses));
+    return options_.lambdas[static_cast<std::size_t>((start + start / period) % lambdas)];
+  }
   std::size_t surrogates(const Setting& setting) const {
-    return setting.threat == Threat::purifier && setting.kind->follows_gradients() ? purify_->surrogates().size() : 1;
+    return knows_purifier(setting.threat) && setting.kind->follows_gradients() ? purify_->surrogates().size() : 1;
   }
 
   void describe(CampaignRow& row, const Setting& setting) const {
     const auto& kind = *setting.kind;
     row.steps = kind.repeats != nullptr ? options_.attack.*kind.repeats : 1;
     row.starts = starts(setting);
+    if (kind.sees != AttackKind::Sees::nothing) row.draws = draws(setting.threat);
+    if (setting.threat == Threat::detector) {
+      std::vector<std::string> lambdas;
+      for (const double lambda : options_.lambdas) lambdas.push_back(number_text(lambda));
+      row.lambdas = ae::join(lambdas, " ");
+    }
     if (kind.sees == AttackKind::Sees::margin) row.losses = loss_name(Loss::margin);
     if (!kind.follows_gradients()) return;
     std::set<Loss> used;
@@ -292,7 +496,7 @@ class Attacker {
     row.losses.clear();
     for (const auto loss : used) row.losses += (row.losses.empty() ? "" : " ") + std::string(loss_name(loss));
     row.backward = "exact";
-    if (setting.threat != Threat::purifier) return;
+    if (!knows_purifier(setting.threat)) return;
     const auto names = purify_->surrogates();
     row.backward = ae::join(std::vector<std::string>(names.begin(), names.end()), " ");
   }
@@ -304,22 +508,23 @@ class Attacker {
   at::Tensor strongest(const Setting& setting, const Attacked& attacked) {
     const Ball ball{options_.norm, setting.eps};
     auto images = attacked.images.clone();
-    auto left = setting.threat == Threat::none
-                    ? torch::arange(images.size(0))
-                    : (judged(setting.threat, attacked.images) == attacked.labels).nonzero().squeeze(1);
+    auto left = setting.threat == Threat::none ? torch::arange(images.size(0))
+                                               : turned(setting.threat, attacked).logical_not().nonzero().squeeze(1);
     for (std::int64_t start = 0; start < starts(setting); ++start) {
       for (std::size_t surrogate = 0; surrogate < surrogates(setting) && left.size(0) > 0; ++surrogate) {
         Attacked now{attacked.images.index_select(0, left), attacked.labels.index_select(0, left), {}};
         for (std::int64_t i = 0; i < left.size(0); ++i)
           now.numbers.push_back(attacked.numbers[static_cast<std::size_t>(left[i].item<std::int64_t>())]);
         const auto key = stream_key(options_.seed, setting.kind->name, static_cast<std::uint64_t>(start), surrogate);
-        const bool others_judge = purify_ && setting.threat != Threat::purifier;
+        // Also of what is drawn anew.
+        const bool others_judge =
+            purify_ && (!knows_purifier(setting.threat) || (random_ && setting.threat != Threat::fixed));
         const Start from{loss_of(start), key, others_judge};
-        const auto found = setting.kind->run(seen_by(setting.threat, surrogate), now, ball, options_.attack, from,
-                                             tallies_[setting.threat]);
-        images.index_copy_(0, left, found);
+        now.images = setting.kind->run(seen_by(setting.threat, surrogate, lambda_of(start), key), now, ball,
+                                       options_.attack, from, tallies_[setting.threat]);
+        images.index_copy_(0, left, now.images);
         if (setting.threat == Threat::none) continue;
-        left = left.index_select(0, (judged(setting.threat, found) == now.labels).nonzero().squeeze(1));
+        left = left.index_select(0, turned(setting.threat, now).logical_not().nonzero().squeeze(1));
       }
     }
     return images;
@@ -338,12 +543,14 @@ class Attacker {
   }
 
   void write_samples(const Attacked& attacked, const std::vector<const apply::NetworkImage*>& taken,
-                     const std::vector<at::Tensor>& clean, const std::vector<std::vector<double>>& smallest) {
+                     const std::vector<Verdict>& clean, const std::vector<std::vector<double>>& smallest) {
     if (options_.samples == nullptr) return;
     std::string text;
     if (!header_written_) {
       text = "id,label,predicted,turned_at";
       if (purify_) text += ",predicted_purified,turned_at_purified";
+      if (random_) text += ",predicted_fixed,turned_at_fixed";
+      if (!detectors_.empty()) text += ",flagged,turned_at_undetected";
       text += '\n';
       header_written_ = true;
     }
@@ -357,7 +564,10 @@ class Attacker {
       append_csv_field(text, name_of(attacked.labels[at]));
       for (std::size_t d = 0; d < defences_.size(); ++d) {
         text += ',';
-        append_csv_field(text, name_of(clean[d][at]));
+        if (clean[d].flagged.defined())
+          text += clean[d].flagged[at].item<bool>() ? '1' : '0';
+        else
+          append_csv_field(text, name_of(clean[d].answer[at]));
         text += ',';
         if (std::isfinite(smallest[d][i])) append_number(text, smallest[d][i]);
       }
@@ -371,6 +581,10 @@ class Attacker {
 
   void flag() {
     if (victim_->random()) raise("random_output", victim_->name() + " answers otherwise when asked again");
+    if (random_)
+      raise("random_output", "the purifier draws at random: the majority of " + counted(votes_, "draws") +
+                                 " counts, and attacks ascend the mean of " + std::to_string(options_.eot) +
+                                 "; purifier-fixed tells what is left where the draw is known");
     if (victim_->looks_like_probabilities())
       raise("softmax_outputs",
             victim_->name() + " seems to give probabilities, whose gradients vanish; say --outputs probabilities");
@@ -421,7 +635,9 @@ class Attacker {
         if (others->sees == AttackKind::Sees::nothing) once("noise_beats_gradient", than(row, other));
         if (others->sees == AttackKind::Sees::margin && other.threat == row.threat)
           once("gradient_free_beats_white_box", than(row, other));
-        if (other.attack == row.attack && other.threat != row.threat)
+        // Who knows of the detector, too, or of the draw, knows more.
+        const bool knows_more = other.threat == name_of(Threat::detector) || other.threat == name_of(Threat::fixed);
+        if (other.attack == row.attack && other.threat != row.threat && !knows_more)
           once("transfer_beats_white_box", than(row, other));
       }
     }
@@ -433,14 +649,20 @@ class Attacker {
   std::optional<victim::LabelFile> labels_;
   std::vector<std::string> folders_;  // whose names are labels; none: images bring theirs along
   std::optional<apply::PurifierChain> purify_;
+  std::optional<score::Reconstructor> reconstruct_;
+  apply::Detectors detectors_;
+  std::optional<apply::CleanImages> clean_;
   std::optional<victim::Classifier> victim_, surrogate_;
+  bool random_ = false;     // what purifies draws
+  std::int64_t votes_ = 1;  // of draws
   std::vector<Defence> defences_;
   std::vector<double> eps_;  // ascending
   std::vector<Setting> settings_;
+  std::size_t shown_ = 0;           // of them, of which examples are kept
   std::vector<std::int64_t> size_;  // of an image
   std::map<Threat, GradientTally> tallies_;
   std::map<std::string, std::unique_ptr<data::NpyWriter>> arrays_;
-  bool header_written_ = false;
+  bool header_written_ = false, certified_before_ = false;
   std::int64_t eps_0_differs_ = 0, forward_differs_ = 0;
   Campaign found_;
 };

@@ -42,8 +42,7 @@ class RowSource {
   virtual const std::vector<std::string>& columns() const = 0;  // unique names, in file order
   virtual bool next() = 0;  // moves to the next row; false at the end. BadRow for a row of another number of cells
   virtual std::int64_t row() const = 0;  // 0-based number of the current row
-  // Text of cell `column` in the current row, unquoted; valid until the next call of next(). InputError where the name
-  // does not tell which column is meant (COLVAR files).
+  // Text of cell `column` in the current row, unquoted; valid until the next call of next().
   virtual std::string_view text(std::size_t column) const = 0;
   // Value of the cell when the source holds numbers (NPY); false for text sources.
   virtual bool has_numbers() const = 0;

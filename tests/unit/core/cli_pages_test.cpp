@@ -106,7 +106,7 @@ TEST_F(Pages, ManPageHasItsSectionsInOrder) {
        {".SH OPTIONS\n.SS Positionals\n.TP\n\\fImodel\\fR \\fIPATH\\fR\nFolder of a model.\n",
         ".SS Options\n.TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\nPrint this help.\n",
         ".TP\n\\fB\\-\\-fdr\\fR \\fINUMBER\\fR\nShare.\nNot together with \\-\\-alpha.\n",
-        ".SS Images\n.TP\n\\fB\\-\\-unreadable\\fR \\fI{report,stop}\\fR\nWhat then.\nDefault: report.\n",
+        ".SS Images\n.TP\n\\fB\\-\\-unreadable\\fR \\fI{report,\\:stop}\\fR\nWhat then.\nDefault: report.\n",
         "Folder to write.\nNeeds \\-\\-fdr.\n", ".SH EXIT STATUS\n.TP\n\\fB0\\fR\nDone.\n",
         ".SH ENVIRONMENT\n.TP\n\\fBNO_COLOR\\fR\n", ".TP\n\\fBTOYS\\fR\nWhere toys are.\n",
         ".SH FILES\n.TP\n\\fBDIR/toy\\fR\nThe toy.\n",

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <vector>
 
 namespace ae::evaluate::intervals_test {
@@ -32,6 +33,35 @@ TEST(WilsonInterval, EndsExactlyAtOneWhenEveryTrialSucceeds) {
   EXPECT_NEAR(wilson_interval(20, 20, 0.95).low, 1 - 0.1611, 5e-5);
   EXPECT_EQ(wilson_interval(0, 0, 0.95).high, 1.0);
   EXPECT_EQ(wilson_interval(0, 0, 0.95).low, 0.0);
+}
+
+// scipy.stats.beta.ppf(1 - confidence, successes, trials - successes + 1), of SciPy 1.10.
+TEST(BinomialLowerBound, AgreesWithSciPy) {
+  const struct {
+    std::int64_t successes, trials;
+    double confidence, low;
+  } known[] = {{1, 1, 0.95, 0.050000000000000044},     {7, 10, 0.95, 0.3933757838945877},
+               {99, 100, 0.999, 0.9113731112960425},   {1000, 1000, 0.999, 0.9931160484209338},
+               {993, 1000, 0.999, 0.9804974089976279}, {51234, 100000, 0.999, 0.5074497031962815},
+               {3, 1000, 0.9, 0.0011025606995322085},  {99990, 100000, 0.99, 0.9997985634157721}};
+  for (const auto& row : known)
+    EXPECT_NEAR(binomial_lower_bound(row.successes, row.trials, row.confidence), row.low, 1e-11)
+        << row.successes << "/" << row.trials;
+  EXPECT_EQ(binomial_lower_bound(0, 10, 0.95), 0);
+}
+
+// As a share of p is right to be below with a chance of at least the confidence: by adding up the binomial.
+TEST(BinomialLowerBound, IsRarelyAboveTheTruth) {
+  for (const double p : {0.5, 0.9, 0.99}) {
+    constexpr std::int64_t kTrials = 500;
+    double above = 0;
+    for (std::int64_t k = 0; k <= kTrials; ++k)
+      if (binomial_lower_bound(k, kTrials, 0.95) > p)
+        above += std::exp(std::lgamma(kTrials + 1.0) - std::lgamma(k + 1.0) - std::lgamma(kTrials - k + 1.0) +
+                          static_cast<double>(k) * std::log(p) + static_cast<double>(kTrials - k) * std::log1p(-p));
+    EXPECT_LE(above, 0.05) << p;
+    EXPECT_GT(above, 0) << p;
+  }
 }
 
 TEST(PercentileInterval, InterpolatesBetweenOrderStatistics) {

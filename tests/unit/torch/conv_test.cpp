@@ -163,7 +163,8 @@ TEST_P(EveryImageFamily, TilesGiveTheMapOfTheWholeImageInsideTheMargin) {
 std::vector<std::string> image_families() {
   std::vector<std::string> names;
   for (const auto& entry : families()) {
-    if (entry.make()->reads_grids()) names.emplace_back(entry.name);
+    if (const auto family = entry.make(); family->reads_grids() && family->reads_any_size())
+      names.emplace_back(entry.name);
   }
   return names;
 }
@@ -179,6 +180,50 @@ TEST(Conv, TheReferenceHasTheWeightsOfItsLayers) {
   const double expected = 2.0 * (1024 * 16 * 16 + 256 * 16 * 16 * 32 + 64 * 16 * 32 * 64 + 64 * 64 * 8 +
                                  64 * 9 * 8 * 64 + 256 * 9 * 64 * 32 + 1024 * 9 * 32 * 16 + 4096 * 9 * 16);
   EXPECT_DOUBLE_EQ(network->operations(domain_of(1, 64, 64)), expected);
+}
+
+// The same weights over the same numbers in a row: all of the first channel, then all of the next.
+TEST(DenseImages, IsTheDenseNetworkOfTheirPixels) {
+  for (const auto* settings :
+       {R"({"hidden": [9], "latent": 3})", R"({"hidden": [9, 5], "latent": 3, "norm": "batch"})"}) {
+    for (const bool observed_matters : {false, true}) {
+      const auto images = network_of("dense_images", settings, {domain_of(2, 4, 5), 2, observed_matters});
+      const auto rows = network_of("dense", settings, {Domain(std::vector<Element>(40)), 40, observed_matters});
+      auto batch = random_images(6, 2, 4, 5);
+      batch.observed[1][0][2].zero_();
+      batch.observed[5][1].zero_();
+      for (const bool training : {true, false}) {
+        const torch::NoGradGuard no_grad;
+        images->set_training(training);
+        rows->set_training(training);
+        const auto output = images->forward(batch);
+        const auto expected = rows->forward({(batch.values * 2 - 1).reshape({6, 40}), batch.observed.reshape({6, 40})});
+        EXPECT_LT((output.prediction.flatten(1) - expected.prediction).abs().max().item<double>(), 1e-6);
+        EXPECT_LT((output.code.latent - expected.code.latent).abs().max().item<double>(), 1e-6);
+      }
+      EXPECT_EQ(images->decode(images->encode(batch).latent).sizes(), batch.values.sizes());
+    }
+  }
+}
+
+TEST(DenseImages, BeginsEachPixelAtTheOutputOfItsChannel) {
+  const auto network = network_of("dense_images", R"({"hidden": [4], "latent": 2})", {domain_of(2, 3, 3), 2, false});
+  network->begin_outputs(torch::tensor({0.25F, -0.5F}));
+  for (auto& [name, parameter] : network->parameters()) {
+    if (name.find("output") == std::string::npos || parameter.dim() != 1) continue;
+    EXPECT_TRUE(torch::equal(parameter.detach(), torch::tensor({0.25F, -0.5F}).repeat_interleave(9)));
+  }
+}
+
+TEST(DenseImages, ASampleDoesNotDependOnItsBatch) {
+  config::Variant<Family> family(families(), "dense_images");
+  loss::TermList terms{loss::terms()};
+  terms.append().select("mse");
+  const loss::Autoencoder pair(*family, terms, domain_of(1, 16, 16), false, 1);
+  const auto batch = random_images(300, 1, 16, 16);
+  const auto together = pair.reconstruct(batch).expected;
+  const auto alone = pair.reconstruct({batch.values.narrow(0, 3, 1), batch.observed.narrow(0, 3, 1)}).expected;
+  EXPECT_TRUE(torch::equal(together[3], alone[0]));
 }
 
 TEST(Conv, AFamilyForTablesRefusesImages) {

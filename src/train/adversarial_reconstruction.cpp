@@ -1,0 +1,137 @@
+// The objective "adversarial_reconstruction": a purifier that has seen attacks. Images are changed, within eps, by
+// projected gradient ascent (Madry et al. 2018) through the autoencoder and a classifier that stays as it is; the loss
+// is that of reconstructing the clean image, and the cross-entropy of the classifier's answer to the reconstruction
+// with the class that it gives the clean image.
+#include <torch/types.h>
+#include <torch/utils.h>
+
+#include <algorithm>
+#include <array>
+#include <filesystem>
+#include <limits>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "attack/attacks.hpp"
+#include "base/counted.hpp"
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "config/fields.hpp"
+#include "train/makers.hpp"
+#include "train/reconstruct.hpp"
+#include "victim/classifier.hpp"
+
+namespace ae::train {
+namespace {
+
+constexpr std::array<config::Choice, 2> kOutputsOfClassifiers{{
+    {"logits", "any numbers, of which the largest decides"},
+    {"probabilities", "of which the logarithm is taken"},
+}};
+
+class AttackingAdversary final : public Adversary {
+ public:
+  AttackingAdversary(const attack::TrainingAttack& attack, double weight, victim::Classifier classifier)
+      : attack_(attack), weight_(weight), classifier_(std::move(classifier)) {}
+
+  std::string part_name() const override { return "cross_entropy"; }
+  double weight() const override { return weight_; }
+
+  Round play(const loss::Autoencoder& autoencoder, const model::Batch& input, const model::Batch& target,
+             std::uint64_t key, std::int64_t number) const override {
+    attack::Attacked attacked{input.values, {}, std::vector<std::int64_t>(static_cast<std::size_t>(input.samples()))};
+    {
+      const torch::NoGradGuard no_grad;
+      attacked.labels = classifier_.logits(target.values).argmax(1);
+    }
+    std::iota(attacked.numbers.begin(), attacked.numbers.end(), number);
+    const auto images = attack_.run(
+        [&](const at::Tensor& x) {
+          return classifier_.logits(autoencoder.differentiable_expected({x, input.observed}).clamp(0, 1));
+        },
+        attacked, key);
+    return {{images, input.observed, input.sizes}, attacked.labels};
+  }
+
+  at::Tensor loss(const Round& round, const at::Tensor& expected) const override {
+    return attack::losses(attack::Loss::ce, classifier_.logits(expected.clamp(0, 1)), round.answers);
+  }
+
+ private:
+  attack::TrainingAttack attack_;
+  double weight_;
+  victim::Classifier classifier_;
+};
+
+class AdversarialReconstructionOptions final : public recipe::ObjectiveOptions {
+ public:
+  void fields(config::Fields& f) override {
+    f.path("classifier", classifier_,
+           "TorchScript classifier of images that is attacked, and stays as it is. Such a file is a program that runs "
+           "with your rights: it is opened because you name it.");
+    f.scalars("mean", mean_,
+              "What the classifier's user takes from each pixel: one number, or one for each channel; [] for none.");
+    f.scalars("std", deviation_, "What pixels are then divided by, likewise.");
+    f.choice("outputs", outputs_, kOutputsOfClassifiers, "What the classifier gives.");
+    f.number("eps", attack_.eps, {0, 1, true}, "Largest change of a pixel by the attack; pixels are from 0 to 1.");
+    f.integer("steps", attack_.steps, {1, 1000}, "Steps of the attack on each batch.");
+    f.optional_number("step_size", attack_.step, {0, 1, true}, "Of one step; null is 2.5 eps / steps.");
+    f.number("weight", weight_, {0, std::numeric_limits<double>::infinity()},
+             "Of the cross-entropy beside the loss of /loss.");
+  }
+  std::filesystem::path file() const override { return classifier_.resolved; }
+  std::unique_ptr<Trainee> build(recipe::Config& config, const recipe::Dataset& data, Group& group) const override {
+    if (!data.domain().gridded())
+      throw UsageError("/objective/type: adversarial_reconstruction attacks images, the data are " +
+                       std::string(data.domain().noun()) + R"(; set "objective": {"type": "reconstruction"})");
+    if (classifier_.empty())
+      throw UsageError("/objective/classifier: not set; name the TorchScript file of the classifier to defend");
+    const auto channels = std::ssize(data.domain().elements);
+    const victim::ClassifierOptions options{by_channel("mean", mean_, std::numeric_limits<double>::lowest(), channels),
+                                            by_channel("std", deviation_, std::numeric_limits<double>::min(), channels),
+                                            outputs_ == "probabilities"};
+    constexpr std::int64_t kExamples = 8;
+    const auto examples = data.training->range(0, std::min(kExamples, data.training->size())).values;
+    return reconstruct(config, data, group,
+                       std::make_unique<AttackingAdversary>(
+                           attack_, weight_, victim::Classifier(classifier_.resolved, options, examples)));
+  }
+
+ private:
+  static std::vector<double> by_channel(const char* name, const std::vector<std::string>& texts, double lowest,
+                                        std::int64_t channels) {
+    std::vector<double> found;
+    for (const auto& text : texts) {
+      const auto number = parse_number(text);
+      if (!number || !(*number >= lowest && *number <= std::numeric_limits<double>::max()))
+        throw UsageError("/objective/" + std::string(name) + ": found " + ae::quoted(text) + ", expected a " +
+                         (lowest > 0 ? "positive " : "") + "number");
+      found.push_back(*number);
+    }
+    if (found.size() > 1 && std::ssize(found) != channels)
+      throw UsageError("/objective/" + std::string(name) + ": found " + counted(std::ssize(found), "numbers") +
+                       ", but images have " + counted(channels, "channels") +
+                       "; give one number for all channels, or one for each");
+    return found;
+  }
+
+  config::Path classifier_;
+  std::vector<std::string> mean_, deviation_;
+  std::string outputs_ = "logits";
+  attack::TrainingAttack attack_{0.3, 5, {}};
+  double weight_ = 0.05;
+};
+
+}  // namespace
+
+const config::Entry<recipe::ObjectiveOptions> kAdversarialReconstruction{
+    "adversarial_reconstruction",
+    "Reconstruct images that were attacked, so that a classifier of yours, which stays as it is, takes them for what "
+    "it "
+    "takes the clean ones for.",
+    [] { return std::unique_ptr<recipe::ObjectiveOptions>(std::make_unique<AdversarialReconstructionOptions>()); }};
+
+}  // namespace ae::train
