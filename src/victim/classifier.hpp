@@ -18,8 +18,6 @@ struct ClassifierOptions {
   bool probabilities = false;  // it answers with probabilities, of which the logarithm is taken
 };
 
-// Images [n, channels, height, width] float32 in [0, 1]. It is given them so; where it does not take that, [n, height,
-// width] of one channel, or [n, channels * height * width]. From several threads at once.
 // `path` is a classifier's file, or the folder that ae-train wrote with the objective "classification". InputError for
 // a folder without a classifier.
 std::filesystem::path classifier_file(const std::filesystem::path& path);
@@ -28,6 +26,8 @@ std::filesystem::path classifier_file(const std::filesystem::path& path);
 // InputError for what is no TorchScript.
 std::vector<std::string> names_in(const std::filesystem::path& file);
 
+// Images [n, channels, height, width] float32 in [0, 1]. It is given them so; where it does not take that, [n, height,
+// width] of one channel, or [n, channels * height * width]. From several threads at once.
 class Classifier {
  public:
   // `examples`: some images, on which it is tried. InputError for what is no such network, gives fewer than two classes
