@@ -29,7 +29,7 @@ constexpr const char* kNames = "classes";  // the attribute
 std::filesystem::path classifier_file(const std::filesystem::path& path) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(path, ignored)) return path;
-  const auto file = path / evaluate::kClassifierFile;
+  auto file = path / evaluate::kClassifierFile;
   if (!std::filesystem::exists(file, ignored))
     throw InputError(path.string() + ": a folder without " + evaluate::kClassifierFile +
                      "; expected a TorchScript file, or the folder of an ae-train with \"objective\": {\"type\": "
