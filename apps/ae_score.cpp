@@ -28,7 +28,7 @@ const ae::cli::Program kProgram{
       "score, flag the rows that are stranger than 95 % of normal ones, name the three columns that say why"},
      {"cat configs/data/wdbc.csv | ae-score runs/imputer - --threshold 0.5 --fail-on-anomaly > other.csv",
       "score a stream by another model; exit code 3 when a row is flagged"},
-     {"ae-score runs/boards boards/ -o scores.csv --alpha 0.01 --maps maps --regions defects.csv --page boards.html",
+     {"ae-score runs/boards boards/ -o scores.csv --alpha 0.05 --maps maps --regions defects.csv --page boards.html",
       "score images; write error maps, a table of defects and a page to look at"}},
     ae::apps::launcher_variables({{"TMPDIR", "Folder for what --fdr keeps until all is scored (default /tmp)"}})};
 

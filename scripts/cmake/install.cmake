@@ -41,6 +41,12 @@ foreach(package IN ITEMS "programs;aetools" "development;libaetools-dev")
   install(FILES "${PROJECT_SOURCE_DIR}/LICENSE" DESTINATION "${CMAKE_INSTALL_DATAROOTDIR}/doc/${package}"
           RENAME copyright COMPONENT ${component})
 endforeach()
+# What the pages tell users to run, besides the programs.
+install(PROGRAMS "${PROJECT_SOURCE_DIR}/scripts/draw-boards.py" "${PROJECT_SOURCE_DIR}/scripts/simulate-counts.py"
+        "${PROJECT_SOURCE_DIR}/scripts/fetch-mnist.sh" "${PROJECT_SOURCE_DIR}/scripts/every-morning.sh"
+        "${PROJECT_SOURCE_DIR}/scripts/sweep.sh" "${PROJECT_SOURCE_DIR}/scripts/benchmark.bash" DESTINATION ${CMAKE_INSTALL_DATADIR}/aetools/scripts COMPONENT programs)
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/scripts/cluster" DESTINATION ${CMAKE_INSTALL_DATADIR}/aetools/scripts
+        USE_SOURCE_PERMISSIONS COMPONENT programs)
 # The configs are data of the programs, whose examples name them; the pages link to them from where they lie.
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/configs" DESTINATION ${CMAKE_INSTALL_DATADIR}/aetools COMPONENT programs)
 file(RELATIVE_PATH configs_from_pages "${CMAKE_INSTALL_FULL_DOCDIR}" "${CMAKE_INSTALL_FULL_DATADIR}/aetools/configs")

@@ -35,7 +35,9 @@ std::string header(const Program& program, const char* shell) {
 std::string short_help(const std::string& help) {
   std::size_t end = help.size();
   for (const char* const pause : {"; ", ": ", ". "}) end = std::min(end, help.find(pause));
-  return help.substr(0, end);
+  const std::string start = help.substr(0, end);
+  const std::size_t open = start.rfind(" (");
+  return open != std::string::npos && start.find(')', open) == std::string::npos ? start.substr(0, open) : start;
 }
 
 // `text` with a backslash before each of `special`.

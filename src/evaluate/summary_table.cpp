@@ -237,7 +237,7 @@ std::string boxes_text(const Details& details, double confidence) {
       text += format("  %-20.60s%s   %lld of %lld\n", shown_name(type.type).c_str(),
                      rate_text(static_cast<double>(type.hit) / static_cast<double>(type.boxes)).c_str(),
                      static_cast<long long>(type.hit), static_cast<long long>(type.boxes));
-  text += format("%-22s%s\n", "false regions an image", rate_text(b.false_per_image()).c_str());
+  text += format("%-22s%s\n", "false regions/image", rate_text(b.false_per_image()).c_str());
   text += format("%-22s%s   on %lld\n", "  defective images", rate_text(b.false_per_defective()).c_str(),
                  static_cast<long long>(b.defective_images));
   text += format("%-22s%s   on %lld, of which %lld have a region\n", "  normal images",

@@ -30,7 +30,7 @@ class Corruption : public config::Section {
   virtual double mask_rate() const { return 0; }  // mean probability that it hides a cell
 };
 
-std::span<const config::Entry<Corruption>> corruptions();  // mask, gaussian, drop, swap, synthetic
+std::span<const config::Entry<Corruption>> corruptions();  // mask, gaussian, drop, swap, signs, synthetic
 
 using CorruptionList = config::VariantList<Corruption>;
 

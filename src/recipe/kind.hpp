@@ -2,7 +2,7 @@
 // keeps of it, and how new samples of it are read and written.
 //
 // Adding a kind: one file of this room with its KindOptions, Kind and SampleStream, its maker in makers.hpp, and one
-// line in kinds(). Nothing but that file and the rooms of data/ asks which kind it is.
+// line in kinds(). Which kind it is ask that file, data/, and what is of one kind alone, by as().
 #pragma once
 
 #include <cstdint>

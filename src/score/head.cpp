@@ -229,10 +229,11 @@ void resolve(config::Variant<Head>& head, const model::Domain& domain, bool has_
                      names_of_heads([&](const Head& other) { return other.judges(domain); }));
   }
   if (!has_network && head->asks_network()) {
+    const auto others =
+        names_of_heads([&](const Head& other) { return other.judges(domain) && !other.asks_network(); });
     throw UsageError("/score/type: " + ae::quoted(head.type()) +
                      " asks the network, and /model/type \"none\" has none; use " +
-                     names_of_heads([&](const Head& other) { return other.judges(domain) && !other.asks_network(); }) +
-                     ", or a model with a network");
+                     (others.empty() ? "" : others + ", or ") + "a model with a network");
   }
 }
 

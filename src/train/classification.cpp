@@ -1,7 +1,6 @@
 // The objective "classification": a small network that tells the classes of images, for those who have none to attack
 // or to ask; also trained on attacked images (Madry et al., Towards deep learning models resistant to adversarial
 // attacks, 2018).
-#include <torch/nn/utils/clip_grad.h>
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -22,6 +21,7 @@
 #include "evaluate/rate_text.hpp"
 #include "recipe/checkpoint.hpp"
 #include "recipe/config.hpp"
+#include "train/clip_gradients.hpp"
 #include "train/image_classifier.hpp"
 #include "train/makers.hpp"
 #include "train/process_group.hpp"
@@ -88,7 +88,7 @@ class ClassificationSteps final : public Objective {
     const auto logits = classifier_.logits(images);
     const auto loss = attack::losses(attack::Loss::ce, logits, labels).mean();
     loss.backward();
-    if (training_.clip_gradient) torch::nn::utils::clip_grad_norm_(tensors_, *training_.clip_gradient);
+    if (training_.clip_gradient) clip_gradients(tensors_, 1, *training_.clip_gradient);
     optimizer_->step(context.learning_rate);
     std::vector<double> losses{loss.item<double>()};
     if (attacked_count > 0) {

@@ -13,6 +13,7 @@
 #include "base/random.hpp"
 #include "base/signals.hpp"
 #include "model/batch_part.hpp"
+#include "train/clip_gradients.hpp"
 
 namespace ae::train {
 namespace {
@@ -33,25 +34,6 @@ std::vector<double> means(const loss::Evaluation& evaluation) {
   const auto stacked = torch::stack(all).to(torch::kFloat64).contiguous();
   const double* data = stacked.data_ptr<double>();
   return {data, data + stacked.numel()};
-}
-
-// Scales the gradients of each member so that their norm is at most `largest`.
-void clip_gradients(const std::vector<at::Tensor>& parameters, std::int64_t members, double largest) {
-  const torch::NoGradGuard no_grad;
-  at::Tensor squares;  // [members]
-  for (const auto& parameter : parameters) {
-    if (!parameter.grad().defined()) continue;
-    const auto own = parameter.grad().reshape({members, -1}).square().sum(1);
-    squares = squares.defined() ? squares + own : own;
-  }
-  if (!squares.defined()) return;
-  const auto factor = (largest / (squares.sqrt() + 1e-6)).clamp_max(1);
-  for (const auto& parameter : parameters) {
-    if (!parameter.grad().defined()) continue;
-    std::vector<std::int64_t> shape(static_cast<std::size_t>(parameter.dim()), 1);
-    shape[0] = members;
-    parameter.grad().mul_(factor.view(shape));
-  }
 }
 
 }  // namespace

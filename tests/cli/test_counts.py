@@ -354,7 +354,7 @@ def test_models_of_other_data_say_what_counts_are(run, trained, made, cells):
     kinds = {"folder": "a 10x folder of counts (matrix.mtx)", "folder/matrix.mtx.gz": "a Matrix Market file (.mtx)",
              "counts.mtx.gz": "a Matrix Market file (.mtx)", "cells.h5ad": "an HDF5 file (.h5, .h5ad)"}
     for name, what in kinds.items():
-        words = [name, "found " + what, 'set /data/type to "counts"']
+        words = [name, "found " + what, '/data/type "counts" (to train: ae-train --recipe scrna-embed)']
         one_error(run("ae-score", trained, name), 4, *words, "expected a table")
         one_error(run("ae-train", "images.json", "--data", name, "--out", "n", "-q"), 4, *words)
         one_error(run("ae-train", name, "--out", "n", "-q"), 4, *words)  # by a recipe

@@ -7,7 +7,7 @@
 namespace ae::recipe {
 
 std::span<const config::Entry<KindOptions>> kinds() {
-  static const std::array kKinds{kTableKind, kImageKind, kCountsKind, toy::kWordKind};
+  static const std::array kKinds{kTableKind, kImageKind, kCountsKind, kArrayKind, toy::kWordKind};
   return kKinds;
 }
 

@@ -7,7 +7,8 @@
 namespace ae::recipe {
 
 std::span<const config::Entry<ObjectiveOptions>> objectives() {
-  static const std::array kObjectives{train::kReconstruction, train::kPrincipalComponents, toy::kSignObjective};
+  static const std::array kObjectives{train::kReconstruction, train::kPrincipalComponents, train::kClassification,
+                                     train::kAdversarialReconstruction, toy::kSignObjective};
   return kObjectives;
 }
 

@@ -472,6 +472,7 @@ class Attacker {
   }
   // So that in the end each loss meets each of them.
   double lambda_of(std::int64_t start) const {
+    if (options_.lambdas.empty() || options_.losses.empty()) return 0;
     const auto lambdas = std::ssize(options_.lambdas), period = std::lcm(lambdas, std::ssize(options_.losses));
     return options_.lambdas[static_cast<std::size_t>((start + start / period) % lambdas)];
   }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <utility>
 #include <vector>
 
 #include "base/text.hpp"
@@ -213,7 +214,7 @@ constexpr Signature kSignatures[] = {
     {{"a WebP image", "", kAsPng}, "RIFF", is_webp},
     {{"an IDX file, as MNIST has", "images", "give it a name that ends in .idx"}, "\0\0"sv, is_idx},
     {{"an HDF5 file (.h5, .h5ad)", "counts", "write its matrix as CSV or with numpy.save",
-      "of a replay buffer to \"arrays\""},
+      "a replay buffer for \"arrays\" (--recipe swing)"},
      "\x89HDF\r\n\x1a\n"},
     {{"a Matrix Market file (.mtx)", "counts", "give it a name that ends in .mtx"}, "%%MatrixMarket matrix "},
     {{"a Parquet file", "", "convert it with pandas: read_parquet() and to_csv()"}, "PAR1", is_binary},
@@ -294,12 +295,20 @@ const FileType* recognise_folder(std::span<const std::string> files) {
   return recognise_members(kFolderMembers, files);
 }
 
+std::string for_type(std::string_view type) {
+  // A type alone would leave the settings that go with the other one, which then are refused.
+  constexpr std::pair<std::string_view, std::string_view> kRecipes[] = {
+      {"table", "any-table"}, {"images", "pcb-inspection"}, {"counts", "scrna-embed"}, {"arrays", "swing"}};
+  const auto* const recipe = std::ranges::find(kRecipes, type, [](const auto& entry) { return entry.first; });
+  return "it is for /data/type " + ae::quoted(type) +
+         (recipe == std::end(kRecipes) ? "" : " (to train: ae-train --recipe " + std::string(recipe->second) + ")");
+}
+
 InputError wrong_kind(const std::string& name, const FileType& found, std::string_view kind,
                       std::string_view expected) {
   const bool other = !found.kind.empty() && found.kind != kind;
   return InputError(name + ": found " + std::string(found.what) + ", expected " + std::string(expected) + "; " +
-                    (other ? "to train on it set /data/type to " + ae::quoted(found.kind) +
-                                 (found.also.empty() ? "" : ", " + std::string(found.also))
+                    (other ? for_type(found.kind) + (found.also.empty() ? "" : ", " + std::string(found.also))
                            : std::string(found.fix)));
 }
 

@@ -32,7 +32,10 @@ const FileType* recognise_archive(std::span<const std::string> members);
 // The same of a folder, by the names of files in it; of images, which have any names, it says nothing.
 const FileType* recognise_folder(std::span<const std::string> files);
 
-// "FILE: found a PNG image, expected a table; to train on it set /data/type to "images"". `kind` is the /data/type that
+// What to do with what another /data/type reads: "it is for /data/type "images" (to train: ae-train --recipe ...)".
+std::string for_type(std::string_view type);
+
+// "FILE: found a PNG image, expected a table; " and the fix, or for_type() of what it is. `kind` is the /data/type that
 // was to read the file, or "" when that does not matter.
 InputError wrong_kind(const std::string& name, const FileType& found, std::string_view kind, std::string_view expected);
 

@@ -23,6 +23,8 @@ std::unique_ptr<CountSource> open_counts(const std::filesystem::path& path, std:
     if (reader->reads(path, head)) return reader->open(path, format, reporter);
   }
   constexpr std::string_view kExpected = "a 10x folder, an .h5ad, .h5, .mtx or .csv file of counts";
+  if (head.starts_with("\x93NUMPY"))
+    throw wrong_kind(path.string(), {"an NPY array", "table", ""}, "counts", kExpected);
   if (const auto* found = recognise(head)) throw wrong_kind(path.string(), *found, "counts", kExpected);
   throw InputError(path.string() + ": found neither by its beginning nor by its name what it is, expected " +
                    std::string(kExpected));

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "data/bytes/npy.hpp"
+#include "data/bytes/recognise.hpp"
 
 namespace ae::data {
 namespace {
@@ -85,7 +86,7 @@ class StackReader {
     if (header.shape.size() != 3 && header.shape.size() != 4) {
       throw InputError(found + " and dtype " + ae::quoted(header.type) +
                        "; expected (images, height, width) or (images, height, width, channels)" +
-                       (header.shape.size() <= 2 ? "; to train on a table set /data/type to \"table\"" : ""));
+                       (header.shape.size() <= 2 ? "; if it is a table, " + for_type("table") : ""));
     }
     if (looks_channels_first(header.shape)) {
       throw InputError(found +
@@ -144,8 +145,8 @@ class StackReader {
                                       : "divide the array by 255 or its largest value";
     return InputError(found + "; expected float pixels in [0, 1]: " + fix +
                       "; if it holds coordinates or anything else but images, reshape it to (" +
-                      std::to_string(stack.images) + ", " + std::to_string(per_image) +
-                      ") and set /data/type to \"table\"");
+                      std::to_string(stack.images) + ", " + std::to_string(per_image) + "): then " +
+                      for_type("table"));
   }
 
   void append(const NpyElement& type, const std::string& kind, const char* bytes, std::uint64_t element,

@@ -9,6 +9,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "data/bytes/npy.hpp"
+#include "data/bytes/recognise.hpp"
 
 namespace ae::data {
 namespace {
@@ -28,6 +29,16 @@ struct Array {
   std::uint64_t bytes = 0;
 };
 
+// " to (60, 192)", of what each row would then hold; "" where that says nothing.
+template <typename Shape>
+std::string as_rows(const Shape& shape) {
+  if (shape.size() < 3) return "";
+  double columns = 1;
+  for (std::size_t i = 1; i < shape.size(); ++i) columns *= static_cast<double>(shape[i]);
+  if (columns < 1 || columns > static_cast<double>(kMaxColumns)) return "";
+  return " to (" + std::to_string(shape[0]) + ", " + std::to_string(static_cast<std::int64_t>(columns)) + ")";
+}
+
 Array check(const NpyHeader& header, const std::string& name) {
   Array array;
   const auto type = find_npy_element(header.type);
@@ -41,9 +52,9 @@ Array check(const NpyHeader& header, const std::string& name) {
                      "write text as CSV");
   if (header.shape.empty() || header.shape.size() > 2)
     throw InputError(name + ": an array of shape " + npy_shape_text(header.shape) +
-                     "; expected (rows, columns) or (rows,); reshape it in NumPy" +
+                     "; expected (rows, columns) or (rows,); reshape it in NumPy" + as_rows(header.shape) +
                      (header.shape.size() == 3 || header.shape.size() == 4
-                          ? "; to train on a stack of images set /data/type to \"images\""
+                          ? "; if it is a stack of images, " + for_type("images")
                           : ""));
   array.type = *type;
   array.rows = header.shape[0];

@@ -83,8 +83,7 @@ void refuse_folder(const std::filesystem::path& path) {
   }
   if (const FileType* const type = recognise_folder(files)) throw wrong_kind(path.string(), *type, "table", "a table");
   throw InputError(path.string() +
-                   ": cannot read: Is a directory, expected a table; to train on a folder of images set /data/type to "
-                   "\"images\"");
+                   ": cannot read: Is a directory, expected a table; if it holds images, " + for_type("images"));
 }
 
 }  // namespace

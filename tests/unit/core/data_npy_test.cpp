@@ -393,7 +393,7 @@ TEST(NpyStack, WhatIsNoStackIsRefused) {
   EXPECT_EQ(
       stack_error("<i8", "(2, 3)", "abcdef"),
       "table.csv: an array of shape (2, 3) and dtype \"<i8\"; expected (images, height, width) or (images, height, "
-      "width, channels); to train on a table set /data/type to \"table\"");
+      "width, channels); if it is a table, it is for /data/type \"table\" (to train: ae-train --recipe any-table)");
   EXPECT_THAT(stack_error("|u1", "(1, 1, 1, 1, 1)", "a"), Not(HasSubstr("\"table\"")));
   EXPECT_THAT(stack_error("<i4", "(1, 1, 1)", "abcd"), HasSubstr("expected pixels of type"));
   EXPECT_THAT(stack_error("|u1", "(1, 1, 1, 65)", std::string(65, 'a')), HasSubstr("65 channels"));
@@ -417,7 +417,7 @@ TEST(NpyStack, FloatPixelsLieBetweenZeroAndOne) {
   for (const double bad : {1 + 2e-6, -2e-6, 255.0, -1e30}) {
     EXPECT_THAT(pixel_error(bad), AllOf(StartsWith("table.csv: image 1 holds " + number_text(bad) + "; expected float"),
                                         HasSubstr(bad < 0 ? "by its smallest and largest" : "by 255"),
-                                        HasSubstr("reshape it to (2, 2) and set /data/type to \"table\"")));
+                                        HasSubstr("reshape it to (2, 2): then it is for /data/type \"table\"")));
   }
   // Backbone coordinates of one protein: 16 residues, 4 atoms, x, y, z.
   const std::vector<float> coordinates(16 * 4 * 3, 17.25f);

@@ -320,5 +320,46 @@ TEST(SyntheticCorruption, DoesNotPaintWhereNothingIsObserved) {
   EXPECT_TRUE(torch::equal(corrupted.values.slice(2, 12, 24), batch.values.slice(2, 12, 24)));
 }
 
+// Two numbers of variance 1 with correlation r have the same sign with probability 1/2 + asin(r) / pi (Sheppard). Of
+// neighbours r follows from the blur's kernel, far away it is 0.
+TEST(SignsCorruption, ChangesEachPixelByTheSizeAndNeighboursAlike) {
+  config::Variant<recipe::Corruption> corruption(recipe::corruptions(), "signs");
+  config::read_text(*corruption.value(), R"({"size": 0.25, "smooth": 1.5})", "test", ".");
+  auto batch = Batch{torch::full({300, 2, 20, 24}, 0.5), torch::ones({300, 2, 20, 24})};
+  batch.observed.slice(3, 0, 2).zero_();
+  torch::manual_seed(7);
+  const auto change = corruption->apply(batch, domain_of(2, 20, 24)).values - batch.values;
+  EXPECT_EQ(change.slice(3, 0, 2).abs().max().item<float>(), 0);
+  const auto seen = change.slice(3, 2);
+  EXPECT_NEAR(seen.abs().min().item<float>(), 0.25, 1e-6);
+  EXPECT_NEAR(seen.abs().max().item<float>(), 0.25, 1e-6);
+  EXPECT_NEAR(seen.mean().item<float>(), 0, 0.005);
+
+  double power = 0, beside = 0;
+  const auto weight = [](int i) { return std::exp(-i * i / 2.0); };
+  for (int i = -3; i <= 3; ++i) power += weight(i) * weight(i);
+  for (int i = -3; i < 3; ++i) beside += weight(i) * weight(i + 1);
+  const auto alike = [&](std::int64_t dimension, std::int64_t lag) {
+    const auto inside = seen.slice(2, 3, 17).slice(3, 1, 19);
+    const auto length = inside.size(dimension) - lag;
+    return (inside.narrow(dimension, 0, length) * inside.narrow(dimension, lag, length) > 0)
+        .to(torch::kFloat64)
+        .mean()
+        .item<double>();
+  };
+  const double r = 1.5 * 1.5 * beside / power / (1 + 1.5 * 1.5);
+  const double expected = 0.5 + std::asin(r) / 3.14159265358979;
+  EXPECT_NEAR(alike(2, 1), expected, 0.01);
+  EXPECT_NEAR(alike(3, 1), expected, 0.01);
+  EXPECT_NEAR(alike(3, 9), 0.5, 0.01);
+
+  const auto dark = Batch{torch::full({4, 1, 8, 8}, 0.1), torch::ones({4, 1, 8, 8})};
+  const auto clipped = corruption->apply(dark, domain_of(1, 8, 8)).values;
+  EXPECT_EQ(clipped.min().item<float>(), 0);
+  EXPECT_NEAR(clipped.max().item<float>(), 0.35, 1e-6);
+  EXPECT_NE(corruption->complaint(std::vector<Element>(3)), "");
+  EXPECT_EQ(corruption->complaint(domain_of(1, 8, 8)), "");
+}
+
 }  // namespace
 }  // namespace ae::model::conv_test
