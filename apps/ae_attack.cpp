@@ -38,7 +38,7 @@ const ae::cli::Program kProgram{
 struct Options {
   std::string victim, input, output, page, through, unreadable = "report", norm = "linf", outputs = "logits";
   std::vector<std::string> attacks{"noise", "fgsm", "pgd"}, losses{"ce", "margin"}, eps{"0", "0.1", "0.2", "0.3"},
-      lambdas{"1", "0.1", "0.01"}, mean, deviation;
+      lambdas{"1", "0.1", "0.01"}, mean, deviation, among;
   std::int64_t seed = 0;
   double relative_step = 0;
   std::optional<double> sigma;
@@ -101,6 +101,7 @@ void declare(CLI::App& app, Options& o) {
                  "reconstruction)")
       ->allow_extra_args(false)
       ->type_name("TEXT");
+  ae::apps::add_among_option(app, o.among);
   ae::apps::add_votes_option(app, c.votes);
   ae::cli::add_integer(app, "--eot", o.eot,
                        "Of a purifier that draws at random: draws whose mean loss is ascended at each step (default: " +
@@ -175,6 +176,7 @@ void read_choices(Options& o) {
   if (o.through.empty() && !c.detectors.empty())
     throw ae::UsageError("--detector: needs the model of --through, whose reconstructions images are compared with");
   ae::apps::check_clean(c.clean, c.detectors, c.purifiers);
+  ae::apps::check_among(o.among, c.purifiers);
   if (o.sigma) {
     c.certify.sigma = *o.sigma;
     c.certify.votes = c.votes.value_or(c.certify.votes);
@@ -195,12 +197,15 @@ int run(Options& o, ae::cli::Context& context) {
     model.emplace(ae::apps::open_model(o.through, context));
     c.model = &*model;
   }
+  const auto among = ae::apps::open_among(o.among);
+  c.among = among;
   ae::model::use_threads(context.options.threads, 1e12, ae::model::Pool::openmp);
   const auto folder = ae::apps::made_folder(o.output);
   std::vector<std::string> inputs{o.input, c.victim.string()};
   for (const auto& further : {c.labels, c.surrogate.string(), c.clean})
     if (!further.empty()) inputs.push_back(further);
   if (!o.through.empty()) inputs.push_back(ae::apps::model_file(o.through));
+  for (const auto& further : o.among) inputs.push_back(ae::apps::model_file(further));
   ae::apps::OutputFiles files(inputs, context.options.force);
   const auto open = [&](const std::string& name, ae::apps::OutputFiles::Contents contents) {
     return files.open((folder / name).string(), "--output", contents);
@@ -216,12 +221,15 @@ int run(Options& o, ae::cli::Context& context) {
   c.most_examples = page != nullptr ? kExamples : 0;
   const auto campaign = ae::attack::attack_images(c, context.reporter);
   csv->write(ae::attack::campaign_csv(campaign, c));
+  std::vector<std::string> digests;
+  for (const auto& further : among) digests.push_back(further.digest());
   const ae::attack::CampaignStory story{ae::cli::version_line(kProgram.name),
                                         ae::cli::shell_command(kProgram.name, context.arguments),
                                         o.victim,
                                         c.surrogate.string(),
                                         o.input,
-                                        model ? model->digest() : ""};
+                                        model ? model->digest() : "",
+                                        digests};
   json->write(ae::attack::campaign_json(campaign, c, story));
   if (page != nullptr) page->write(ae::attack::campaign_page(campaign, c, story));
   if (!context.options.quiet) files.for_people()->write(ae::attack::campaign_text(campaign, c));

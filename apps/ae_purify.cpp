@@ -35,7 +35,7 @@ const ae::cli::Program kProgram{
 struct Options {
   std::string model;
   std::string summary, outputs = "logits";
-  std::vector<std::string> mean, deviation;
+  std::vector<std::string> mean, deviation, among;
   std::optional<std::int64_t> seed;
   ae::apply::JudgeOptions judge;
   std::string input;
@@ -104,6 +104,7 @@ void declare(CLI::App& app, Options& options) {
       ->allow_extra_args(false)
       ->type_name("TEXT")
       ->group("Images");
+  ae::apps::add_among_option(app, options.among)->group("Images");
   app.add_option("--table", options.table,
                  "A line for each image: loss before and after, and how far it was moved, by the root of the sum of "
                  "squares and by the largest difference of a pixel")
@@ -148,6 +149,9 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
   if (images.purifiers.empty()) images.purifiers = {"reconstruction:" + std::to_string(options.purify.steps)};
   ae::apps::check_clean(options.judge.clean, options.judge.detectors, images.purifiers);
   if (ae::apply::PurifierChain::fitted(images.purifiers)) images.clean = options.judge.clean;
+  ae::apps::check_among(options.among, images.purifiers);
+  const auto among = ae::apps::open_among(options.among);
+  images.among = among;
   images.seed = static_cast<std::uint64_t>(options.seed.value_or(0));
   read_judge(options);
   images.inputs = {options.input};
@@ -156,6 +160,7 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
   std::vector<std::string> inputs{options.input, ae::apps::model_file(options.model)};
   for (const auto& further : {options.judge.classifier.string(), options.judge.labels, options.judge.clean})
     if (!further.empty()) inputs.push_back(further);
+  for (const auto& further : options.among) inputs.push_back(ae::apps::model_file(further));
   ae::apps::OutputFiles files(inputs, context.options.force);
   if (std::filesystem::path(options.output).extension() == ".npy")
     images.array = files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
@@ -183,9 +188,10 @@ int run(Options& options, ae::cli::Context& context) {
   const auto checkpoint = ae::apps::open_model(options.model, context);
   if (checkpoint.kind().domain().gridded()) return run_images(options, checkpoint, context);
   if (!options.images.purifiers.empty() || !options.table.empty() || options.unreadable != "report" ||
-      !options.judge.classifier.empty() || options.seed || !options.judge.clean.empty())
-    throw ae::UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
-                         "; --purifier, --table, --classifier, --clean, --seed and --unreadable are for images");
+      !options.judge.classifier.empty() || options.seed || !options.judge.clean.empty() || !options.among.empty())
+    throw ae::UsageError(
+        checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
+        "; --purifier, --among, --table, --classifier, --clean, --seed and --unreadable are for images");
   options.purify.stream.inputs = {options.input};
   options.purify.stream.threads = context.options.threads;
   options.purify.stream.reading = options.reading.reading();

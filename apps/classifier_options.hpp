@@ -14,6 +14,7 @@
 #include "base/text.hpp"
 #include "cli/app.hpp"
 #include "cli/options.hpp"
+#include "recipe/checkpoint.hpp"
 #include "victim/classifier.hpp"
 
 namespace ae::apps {
@@ -79,6 +80,29 @@ inline std::vector<CLI::Option*> add_detector_options(CLI::App& app, const Detec
                     ->needs(detector);
   for (auto* option : {detector, clean, share}) option->group(kClassifierGroup);
   return {detector, clean, share};
+}
+
+inline CLI::Option* add_among_option(CLI::App& app, std::vector<std::string>& among) {
+  return app
+      .add_option("--among", among,
+                  "A further model, of --purifier nearest, repeat for several: the folder that ae-train wrote, or its "
+                  "model.safetensors")
+      ->allow_extra_args(false)
+      ->type_name("PATH");
+}
+
+// UsageError unless --among is given where models are compared, and nowhere else.
+inline void check_among(const std::vector<std::string>& among, const std::vector<std::string>& purifiers) {
+  const bool compared = apply::PurifierChain::compares(purifiers);
+  if (among.empty() && compared)
+    throw UsageError("--purifier nearest: chooses among several models; name the others by --among PATH");
+  if (!among.empty() && !compared) throw UsageError("--among: is for --purifier nearest alone; name that, too");
+}
+
+inline std::vector<recipe::Checkpoint> open_among(const std::vector<std::string>& among) {
+  std::vector<recipe::Checkpoint> models;
+  for (const auto& path : among) models.push_back(recipe::Checkpoint::open(path));
+  return models;
 }
 
 inline CLI::Option* add_votes_option(CLI::App& app, std::optional<std::int64_t>& votes) {

@@ -33,12 +33,13 @@ at::Tensor jensen_shannon(const Suspect& suspect, double temperature) {
 }
 
 constexpr std::array kKinds{
-    DetectorKind{"l1", "", "the mean change of a pixel by the model's reconstruction", 0, 0, 0, mean_absolute},
-    DetectorKind{"l2", "", "the mean of the squares of these changes", 0, 0, 0, mean_square},
-    DetectorKind{"jsd", "T",
+    DetectorKind{"l1", {}, "the mean change of a pixel by the model's reconstruction", mean_absolute},
+    DetectorKind{"l2", {}, "the mean of the squares of these changes", mean_square},
+    DetectorKind{"jsd",
+                 {{{"T", 1e-3, 1e6, 10}}},
                  "the Jensen-Shannon divergence of the classifier's answers to an image and to its reconstruction, "
                  "their logits divided by T",
-                 1e-3, 1e6, 10, jensen_shannon},
+                 jensen_shannon},
 };
 
 }  // namespace
@@ -47,8 +48,9 @@ std::span<const DetectorKind> detector_kinds() { return kKinds; }
 
 Detectors::Detectors(std::span<const std::string> texts) {
   for (const auto& text : texts) {
-    const auto [kind, value] = named_choice("--detector", text, kKinds);
-    auto name = std::string(kind->name) + (kind->value.empty() ? "" : ":" + number_text(value));
+    const auto [kind, values] = named_choice("--detector", text, kKinds);
+    const auto value = values.front();
+    auto name = std::string(kind->name) + (kind->values.front().name.empty() ? "" : ":" + number_text(value));
     if (std::ranges::find(names_, name) != names_.end())
       throw UsageError("--detector: " + ae::quoted(name) + " is named twice; leave one of them out");
     names_.push_back(std::move(name));

@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apply/named_choice.hpp"
 #include "victim/classifier.hpp"
 
 namespace ae::apply {
@@ -24,9 +25,8 @@ struct Suspect {
 
 struct DetectorKind {
   std::string_view name;
-  std::string_view value;  // what stands behind a colon, "T"; "" = nothing
+  ChoiceValues values;
   std::string_view help;
-  double low = 0, high = 0, usual = 0;                                  // of the value
   at::Tensor (*score)(const Suspect& suspect, double value) = nullptr;  // [n], the higher the stranger
 };
 std::span<const DetectorKind> detector_kinds();

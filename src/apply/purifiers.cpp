@@ -5,11 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <opencv2/imgproc.hpp>
 #include <type_traits>
 #include <utility>
 
 #include "apply/image_batches.hpp"
+#include "apply/latent_descent.hpp"
 #include "apply/named_choice.hpp"
 #include "base/counted.hpp"
 #include "base/error.hpp"
@@ -41,6 +43,161 @@ class Reconstruction final : public Purifier {
   const loss::Autoencoder& autoencoder_;
   score::Reconstructor reconstruct_;
   int times_;
+};
+
+class NearestDecoded final : public Purifier {
+ public:
+  NearestDecoded(const recipe::Checkpoint& checkpoint, std::int64_t steps, std::int64_t starts)
+      : autoencoder_(checkpoint.autoencoder()),
+        descent_(untiled(checkpoint).autoencoder(), checkpoint.name(), steps, starts) {}
+  std::vector<at::Tensor> operator()(ImageSet& images) const override {
+    std::vector<at::Tensor> nearest;
+    const auto& all = images.all();
+    for (std::size_t begin = 0, end = 0; begin < all.size(); begin = end) {
+      while (end < all.size() && all[end].sizes() == all[begin].sizes()) ++end;
+      const auto alike = descent_.nearest(torch::stack(at::TensorList(all).slice(begin, end - begin)));
+      std::ranges::move(alike.unbind(0), std::back_inserter(nearest));
+    }
+    return nearest;
+  }
+  // Measured on MNIST's digits: see docs/attacks.md for what each finds.
+  at::Tensor differentiable(const at::Tensor& images, const Pass& pass) const override {
+    if (pass.surrogate == 2) return descent_.unrolled(images);
+    const auto on_the_way_back =
+        pass.surrogate == 0 ? images : autoencoder_.differentiable_expected({images, torch::ones_like(images)});
+    return on_the_way_back + (descent_.nearest(images) - on_the_way_back).detach();
+  }
+  std::vector<std::string_view> surrogates() const override { return {"identity", "reconstruction", "unrolled"}; }
+  bool optimises() const override { return true; }
+
+ private:
+  static const recipe::Checkpoint& untiled(const recipe::Checkpoint& checkpoint) {
+    if (image_kind(checkpoint).geometry().tiled())
+      throw UsageError("--purifier latent: " + checkpoint.name() +
+                       ": sees images in tiles, of which each would be given a code of its own; take a model that was "
+                       "trained without /data/tile");
+    return checkpoint;
+  }
+  const loss::Autoencoder& autoencoder_;
+  LatentDescent descent_;
+};
+
+// What differs in how two models read images: "3 channels, not 1"; "" = nothing.
+std::string otherwise_read(const recipe::Checkpoint& model, const recipe::Checkpoint& other) {
+  const auto& a = image_kind(model).geometry();
+  const auto& b = image_kind(other).geometry();
+  const auto differ = [](const std::string& found, const std::string& expected) {
+    return found == expected ? std::string() : found + ", not " + expected;
+  };
+  const auto resized = [](const data::ResizeOptions& r) {
+    if (r.height > 0) return "to " + data::size_text({r.height, r.width});
+    if (r.long_side > 0) return "to a long side of " + std::to_string(r.long_side);
+    return "by " + number_text(r.scale);
+  };
+  const auto cut = [](const data::TileOptions& t) {
+    return t.size == 0 ? std::string("whole images")
+                       : "tiles of " + std::to_string(t.size) + ", step " + std::to_string(t.step()) + ", margin " +
+                             std::to_string(t.margin);
+  };
+  if (const auto text = differ(counted(b.channels, "channels"), counted(a.channels, "channels")); !text.empty())
+    return text;
+  if (!a.tiled() && !b.tiled())
+    if (const auto text =
+            differ(data::size_text({b.height, b.width}) + " pixels", data::size_text({a.height, a.width}) + " pixels");
+        !text.empty())
+      return text;
+  if (const auto text = differ("resizing " + resized(b.resize), "resizing " + resized(a.resize)); !text.empty())
+    return text;
+  return differ(cut(b.tile), cut(a.tile));
+}
+
+// The reconstruction by whichever of several models errs least on the image: of models that know one class each, by
+// that of the class it most looks like (as of PuVAE, Hwang et al. 2019, and of analysis by synthesis, Schott et al.
+// 2019, both of which also choose by what a model of each class makes of the image).
+class NearestModel final : public Purifier {
+ public:
+  explicit NearestModel(const PurifierSource& source) {
+    models_.push_back(&source.checkpoint);
+    for (const auto& other : source.among) {
+      if (!other.kind().domain().gridded())
+        throw UsageError("--among " + other.name() + ": was trained on " + std::string(other.kind().domain().noun()) +
+                         "; --purifier nearest compares models of images");
+      if (!other.autoencoder().has_network())
+        throw UsageError("--among " + other.name() +
+                         ": holds no network (/model/type \"none\"), by which images would be reconstructed");
+      if (const auto text = otherwise_read(source.checkpoint, other); !text.empty())
+        throw UsageError("--among " + other.name() + ": reads images otherwise than " + source.checkpoint.name() +
+                         ": " + text + "; take models that were trained on images of one kind");
+      models_.push_back(&other);
+    }
+    for (const auto* model : models_) reconstruct_.emplace_back(model->autoencoder(), image_kind(*model).geometry());
+  }
+  std::vector<at::Tensor> operator()(ImageSet& images) const override {
+    auto nearest = images.reconstructions(reconstruct_.front());
+    std::vector<double> errors;
+    for (std::size_t i = 0; i < nearest.size(); ++i) errors.push_back(error(nearest[i], images.all()[i]));
+    images.chosen.assign(nearest.size(), 0);
+    for (std::size_t m = 1; m < models_.size(); ++m) {
+      const auto others = reconstruct_[m](images.all());
+      for (std::size_t i = 0; i < nearest.size(); ++i) {
+        const double other = error(others[i], images.all()[i]);
+        if (!(other < errors[i])) continue;
+        nearest[i] = others[i];
+        errors[i] = other;
+        images.chosen[i] = static_cast<std::int64_t>(m);
+      }
+    }
+    return nearest;
+  }
+  // The gradient of the one that was chosen is exact, and blind to that others would be; a mean of all, weighted by
+  // their errors, sees them.
+  at::Tensor differentiable(const at::Tensor& images, const Pass& pass) const override {
+    const auto observed = torch::ones_like(images);
+    std::vector<at::Tensor> made, errors;
+    const auto exact = [&] {
+      {
+        const torch::NoGradGuard no_grad;
+        for (const auto* model : models_)
+          errors.push_back(squared(model->autoencoder().differentiable_expected({images, observed}), images));
+      }
+      const auto choice = torch::stack(errors).argmin(0);
+      auto nearest = torch::zeros_like(images);
+      for (std::size_t m = 0; m < models_.size(); ++m) {
+        const auto rows = (choice == static_cast<std::int64_t>(m)).nonzero().squeeze(1);
+        if (rows.size(0) == 0) continue;
+        const auto own = images.index_select(0, rows);
+        nearest = nearest.index_copy(0, rows,
+                                     models_[m]->autoencoder().differentiable_expected({own, torch::ones_like(own)}));
+      }
+      return nearest;
+    };
+    if (pass.surrogate == 0) return exact();
+    for (const auto* model : models_) {
+      made.push_back(model->autoencoder().differentiable_expected({images, observed}));
+      errors.push_back(squared(made.back(), images));
+    }
+    const auto all = torch::stack(errors);  // [models, n]
+    const auto temperature = kTemperature * all.detach().amin(0).clamp_min(1e-12);
+    const auto weights = (-all / temperature).softmax(0);
+    const auto soft = (torch::stack(made) * weights.view({all.size(0), all.size(1), 1, 1, 1})).sum(0);
+    const auto choice = all.argmin(0);
+    const auto nearest =
+        torch::stack(made, 1).detach().index({torch::arange(images.size(0)), choice});  // [n, models, ...]
+    return soft + (nearest - soft).detach();
+  }
+  std::vector<std::string_view> surrogates() const override { return {"exact", "soft"}; }
+  bool chooses() const override { return true; }
+
+ private:
+  static double error(const at::Tensor& made, const at::Tensor& image) {
+    return (made - image).to(at::kDouble).square().mean().item<double>();
+  }
+  static at::Tensor squared(const at::Tensor& made, const at::Tensor& images) {  // [n]
+    return (made - images).square().flatten(1).mean(1);
+  }
+  static constexpr double kTemperature = 0.25;  // by the smallest error of the image
+  std::vector<const recipe::Checkpoint*> models_;
+  std::vector<score::Reconstructor> reconstruct_;
 };
 
 class Noise final : public Purifier {
@@ -178,29 +335,52 @@ class Projection final : public Filter {
 };
 
 template <typename Control>
-std::unique_ptr<Purifier> control(const PurifierSource&, double value) {
+std::unique_ptr<Purifier> control(const PurifierSource&, const ChosenValues& values) {
   if constexpr (std::is_constructible_v<Control, double>)
-    return std::make_unique<Control>(value);
+    return std::make_unique<Control>(values.front());
   else
     return std::make_unique<Control>();
 }
 
 constexpr std::array kKinds{
-    PurifierKind{"reconstruction", "TIMES", "the model's reconstruction, so many times one after another", 1, 10000, 1,
-                 [](const PurifierSource& source, double times) -> std::unique_ptr<Purifier> {
-                   return std::make_unique<Reconstruction>(source.checkpoint, times);
+    PurifierKind{"reconstruction",
+                 {{{"TIMES", 1, 10000, 1, true}}},
+                 "the model's reconstruction, so many times one after another",
+                 [](const PurifierSource& source, const ChosenValues& values) -> std::unique_ptr<Purifier> {
+                   return std::make_unique<Reconstruction>(source.checkpoint, values.front());
                  }},
-    PurifierKind{"noise", "SIGMA",
-                 "Gaussian noise of this standard deviation, which stands before others and makes answers random", 0,
-                 100, 0.1, control<Noise>},
-    PurifierKind{"identity", "", "nothing, a control", 0, 0, 0, control<Identity>},
-    PurifierKind{"blur", "SIGMA", "a Gaussian blur of so many pixels, a control", 0.05, 100, 1, control<Blur>},
-    PurifierKind{"threshold", "LEVEL", "1 where a pixel is at least this and 0 elsewhere, a control", 0, 1, 0.5,
+    PurifierKind{"latent",
+                 {{{"STEPS", 1, 10000, 60, true}, {"STARTS", 1, 1000, 1, true}}},
+                 "the nearest image that the model's decoder makes, found by so many steps of descent from the code of "
+                 "the image, and from those of the image with noise if there are more starts than one",
+                 [](const PurifierSource& source, const ChosenValues& values) -> std::unique_ptr<Purifier> {
+                   return std::make_unique<NearestDecoded>(source.checkpoint, static_cast<std::int64_t>(values[0]),
+                                                           static_cast<std::int64_t>(values[1]));
+                 }},
+    PurifierKind{
+        "nearest",
+        {},
+        "the reconstruction by that model which errs least on the image, of the first one and those of --among",
+        [](const PurifierSource& source, const ChosenValues&) -> std::unique_ptr<Purifier> {
+          return std::make_unique<NearestModel>(source);
+        },
+        false,
+        true},
+    PurifierKind{"noise",
+                 {{{"SIGMA", 0, 100, 0.1}}},
+                 "Gaussian noise of this standard deviation, which stands before others and makes answers random",
+                 control<Noise>},
+    PurifierKind{"identity", {}, "nothing, a control", control<Identity>},
+    PurifierKind{"blur", {{{"SIGMA", 0.05, 100, 1}}}, "a Gaussian blur of so many pixels, a control", control<Blur>},
+    PurifierKind{"threshold",
+                 {{{"LEVEL", 0, 1, 0.5}}},
+                 "1 where a pixel is at least this and 0 elsewhere, a control",
                  control<Threshold>},
-    PurifierKind{"pca", "K", "the projection on so many principal components of the images of --clean, a control", 1,
-                 1e6, 25,
-                 [](const PurifierSource& source, double components) -> std::unique_ptr<Purifier> {
-                   return std::make_unique<Projection>(source.clean(), static_cast<std::int64_t>(components));
+    PurifierKind{"pca",
+                 {{{"K", 1, 1e6, 25, true}}},
+                 "the projection on so many principal components of the images of --clean, a control",
+                 [](const PurifierSource& source, const ChosenValues& values) -> std::unique_ptr<Purifier> {
+                   return std::make_unique<Projection>(source.clean(), static_cast<std::int64_t>(values.front()));
                  },
                  true},
 };
@@ -211,16 +391,23 @@ std::span<const PurifierKind> purifier_kinds() { return kKinds; }
 
 PurifierChain::PurifierChain(std::span<const std::string> texts, const PurifierSource& source) {
   for (const auto& text : texts) {
-    const auto [kind, value] = named_choice("--purifier", text, kKinds);
+    const auto [kind, values] = named_choice("--purifier", text, kKinds);
+    if (kind->compares && source.among.empty())
+      throw UsageError("--purifier " + text + ": needs further models, by --among PATH");
     if (kind->fitted && !source.clean)
       throw UsageError("--purifier " + text + ": needs images that nobody has changed, by --clean PATH");
-    purifiers_.push_back(kind->make(source, value));
+    purifiers_.push_back(kind->make(source, values));
   }
 }
 
 bool PurifierChain::fitted(std::span<const std::string> texts) {
   return std::ranges::any_of(texts,
                              [](const auto& text) { return named_choice("--purifier", text, kKinds).first->fitted; });
+}
+
+bool PurifierChain::compares(std::span<const std::string> texts) {
+  return std::ranges::any_of(texts,
+                             [](const auto& text) { return named_choice("--purifier", text, kKinds).first->compares; });
 }
 
 namespace {
@@ -238,6 +425,7 @@ std::vector<at::Tensor> PurifierChain::operator()(ImageSet& images) const {
   for (std::size_t i = 1; i < purifiers_.size(); ++i) {
     ImageSet on_the_way(std::move(purified), keys_at(i, images.keys()));
     purified = (*purifiers_[i])(on_the_way);
+    if (!on_the_way.chosen.empty()) images.chosen = std::move(on_the_way.chosen);
   }
   return purified;
 }
@@ -253,6 +441,14 @@ at::Tensor PurifierChain::differentiable(const at::Tensor& images, const Pass& p
 
 bool PurifierChain::random() const {
   return std::ranges::any_of(purifiers_, [](const auto& purifier) { return purifier->random(); });
+}
+
+bool PurifierChain::optimises() const {
+  return std::ranges::any_of(purifiers_, [](const auto& purifier) { return purifier->optimises(); });
+}
+
+bool PurifierChain::chooses() const {
+  return std::ranges::any_of(purifiers_, [](const auto& purifier) { return purifier->chooses(); });
 }
 
 Keys draw_keys(std::uint64_t seed, std::string_view purpose, std::span<const std::int64_t> numbers, std::int64_t draw) {
@@ -277,11 +473,19 @@ std::int64_t votes_of(std::optional<std::int64_t> asked, bool random) {
   return random ? asked.value_or(kUsualVotes) : 1;
 }
 
-std::vector<std::string_view> PurifierChain::surrogates() const {
-  std::vector<std::string_view> most;
-  for (const auto& purifier : purifiers_)
-    if (auto names = purifier->surrogates(); names.size() > most.size()) most = std::move(names);
-  return most;
+std::vector<std::string> PurifierChain::surrogates() const {
+  std::size_t most = 1;
+  for (const auto& purifier : purifiers_) most = std::max(most, purifier->surrogates().size());
+  std::vector<std::string> passes(most);
+  for (std::size_t pass = 0; pass < most; ++pass) {
+    for (const auto& purifier : purifiers_) {
+      const auto names = purifier->surrogates();
+      if (names.size() == 1 && most > 1) continue;
+      if (most == 1 && !passes[pass].empty()) continue;
+      passes[pass] += (passes[pass].empty() ? "" : "+") + std::string(names[std::min(pass, names.size() - 1)]);
+    }
+  }
+  return passes;
 }
 
 }  // namespace ae::apply

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "apply/named_choice.hpp"
 #include "recipe/checkpoint.hpp"
 #include "score/maps.hpp"
 
@@ -34,6 +35,8 @@ class ImageSet {
       : images_(std::move(images)), keys_(std::move(keys)) {}
   const std::vector<at::Tensor>& all() const { return images_; }
   const Keys& keys() const { return keys_; }
+  // By which of several models each is purified, where a purifier chooses; else none.
+  std::vector<std::int64_t> chosen;
   const std::vector<at::Tensor>& reconstructions(const score::Reconstructor& reconstruct) {
     if (reconstructions_.empty()) reconstructions_ = reconstruct(images_);
     return reconstructions_;
@@ -53,45 +56,56 @@ struct Pass {
 class Purifier {
  public:
   virtual ~Purifier() = default;
-  // An image's answer does not depend on the others.
+  // An image's answer does not depend on the others. Fills in ImageSet::chosen where chooses().
   virtual std::vector<at::Tensor> operator()(ImageSet& images) const = 0;
   // The same of images [n, channels, height, width] of one size, not tiled, for automatic differentiation. Where its
   // own gradient leads nowhere, another function's stands for it on the way back (backward pass differentiable
   // approximation, Athalye et al. 2018): one of surrogates(), by its number. An answer may differ in the last bits.
   virtual at::Tensor differentiable(const at::Tensor& images, const Pass& pass) const = 0;
   virtual bool random() const { return false; }  // draws, and answers otherwise by other keys
+  // An optimisation runs inside: gradients are those of something else, and an attack through them is no measure of who
+  // attacks the optimisation itself.
+  virtual bool optimises() const { return false; }
+  virtual bool chooses() const { return false; }  // one of several models for each image
   virtual std::vector<std::string_view> surrogates() const { return {"exact"}; }  // names of the backward passes
 };
 
 // What a purifier is made of. It must outlive it.
 struct PurifierSource {
   const recipe::Checkpoint& checkpoint;
-  std::function<at::Tensor()> clean;  // images [n, channels, height, width] that nobody has changed; may be empty
+  std::function<at::Tensor()> clean{};  // images [n, channels, height, width] that nobody has changed; may be empty
+  std::span<const recipe::Checkpoint> among{};  // further models
 };
 
 struct PurifierKind {
   std::string_view name;
-  std::string_view value;  // what stands behind a colon, "SIGMA"; "" = nothing
+  ChoiceValues values;
   std::string_view help;
-  double low = 0, high = 0, usual = 0;  // of the value
-  std::unique_ptr<Purifier> (*make)(const PurifierSource& source, double value);
-  bool fitted = false;  // to clean images
+  std::unique_ptr<Purifier> (*make)(const PurifierSource& source, const ChosenValues& values);
+  bool fitted = false;    // to clean images
+  bool compares = false;  // several models
 };
 std::span<const PurifierKind> purifier_kinds();
 
 // Several, one after another.
 class PurifierChain {
  public:
-  // Each as "reconstruction:2": UsageError for an unknown name or a value out of range, and for one that is fitted to
-  // clean images where there are none. InputError where they are too few. At least one.
+  // Each as "reconstruction:2": UsageError for an unknown name or a value out of range, for one that is fitted to clean
+  // images, or compares models, where there are none, for models that read images otherwise than the first one, and for
+  // a model that a purifier cannot use. InputError where clean images are too few. At least one.
   PurifierChain(std::span<const std::string> texts, const PurifierSource& source);
-  // Whether one of them is fitted to clean images. UsageError likewise.
+  // Whether one of them is fitted to clean images; compares models. UsageError likewise.
   static bool fitted(std::span<const std::string> texts);
+  static bool compares(std::span<const std::string> texts);
+  // ImageSet::chosen is that of the last purifier that chooses.
   std::vector<at::Tensor> operator()(ImageSet& images) const;
   // As of one purifier; those that have fewer surrogates take their last one, and each draws for itself.
   at::Tensor differentiable(const at::Tensor& images, const Pass& pass) const;
-  std::vector<std::string_view> surrogates() const;
+  // Of each pass the names of those purifiers that have several: "sigmoid+soft".
+  std::vector<std::string> surrogates() const;
   bool random() const;
+  bool optimises() const;
+  bool chooses() const;
 
  private:
   std::vector<std::unique_ptr<Purifier>> purifiers_;

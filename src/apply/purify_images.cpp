@@ -82,7 +82,7 @@ class ImagePurifier {
         reconstruct_(checkpoint.autoencoder(), image_kind(checkpoint).geometry()),
         table_(options.table),
         clean_(clean_images(checkpoint, options, reporter)),
-        purify_(options.purifiers, source_of(checkpoint, clean_)),
+        purify_(options.purifiers, source_of(checkpoint, clean_, options.among)),
         seed_(options.seed),
         votes_(votes_of(options.votes, purify_.random())) {
     if (options.judge) judge_.emplace(checkpoint, *options.judge, images_, reporter);
@@ -100,7 +100,8 @@ class ImagePurifier {
   ImagePurifyTotals run() {
     if (table_ != nullptr)
       table_->write(std::string("id,") + (images_.has_labels() ? "label," : "") +
-                    "loss_before,loss_after,distance_l2,distance_linf" + (judge_ ? judge_->header() : "") + "\n");
+                    "loss_before,loss_after,distance_l2,distance_linf" + (purify_.chooses() ? ",nearest" : "") +
+                    (judge_ ? judge_->header() : "") + "\n");
     images_.for_each(0, images_.size(), false, "purifying",
                      [this](const std::vector<NetworkImage>& batch) { purify(batch); });
     if (totals_.images == 0)
@@ -123,8 +124,9 @@ class ImagePurifier {
     return clean;
   }
 
-  static PurifierSource source_of(const recipe::Checkpoint& checkpoint, std::optional<CleanImages>& clean) {
-    PurifierSource source{checkpoint, {}};
+  static PurifierSource source_of(const recipe::Checkpoint& checkpoint, std::optional<CleanImages>& clean,
+                                  std::span<const recipe::Checkpoint> among) {
+    PurifierSource source{checkpoint, {}, among};
     if (clean) source.clean = [&clean] { return clean->all(); };
     return source;
   }
@@ -165,6 +167,7 @@ class ImagePurifier {
         line += ',';
         append_number(line, value);
       }
+      if (purify_.chooses()) line += ',' + std::to_string(before.chosen.at(i));
       table_->write(line + judged[k] + "\n");
     }
   }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,6 +30,7 @@ struct ImagePurifyOptions {
   std::optional<JudgeOptions> judge;                         // who looks at them before and after
   std::uint64_t seed = 0;                                    // of purifiers that draw
   std::string clean;                                         // images that purifiers are fitted to; "": none
+  std::span<const recipe::Checkpoint> among{};               // further models, see PurifierSource
   std::optional<std::int64_t> votes;                         // see votes_of()
 };
 
@@ -44,9 +46,10 @@ at::Tensor array_pixels(const at::Tensor& image);
 // The array: NPY, float32 [images, height, width], or [images, height, width, channels] of colours, in network pixels.
 // The folder: ID.png, at the images' own sizes, always of 8 bits, so that what lies outside of [0, 1] becomes its ends;
 // it keeps what was written where a run fails. In the array and the table pixels do so where images are whole numbers
-// in their files. The table: id[,label],loss_before,loss_after,distance_l2,distance_linf and what PurifyJudge adds: the
-// model's score of the image as it was and as it became, and how far it was moved, in network pixels from 0 to 1: the
-// root of the sum of squares, and the largest difference. Files are not committed. UsageError for a folder that holds
+// in their files. The table: id[,label],loss_before,loss_after,distance_l2,distance_linf[,nearest] and what PurifyJudge
+// adds: the model's score of the image as it was and as it became, and how far it was moved, in network pixels from 0
+// to 1: the root of the sum of squares, and the largest difference; where one of several models is chosen, its number,
+// from 0, the first one's. Files are not committed. UsageError for a folder that holds
 // something, for names that collide, and for an image that would be written over; InputError for images of several
 // sizes in one array, and when none can be read.
 ImagePurifyTotals purify_images(const recipe::Checkpoint& checkpoint, const ImagePurifyOptions& options,

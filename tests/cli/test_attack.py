@@ -13,7 +13,7 @@ import pytest
 from pictures import read_png, write_png
 from scipy.stats import beta, binom
 from scipy.stats import norm as normal
-from support import needs_torch, one_error
+from support import needs_torch, one_error, split_safetensors
 
 pytestmark = needs_torch
 torch = pytest.importorskip("torch")
@@ -207,6 +207,110 @@ def test_a_threshold_is_attacked_by_two_surrogates(attack):
     assert adaptive["backward"] == "identity sigmoid" and adaptive["attack_forward"] == "threshold:0.5 classifier"
     assert "forward_differs" not in report["flags"]
     assert float(adaptive["accuracy"]) <= accuracy(rows, "classifier", "pgd", 0.2, "purifier") + 0.02
+
+
+@pytest.fixture(scope="module")
+def planes(digits, bin_folder):
+    """Linear autoencoders of digits, of which each has seen other ones: of each (decoder, its bias, encoder, its bias)."""
+    folder, found = digits[0], []
+    train = np.load(folder / "train.npy")
+    for k in range(3):
+        np.save(folder / f"part{k}.npy", train[k::3])
+        config = {"data": {"type": "images", "path": f"part{k}.npy"}, "model": {"type": "dense_images", "hidden": [], "latent": 2},
+                  "loss": {"terms": [{"type": "mse"}]}, "score": {"type": "map", "normalize": "none", "reduction": "mean", "border": 0},
+                  "training": {"epochs": 3, "batch_size": 32, "learning_rate": 0.01, "validation_fraction": 0.1, "seed": k}}
+        (folder / "plane.json").write_text(json.dumps(config))
+        subprocess.run([bin_folder / "ae-train", "plane.json", "--out", f"plane{k}", "-q"], cwd=folder, check=True, timeout=300)
+        header, data = split_safetensors((folder / f"plane{k}/model.safetensors").read_bytes())
+        found.append([torch.tensor(np.frombuffer(data[slice(*header[name]["data_offsets"])], "<f4").reshape(header[name]["shape"]).copy())
+                      for name in ("model.output.weight", "model.output.bias", "model.bottleneck.weight", "model.bottleneck.bias")])
+    return found
+
+
+def rebuilt(plane, x):
+    """As that linear autoencoder does it, which is given pixels from -1 to 1."""
+    decoder, origin, encoder, shift = plane
+    code = (2 * x.flatten(1) - 1) @ encoder.T + shift
+    return (code @ decoder.T + origin).reshape(x.shape)
+
+
+def projected(plane, x):
+    decoder, origin = plane[:2]
+    return (origin + (x.flatten(1) - origin) @ (decoder @ torch.linalg.pinv(decoder)).T).reshape(x.shape)
+
+
+def step_along(images, eps, network, labels, answer, stand_in):
+    """One step by the gradient of the loss at `answer`, taken back through `stand_in`."""
+    x = images.clone().requires_grad_(True)
+    other = stand_in(x)
+    pure = other + (answer(x) - other).detach()
+    gradient, = torch.autograd.grad(torch.nn.functional.cross_entropy(network(pure.clamp(0, 1)), labels), x)
+    return (images + eps * gradient.sign()).clamp(0, 1)
+
+
+def check_steps(folder, network, images, labels, answer, stand_ins, exact=0.99):
+    """Each image is the one that the first stand-in found which turns it, else that of the last one."""
+    found = torch.tensor(np.load(folder / "out/purifier-fgsm-linf-0.05.npy")).unsqueeze(1)
+    before = network(answer(images).clamp(0, 1)).argmax(1) == labels
+    left, expected, used = before, images.clone(), set()
+    for number, stand_in in enumerate(stand_ins):
+        steps = step_along(images, 0.05, network, labels, answer, stand_in)
+        expected[left] = steps[left]
+        still = network(answer(steps).clamp(0, 1)).argmax(1) == labels
+        used |= {number} if number == len(stand_ins) - 1 or (left & ~still).any() else set()
+        left = left & still
+    assert before.sum() > 20 and left.any()
+    assert len(used) > 1  # not one stand-in alone was looked at
+    assert ((found - expected).abs() < 1e-5).float().mean() > exact
+
+
+def test_a_descent_over_codes_is_attacked_by_three_stand_ins_and_flagged(attack, digits, planes):
+    folder, network, images, labels = digits
+    plane = planes[0]
+    rows, report = attack("--eps", "0,0.05", "--attack", "noise,fgsm", "--loss", "ce", "--through", "plane0", "--purifier", "latent:10")
+    adaptive = the_row(rows, "purifier", "fgsm", 0.05, "purifier")
+    assert adaptive["backward"] == "identity reconstruction unrolled" and adaptive["attack_forward"] == "latent:10 classifier"
+    assert "optimisation_inside" in report["flags"] and "forward_differs" not in report["flags"]
+    (detail,) = [f["detail"] for f in report["flag_details"] if f["name"] == "optimisation_inside"]
+    assert "upper bound" in detail and "unrolled" in detail
+    assert accuracy(rows, "none", "clean", 0, "purifier") == pytest.approx(right(network, projected(plane, images).clamp(0, 1), labels), abs=0.006)
+    # In two dimensions ten steps are enough, and the gradient through them is that of the projection.
+    check_steps(folder, network, images, labels, lambda x: projected(plane, x).detach(),
+                [lambda x: x, lambda x: rebuilt(plane, x), lambda x: projected(plane, x)], 0.97)
+    _, report = attack("--eps", "0.05", "--attack", "fgsm", "--through", "plane0", "--purifier", "threshold:0.5", "--purifier", "latent:3:2")
+    assert "optimisation_inside" in report["flags"]
+    assert report["purifiers"] == ["threshold:0.5", "latent:3:2"]
+    _, report = attack("--eps", "0.05", "--attack", "fgsm", "--through", "plane0")
+    assert "optimisation_inside" not in report["flags"]
+
+
+def test_the_choice_among_models_is_attacked_through_the_chosen_one_and_through_all(attack, digits, planes):
+    folder, network, images, labels = digits
+    others = ["--among", "plane1", "--among", "plane2"]
+    rows, report = attack("--eps", "0,0.05", "--attack", "noise,fgsm", "--loss", "ce", "--through", "plane0", "--purifier", "nearest", *others)
+    adaptive = the_row(rows, "purifier", "fgsm", 0.05, "purifier")
+    assert adaptive["backward"] == "exact soft" and len(report["among"]) == 2
+    assert not {"optimisation_inside", "forward_differs"} & set(report["flags"])
+
+    def made(x):
+        each = torch.stack([rebuilt(plane, x) for plane in planes])
+        return each, (each - x).square().flatten(2).mean(2)
+
+    def nearest(x):
+        each, errors = made(x)
+        return each[errors.argmin(0), torch.arange(len(x))]
+
+    def soft(x):
+        each, errors = made(x)
+        weights = (-errors / (0.25 * errors.detach().amin(0))).softmax(0)
+        return (each * weights[..., None, None, None]).sum(0)
+
+    assert len(set(made(images)[1].argmin(0).tolist())) == 3
+    assert accuracy(rows, "none", "clean", 0, "purifier") == pytest.approx(right(network, nearest(images).clamp(0, 1), labels), abs=0.006)
+    check_steps(folder, network, images, labels, lambda x: nearest(x).detach(), [nearest, soft])
+    rows, report = attack("--eps", "0.05", "--attack", "fgsm", "--through", "plane0", "--purifier", "threshold:0.5", "--purifier", "nearest", *others)
+    assert the_row(rows, "purifier", "fgsm", 0.05, "purifier")["backward"] == "identity+exact sigmoid+soft"
+    assert report["flags"] == [] or "forward_differs" not in report["flags"]
 
 
 class Detached(torch.nn.Module):
@@ -689,6 +793,9 @@ def test_what_does_not_fit_is_one_line(run, digits):
     refused(2, "square", "linf", more=["--attack", "square", "--norm", "l2"])
     refused(2, "--loss", '"hinge"', more=["--loss", "hinge"])
     refused(2, "--purifier", "--through", more=["--purifier", "blur"])
+    refused(2, "--among", "nearest", more=["--among", "model"])
+    refused(2, "--purifier nearest", "--among PATH", more=["--purifier", "nearest", "--through", "model"])
+    refused(2, "latent:STEPS:STARTS", more=["--purifier", "latent:x", "--through", "model"])
     refused(2, "--detector", "--through", more=["--detector", "l1", "--clean", "test.npy"])
     refused(2, "--detector", "--clean", more=["--detector", "l1", "--through", "model"])
     refused(2, "--certainty", "--certify", more=["--certainty", "0.9"])

@@ -9,7 +9,7 @@ import pytest
 from pictures import read_png, write_png
 from scipy.ndimage import gaussian_filter
 from scipy.stats import kstest
-from support import needs_torch, one_error
+from support import needs_torch, one_error, split_safetensors
 
 pytestmark = needs_torch
 
@@ -177,3 +177,123 @@ def test_what_cannot_be_done_is_one_line(run, tmp_path, model, trained):
     assert run("ae-purify", folder / "model", "two", "-o", "p.npy", "--unreadable", "ignore", "-q").code == 0
     one_error(run("ae-purify", folder / "model", "two", "-o", "q.npy", "--unreadable", "stop", "-q"), 4, "b.png")
     assert not (tmp_path / "q.npy").exists()
+
+
+def linear_model(folder, bin_folder, name, images, latent, seed=0):
+    """An autoencoder of one layer each way, little trained; (its weights, where it is)."""
+    np.save(folder / f"{name}-train.npy", images.astype(np.float32))
+    config = {"data": {"type": "images", "path": f"{name}-train.npy"}, "model": {"type": "dense_images", "hidden": [], "latent": latent},
+              "loss": {"terms": [{"type": "mse"}]}, "score": {"type": "map", "normalize": "none", "reduction": "mean", "border": 0},
+              "training": {"epochs": 8, "batch_size": 16, "learning_rate": 0.01, "validation_fraction": 0.1, "seed": seed}}
+    (folder / f"{name}.json").write_text(json.dumps(config))
+    subprocess.run([bin_folder / "ae-train", f"{name}.json", "--out", name, "-q"], cwd=folder, check=True, timeout=300)
+    header, data = split_safetensors((folder / name / "model.safetensors").read_bytes())
+    return {key: np.frombuffer(data[slice(*entry["data_offsets"])], "<f4").reshape(entry["shape"])
+            for key, entry in header.items() if key != "__metadata__" and entry["dtype"] == "F32"}
+
+
+@pytest.fixture(scope="module")
+def kinds(tmp_path_factory, bin_folder):
+    """(folder, images of three kinds, weights): a linear model of each kind, and one of all."""
+    folder = tmp_path_factory.mktemp("kinds")
+    rng = np.random.default_rng(7)
+    y, x = np.mgrid[:8, :8] / 8
+    waves = [lambda p: np.sin(6 * x + p), lambda p: np.sin(6 * y + p), lambda p: np.sin(6 * (x + y) + p)]
+
+    def images(kind, count):
+        waved = [0.5 + 0.3 * waves[kind](rng.uniform(0, 6)) + rng.normal(0, 0.05, (8, 8)) for _ in range(count)]
+        return np.clip(waved, 0, 1).astype(np.float32)
+
+    weights = [linear_model(folder, bin_folder, f"kind{k}", images(k, 200), 4, k) for k in range(3)]
+    seen = np.concatenate([images(k, 20) for k in range(3)])[rng.permutation(60)]
+    np.save(folder / "seen.npy", seen)
+    return folder, seen, weights
+
+
+def test_a_descent_over_codes_ends_at_the_least_squares_of_a_linear_decoder(run, tmp_path, kinds):
+    folder, seen, weights = kinds
+
+    def purified(*chain, images="seen.npy"):
+        parts = [part for purifier in chain for part in ("--purifier", purifier)]
+        assert run("ae-purify", "kind0", images, "-o", "latent.npy", *parts, "--force", "-q", cwd=folder).code == 0
+        return np.load(folder / "latent.npy")
+
+    found = purified("latent:60")
+    directions, origin = weights[0]["model.output.weight"].astype(float), weights[0]["model.output.bias"].astype(float)
+    step = seen.reshape(60, 64) - origin
+    nearest = origin + np.linalg.lstsq(directions, step.T, rcond=None)[0].T @ directions.T
+    assert np.abs(found.reshape(60, 64) - nearest).max() < 1e-3
+    assert np.array_equal(found, purified("latent"))  # the usual numbers
+    once = purified("reconstruction")
+
+    def errors(made):
+        return ((made - seen) ** 2).sum((1, 2))
+
+    few = errors(purified("latent:3"))
+    assert (few <= errors(once) + 1e-5).all() and (errors(found) <= few + 1e-5).all() and few.mean() < 0.98 * errors(once).mean()
+    # An image's answer is its own, and what comes before is done before.
+    np.save(folder / "some.npy", seen[[41, 7]])
+    assert np.array_equal(purified("latent:7:3", images="some.npy"), purified("latent:7:3")[[41, 7]])
+    np.save(folder / "hard.npy", (seen >= np.float32(0.5)).astype(np.float32))
+    assert np.array_equal(purified("threshold:0.5", "latent:9"), purified("latent:9", images="hard.npy"))
+
+
+def test_of_several_models_the_one_that_errs_least_answers(run, tmp_path, kinds):
+    folder, seen, _ = kinds
+    others = ["--among", "kind1", "--among", "kind2/model.safetensors"]
+
+    def purified(model, *more, images="seen.npy"):
+        assert run("ae-purify", model, images, "-o", "o.npy", "--table", "o.csv", *more, "--force", "-q", cwd=folder).code == 0
+        return np.load(folder / "o.npy"), table(folder / "o.csv")
+
+    alone = np.array([purified(f"kind{k}")[0] for k in range(3)])
+    errors = ((alone.astype(float) - seen) ** 2).mean((2, 3))
+    best = errors.argmin(0)
+    assert set(best) == {0, 1, 2}
+    found, rows = purified("kind0", "--purifier", "nearest", *others)
+    assert [int(row["nearest"]) for row in rows] == best.tolist()
+    assert np.array_equal(found, alone[best, np.arange(60)])
+    assert list(rows[0]).index("nearest") == list(rows[0]).index("distance_linf") + 1
+    assert "nearest" not in purified("kind0")[1][0]
+    step = found.astype(float) - seen
+    assert np.allclose(column(rows, "distance_l2"), np.sqrt((step**2).sum((1, 2))), rtol=1e-5)
+    # Behind another purifier it compares with what that made.
+    hard = (seen >= np.float32(0.5)).astype(np.float32)
+    np.save(folder / "hard.npy", hard)
+    behind, chain_rows = purified("kind0", "--purifier", "threshold:0.5", "--purifier", "nearest", *others)
+    direct, hard_rows = purified("kind0", "--purifier", "nearest", *others, images="hard.npy")
+    assert np.array_equal(behind, direct) and [r["nearest"] for r in chain_rows] == [r["nearest"] for r in hard_rows]
+    np.save(folder / "some.npy", seen[[41, 7]])
+    assert np.array_equal(purified("kind0", "--purifier", "nearest", *others, images="some.npy")[0], found[[41, 7]])
+
+
+def test_models_that_cannot_be_compared_or_descended_are_one_line(run, tmp_path, kinds, model, trained):
+    folder, _, _ = kinds
+    command = ["ae-purify", folder / "kind0", folder / "seen.npy", "-o", "o.npy", "-q"]
+    one_error(run(*command, "--purifier", "nearest"), 2, "--purifier nearest", "--among PATH")
+    one_error(run(*command, "--among", folder / "kind1"), 2, "--among", "nearest")
+    one_error(run(*command, "--purifier", "nearest", "--among", model[0] / "model"), 2, "24 x 32 pixels, not 8 x 8 pixels")
+    one_error(run(*command, "--purifier", "nearest", "--among", trained), 2, "--among", "tables")
+    one_error(run(*command, "--purifier", "nearest", "--among", "none"), 4, "none")
+    one_error(run(*command[:4], folder / "kind1" / "model.safetensors", "-q", "--force", "--purifier", "nearest", "--among", folder / "kind1"),
+              2, "folder")
+    one_error(run(*command, "--purifier", "nearest", "--among", folder / "kind1", "--table", folder / "kind1/model.safetensors", "--force"),
+              2, "--table", "is an input")
+    one_error(run("ae-purify", trained, "t.csv", "--among", folder / "kind1", "-q"), 2, "for images")
+    for text, words in (("latent:0", ["\"latent:0\"", "latent:STEPS:STARTS with a number from 1 to 10000"]),
+                        ("latent:2.5", ["whole number"]), ("latent:9:x", ["STARTS a whole number from 1 to 1000"]),
+                        ("latent:9:1.5", ["STARTS a whole number"]), ("latent:9:2:1", ["latent:STEPS:STARTS, without more"]),
+                        ("latent:", ["STEPS:STARTS with a whole number"]), ("nearest:2", ["\"nearest:2\"; expected nearest"])):
+        one_error(run(*command, "--purifier", text), 2, *words)
+
+
+def test_a_network_with_skips_or_tiles_has_no_code_to_descend_from(run, tmp_path, bin_folder):
+    rng = np.random.default_rng(5)
+    np.save(tmp_path / "x.npy", rng.random((12, 16, 16)).astype(np.float32))
+    training = {"epochs": 1, "batch_size": 4, "validation_fraction": 0.3}
+    for name, data, family, words in (("skips", {}, "unet", ["skip connections"]), ("tiles", {"tile": {"size": 8}}, "conv", ["tiles"])):
+        config = {"data": {"type": "images", "path": "x.npy", **data}, "model": {"type": family, "levels": 2, "width": 4},
+                  "training": training}
+        (tmp_path / "c.json").write_text(json.dumps(config))
+        assert run("ae-train", "c.json", "--out", name, "-q").code == 0
+        one_error(run("ae-purify", name, "x.npy", "-o", "o.npy", "--purifier", "latent", "-q"), 2, "--purifier latent", *words)

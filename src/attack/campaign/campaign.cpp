@@ -113,7 +113,7 @@ class Attacker {
     }
     if (options.model != nullptr) {
       apply::check_network(*options.model, "ae-attack", "purify images");
-      apply::PurifierSource source{*options.model, {}};
+      apply::PurifierSource source{*options.model, {}, options.among};
       if (!options.clean.empty()) {
         clean_.emplace(*options.model, options.clean, reporter);
         source.clean = [this] { return clean_->all(); };
@@ -498,8 +498,7 @@ class Attacker {
     for (const auto loss : used) row.losses += (row.losses.empty() ? "" : " ") + std::string(loss_name(loss));
     row.backward = "exact";
     if (!knows_purifier(setting.threat)) return;
-    const auto names = purify_->surrogates();
-    row.backward = ae::join(std::vector<std::string>(names.begin(), names.end()), " ");
+    row.backward = ae::join(purify_->surrogates(), " ");
   }
   Loss loss_of(std::int64_t start) const {
     return options_.losses[static_cast<std::size_t>(start % std::ssize(options_.losses))];
@@ -586,6 +585,11 @@ class Attacker {
       raise("random_output", "the purifier draws at random: the majority of " + counted(votes_, "draws") +
                                  " counts, and attacks ascend the mean of " + std::to_string(options_.eot) +
                                  "; purifier-fixed tells what is left where the draw is known");
+    if (purify_ && purify_->optimises())
+      raise("optimisation_inside",
+            "an optimisation runs inside the purifier: gradients through it are those of what stands for it (" +
+                ae::join(purify_->surrogates(), ", ") +
+                "), and the accuracy of who knows of it is an upper bound, which may be far from the truth");
     if (victim_->looks_like_probabilities())
       raise("softmax_outputs",
             victim_->name() + " seems to give probabilities, whose gradients vanish; say --outputs probabilities");

@@ -16,6 +16,7 @@
 #include <filesystem>
 #include <functional>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,13 +39,14 @@ struct CampaignOptions {
   std::vector<std::string> classes;  // names, in the classifier's order; none: those of its file, or numbers
   std::int64_t most = 0;             // images; 0: all
   apply::Unreadable unreadable = apply::Unreadable::report;
-  const recipe::Checkpoint* model = nullptr;  // of the purifier; null: none
-  std::vector<std::string> purifiers;         // see apply::PurifierChain
-  std::optional<std::int64_t> votes;          // see apply::votes_of()
-  std::int64_t eot = 4;                       // draws whose mean loss is ascended at each step
-  std::vector<std::string> detectors;         // see apply::Detectors; they need a model
-  std::string clean;                          // images that nobody has changed, for their thresholds and some purifiers
-  double false_positives = 0.01;              // the share of these that may be flagged
+  const recipe::Checkpoint* model = nullptr;    // of the purifier; null: none
+  std::vector<std::string> purifiers;           // see apply::PurifierChain
+  std::span<const recipe::Checkpoint> among{};  // further models, see apply::PurifierSource
+  std::optional<std::int64_t> votes;            // see apply::votes_of()
+  std::int64_t eot = 4;                         // draws whose mean loss is ascended at each step
+  std::vector<std::string> detectors;           // see apply::Detectors; they need a model
+  std::string clean;              // images that nobody has changed, for their thresholds and some purifiers
+  double false_positives = 0.01;  // the share of these that may be flagged
   // How much of the scores, each relative to its threshold and added up, is taken off the loss of who knows of the
   // detectors: in turn, one for each start, of which there are at least as many.
   std::vector<double> lambdas{1, 0.1, 0.01};
@@ -110,7 +112,7 @@ struct Campaign {
   std::int64_t undecided = 0;  // images whose certificate names no class
   // What should make a reader doubt the figures. Names: random_output, softmax_outputs, zero_gradient, noise_beats_
   // gradient, gradient_free_beats_white_box, transfer_beats_white_box, eps_0_differs_from_clean, norm_exceeded,
-  // not_monotone, forward_differs.
+  // not_monotone, forward_differs, optimisation_inside.
   std::vector<Flag> flags;
 };
 

@@ -205,6 +205,7 @@ std::string campaign_json(const Campaign& campaign, const CampaignOptions& optio
                         {"input", story.input},
                         {"model", story.model_digest.empty() ? Ordered(nullptr) : Ordered(story.model_digest)},
                         {"purifiers", options.purifiers},
+                        {"among", story.among_digests},
                         {"detectors", detectors},
                         {"clean", clean_images},
                         {"images", campaign.images},

@@ -10,6 +10,7 @@ namespace ae::attack {
 
 struct CampaignStory {
   std::string made_by, command, victim, surrogate, input, model_digest;
+  std::vector<std::string> among_digests{};  // of further models, in their order
 };
 
 // threat,attack,norm,eps,n,accuracy,low,high,defence,flagged,mean_distance,largest_distance,steps,restarts,losses,
