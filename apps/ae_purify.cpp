@@ -5,6 +5,8 @@
 #include <vector>
 
 #include "apply/impute.hpp"
+#include "apply/manifold_audit.hpp"
+#include "apply/manifold_files.hpp"
 #include "apply/named_choice.hpp"
 #include "apply/purifiers.hpp"
 #include "apply/purify_images.hpp"
@@ -13,6 +15,7 @@
 #include "base/files.hpp"
 #include "base/text.hpp"
 #include "classifier_options.hpp"
+#include "cli/version.hpp"
 #include "model_program.hpp"
 #include "output_files.hpp"
 #include "reading.hpp"
@@ -30,7 +33,13 @@ const ae::cli::Program kProgram{
      {"ae-purify runs/boards boards/ -o blurred/ --purifier blur:1",
       "a control: what a blur does, judged by the same model"},
      {"ae-purify runs/boards boards/ -o purified.npy --classifier classifier.pt --detector jsd,l1 --clean good_boards/",
-      "what a classifier makes of the images before and after, and which look as if somebody had changed them"}}};
+      "what a classifier makes of the images before and after, and which look as if somebody had changed them"},
+     {"ae-purify runs/boards boards/ --audit-manifold audit --clean good_boards/ --first 50",
+      "how much of small changes is left behind the purifier, along what good boards differ in and off it"}},
+    {},
+    {{"DIR/manifold.csv", "of --audit-manifold, a line for each image: gains, and where its neighbours are"},
+     {"DIR/manifold.json", "means with intervals, medians and settings"},
+     {"DIR/manifold.html", "the same as a page, with a picture"}}};
 
 struct Options {
   std::string model;
@@ -44,6 +53,8 @@ struct Options {
   std::string unreadable = "report";
   ae::apply::PurifyOptions purify;
   ae::apply::ImagePurifyOptions images;
+  std::string audit;  // a folder
+  ae::apply::ManifoldOptions manifold;
   ae::apps::ReadingOptions reading;
 };
 
@@ -74,6 +85,40 @@ void declare_judge(CLI::App& app, Options& options) {
       ->group(group)
       ->needs(detector);
   ae::apps::add_votes_option(app, options.images.votes)->needs(classifier);
+}
+
+void declare_audit(CLI::App& app, Options& options) {
+  auto& manifold = options.manifold;
+  auto* audit =
+      app.add_option(
+             "--audit-manifold", options.audit,
+             "Folder, which is made, for an audit instead of purified images: how much of small changes is left "
+             "behind the purifier, along the manifold of the images of --clean, which may be those of "
+             "training, and off it")
+          ->type_name("DIR");
+  std::vector<CLI::Option*> further{
+      app.add_option("--attacked", manifold.attacked,
+                     "What an attack made of the images, in the same order, such as an array of ae-attack: its parts "
+                     "along the manifold and off it are audited, too")
+          ->type_name("PATH"),
+      ae::cli::add_integer(app, "--first", manifold.first, "Audit so many images only, from the first on", 1, 1000000)
+          ->capture_default_str(),
+      ae::cli::add_integer(app, "--neighbours", manifold.neighbours,
+                           "Nearest clean images, whose principal components are the tangent space at an image", 2,
+                           100000)
+          ->capture_default_str(),
+      ae::cli::add_integer(app, "--components", manifold.components, "So many of these components", 1, 100000)
+          ->capture_default_str(),
+      ae::cli::add_integer(app, "--directions", manifold.directions,
+                           "Steps from each image within the tangent space, and as many orthogonal to it", 1, 10000)
+          ->capture_default_str(),
+      ae::cli::add_number(app, "--step-length", manifold.length,
+                          "Their length, the root of the sum of squares; pixels are from 0 to 1", 1e-3, 1e6)
+          ->capture_default_str()};
+  constexpr const char* kGroup = "Audit";
+  audit->group(kGroup)->needs(app.get_option("--clean"));
+  for (const auto* other : {"--output", "--table", "--classifier"}) audit->excludes(app.get_option(other));
+  for (auto* option : further) option->group(kGroup)->needs(audit);
 }
 
 void read_judge(Options& o) {
@@ -111,10 +156,12 @@ void declare(CLI::App& app, Options& options) {
       ->type_name("FILE")
       ->group("Images");
   ae::cli::add_integer(app, "--seed", options.seed,
-                       "Of what --purifier noise and the control of --noise draw at random (default: 0)", 0,
-                       9007199254740991)
+                       "Of what --purifier noise, the control of --noise and --audit-manifold draw at random "
+                       "(default: 0)",
+                       0, 9007199254740991)
       ->group("Images");
   declare_judge(app, options);
+  declare_audit(app, options);
   options.reading.declare(app, [](CLI::Option*) {});
   ae::cli::add_choice(app, "--unreadable", options.unreadable,
                       "What becomes of images that cannot be read, which are always named: report leaves them out and "
@@ -135,18 +182,65 @@ std::string folder_named(const std::string& output) {
   return output;
 }
 
+void require_read(std::int64_t unreadable, ae::apply::Unreadable what) {
+  if (unreadable > 0 && what == ae::apply::Unreadable::report)
+    throw ae::InputError(ae::counted(unreadable, "image was", "images were") +
+                         " left out; --unreadable ignore accepts that");
+}
+
+// What --purifier and --steps say, of images.
+void read_purifiers(Options& options) {
+  auto& purifiers = options.images.purifiers;
+  if (options.purify.steps > 1 && !purifiers.empty())
+    throw ae::UsageError("--steps is of the reconstruction alone; with --purifier give reconstruction:" +
+                         std::to_string(options.purify.steps));
+  if (purifiers.empty()) purifiers = {"reconstruction:" + std::to_string(options.purify.steps)};
+}
+
+int run_audit(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::cli::Context& context) {
+  auto& manifold = options.manifold;
+  manifold.input = options.input;
+  manifold.clean = options.judge.clean;
+  manifold.purifiers = options.images.purifiers;
+  manifold.seed = static_cast<std::uint64_t>(options.seed.value_or(0));
+  manifold.unreadable = ae::apply::unreadable_named(options.unreadable);
+  ae::apps::check_among(options.among, manifold.purifiers);
+  const auto among = ae::apps::open_among(options.among);
+  manifold.among = among;
+  const auto folder = ae::apps::made_folder(options.audit);
+  std::vector<std::string> inputs{options.input, ae::apps::model_file(options.model), manifold.clean};
+  for (const auto& further : options.among) inputs.push_back(ae::apps::model_file(further));
+  if (!manifold.attacked.empty()) inputs.push_back(manifold.attacked);
+  ae::apps::OutputFiles files(inputs, context.options.force);
+  const auto open = [&](const char* name) {
+    const auto path = (folder / name).string();
+    manifold.outputs.emplace_back("--audit-manifold", path);
+    return files.open(path, "--audit-manifold");
+  };
+  auto *csv = open("manifold.csv"), *json = open("manifold.json"), *page = open("manifold.html");
+  const auto audit = ae::apply::audit_manifold(checkpoint, manifold, context.reporter);
+  const auto summary = ae::apply::summary_of(audit, manifold.seed);
+  const ae::apply::ManifoldStory story{ae::cli::version_line(kProgram.name),
+                                       ae::cli::shell_command(kProgram.name, context.arguments), options.model,
+                                       checkpoint.digest()};
+  csv->write(ae::apply::manifold_csv(audit));
+  json->write(ae::apply::manifold_json(audit, summary, manifold, story));
+  page->write(ae::apply::manifold_page(audit, summary, manifold, story));
+  if (!context.options.quiet) files.for_people()->write(ae::apply::manifold_text(audit, summary, manifold));
+  files.commit();
+  require_read(audit.unreadable, manifold.unreadable);
+  return 0;
+}
+
 int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::cli::Context& context) {
-  using ae::apply::Unreadable;
   if (options.reading.reading().any() || options.reading.allow_empty())
     throw ae::UsageError(checkpoint.name() +
                          ": was trained on images; --missing, --bad-rows and --allow-empty are for tables");
+  read_purifiers(options);
+  if (!options.audit.empty()) return run_audit(options, checkpoint, context);
   if (options.output == "-")
     throw ae::UsageError("images cannot go to standard output; give -o NAME.npy, or -o FOLDER for PNG files");
   auto& images = options.images;
-  if (options.purify.steps > 1 && !images.purifiers.empty())
-    throw ae::UsageError("--steps is of the reconstruction alone; with --purifier give reconstruction:" +
-                         std::to_string(options.purify.steps));
-  if (images.purifiers.empty()) images.purifiers = {"reconstruction:" + std::to_string(options.purify.steps)};
   ae::apps::check_clean(options.judge.clean, options.judge.detectors, images.purifiers);
   if (ae::apply::PurifierChain::fitted(images.purifiers)) images.clean = options.judge.clean;
   ae::apps::check_among(options.among, images.purifiers);
@@ -178,9 +272,7 @@ int run_images(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::c
   }
   files.commit();
   context.reporter.info(ae::counted(totals.images, "images") + " purified");
-  if (totals.unreadable > 0 && images.unreadable == Unreadable::report)
-    throw ae::InputError(ae::counted(totals.unreadable, "image was", "images were") +
-                         " left out; --unreadable ignore accepts that");
+  require_read(totals.unreadable, images.unreadable);
   return 0;
 }
 
@@ -188,10 +280,11 @@ int run(Options& options, ae::cli::Context& context) {
   const auto checkpoint = ae::apps::open_model(options.model, context);
   if (checkpoint.kind().domain().gridded()) return run_images(options, checkpoint, context);
   if (!options.images.purifiers.empty() || !options.table.empty() || options.unreadable != "report" ||
-      !options.judge.classifier.empty() || options.seed || !options.judge.clean.empty() || !options.among.empty())
-    throw ae::UsageError(
-        checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
-        "; --purifier, --among, --table, --classifier, --clean, --seed and --unreadable are for images");
+      !options.judge.classifier.empty() || options.seed || !options.judge.clean.empty() || !options.among.empty() ||
+      !options.audit.empty())
+    throw ae::UsageError(checkpoint.name() + ": was trained on " + std::string(checkpoint.kind().domain().noun()) +
+                         "; --purifier, --among, --table, --classifier, --clean, --audit-manifold, --seed and "
+                         "--unreadable are for images");
   options.purify.stream.inputs = {options.input};
   options.purify.stream.threads = context.options.threads;
   options.purify.stream.reading = options.reading.reading();

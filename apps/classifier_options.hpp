@@ -71,8 +71,8 @@ inline std::vector<CLI::Option*> add_detector_options(CLI::App& app, const Detec
   auto* clean =
       app.add_option("--clean", texts.clean,
                      "Images that nobody has changed, all of them readable: for the thresholds of --detector, "
-                     "which take some that the model was not trained on, and for the components of "
-                     "--purifier pca")
+                     "which take some that the model was not trained on, for the components of --purifier pca, "
+                     "and for ae-purify --audit-manifold")
           ->type_name("PATH");
   auto* share = cli::add_number(app, "--false-positives", texts.false_positives,
                                 "Share of the clean images that detectors together may flag", 1e-6, 0.5)

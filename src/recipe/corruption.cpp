@@ -159,9 +159,10 @@ class Signs final : public Corruption {
   double smooth = 0.8;
   void fields(config::Fields& f) override {
     f.number("size", size, {0, 1}, "Change of each pixel, up or down; pixels stay in [0, 1].");
-    f.number("smooth", smooth, {0, 100},
-             "How far neighbours go the same way: the sign is that of white noise and so many times the same blurred by "
-             "a Gaussian of one pixel, both of variance 1.");
+    f.number(
+        "smooth", smooth, {0, 100},
+        "How far neighbours go the same way: the sign is that of white noise and so many times the same blurred by "
+        "a Gaussian of one pixel, both of variance 1.");
   }
   model::Batch apply(const model::Batch& batch, const model::Domain&) const override {
     auto noise = torch::randn_like(batch.values);

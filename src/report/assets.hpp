@@ -24,5 +24,6 @@ extern const std::string_view survival_svg_css;      // inside the picture of su
 extern const std::string_view free_energy_svg_css;   // inside the picture of a free energy
 extern const std::string_view share_curves_svg_css;  // inside a picture of shares as curves
 extern const std::string_view bars_svg_css;          // inside a picture of bars
+extern const std::string_view scatter_svg_css;       // inside a picture of points
 
 }  // namespace ae::report::assets

@@ -25,6 +25,7 @@ DIFFERENT_ON_PURPOSE = {
     "--weight": "ae-embed takes a column of its input, ae-deconvolve one of its pairs",
     "--purifier": "ae-attack judges a classifier behind it",
     "--steps": "ae-purify projects, ae-attack follows gradients",
+    "--first": "ae-purify has an audit that stops there",
     "--maps": "ae-score writes what ae-roc reads",
     "--regions": "ae-score writes what ae-roc reads",
     "--unreadable": "ae-score also speaks of alarms, ae-embed of sizes",
@@ -101,7 +102,7 @@ def test_no_word_is_used_beside_its_abbreviation(declarations):
     """--min-area beside --minimum-width."""
     # ae-train's folder, the others' file (see -o above), and words that merely begin alike.
     allowed = {("out", "output"), ("all", "allow"), ("set", "settings"), ("time", "timeout"), ("mode", "model"),
-               ("norm", "normal"), ("out", "outputs")}
+               ("norm", "normal"), ("out", "outputs"), ("attack", "attacked")}
     names = {name for _, name, _ in options_of(declarations) if name.startswith("--")}
     words = sorted({word for name in names for word in name[2:].split("-")})
     pairs = {(one, other) for one, other in itertools.combinations(words, 2) if len(one) > 2 and other.startswith(one)}

@@ -8,7 +8,7 @@ namespace ae::recipe {
 
 std::span<const config::Entry<ObjectiveOptions>> objectives() {
   static const std::array kObjectives{train::kReconstruction, train::kPrincipalComponents, train::kClassification,
-                                     train::kAdversarialReconstruction, toy::kSignObjective};
+                                      train::kAdversarialReconstruction, toy::kSignObjective};
   return kObjectives;
 }
 

@@ -145,8 +145,7 @@ class StackReader {
                                       : "divide the array by 255 or its largest value";
     return InputError(found + "; expected float pixels in [0, 1]: " + fix +
                       "; if it holds coordinates or anything else but images, reshape it to (" +
-                      std::to_string(stack.images) + ", " + std::to_string(per_image) + "): then " +
-                      for_type("table"));
+                      std::to_string(stack.images) + ", " + std::to_string(per_image) + "): then " + for_type("table"));
   }
 
   void append(const NpyElement& type, const std::string& kind, const char* bytes, std::uint64_t element,

@@ -82,8 +82,8 @@ void refuse_folder(const std::filesystem::path& path) {
     files.push_back(file->path().filename().string());
   }
   if (const FileType* const type = recognise_folder(files)) throw wrong_kind(path.string(), *type, "table", "a table");
-  throw InputError(path.string() +
-                   ": cannot read: Is a directory, expected a table; if it holds images, " + for_type("images"));
+  throw InputError(path.string() + ": cannot read: Is a directory, expected a table; if it holds images, " +
+                   for_type("images"));
 }
 
 }  // namespace

@@ -167,14 +167,16 @@ TEST(Recognise, ThePlaceTheFindingTheExpectationAndTheFixAreOneLine) {
   };
   const std::string png = "\x89PNG\r\n\x1a\n";
   using testing::ElementsAre;
-  EXPECT_THAT(line(png, "table"),
-              ElementsAre("a.bin: found a PNG image, expected that; it is for /data/type \"images\" (to train: ae-train "
-                          "--recipe pcb-inspection)"));
+  EXPECT_THAT(
+      line(png, "table"),
+      ElementsAre("a.bin: found a PNG image, expected that; it is for /data/type \"images\" (to train: ae-train "
+                  "--recipe pcb-inspection)"));
   EXPECT_THAT(line(png, "images"),
               ElementsAre("a.bin: found a PNG image, expected that; give it a name that ends in .png"));
-  EXPECT_THAT(line("a,b\n1,2\n", "images"),
-              ElementsAre("a.bin: found a text table, expected that; it is for /data/type \"table\" (to train: ae-train "
-                          "--recipe any-table)"));
+  EXPECT_THAT(
+      line("a,b\n1,2\n", "images"),
+      ElementsAre("a.bin: found a text table, expected that; it is for /data/type \"table\" (to train: ae-train "
+                  "--recipe any-table)"));
   EXPECT_THAT(line(kAtoms, "table"),
               ElementsAre(HasSubstr("PDB structure file, expected that; write its coordinates")));
 }
