@@ -125,8 +125,7 @@ LatentDescent::Found LatentDescent::descend(const at::Tensor& images, std::int64
     next.trail.taken = now.trail.taken + 1;
     const auto moved = next.codes - now.codes, bent = next.slope.gradients - now.slope.gradients;
     const auto curvature = summed(moved * bent);
-    const auto quotient =
-        step % 2 == 0 ? summed(moved.square()) / curvature : curvature / summed(bent.square());
+    const auto quotient = step % 2 == 0 ? summed(moved.square()) / curvature : curvature / summed(bent.square());
     auto later = torch::where(curvature > 0, quotient, 2 * lengths);
     const auto far = (next.slope.errors <= kTolerated * best.slope.errors).logical_not();  // also what is no number
     later = torch::where(far, at::minimum(later, kShorter * lengths), later).clamp_max(kMostFactor);

@@ -37,9 +37,10 @@ class LatentDescent {
  private:
   // Where the best code came from: its last steps.
   struct Trail {
-    at::Tensor codes;    // [n, steps, code], from which each of them was taken; the oldest first
-    at::Tensor lengths;  // [n, steps], by which the gradient was multiplied; 0: there was no step, the code is the first
-    at::Tensor taken;    // [n] int64, all steps from the start on
+    at::Tensor codes;  // [n, steps, code], from which each of them was taken; the oldest first
+    at::Tensor
+        lengths;       // [n, steps], by which the gradient was multiplied; 0: there was no step, the code is the first
+    at::Tensor taken;  // [n] int64, all steps from the start on
   };
   struct Found {
     at::Tensor decoded;  // [n, channels, height, width]
@@ -55,7 +56,7 @@ class LatentDescent {
   Found search(const at::Tensor& images, std::int64_t kept) const;  // `kept`: steps of the trail
   Found descend(const at::Tensor& images, std::int64_t start, std::int64_t kept) const;
   Slope slope(const at::Tensor& codes, const at::Tensor& images, bool differentiable) const;
-  at::Tensor encoded(const at::Tensor& images) const;  // [n, members, code of one]
+  at::Tensor encoded(const at::Tensor& images) const;                           // [n, members, code of one]
   at::Tensor decoded(const at::Tensor& codes, const at::Tensor& images) const;  // shaped like the images
   static at::Tensor noise(const at::Tensor& images, std::int64_t start);        // [channels, height, width]
 

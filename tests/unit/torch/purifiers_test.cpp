@@ -97,8 +97,8 @@ TEST(LatentDescent, OfACodeThatIsTheBestHasTheGradientOfTheReconstruction) {
     const torch::NoGradGuard no_grad;
     for (const auto& [name, parameter] : pair.network().parameters()) {
       const bool output = name.find("output") != std::string::npos;
-      const auto value = parameter.dim() == 1 ? torch::full({64}, output ? 0.5F : 0.F)
-                                              : (output ? 0.5F : 1.F) * torch::eye(64);
+      const auto value =
+          parameter.dim() == 1 ? torch::full({64}, output ? 0.5F : 0.F) : (output ? 0.5F : 1.F) * torch::eye(64);
       at::Tensor(parameter).copy_(value);
     }
   }
