@@ -24,6 +24,7 @@ DIFFERENT_ON_PURPOSE = {
     "--true": "ae-embed takes a column of its input, ae-deconvolve one of its pairs",
     "--weight": "ae-embed takes a column of its input, ae-deconvolve one of its pairs",
     "--purifier": "ae-attack judges a classifier behind it",
+    "--among": "stands beside --purifier, which ae-purify has among what is for images alone",
     "--steps": "ae-purify projects, ae-attack follows gradients",
     "--first": "ae-purify has an audit that stops there",
     "--maps": "ae-score writes what ae-roc reads",

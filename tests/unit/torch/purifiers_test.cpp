@@ -71,8 +71,8 @@ TEST(LatentDescent, OfALinearDecoderIsTheProjectionOnItsPlane) {
 }
 
 TEST(LatentDescent, UnrolledHasTheGradientOfThatProjection) {
-  // In two dimensions ten steps are enough.
-  const auto pair = pair_of("dense_images", R"({"hidden": [], "latent": 2})");
+  // In one dimension the second step is Newton's.
+  const auto pair = pair_of("dense_images", R"({"hidden": [], "latent": 1})");
   const auto images = random_images(4);
   const auto weights = torch::randn_like(images);
   const auto gradient_of = [&](std::int64_t steps, std::int64_t starts) {
@@ -82,10 +82,10 @@ TEST(LatentDescent, UnrolledHasTheGradientOfThatProjection) {
     EXPECT_LT((made - descent.nearest(images)).abs().max().item<double>(), 1e-6);
     return torch::autograd::grad({(made * weights).sum()}, {x}).front().flatten(1).to(at::kDouble);
   };
-  const auto expected = weights.flatten(1).to(at::kDouble).matmul(projector(plane_of(pair, 2)));
+  const auto expected = weights.flatten(1).to(at::kDouble).matmul(projector(plane_of(pair, 1)));
   const auto scale = expected.abs().max();
-  EXPECT_LT(((gradient_of(10, 1) - expected).abs().max() / scale).item<double>(), 0.02);
-  EXPECT_LT(((gradient_of(10, 3) - expected).abs().max() / scale).item<double>(), 0.02);
+  EXPECT_LT(((gradient_of(10, 1) - expected).abs().max() / scale).item<double>(), 2e-3);
+  EXPECT_LT(((gradient_of(10, 3) - expected).abs().max() / scale).item<double>(), 2e-3);
   // One step is not.
   EXPECT_GT(((gradient_of(1, 1) - expected).abs().max() / scale).item<double>(), 0.1);
 }
