@@ -98,8 +98,7 @@ struct TangentSpace {
     const auto real = largest > 0 ? (strengths > kNothing * largest).sum().item<std::int64_t>() : 0;
     const auto count = std::min(most, real);
     axes = rows.narrow(0, 0, count).contiguous();
-    if (count > 0)
-      variance = (strengths.narrow(0, 0, count).square().sum() / strengths.square().sum()).item<double>();
+    if (count > 0) variance = (strengths.narrow(0, 0, count).square().sum() / strengths.square().sum()).item<double>();
   }
   at::Tensor part_of(const at::Tensor& steps) const { return steps.matmul(axes.t()).matmul(axes); }  // [n, pixels]
 };
@@ -197,8 +196,8 @@ class ManifoldAuditor {
     pixels_ = torch::stack(rows);
     if (options_.components >= pixels_.size(1))
       throw UsageError("--components " + std::to_string(options_.components) + ": images of " +
-                       counted(pixels_.size(1), "pixels") + " then have no direction that is orthogonal to all of "
-                       "them; give fewer");
+                       counted(pixels_.size(1), "pixels") +
+                       " then have no direction that is orthogonal to all of them; give fewer");
   }
 
   void read_attacked() {
@@ -217,9 +216,9 @@ class ManifoldAuditor {
   void check_order() {
     constexpr std::int64_t kLooked = 200;
     const auto some = std::min(kLooked, count());
-    const auto nearest = squared_distances(attacked_.narrow(0, 0, some).to(at::kDouble),
-                                           pixels_.narrow(0, 0, some).to(at::kDouble))
-                             .argmin(1);
+    const auto nearest =
+        squared_distances(attacked_.narrow(0, 0, some).to(at::kDouble), pixels_.narrow(0, 0, some).to(at::kDouble))
+            .argmin(1);
     const auto own = (nearest == torch::arange(some)).sum().item<std::int64_t>();
     if (2 * own < some)
       reporter_.warning(options_.attacked + ": only " + std::to_string(own) + " of " + std::to_string(some) +
@@ -241,7 +240,7 @@ class ManifoldAuditor {
       const auto pixels = torch::stack(rows), wide = pixels.to(at::kDouble);
       const auto distances = squared_distances(audited, wide).contiguous();
       const double largest = (own.max() + wide.square().sum(1).max()).item<double>();
-      constexpr double kRounding = 1e-10;  // of a product of matrices, in units of what is added up
+      constexpr double kRounding = 1e-10;          // of a product of matrices, in units of what is added up
       std::vector<at::Tensor> kept(batch.size());  // one copy, whoever is its neighbour
       const auto* at = distances.data_ptr<double>();
       for (auto& image : nearest)
@@ -315,8 +314,7 @@ class ManifoldAuditor {
                     {normal[k].data_ptr<float>(), static_cast<std::size_t>(width)});
       const auto steps = normal.to(at::kDouble), within = tangent.part_of(steps);
       const auto both = torch::cat({within, steps - within});
-      const auto found =
-          gains(image, purified_image, options_.length * both / both.norm(2, 1, true), number);
+      const auto found = gains(image, purified_image, options_.length * both / both.norm(2, 1, true), number);
       for (std::int64_t k = 0; k < some; ++k) {
         figures.tangent += noted(found[static_cast<std::size_t>(k)]);
         figures.orthogonal += noted(found[static_cast<std::size_t>(some + k)]);

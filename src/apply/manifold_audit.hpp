@@ -18,30 +18,30 @@ namespace ae::apply {
 
 struct ManifoldOptions {
   std::string input, clean;
-  std::string attacked;                 // as many images as are audited, or more, in the same order; "": none
-  std::vector<std::string> purifiers;   // at least one; one after another, see PurifierChain
-  std::int64_t first = 100;             // so many images of the input, at least 1
-  std::int64_t neighbours = 60;         // at least 2
-  std::int64_t components = 12;         // fewer than neighbours
-  std::int64_t directions = 8;          // of each kind, at least 1
-  double length = 1;                    // of steps, the root of the sum of squares of network pixels
-  std::uint64_t seed = 0;               // of directions, of purifiers that draw, and of intervals
+  std::string attacked;                        // as many images as are audited, or more, in the same order; "": none
+  std::vector<std::string> purifiers;          // at least one; one after another, see PurifierChain
+  std::int64_t first = 100;                    // so many images of the input, at least 1
+  std::int64_t neighbours = 60;                // at least 2
+  std::int64_t components = 12;                // fewer than neighbours
+  std::int64_t directions = 8;                 // of each kind, at least 1
+  double length = 1;                           // of steps, the root of the sum of squares of network pixels
+  std::uint64_t seed = 0;                      // of directions, of purifiers that draw, and of intervals
   Unreadable unreadable = Unreadable::report;  // images of the input; with `attacked` the first one ends the audit
   std::vector<std::pair<std::string, std::string>> outputs;  // options and files, which must be none that is read
 };
 
 // What an attack did to one image, in parts; lengths are roots of sums of squares.
 struct AttackParts {
-  double length = 0;                      // of the whole
-  double tangent_share = 0;               // of its square
+  double length = 0;                          // of the whole
+  double tangent_share = 0;                   // of its square
   std::optional<double> tangent, orthogonal;  // gains; none where that part is next to nothing
 };
 
 struct ManifoldImage {
   std::string id, label;
-  double nearest = 0, farthest = 0;  // of its neighbours, as distances
-  std::int64_t components = 0;       // of its tangent space: fewer where the neighbours span no more
-  double variance = 0;               // of the neighbours, the share within these
+  double nearest = 0, farthest = 0;    // of its neighbours, as distances
+  std::int64_t components = 0;         // of its tangent space: fewer where the neighbours span no more
+  double variance = 0;                 // of the neighbours, the share within these
   double tangent = 0, orthogonal = 0;  // gains, means over the directions
   std::optional<AttackParts> attack;   // none: not given, or not changed
 };
@@ -50,9 +50,9 @@ struct ManifoldAudit {
   std::vector<ManifoldImage> images;
   std::vector<std::int64_t> size;  // [channels, height, width]
   bool has_labels = false;
-  std::int64_t clean = 0;       // images
-  std::int64_t copies = 0;      // audited images that are among them
-  std::int64_t unchanged = 0;   // that the attack left as they were
+  std::int64_t clean = 0;      // images
+  std::int64_t copies = 0;     // audited images that are among them
+  std::int64_t unchanged = 0;  // that the attack left as they were
   std::int64_t unreadable = 0;
 };
 
@@ -76,7 +76,8 @@ struct ManifoldFigure {
 
 struct ManifoldSummary {
   ManifoldFigure tangent, orthogonal;
-  std::optional<ManifoldFigure> ratio;  // of the means, its median that of the images' ratios; none: nothing to divide by
+  std::optional<ManifoldFigure>
+      ratio;  // of the means, its median that of the images' ratios; none: nothing to divide by
   std::optional<ManifoldFigure> attack_tangent, attack_orthogonal, tangent_share, attack_length;
   // Of the images that have both, the tangent gain less that of the attack's orthogonal part.
   std::optional<ManifoldFigure> predictor;

@@ -1,4 +1,5 @@
-// A picture of points, several series in one plot whose axes have the same scale, with the line on which both are equal.
+// A picture of points, several series in one plot whose axes have the same scale, with the line on which both are
+// equal.
 #pragma once
 
 #include <string>

@@ -67,7 +67,8 @@ class ScatterDrawing {
     std::string out;
     for (const auto& point : picture_.series[s].points) out += mark(s, "mark", x(point.x), y(point.y), 3);
     const double at = kScatterTop + 14 + 44 * static_cast<double>(s);
-    return out + mark(s, "mark", kScatterLegend, at - 4, 3) + text("", kScatterLegend + 16, at, picture_.series[s].name);
+    return out + mark(s, "mark", kScatterLegend, at - 4, 3) +
+           text("", kScatterLegend + 16, at, picture_.series[s].name);
   }
 
   std::string mean(std::size_t s) const {
