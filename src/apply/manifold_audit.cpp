@@ -197,8 +197,7 @@ class ManifoldAuditor {
     if (options_.components >= pixels_.size(1))
       throw UsageError("--components " + std::to_string(options_.components) + ": images of " +
                        counted(pixels_.size(1), "pixels") +
-                       " then have no direction that is orthogonal to all of "
-                       "them; give fewer");
+                       " then have no direction that is orthogonal to all of them; give fewer");
   }
 
   void read_attacked() {

@@ -31,7 +31,7 @@ std::vector<NamedFigure> named_figures(const ManifoldSummary& summary) {
   add("gain of its orthogonal part", summary.attack_orthogonal);
   add("its tangent part's share of the energy", summary.tangent_share);
   add("its length", summary.attack_length);
-  add("predictor", summary.predictor);
+  add("predictor, a hypothesis", summary.predictor);
   return figures;
 }
 

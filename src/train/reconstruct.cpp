@@ -7,6 +7,7 @@
 #include <span>
 
 #include "base/error.hpp"
+#include "base/random.hpp"
 #include "base/signals.hpp"
 #include "recipe/checkpoint.hpp"
 #include "recipe/config.hpp"

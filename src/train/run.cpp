@@ -192,8 +192,8 @@ class Run {
     const std::string resolved = config::to_json(config_, config::Paths::as_written);
     config_.training.epochs = asked;
     std::string files;
-    for (std::size_t t = 0; t < config_.loss.terms.size(); ++t)
-      if (const auto file = config_.loss.terms[t]->file(); !file.empty()) files += sha256_of_file(file);
+    for (const auto& term : config_.loss.terms)
+      if (const auto file = term->file(); !file.empty()) files += sha256_of_file(file);
     if (const auto file = config_.objective->file(); !file.empty()) files += sha256_of_file(file);
     return sha256_of(resolved + data_.data_sha256 + (first_ ? first_->sha256() : "") + files);
   }

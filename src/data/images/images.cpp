@@ -50,9 +50,11 @@ class SilentErrorStream {
   SilentErrorStream& operator=(const SilentErrorStream&) = delete;
 
  private:
+  // NOLINTBEGIN(cppcoreguidelines-avoid-non-const-global-variables): as the stream is one for all
   static inline std::mutex guard;
   static inline int holders = 0;
   static inline std::streambuf* kept = nullptr;
+  // NOLINTEND(cppcoreguidelines-avoid-non-const-global-variables)
 };
 
 int matrix_type(PixelType type) {

@@ -226,10 +226,10 @@ ImageListing list_visa_object(const fs::path& folder, Purpose purpose) {
     add_masks(listing, begin, object.masks, [&](const ImageFile& file) { return id_below(file.path, object.anomaly); });
   }
   require_images(listing, folder, "Data/Images/Normal");
-  listing.notes.lines.push_back(purpose == Purpose::training
-                                    ? "trained on Data/Images/Normal"
-                                    : "all of Data/Images is scored, which holds what a model was trained on: "
-                                      "split_csv/1cls.csv beside it would tell them apart");
+  listing.notes.lines.emplace_back(purpose == Purpose::training
+                                       ? "trained on Data/Images/Normal"
+                                       : "all of Data/Images is scored, which holds what a model was trained on: "
+                                         "split_csv/1cls.csv beside it would tell them apart");
   return listing;
 }
 
