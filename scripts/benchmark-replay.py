@@ -130,7 +130,9 @@ class Runner:
 
     def run(self, program, *arguments, may_refuse=False):
         path = Path(self.options.bin) / program if self.options.bin else program
-        done = subprocess.run([path, *map(str, arguments), "--force", "-q"], capture_output=True, text=True)
+        # With --force, correct would not refuse.
+        force = [] if may_refuse else ["--force"]
+        done = subprocess.run([path, *map(str, arguments), *force, "-q"], capture_output=True, text=True)
         if done.returncode != 0 and not (may_refuse and done.returncode == 1):
             sys.exit(done.stderr)
         return done.returncode == 0
@@ -146,6 +148,7 @@ class Runner:
                 targets = targets + gamma * network.values(data["next"]).max(1)
                 if kind == "corrected":
                     network.write(q)
+                    targets_file.unlink(missing_ok=True)
                     if self.run("ae-replay", "correct", self.folder / "store", "--q", q, "--gamma", gamma, "--seed",
                                 iteration, "-o", targets_file, may_refuse=True):  # fmt: skip
                         targets = np.load(targets_file)["targets"]

@@ -180,8 +180,10 @@ class Signs final : public Corruption {
     auto kernel = torch::exp(-torch::arange(-kReach, kReach + 1, noise.options()).square() / 2);
     kernel = kernel / kernel.norm();
     const auto planes = noise.reshape({-1, 1, noise.size(2), noise.size(3)});
-    const auto rows = at::conv2d(planes, kernel.view({1, 1, 1, -1}), {}, 1, {0, kReach});
-    return at::conv2d(rows, kernel.view({1, 1, -1, 1}), {}, 1, {kReach, 0}).view(noise.sizes());
+    const auto rows =
+        at::conv2d(planes, kernel.view({1, 1, 1, -1}), at::Tensor(), at::IntArrayRef{1, 1}, at::IntArrayRef{0, kReach});
+    return at::conv2d(rows, kernel.view({1, 1, -1, 1}), at::Tensor(), at::IntArrayRef{1, 1}, at::IntArrayRef{kReach, 0})
+        .view(noise.sizes());
   }
 };
 

@@ -6,6 +6,8 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <optional>
+#include <string>
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
@@ -18,23 +20,40 @@
 namespace ae::replay {
 namespace {
 
-// RunError where there is reason to think that it would harm.
-void check_harmless(const CorrectTotals& totals) {
+// A reason to think that it would harm, and what to do; none: there is none.
+struct Doubt {
+  std::string what, fix;
+};
+std::optional<Doubt> doubt(const CorrectTotals& totals) {
   using evaluate::rate_text;
   const auto& check = totals.check;
-  constexpr const char* kFix = "; take more bits, or give --force to correct all the same";
+  constexpr const char* kFix = "take more bits, or give --force to correct all the same";
   if (check.pairs == 0)
-    throw RunError("fewer than " + std::to_string(2 * kFewestPairs) +
-                   " pairs of original and stored observations: whether a correction helps cannot be told; give more "
-                   "pairs, or --force");
+    return Doubt{"fewer than " + std::to_string(2 * kFewestPairs) +
+                     " pairs of original and stored observations: whether a correction helps cannot be told",
+                 "give more pairs, or --force"};
   if (check.harms)
-    throw RunError("the correction would harm: on held-out pairs the mean bias went from " +
-                   rate_text(check.mean_before, 4) + " to " + rate_text(check.mean_after, 4) + ", its rms from " +
-                   rate_text(check.rms_before, 4) + " to " + rate_text(check.rms_after, 4) + kFix);
+    return Doubt{"the correction would harm: on held-out pairs the mean bias went from " +
+                     rate_text(check.mean_before, 4) + " to " + rate_text(check.mean_after, 4) + ", its rms from " +
+                     rate_text(check.rms_before, 4) + " to " + rate_text(check.rms_after, 4),
+                 kFix};
   if (!(totals.remainder_share <= kMostRemainder))
-    throw RunError("expansion invalid: the errors are too large to tell what they do, the remainder is " +
-                   rate_text(100 * totals.remainder_share, 0) + " % of the rms bias, expected at most " +
-                   rate_text(100 * kMostRemainder, 0) + " %" + kFix);
+    return Doubt{"expansion invalid: the errors are too large to tell what they do, the remainder is " +
+                     rate_text(100 * totals.remainder_share, 0) + " % of the rms bias, expected at most " +
+                     rate_text(100 * kMostRemainder, 0) + " %",
+                 kFix};
+  return std::nullopt;
+}
+
+// A mean that might as well be 0, and single targets that are no nearer: what is taken off may be noise of the pairs.
+void tell_nothing_to_gain(const CorrectionCheck& check, Reporter& reporter) {
+  constexpr double kNoNearer = 0.99;
+  if (check.pairs == 0 || check.rms_after < kNoNearer * check.rms_before) return;
+  const double error = check.rms_before / std::sqrt(static_cast<double>(check.pairs));
+  if (std::abs(check.mean_before) > 2 * error) return;
+  reporter.warning("the mean bias of held-out pairs, " + evaluate::rate_text(check.mean_before, 4) + " +- " +
+                   evaluate::rate_text(error, 4) +
+                   ", cannot be told from 0: a correction has nothing to take off, and may move targets by as much");
 }
 
 // Three columns that wait until all are known, since arrays are written one after another.
@@ -89,7 +108,12 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
                       &check.seen_after})
     *value *= options.gamma;
   totals.remainder_share = remainder_share(network, pairs);
-  if (!options.force) check_harmless(totals);
+  if (const auto found = doubt(totals)) {
+    if (!options.force) throw RunError(found->what + "; " + found->fix);
+    reporter.warning(found->what + "; corrected all the same, as --force asks");
+  } else {
+    tell_nothing_to_gain(check, reporter);
+  }
   const Correction correction(network, pairs, options.seed);
   Columns columns;
   double shifts = 0;

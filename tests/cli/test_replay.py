@@ -736,10 +736,23 @@ def test_a_correction_that_would_harm_is_refused_without_force(run, tmp_path):
     np.savez(tmp_path / "b.npz", **stored_with(arrays, 2 * rng.normal(size=(1000, 3))))
     command = ["correct", "a.npz", "b.npz", "--q", "q.json", "-o", "out.npz"]
     refused(run, tmp_path, 1, ["--force"], *command)
-    assert run("ae-replay", *command, "--force", "-q").code == 0
+    forced = run("ae-replay", *command, "--force", "-q")
+    assert forced.code == 0 and "corrected all the same, as --force asks" in forced.stderr
     np.savez(tmp_path / "few.npz", **{name: array[:60] for name, array in arrays.items()})
     refused_few = run("ae-replay", "correct", "few.npz", "few.npz", "--q", "q.json", "-o", "few-out.npz")
     one_error(refused_few, 1, "fewer than 100 pairs")
+
+
+def test_a_mean_that_cannot_be_told_from_zero_is_told(run, tmp_path):
+    rng = np.random.default_rng(12)
+    arrays = some_transitions(rng, 4000)
+    write_q(tmp_path / "q.json", (np.array([[1.0, -0.5, 0.3]]), np.zeros(1), "identity"))
+    np.savez(tmp_path / "a.npz", **arrays)
+    for shift, told in ((0, True), (0.2, False)):
+        np.savez(tmp_path / "b.npz", **stored_with(arrays, 0.1 * rng.normal(size=(4000, 3)) + shift))
+        done = run("ae-replay", "correct", "a.npz", "b.npz", "--q", "q.json", "-o", "out.npz", "--force", "-q")
+        assert done.code == 0, done.stderr
+        assert ("cannot be told from 0" in done.stderr) == told, done.stderr
 
 
 # --- signals ---
