@@ -60,7 +60,7 @@ class NearestDecoded final : public Purifier {
     }
     return nearest;
   }
-  // Measured on MNIST's digits: see docs/attacks.md for what each finds.
+  // None is the gradient of the whole search, so that each is tried.
   at::Tensor differentiable(const at::Tensor& images, const Pass& pass) const override {
     if (pass.surrogate == 2) return descent_.unrolled(images);
     const auto on_the_way_back =
