@@ -201,7 +201,7 @@ def test_what_cannot_be_trained_on_is_one_clear_line(run, boards, tmp_path):
 
 def test_what_is_no_image_is_told_what_it_is_and_what_to_use(run, tmp_path):
     rows = np.random.default_rng(1).normal(size=(20, 30))
-    table = '/data/type to "table"'
+    table = '/data/type "table"'
     words = other_files(tmp_path)
     (tmp_path / "table.csv").write_text("a,b\n1,2\n3,4\n")
     np.save(tmp_path / "rows.npy", rows)

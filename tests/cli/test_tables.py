@@ -215,11 +215,11 @@ def test_what_is_no_table_is_told_what_it_is_and_what_to_use(run, trained_once, 
     words = other_files(tmp_path)
     for name, content in images.items():
         (tmp_path / name).write_bytes(content)
-        words[name] = ['/data/type to "images"']
+        words[name] = ['/data/type "images"']
     numpy.save(tmp_path / "stack.npy", numpy.zeros((5, 8, 8)))
-    words["stack.npy"] = ["(5, 8, 8)", '/data/type to "images"']
+    words["stack.npy"] = ["(5, 8, 8)", '/data/type "images"']
     (tmp_path / "boards").mkdir()
-    words["boards"] = ["a directory", '/data/type to "images"']
+    words["boards"] = ["a directory", '/data/type "images"']
     for name, told in words.items():
         expected = "(rows, columns)" if name == "stack.npy" else "an NPZ archive" if name in ("x.xlsx", "x.pt") else "a table"
         outcome = run("ae-score", trained_once, name, "-o", "out.csv")

@@ -224,18 +224,18 @@ TEST_F(Sources, WrongKindsOfFilesAreRefused) {
   EXPECT_THAT(error(file("a.npz", "a,b\n1,2\n")), HasSubstr("damaged ZIP archive"));
   EXPECT_THAT(error(file("a.csv", "PK\3\4..")), HasSubstr("damaged ZIP archive"));
   EXPECT_THAT(error(file("a.csv", "\x89PNG\r\n\x1a\n")),
-              AllOf(HasSubstr("a.csv: found a PNG image, expected a table"), HasSubstr("/data/type to \"images\"")));
+              AllOf(HasSubstr("a.csv: found a PNG image, expected a table"), HasSubstr("/data/type \"images\"")));
   EXPECT_THAT(error(file("a.csv.gz", gzip("\x89PNG\r\n\x1a\n"))), HasSubstr("a.csv.gz: found a PNG image"));
   EXPECT_THAT(error(file("a.rds", gzip({"X\n\0\0\0\3", 6}))), HasSubstr("a.rds: found an R data file"));
   EXPECT_THAT(error(std::filesystem::temp_directory_path()),
-              AllOf(HasSubstr("Is a directory, expected a table"), HasSubstr("/data/type to \"images\"")));
+              AllOf(HasSubstr("Is a directory, expected a table"), HasSubstr("/data/type \"images\"")));
   EXPECT_THAT(error(file("a.mtx.gz", gzip("%%MatrixMarket matrix coordinate integer general\n3 2 0\n"))),
-              AllOf(HasSubstr("found a Matrix Market file (.mtx)"), HasSubstr("/data/type to \"counts\"")));
+              AllOf(HasSubstr("found a Matrix Market file (.mtx)"), HasSubstr("/data/type \"counts\"")));
   std::filesystem::create_directory(folder_ / "cells");
   file("cells/matrix.mtx.gz", "");
   EXPECT_THAT(error(folder_ / "cells"),
-              EndsWith("cells: found a 10x folder of counts (matrix.mtx), expected a table; to train on it set "
-                       "/data/type to \"counts\""));
+              EndsWith("cells: found a 10x folder of counts (matrix.mtx), expected a table; it is for /data/type "
+                       "\"counts\" (to train: ae-train --recipe scrna-embed)"));
   EXPECT_THAT(error("/dev/zero"), HasSubstr("NUL byte at offset 0"));
   EXPECT_THAT(error("/dev/null"), HasSubstr("empty"));
   EXPECT_THAT(error(file("a.csv", "a\n"), "cvs"),
