@@ -16,8 +16,9 @@ import threading
 from pathlib import Path
 
 PRELOADED = os.environ.get("AETOOLS_STARTED_BEFORE")  # the library; without it each call is a start
-# Read while a library is loaded, or by the loader itself.
-READ_AT_LOADING = ("LD_", "OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "MALLOC_", "GLIBC_", "TORCH_",
+# Read while a library is loaded, or by the loader itself. Not KMP_, of an OpenMP that LibTorch is not linked with here:
+# scikit-learn sets two of these in the tests' own process, after which nothing would be a fork any more.
+READ_AT_LOADING = ("LD_", "OMP_", "GOMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "MALLOC_", "GLIBC_", "TORCH_",
                    "PYTORCH_", "ATEN_", "CUDA_", "GDAL_", "OPENCV_")  # fmt: skip
 
 
