@@ -155,6 +155,18 @@ std::string unknown_option_line(const CLI::App& app, const std::string& found,
   return line;
 }
 
+// An unset variable of a script, in quotes: it would read as if the option had not been given.
+std::string empty_name_line(const CLI::App& app) {
+  constexpr std::string_view kNames[] = {"PATH", "FILE", "DIR"};  // types begin with these where a file is named
+  for (const CLI::Option* option : app.get_options(given)) {
+    const std::string type = option->get_type_name();
+    const bool named = std::ranges::any_of(kNames, [&](auto name) { return type.starts_with(name); });
+    if (named && std::ranges::find(option->results(), std::string()) != option->results().end())
+      return option->get_name() + ": found an empty text, expected the name of a file or folder";
+  }
+  return {};
+}
+
 // The first argument that no option and no positional took, or "" if there is none.
 std::string leftover_line(const CLI::App& app, const std::vector<std::string>& arguments) {
   bool options_ended = false;
@@ -179,7 +191,10 @@ Request parse(CLI::App& app, const std::vector<std::string>& arguments) {
   if (asks_for(arguments, "--version")) return Request::version;
   std::string problem = equals_sign_line(app, arguments);
   try {
-    if (problem.empty()) app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+    if (problem.empty()) {
+      app.parse(std::vector<std::string>(arguments.rbegin(), arguments.rend()));
+      problem = empty_name_line(app);
+    }
   } catch (const CLI::CallForHelp&) {  // -vh
     return Request::help;
   } catch (const WrongValue& error) {
