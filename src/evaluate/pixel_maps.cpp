@@ -14,6 +14,7 @@
 #include "base/error.hpp"
 #include "base/files.hpp"
 #include "base/text.hpp"
+#include "data/bytes/npy.hpp"
 #include "data/bytes/recognise.hpp"
 #include "data/tables/rows.hpp"
 #include "evaluate/bmp_mask.hpp"
@@ -192,7 +193,7 @@ PixelMap read_pixel_map(const std::filesystem::path& path) {
 
 DefectMask read_defect_mask(const std::filesystem::path& path) {
   const std::string bytes = read_file(path, FileKind::data, kMostFileBytes);
-  if (!bytes.starts_with("\x93NUMPY")) return decode_mask(bytes, path.string());
+  if (!data::begins_npy(bytes)) return decode_mask(bytes, path.string());
   DefectMask mask;
   std::tie(mask.width, mask.height) = read_npy(path, [&](double value) {
     mask.defect.push_back(value != 0);

@@ -11,10 +11,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::string_view kForTables = "any-table";
-constexpr std::string_view kForImages = "pcb-inspection";
-constexpr std::string_view kNpyMagic = "\x93NUMPY";
-
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
@@ -34,7 +30,7 @@ bool can_be_looked_at(const fs::path& path) {
 bool holds_images(const fs::path& path) {
   auto source = data::ByteSource::open(path);
   const std::string head = data::read_head(*source);
-  if (head.starts_with(kNpyMagic)) {
+  if (data::begins_npy(head)) {
     constexpr std::size_t kTable = 2;
     return data::read_npy_header(*data::with_prefix(head, std::move(source))).shape.size() > kTable;
   }
@@ -46,8 +42,8 @@ bool holds_images(const fs::path& path) {
 
 std::string_view default_recipe(const fs::path& data) {
   const bool pattern = data.string().find_first_of("*?") != std::string::npos && !is_there(data);
-  if (is_folder(data) || pattern) return kForImages;
-  return can_be_looked_at(data) && holds_images(data) ? kForImages : kForTables;
+  const bool images = is_folder(data) || pattern || (can_be_looked_at(data) && holds_images(data));
+  return data::recipe_for(images ? "images" : "table");
 }
 
 bool is_config(const fs::path& file) {

@@ -2,7 +2,7 @@
 // keeps of it, and how new samples of it are read and written.
 //
 // Adding a kind: one file of this room with its KindOptions, Kind and SampleStream, its maker in makers.hpp, and one
-// line in kinds(). Which kind it is ask that file, data/, and what is of one kind alone, by as().
+// line in kinds(). Only that file, data/ and code for one kind alone, through as(), ask which kind it is.
 #pragma once
 
 #include <cstdint>

@@ -103,6 +103,18 @@ def test_recipes_are_printed_named_and_refused(run, tmp_path):
     one_error(run("ae-train", "--recipe", "any-table", "--out", "m"), 2, "/data/path", "--data")
 
 
+def test_the_recipes_that_messages_name_exist(run, tmp_path):
+    names = run("ae-train", "--print-recipe").stdout.split()
+    numpy.save(tmp_path / "table.npy", numpy.ones((4, 3)))
+    numpy.save(tmp_path / "images.npy", numpy.ones((4, 8, 8)))
+    (tmp_path / "counts.mtx").write_text("%%MatrixMarket matrix coordinate integer general\n2 2 1\n1 1 3\n")
+    for read_as, data, kind in (("images", "table.npy", "table"), ("table", "images.npy", "images"), ("counts", "table.npy", "table"),
+                                ("counts", "images.npy", "images"), ("table", "counts.mtx", "counts")):
+        told = run("ae-train", "--set", f"/data/type={read_as}", "--data", data, "--out", "m")
+        one_error(told, 4, f'/data/type "{kind}" (to train: ae-train --recipe ')
+        assert told.stderr.split("--recipe ")[1].split(")")[0] in names
+
+
 def test_every_config_that_names_no_data_is_a_recipe(run):
     names = set(run("ae-train", "--print-recipe").stdout.split())
     without_data = {path.stem for path in CONFIGS.glob("*.json") if '"data/' not in path.read_text()}

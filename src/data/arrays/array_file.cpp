@@ -64,7 +64,7 @@ class NumpyArrays final : public ArrayFile {
     } else {
       const auto source = from_the_beginning(file_);
       const auto text = read_head(*source);
-      if (const auto* type = recognise(text); type != nullptr && !text.starts_with("\x93NUMPY"))
+      if (const auto* type = recognise(text); type != nullptr && !begins_npy(text))
         throw wrong_kind(file_->name(), *type, "", "arrays: NPZ, NPY or HDF5");
       add("observations", *from_the_beginning(file_), file_->size());
     }

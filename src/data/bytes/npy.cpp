@@ -248,6 +248,8 @@ std::string to_npy_bytes(NpyFloat type, std::span<const T> values, std::int64_t 
 
 }  // namespace
 
+bool begins_npy(std::string_view head) { return head.starts_with(kNpyMagic); }
+
 NpyHeader read_npy_header(ByteSource& source) {
   const std::string& name = source.name();
   std::array<char, 12> start = {};

@@ -24,6 +24,8 @@ struct NpyHeader {
   std::size_t bytes = 0;  // up to the first element
 };
 
+bool begins_npy(std::string_view head);  // with the six bytes of every version
+
 // Reads what stands before the elements. InputError for anything but a plain array.
 NpyHeader read_npy_header(ByteSource& source);
 

@@ -214,7 +214,7 @@ constexpr Signature kSignatures[] = {
     {{"a WebP image", "", kAsPng}, "RIFF", is_webp},
     {{"an IDX file, as MNIST has", "images", "give it a name that ends in .idx"}, "\0\0"sv, is_idx},
     {{"an HDF5 file (.h5, .h5ad)", "counts", "write its matrix as CSV or with numpy.save",
-      "a replay buffer for \"arrays\" (--recipe swing)"},
+      "a replay buffer for \"arrays\" (begin with configs/swing.json)"},
      "\x89HDF\r\n\x1a\n"},
     {{"a Matrix Market file (.mtx)", "counts", "give it a name that ends in .mtx"}, "%%MatrixMarket matrix "},
     {{"a Parquet file", "", "convert it with pandas: read_parquet() and to_csv()"}, "PAR1", is_binary},
@@ -295,13 +295,18 @@ const FileType* recognise_folder(std::span<const std::string> files) {
   return recognise_members(kFolderMembers, files);
 }
 
+std::string_view recipe_for(std::string_view type) {
+  constexpr std::pair<std::string_view, std::string_view> kRecipes[] = {
+      {"table", "any-table"}, {"images", "pcb-inspection"}, {"counts", "scrna-embed"}};
+  const auto* const found = std::ranges::find(kRecipes, type, [](const auto& entry) { return entry.first; });
+  return found == std::end(kRecipes) ? "" : found->second;
+}
+
 std::string for_type(std::string_view type) {
   // A type alone would leave the settings that go with the other one, which then are refused.
-  constexpr std::pair<std::string_view, std::string_view> kRecipes[] = {
-      {"table", "any-table"}, {"images", "pcb-inspection"}, {"counts", "scrna-embed"}, {"arrays", "swing"}};
-  const auto* const recipe = std::ranges::find(kRecipes, type, [](const auto& entry) { return entry.first; });
+  const auto recipe = recipe_for(type);
   return "it is for /data/type " + ae::quoted(type) +
-         (recipe == std::end(kRecipes) ? "" : " (to train: ae-train --recipe " + std::string(recipe->second) + ")");
+         (recipe.empty() ? "" : " (to train: ae-train --recipe " + std::string(recipe) + ")");
 }
 
 InputError wrong_kind(const std::string& name, const FileType& found, std::string_view kind,

@@ -32,6 +32,9 @@ const FileType* recognise_archive(std::span<const std::string> members);
 // The same of a folder, by the names of files in it; of images, which have any names, it says nothing.
 const FileType* recognise_folder(std::span<const std::string> files);
 
+// The recipe to begin with for data of a /data/type; "" where none goes without settings of the data's own.
+std::string_view recipe_for(std::string_view type);
+
 // What to do with what another /data/type reads: "it is for /data/type "images" (to train: ae-train --recipe ...)".
 std::string for_type(std::string_view type);
 

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "data/bytes/npy.hpp"
 #include "data/bytes/recognise.hpp"
 
 namespace ae::data {
@@ -18,13 +19,20 @@ std::unique_ptr<CountSource> open_counts(const std::filesystem::path& path, std:
   }
   std::error_code ignored;
   std::string head;
-  if (!std::filesystem::is_directory(path, ignored)) head = read_head(*ByteSource::open(path));
+  std::unique_ptr<ByteSource> file;
+  if (!std::filesystem::is_directory(path, ignored)) {
+    file = ByteSource::open(path);
+    head = read_head(*file);
+  }
   for (const auto* reader : readers) {
     if (reader->reads(path, head)) return reader->open(path, format, reporter);
   }
   constexpr std::string_view kExpected = "a 10x folder, an .h5ad, .h5, .mtx or .csv file of counts";
-  if (head.starts_with("\x93NUMPY"))
-    throw wrong_kind(path.string(), {"an NPY array", "table", ""}, "counts", kExpected);
+  if (begins_npy(head)) {
+    const auto header = read_npy_header(*with_prefix(head, std::move(file)));
+    const std::string what = "an NPY array of shape " + npy_shape_text(header.shape);
+    throw wrong_kind(path.string(), {what, header.shape.size() > 2 ? "images" : "table", ""}, "counts", kExpected);
+  }
   if (const auto* found = recognise(head)) throw wrong_kind(path.string(), *found, "counts", kExpected);
   throw InputError(path.string() + ": found neither by its beginning nor by its name what it is, expected " +
                    std::string(kExpected));

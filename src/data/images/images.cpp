@@ -16,6 +16,7 @@
 #include "base/files.hpp"
 #include "base/text.hpp"
 #include "data/bytes/idx.hpp"
+#include "data/bytes/npy.hpp"
 #include "data/bytes/recognise.hpp"
 #include "data/bytes/source.hpp"
 #include "data/images/folders.hpp"
@@ -409,7 +410,7 @@ std::unique_ptr<ImageSource> ImageSource::open(const fs::path& path, const Image
     std::string start(6, '\0');
     start.resize(read_fully(*source, start.data(), start.size()));
     const bool idx = is_idx(start);
-    const bool npy = start == "\x93NUMPY";
+    const bool npy = begins_npy(start);
     if (start.starts_with("PK\3\4")) {
       return std::make_unique<StackSource>(path.string(), read_npz_stack(RandomAccess::open(path), options.array),
                                            std::vector<std::string>(), options, purpose);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/text.hpp"
+#include "data/bytes/npy.hpp"
 #include "data/bytes/recognise.hpp"
 #include "data/tables/colvar_rows.hpp"
 #include "data/tables/csv.hpp"
@@ -25,7 +26,6 @@ bool begins_colvar(std::string_view head) {
   }
   return false;
 }
-bool begins_npy(std::string_view head) { return head.starts_with("\x93NUMPY"); }
 bool begins_npz(std::string_view head) { return head.starts_with("PK\3\4") || head.starts_with("PK\5\6"); }
 
 std::unique_ptr<RowSource> open_text(Bytes source, const std::filesystem::path&, const TableFormat& format) {
