@@ -99,7 +99,7 @@ void declare_audit(CLI::App& app, Options& options) {
   std::vector<CLI::Option*> further{
       app.add_option("--attacked", manifold.attacked,
                      "What an attack made of the images, in the same order, such as an array of ae-attack: its parts "
-                     "along the manifold and off it are audited, too")
+                     "along the manifold and off it are audited, too. All images must be readable then")
           ->type_name("PATH"),
       ae::cli::add_integer(app, "--first", manifold.first, "Audit so many images only, from the first on", 1, 1000000)
           ->capture_default_str(),
@@ -204,6 +204,9 @@ int run_audit(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::cl
   manifold.purifiers = options.images.purifiers;
   manifold.seed = static_cast<std::uint64_t>(options.seed.value_or(0));
   manifold.unreadable = ae::apply::unreadable_named(options.unreadable);
+  if (!manifold.attacked.empty() && manifold.unreadable == ae::apply::Unreadable::ignore)
+    throw ae::UsageError("--unreadable ignore: images and those of --attacked belong together by their order, of which "
+                         "none may be missing; take unreadable ones out of both");
   ae::apps::check_among(options.among, manifold.purifiers);
   const auto among = ae::apps::open_among(options.among);
   manifold.among = among;

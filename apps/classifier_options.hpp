@@ -120,7 +120,9 @@ inline void check_clean(const std::string& clean, const std::vector<std::string>
   if (clean.empty() && !detectors.empty())
     throw UsageError("--detector: needs images that nobody has changed, by --clean PATH");
   if (!clean.empty() && detectors.empty() && !apply::PurifierChain::fitted(purifiers))
-    throw UsageError("--clean: is for thresholds of --detector and for --purifier pca; name one of them");
+    throw UsageError(
+        "--clean: is for thresholds of --detector, for --purifier pca and for ae-purify --audit-manifold; name one of "
+        "them");
 }
 
 // UsageError for what is no number, or out of range.

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <functional>
 #include <iterator>
+#include <limits>
 #include <numeric>
 #include <span>
 
@@ -253,7 +254,6 @@ class ManifoldAuditor {
     });
     for (std::int64_t i = begin; i < end; ++i) {
       const auto& found = nearest[static_cast<std::size_t>(i - begin)];
-      if (found.among_them()) ++audit_.copies;
       if (static_cast<std::int64_t>(found.size()) < options_.neighbours)
         throw InputError(options_.clean + ": " + counted(found.size(), "images") + " besides those equal to " +
                          read_[static_cast<std::size_t>(i)].id + ", fewer than --neighbours " +
@@ -324,16 +324,18 @@ class ManifoldAuditor {
     figures.orthogonal /= static_cast<double>(options_.directions);
     if (attacked_.defined()) {
       figures.attack = attack_parts(attacked_.narrow(0, i, 1), image, purified_image, tangent, number);
-      if (!figures.attack) ++audit_.unchanged;
       if (figures.attack)
         for (const auto& gain : {figures.attack->tangent, figures.attack->orthogonal})
           if (gain) noted(*gain);
     }
-    if (finite)
+    if (finite) {
+      if (nearest.among_them()) ++audit_.copies;
+      if (attacked_.defined() && !figures.attack) ++audit_.unchanged;
       audit_.images.push_back(std::move(figures));
-    else
+    } else {
       images_.leave_out(InputError(id + ": what the purifier makes of it is no finite number; the model is not usable "
                                         "for such values"));
+    }
   }
 
   std::optional<AttackParts> attack_parts(const at::Tensor& attacked, const at::Tensor& image,
@@ -436,10 +438,13 @@ ManifoldSummary summary_of(const ManifoldAudit& audit, std::uint64_t seed) {
   ManifoldSummary summary;
   summary.tangent = figure_of(tangent, seed);
   summary.orthogonal = figure_of(orthogonal, seed);
-  if (ratios.size() == tangent.size())
-    summary.ratio = bootstrapped(
-        tangent.size(), [&](auto rows) { return mean_of_rows(tangent, rows) / mean_of_rows(orthogonal, rows); }, ratios,
-        seed);
+  if (summary.orthogonal.mean > 0) {
+    const auto ratio = [&](std::span<const std::size_t> rows) {
+      const double below = mean_of_rows(orthogonal, rows);
+      return below > 0 ? mean_of_rows(tangent, rows) / below : std::numeric_limits<double>::infinity();
+    };
+    summary.ratio = bootstrapped(tangent.size(), ratio, ratios, seed);
+  }
   summary.attack_tangent = figure_of_some(attack_tangent, seed);
   summary.attack_orthogonal = figure_of_some(attack_orthogonal, seed);
   summary.tangent_share = figure_of_some(shares, seed);

@@ -78,8 +78,8 @@ struct ManifoldFigure {
 
 struct ManifoldSummary {
   ManifoldFigure tangent, orthogonal;
-  std::optional<ManifoldFigure>
-      ratio;  // of the means, its median that of the images' ratios; none: nothing to divide by
+  // Of the means; its median is that of the ratios of those images that have one. None: every orthogonal gain is 0.
+  std::optional<ManifoldFigure> ratio;
   std::optional<ManifoldFigure> attack_tangent, attack_orthogonal, tangent_share, attack_length;
   // Of the images that have both, the tangent gain less that of the attack's orthogonal part.
   std::optional<ManifoldFigure> predictor;

@@ -1,6 +1,7 @@
 #include "apply/manifold_files.hpp"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
 #include "base/counted.hpp"
@@ -124,11 +125,15 @@ std::string manifold_json(const ManifoldAudit& audit, const ManifoldSummary& sum
                                                {"orthogonal_gain", figure_json(summary.attack_orthogonal)},
                                                {"tangent_share", figure_json(summary.tangent_share)},
                                                {"distance", figure_json(summary.attack_length)}};
+  auto among = OrderedJson::array();
+  for (const auto& further : options.among) among.push_back(further.digest());
   const OrderedJson json = {{"made_by", story.made_by},
                             {"command", story.command},
                             {"model", story.model_digest},
                             {"purifiers", options.purifiers},
+                            {"among", among},
                             {"input", options.input},
+                            {"first", options.first},
                             {"images", std::ssize(audit.images)},
                             {"unreadable", audit.unreadable},
                             {"clean", options.clean},
@@ -175,20 +180,19 @@ std::string manifold_page(const ManifoldAudit& audit, const ManifoldSummary& sum
 }
 
 std::string manifold_text(const ManifoldAudit& audit, const ManifoldSummary& summary, const ManifoldOptions& options) {
-  const auto figures = named_figures(summary);
-  std::size_t width = 0;
-  for (const auto& [name, figure] : figures) width = std::max(width, name.size());
-  const auto padded = [](std::string text, std::size_t to) {
-    text.resize(std::max(text.size(), to), ' ');
-    return text;
-  };
-  constexpr std::size_t kMean = 8, kInterval = 18;
+  std::vector<std::array<std::string, 4>> rows{{"", "mean", "95 % interval", "median"}};
+  for (const auto& [name, figure] : named_figures(summary))
+    rows.push_back({name, evaluate::rate_text(figure.mean, kGainDigits), interval_text(figure),
+                    evaluate::rate_text(figure.median, kGainDigits)});
+  std::array<std::size_t, 4> widths{};
+  for (const auto& row : rows)
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
   std::string text = counted(std::ssize(audit.images), "images") + "; " + space_text(audit, options) + "; " +
-                     steps_text(options) + "\n" + padded("", width) + "  " + padded("mean", kMean) +
-                     padded("95 % interval", kInterval) + "median\n";
-  for (const auto& [name, figure] : figures)
-    text += padded(name, width) + "  " + padded(evaluate::rate_text(figure.mean, kGainDigits), kMean) +
-            padded(interval_text(figure), kInterval) + evaluate::rate_text(figure.median, kGainDigits) + "\n";
+                     steps_text(options) + "\n";
+  for (const auto& row : rows) {
+    for (std::size_t i = 0; i + 1 < row.size(); ++i) text += row[i] + std::string(widths[i] + 2 - row[i].size(), ' ');
+    text += row.back() + "\n";
+  }
   if (!options.attacked.empty()) text += attack_text(audit) + "\n";
   return text;
 }

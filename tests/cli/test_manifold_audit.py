@@ -207,6 +207,12 @@ def test_controls_and_what_is_drawn_at_random(audit, model, tmp_path):
     assert np.abs(found["tangent_gain"] - again["tangent_gain"]).max() < 1e-5
     other, _ = audit(images, train, *chain, "--seed", "1")
     assert np.abs(found["tangent_gain"] - other["tangent_gain"]).min() > 0
+    # A threshold takes most small steps off altogether: of such an image there is no ratio, of the means there is one.
+    found, summary = audit(images, train, "--purifier", "threshold:0.5", "--step-length", "0.5")
+    assert 0 < (found["orthogonal_gain"] == 0).sum() < len(images)
+    assert summary["ratio"]["mean"] == pytest.approx(found["tangent_gain"].mean() / found["orthogonal_gain"].mean())
+    moved = found["orthogonal_gain"] > 0
+    assert summary["ratio"]["median"] == pytest.approx(np.median(found["tangent_gain"][moved] / found["orthogonal_gain"][moved]))
     # Of a single image there is no interval; without an attack no predictor.
     _, summary = audit(images, train, "--first", "1")
     assert summary["tangent_gain"]["interval"] is None and summary["attack"] is None and summary["predictor"] is None
@@ -249,6 +255,8 @@ def test_what_cannot_be_audited_is_one_line(run, model, trained, tmp_path):
     failed(2, "--components 9", "--neighbours", more=("--neighbours", "9", "--components", "9"))
     failed(2, "64 pixels", more=("--neighbours", "100", "--components", "64"))
     failed(4, "40 images", "--neighbours 60", clean="x.npy")
+    failed(2, "--clean", "empty", clean="")
+    failed(2, "--unreadable ignore", "--attacked", more=("--attacked", "x.npy", "--unreadable", "ignore"))
     failed(4, "39 images", "equal to", clean="x.npy", more=("--neighbours", "40"))
     np.save(tmp_path / "same.npy", np.repeat(images[:1] / 2, 80, 0))
     failed(4, "all the same", clean="same.npy")
