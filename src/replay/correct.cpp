@@ -6,13 +6,14 @@
 #include <array>
 #include <cmath>
 #include <limits>
-#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/scratch_folder.hpp"
 #include "base/signals.hpp"
+#include "base/text.hpp"
 #include "data/arrays/npz_writer.hpp"
 #include "evaluate/rate_text.hpp"
 #include "replay/audit.hpp"
@@ -20,29 +21,23 @@
 namespace ae::replay {
 namespace {
 
-// A reason to think that it would harm, and what to do; none: there is none.
-struct Doubt {
-  std::string what, fix;
-};
-std::optional<Doubt> doubt(const CorrectTotals& totals) {
+// Reasons to think that a correction would harm.
+std::vector<std::string> doubts(const CorrectTotals& totals) {
   using evaluate::rate_text;
   const auto& check = totals.check;
-  constexpr const char* kFix = "take more bits, or give --force to correct all the same";
+  std::vector<std::string> found;
   if (check.pairs == 0)
-    return Doubt{"fewer than " + std::to_string(2 * kFewestPairs) +
-                     " pairs of original and stored observations: whether a correction helps cannot be told",
-                 "give more pairs, or --force"};
+    found.push_back("fewer than " + std::to_string(2 * kFewestPairs) +
+                    " pairs of original and stored observations: whether a correction helps cannot be told");
   if (check.harms)
-    return Doubt{"the correction would harm: on held-out pairs the mean bias went from " +
-                     rate_text(check.mean_before, 4) + " to " + rate_text(check.mean_after, 4) + ", its rms from " +
-                     rate_text(check.rms_before, 4) + " to " + rate_text(check.rms_after, 4),
-                 kFix};
+    found.push_back("the correction would harm: on held-out pairs the mean bias went from " +
+                    rate_text(check.mean_before, 4) + " to " + rate_text(check.mean_after, 4) + ", its rms from " +
+                    rate_text(check.rms_before, 4) + " to " + rate_text(check.rms_after, 4));
   if (!(totals.remainder_share <= kMostRemainder))
-    return Doubt{"expansion invalid: the errors are too large to tell what they do, the remainder is " +
-                     rate_text(100 * totals.remainder_share, 0) + " % of the rms bias, expected at most " +
-                     rate_text(100 * kMostRemainder, 0) + " %",
-                 kFix};
-  return std::nullopt;
+    found.push_back("expansion invalid: the errors are too large to tell what they do, the remainder is " +
+                    rate_text(100 * totals.remainder_share, 0) + " % of the rms bias, expected at most " +
+                    rate_text(100 * kMostRemainder, 0) + " %");
+  return found;
 }
 
 // A mean that might as well be 0, and single targets that are no nearer: what is taken off may be noise of the pairs.
@@ -108,12 +103,12 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
                       &check.seen_after})
     *value *= options.gamma;
   totals.remainder_share = remainder_share(network, pairs);
-  if (const auto found = doubt(totals)) {
-    if (!options.force) throw RunError(found->what + "; " + found->fix);
-    reporter.warning(found->what + "; corrected all the same, as --force asks");
-  } else {
-    tell_nothing_to_gain(check, reporter);
-  }
+  const auto found = doubts(totals);
+  if (!found.empty() && !options.force)
+    throw RunError(join(found, "; ", found.size()) + "; " + (check.pairs == 0 ? "give more pairs" : "take more bits") +
+                   ", or give --force to correct all the same");
+  for (const auto& reason : found) reporter.warning(reason + "; corrected all the same, as --force asks");
+  if (found.empty()) tell_nothing_to_gain(check, reporter);
   const Correction correction(network, pairs, options.seed);
   Columns columns;
   double shifts = 0;
