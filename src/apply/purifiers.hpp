@@ -27,7 +27,7 @@ using Keys = std::vector<std::uint64_t>;
 Keys draw_keys(std::uint64_t seed, std::string_view purpose, std::span<const std::int64_t> numbers, std::int64_t draw);
 
 // Images [channels, height, width] float32 in network pixels, which may have different sizes, and their reconstructions
-// by the one network there is, which are made once.
+// by the first model, which are made once.
 class ImageSet {
  public:
   // `keys`: as many, or none, where nothing is drawn.

@@ -166,7 +166,7 @@ class Signs final : public Corruption {
   }
   model::Batch apply(const model::Batch& batch, const model::Domain&) const override {
     auto noise = torch::randn_like(batch.values);
-    if (smooth > 0) noise = noise + smooth * blurred(torch::randn_like(batch.values));
+    if (smooth > 0) noise = noise + smooth * blurred_noise(batch.values);
     return {(batch.values + size * noise.sign() * batch.observed).clamp(0, 1), batch.observed};
   }
   std::string complaint(const model::Domain& domain) const override {
@@ -175,15 +175,15 @@ class Signs final : public Corruption {
   }
 
  private:
-  static at::Tensor blurred(const at::Tensor& noise) {
+  // Of the size of `images`. It is drawn with a margin, so that its variance is the same up to the border.
+  static at::Tensor blurred_noise(const at::Tensor& images) {
     constexpr std::int64_t kReach = 3;
-    auto kernel = torch::exp(-torch::arange(-kReach, kReach + 1, noise.options()).square() / 2);
+    auto kernel = torch::exp(-torch::arange(-kReach, kReach + 1, images.options()).square() / 2);
     kernel = kernel / kernel.norm();
-    const auto planes = noise.reshape({-1, 1, noise.size(2), noise.size(3)});
-    const auto rows =
-        at::conv2d(planes, kernel.view({1, 1, 1, -1}), at::Tensor(), at::IntArrayRef{1, 1}, at::IntArrayRef{0, kReach});
-    return at::conv2d(rows, kernel.view({1, 1, -1, 1}), at::Tensor(), at::IntArrayRef{1, 1}, at::IntArrayRef{kReach, 0})
-        .view(noise.sizes());
+    const auto planes = torch::randn(
+        {images.size(0) * images.size(1), 1, images.size(2) + 2 * kReach, images.size(3) + 2 * kReach},
+        images.options());
+    return at::conv2d(at::conv2d(planes, kernel.view({1, 1, 1, -1})), kernel.view({1, 1, -1, 1})).view(images.sizes());
   }
 };
 

@@ -280,7 +280,7 @@ def test_models_that_cannot_be_compared_or_descended_are_one_line(run, tmp_path,
     one_error(run(*command, "--purifier", "nearest", "--among", folder / "kind1", "--table", folder / "kind1/model.safetensors", "--force"),
               2, "--table", "is an input")
     one_error(run("ae-purify", trained, "t.csv", "--among", folder / "kind1", "-q"), 2, "for images")
-    for text, words in (("latent:0", ["\"latent:0\"", "latent:STEPS:STARTS with a number from 1 to 10000"]),
+    for text, words in (("latent:0", ["\"latent:0\"", "latent:STEPS:STARTS with a whole number from 1 to 10000"]),
                         ("latent:2.5", ["whole number"]), ("latent:9:x", ["STARTS a whole number from 1 to 1000"]),
                         ("latent:9:1.5", ["STARTS a whole number"]), ("latent:9:2:1", ["latent:STEPS:STARTS, without more"]),
                         ("latent:", ["STEPS:STARTS with a whole number"]), ("nearest:2", ["\"nearest:2\"; expected nearest"])):
