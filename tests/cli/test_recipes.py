@@ -110,7 +110,8 @@ def test_the_recipes_that_messages_name_exist(run, tmp_path):
     (tmp_path / "counts.mtx").write_text("%%MatrixMarket matrix coordinate integer general\n2 2 1\n1 1 3\n")
     for read_as, data, kind in (("images", "table.npy", "table"), ("table", "images.npy", "images"), ("counts", "table.npy", "table"),
                                 ("counts", "images.npy", "images"), ("table", "counts.mtx", "counts")):
-        told = run("ae-train", "--set", f"/data/type={read_as}", "--data", data, "--out", "m")
+        write_config(tmp_path / "c.json", {"data": {"type": read_as, "path": data}})
+        told = run("ae-train", "c.json", "--out", "m")
         one_error(told, 4, f'/data/type "{kind}" (to train: ae-train --recipe ')
         assert told.stderr.split("--recipe ")[1].split(")")[0] in names
 
