@@ -87,11 +87,13 @@ def together(start):
 
 
 @pytest.fixture
-def alone(bin_folder, tmp_path):
+def alone(run, monkeypatch):
+    for name in set(os.environ) - set(plain_environment()):
+        monkeypatch.delenv(name)
+
     def run_alone(program, *args):
-        done = subprocess.run([bin_folder / program, *map(str, args)], cwd=tmp_path, env=plain_environment(),
-                              capture_output=True, text=True, timeout=120)  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        done = run(program, *args)
+        assert done.code == 0, done.stderr
         return done
 
     return run_alone
