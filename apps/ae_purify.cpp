@@ -205,8 +205,9 @@ int run_audit(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::cl
   manifold.seed = static_cast<std::uint64_t>(options.seed.value_or(0));
   manifold.unreadable = ae::apply::unreadable_named(options.unreadable);
   if (!manifold.attacked.empty() && manifold.unreadable == ae::apply::Unreadable::ignore)
-    throw ae::UsageError("--unreadable ignore: images and those of --attacked belong together by their order, of which "
-                         "none may be missing; take unreadable ones out of both");
+    throw ae::UsageError(
+        "--unreadable ignore: images and those of --attacked belong together by their order, of which "
+        "none may be missing; take unreadable ones out of both");
   ae::apps::check_among(options.among, manifold.purifiers);
   const auto among = ae::apps::open_among(options.among);
   manifold.among = among;

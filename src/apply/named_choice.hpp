@@ -57,8 +57,8 @@ auto named_choice(const std::string& option, std::string_view text, const Kinds&
       const bool whole = !value.whole || (number && *number == std::floor(*number));
       if (!number || !(*number >= value.low && *number <= value.high) || !whole)
         refuse((v > 0 ? ", " + std::string(value.name) + " a " : " with a ") +
-               (value.whole ? "whole number" : "number") + " from " + number_text(value.low) +
-               " to " + number_text(value.high));
+               (value.whole ? "whole number" : "number") + " from " + number_text(value.low) + " to " +
+               number_text(value.high));
       chosen[v] = *number;
       rest.remove_prefix(std::min(rest.size(), rest.find(':', 1)));
     }

@@ -180,9 +180,9 @@ class Signs final : public Corruption {
     constexpr std::int64_t kReach = 3;
     auto kernel = torch::exp(-torch::arange(-kReach, kReach + 1, images.options()).square() / 2);
     kernel = kernel / kernel.norm();
-    const auto planes = torch::randn(
-        {images.size(0) * images.size(1), 1, images.size(2) + 2 * kReach, images.size(3) + 2 * kReach},
-        images.options());
+    const auto planes =
+        torch::randn({images.size(0) * images.size(1), 1, images.size(2) + 2 * kReach, images.size(3) + 2 * kReach},
+                     images.options());
     return at::conv2d(at::conv2d(planes, kernel.view({1, 1, 1, -1})), kernel.view({1, 1, -1, 1})).view(images.sizes());
   }
 };
