@@ -394,7 +394,8 @@ ManifoldFigure bootstrapped(std::size_t count, const MeanOfRows& mean, std::vect
   }
   std::ranges::sort(means);
   constexpr double kLevel = 0.95;
-  figure.interval = evaluate::percentile_interval(means, kLevel);
+  const auto interval = evaluate::percentile_interval(means, kLevel);
+  if (std::isfinite(interval.low) && std::isfinite(interval.high)) figure.interval = interval;
   return figure;
 }
 

@@ -67,8 +67,8 @@ struct ManifoldAudit {
 // or attacked images that cannot be read, and when none is left.
 ManifoldAudit audit_manifold(const recipe::Checkpoint& checkpoint, const ManifoldOptions& options, Reporter& reporter);
 
-// A mean over images, with its central 95 % of 2,000 bootstrap resamples of images (none of a single one), and a
-// median.
+// A mean over images, with its central 95 % of 2,000 bootstrap resamples of images (none of a single one, nor
+// where an end of it is not finite), and a median.
 struct ManifoldFigure {
   double mean = 0;
   std::optional<evaluate::Interval> interval;

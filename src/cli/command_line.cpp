@@ -155,13 +155,16 @@ std::string unknown_option_line(const CLI::App& app, const std::string& found,
   return line;
 }
 
+// PATH, FILE, DIR, or one with an ending: FILE.html, CONFIG.json.
+bool names_a_file(const std::string& type) {
+  return type == "PATH" || type == "FILE" || type == "DIR" || type.find('.') != std::string::npos;
+}
+
 // An unset variable of a script, in quotes: it would read as if the option had not been given.
 std::string empty_name_line(const CLI::App& app) {
-  constexpr std::string_view kNames[] = {"PATH", "FILE", "DIR"};  // types begin with these where a file is named
   for (const CLI::Option* option : app.get_options(given)) {
-    const std::string type = option->get_type_name();
-    const bool named = std::ranges::any_of(kNames, [&](auto name) { return type.starts_with(name); });
-    if (named && std::ranges::find(option->results(), std::string()) != option->results().end())
+    const auto& values = option->results();
+    if (names_a_file(option->get_type_name()) && std::ranges::find(values, std::string()) != values.end())
       return option->get_name() + ": found an empty text, expected the name of a file or folder";
   }
   return {};

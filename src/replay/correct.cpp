@@ -104,9 +104,13 @@ CorrectTotals correct(const data::Transitions& buffer, const PairSample& pairs, 
     *value *= options.gamma;
   totals.remainder_share = remainder_share(network, pairs);
   const auto found = doubts(totals);
-  if (!found.empty() && !options.force)
-    throw RunError(join(found, "; ", found.size()) + "; " + (check.pairs == 0 ? "give more pairs" : "take more bits") +
-                   ", or give --force to correct all the same");
+  if (!found.empty() && !options.force) {
+    const bool few = check.pairs == 0;
+    const std::string remedy = !few                ? "take more bits"
+                               : found.size() == 1 ? "give more pairs"
+                                                   : "give more pairs and bits";
+    throw RunError(join(found, "; ", found.size()) + "; " + remedy + ", or give --force to correct all the same");
+  }
   for (const auto& reason : found) reporter.warning(reason + "; corrected all the same, as --force asks");
   if (found.empty()) tell_nothing_to_gain(check, reporter);
   const Correction correction(network, pairs, options.seed);

@@ -213,6 +213,9 @@ def test_controls_and_what_is_drawn_at_random(audit, model, tmp_path):
     assert summary["ratio"]["mean"] == pytest.approx(found["tangent_gain"].mean() / found["orthogonal_gain"].mean())
     moved = found["orthogonal_gain"] > 0
     assert summary["ratio"]["median"] == pytest.approx(np.median(found["tangent_gain"][moved] / found["orthogonal_gain"][moved]))
+    # Some resamples hold none that moves: no upper end.
+    found, summary = audit(images, train, "--purifier", "threshold:0.5", "--step-length", "0.5", "--first", "3")
+    assert summary["ratio"] is None or summary["ratio"]["interval"] is None or all(map(np.isfinite, summary["ratio"]["interval"]))
     # Of a single image there is no interval; without an attack no predictor.
     _, summary = audit(images, train, "--first", "1")
     assert summary["tangent_gain"]["interval"] is None and summary["attack"] is None and summary["predictor"] is None

@@ -108,12 +108,21 @@ def test_the_recipes_that_messages_name_exist(run, tmp_path):
     numpy.save(tmp_path / "table.npy", numpy.ones((4, 3)))
     numpy.save(tmp_path / "images.npy", numpy.ones((4, 8, 8)))
     (tmp_path / "counts.mtx").write_text("%%MatrixMarket matrix coordinate integer general\n2 2 1\n1 1 3\n")
+    numpy.save(tmp_path / "larger.npy", numpy.ones((2, 2, 2, 2, 2)))
+    write_config(tmp_path / "c.json", {"data": {"type": "counts", "path": "larger.npy"}})
+    one_error(run("ae-train", "c.json", "--out", "m"), 4, "(2, 2, 2, 2, 2)", "[rows, columns]")
     for read_as, data, kind in (("images", "table.npy", "table"), ("table", "images.npy", "images"), ("counts", "table.npy", "table"),
                                 ("counts", "images.npy", "images"), ("table", "counts.mtx", "counts")):
         write_config(tmp_path / "c.json", {"data": {"type": read_as, "path": data}})
         told = run("ae-train", "c.json", "--out", "m")
         one_error(told, 4, f'/data/type "{kind}" (to train: ae-train --recipe ')
         assert told.stderr.split("--recipe ")[1].split(")")[0] in names
+
+
+def test_an_empty_text_is_no_file(run, trained):
+    for command in (("ae-score", trained, WDBC, "--roc", ""), ("ae-score", trained, WDBC, "-o", ""), ("ae-score", trained, ""),
+                    ("ae-probe", "evaluate", WDBC, "--target", "label", "--nested", "")):
+        one_error(run(*command), 2, "found an empty text")
 
 
 def test_every_config_that_names_no_data_is_a_recipe(run):

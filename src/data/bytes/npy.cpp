@@ -250,6 +250,11 @@ std::string to_npy_bytes(NpyFloat type, std::span<const T> values, std::int64_t 
 
 bool begins_npy(std::string_view head) { return head.starts_with(kNpyMagic); }
 
+std::string_view npy_kind(const std::vector<std::uint64_t>& shape) {
+  constexpr std::array<std::string_view, 5> kKinds{"", "table", "table", "images", "images"};
+  return shape.size() < kKinds.size() ? kKinds[shape.size()] : "";
+}
+
 NpyHeader read_npy_header(ByteSource& source) {
   const std::string& name = source.name();
   std::array<char, 12> start = {};

@@ -29,6 +29,9 @@ bool begins_npy(std::string_view head);  // with the six bytes of every version
 // Reads what stands before the elements. InputError for anything but a plain array.
 NpyHeader read_npy_header(ByteSource& source);
 
+// The /data/type that reads arrays of so many dimensions: "table" of 1 and 2, "images" of 3 and 4, else "".
+std::string_view npy_kind(const std::vector<std::uint64_t>& shape);
+
 std::string npy_shape_text(const std::vector<std::uint64_t>& shape);  // as NumPy writes it: (3, 4)
 
 // How an element is read.

@@ -31,7 +31,8 @@ std::unique_ptr<CountSource> open_counts(const std::filesystem::path& path, std:
   if (begins_npy(head)) {
     const auto header = read_npy_header(*with_prefix(head, std::move(file)));
     const std::string what = "an NPY array of shape " + npy_shape_text(header.shape);
-    throw wrong_kind(path.string(), {what, header.shape.size() > 2 ? "images" : "table", ""}, "counts", kExpected);
+    throw wrong_kind(path.string(), {what, npy_kind(header.shape), "save it as [rows, columns], which is a table"},
+                     "counts", kExpected);
   }
   if (const auto* found = recognise(head)) throw wrong_kind(path.string(), *found, "counts", kExpected);
   throw InputError(path.string() + ": found neither by its beginning nor by its name what it is, expected " +

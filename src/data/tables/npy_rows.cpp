@@ -53,9 +53,7 @@ Array check(const NpyHeader& header, const std::string& name) {
   if (header.shape.empty() || header.shape.size() > 2)
     throw InputError(name + ": an array of shape " + npy_shape_text(header.shape) +
                      "; expected (rows, columns) or (rows,); reshape it in NumPy" + as_rows(header.shape) +
-                     (header.shape.size() == 3 || header.shape.size() == 4
-                          ? "; if it is a stack of images, " + for_type("images")
-                          : ""));
+                     (npy_kind(header.shape) == "images" ? "; if it is a stack of images, " + for_type("images") : ""));
   array.type = *type;
   array.rows = header.shape[0];
   array.columns = header.shape.size() == 2 ? header.shape[1] : 1;
