@@ -1,7 +1,7 @@
 // The objective "adversarial_reconstruction": a purifier that has seen attacks. Images are changed, within eps, by
 // projected gradient ascent (Madry et al. 2018) through the autoencoder and a classifier that stays as it is; the loss
 // is that of reconstructing the clean image, and the cross-entropy of the classifier's answer to the reconstruction
-// with the class that it gives the clean image.
+// with the class that it gives the clean image. Or both learn: then the classes are those of the classifier at first.
 #include <torch/types.h>
 #include <torch/utils.h>
 
@@ -18,8 +18,10 @@
 #include "attack/attacks.hpp"
 #include "base/counted.hpp"
 #include "base/error.hpp"
+#include "base/files.hpp"
 #include "base/text.hpp"
 #include "config/fields.hpp"
+#include "evaluate/model_file.hpp"
 #include "train/makers.hpp"
 #include "train/reconstruct.hpp"
 #include "victim/classifier.hpp"
@@ -34,8 +36,16 @@ constexpr std::array<config::Choice, 2> kOutputsOfClassifiers{{
 
 class AttackingAdversary final : public Adversary {
  public:
-  AttackingAdversary(const attack::TrainingAttack& attack, double weight, victim::Classifier classifier)
-      : attack_(attack), weight_(weight), classifier_(std::move(classifier)) {}
+  // `learner`: a second one of the same file, which is attacked and trained in its place.
+  AttackingAdversary(const attack::TrainingAttack& attack, double weight, victim::Classifier classifier,
+                     std::optional<victim::Classifier> learner)
+      : attack_(attack), weight_(weight), classifier_(std::move(classifier)), learner_(std::move(learner)) {
+    if (learner_) parameters_ = learner_->train_parameters();
+    if (learner_ && parameters_.empty())
+      throw UsageError("/objective/train_classifier: " + classifier_.name() +
+                       " has no parameters, as networks do that were frozen; save it without torch.jit.freeze, or set "
+                       "it to false");
+  }
 
   std::string part_name() const override { return "cross_entropy"; }
   double weight() const override { return weight_; }
@@ -50,28 +60,50 @@ class AttackingAdversary final : public Adversary {
     std::iota(attacked.numbers.begin(), attacked.numbers.end(), number);
     const auto images = attack_.run(
         [&](const at::Tensor& x) {
-          return classifier_.logits(autoencoder.differentiable_expected({x, input.observed}).clamp(0, 1));
+          return attacked_classifier().logits(autoencoder.differentiable_expected({x, input.observed}).clamp(0, 1));
         },
         attacked, key);
     return {{images, input.observed, input.sizes}, attacked.labels};
   }
 
   at::Tensor loss(const Round& round, const at::Tensor& expected) const override {
-    return attack::losses(attack::Loss::ce, classifier_.logits(expected.clamp(0, 1)), round.answers);
+    return attack::losses(attack::Loss::ce, attacked_classifier().logits(expected.clamp(0, 1)), round.answers);
+  }
+
+  const model::NamedTensors& parameters() const override { return parameters_; }
+  void publish(const model::NamedTensors& parameters, const std::filesystem::path& model) const override {
+    if (learner_) write_file(script_file(model), learner_->with(parameters));
+  }
+  std::string ending(const std::filesystem::path& model) const override {
+    return learner_ ? script_file(model).string() +
+                          ": the classifier that was trained with it; for ae-attack and "
+                          "ae-purify --classifier"
+                    : "";
   }
 
  private:
+  const victim::Classifier& attacked_classifier() const { return learner_ ? *learner_ : classifier_; }
+  static std::filesystem::path script_file(const std::filesystem::path& model) {
+    return model.parent_path() / evaluate::kClassifierFile;
+  }
+
   attack::TrainingAttack attack_;
   double weight_;
   victim::Classifier classifier_;
+  std::optional<victim::Classifier> learner_;
+  model::NamedTensors parameters_;  // of the learner
 };
 
 class AdversarialReconstructionOptions final : public recipe::ObjectiveOptions {
  public:
   void fields(config::Fields& f) override {
-    f.path("classifier", classifier_,
-           "TorchScript classifier of images that is attacked, and stays as it is. Such a file is a program that runs "
-           "with your rights: it is opened because you name it.");
+    f.path(
+        "classifier", classifier_,
+        "TorchScript classifier of images that is attacked, and stays as it is unless it is trained too. Such a file "
+        "is a program that runs with your rights: it is opened because you name it.");
+    f.boolean("train_classifier", train_classifier_,
+              "Trains the classifier together with the purifier, each against attacks through both: the run's folder "
+              "then holds it as classifier.pt. The classes are still those that the given one tells.");
     f.scalars("mean", mean_,
               "What the classifier's user takes from each pixel: one number, or one for each channel; [] for none.");
     f.scalars("std", deviation_, "What pixels are then divided by, likewise.");
@@ -95,9 +127,11 @@ class AdversarialReconstructionOptions final : public recipe::ObjectiveOptions {
                                             outputs_ == "probabilities"};
     constexpr std::int64_t kExamples = 8;
     const auto examples = data.training->range(0, std::min(kExamples, data.training->size())).values;
-    return reconstruct(config, data, group,
-                       std::make_unique<AttackingAdversary>(
-                           attack_, weight_, victim::Classifier(classifier_.resolved, options, examples)));
+    const auto open = [&] { return victim::Classifier(classifier_.resolved, options, examples); };
+    return reconstruct(
+        config, data, group,
+        std::make_unique<AttackingAdversary>(
+            attack_, weight_, open(), train_classifier_ ? std::optional<victim::Classifier>(open()) : std::nullopt));
   }
 
  private:
@@ -119,6 +153,7 @@ class AdversarialReconstructionOptions final : public recipe::ObjectiveOptions {
   }
 
   config::Path classifier_;
+  bool train_classifier_ = false;
   std::vector<std::string> mean_, deviation_;
   std::string outputs_ = "logits";
   attack::TrainingAttack attack_{0.3, 5, {}};
@@ -129,9 +164,8 @@ class AdversarialReconstructionOptions final : public recipe::ObjectiveOptions {
 
 const config::Entry<recipe::ObjectiveOptions> kAdversarialReconstruction{
     "adversarial_reconstruction",
-    "Reconstruct images that were attacked, so that a classifier of yours, which stays as it is, takes them for what "
-    "it "
-    "takes the clean ones for.",
+    "Reconstruct images that were attacked, so that a classifier of yours takes them for what it takes the clean ones "
+    "for; it stays as it is, or is trained too.",
     [] { return std::unique_ptr<recipe::ObjectiveOptions>(std::make_unique<AdversarialReconstructionOptions>()); }};
 
 }  // namespace ae::train

@@ -5,10 +5,12 @@
 #include <ATen/core/Tensor.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 
 #include "loss/autoencoder.hpp"
 #include "model/batch.hpp"
+#include "model/network.hpp"
 
 namespace ae::train {
 
@@ -30,6 +32,16 @@ class Adversary {
                      std::uint64_t key, std::int64_t number) const = 0;
   // The unweighted part [samples] of what the autoencoder made of the input, with gradients.
   virtual at::Tensor loss(const Round& round, const at::Tensor& expected) const = 0;
+
+  // What is trained together with the autoencoder, by the same loss: other tensors each by a name of its own.
+  virtual const model::NamedTensors& parameters() const {
+    static const model::NamedTensors kNone;
+    return kNone;
+  }
+  // Writes what it has become, given the values of parameters(), beside the model.
+  virtual void publish(const model::NamedTensors& /*parameters*/, const std::filesystem::path& /*model*/) const {}
+  // What else is told of a complete run; "" for nothing.
+  virtual std::string ending(const std::filesystem::path& /*model*/) const { return ""; }
 };
 
 }  // namespace ae::train

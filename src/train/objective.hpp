@@ -38,7 +38,9 @@ class Objective {
   virtual bool has_validation() const = 0;
   virtual std::vector<double> validate() = 0;  // the same numbers whenever the weights are the same
 
-  virtual model::NamedTensors weights() const = 0;  // all that a finished model consists of
+  virtual model::NamedTensors weights() const = 0;  // all that a finished run consists of
+  // Those of them that another model's take the place of.
+  virtual model::NamedTensors model_weights() const { return weights(); }
   // Whatever else the next step depends on: optimisers, pools of earlier samples.
   virtual void save_state(recipe::Arrays& arrays) const = 0;
   virtual void restore_state(const recipe::Arrays& arrays) = 0;

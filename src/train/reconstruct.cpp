@@ -103,7 +103,12 @@ class Reconstruct final : public Trainee {
     }
   }
 
-  std::int64_t parameter_count() const override { return pair_.network().parameter_count(); }
+  std::int64_t parameter_count() const override {
+    std::int64_t count = pair_.network().parameter_count();
+    if (adversary_)
+      for (const auto& [name, tensor] : adversary_->parameters()) count += tensor.numel();
+    return count;
+  }
 
   Work work() const override {
     // A head that does not ask the network is most of the work, and shares it out itself.
@@ -133,6 +138,15 @@ class Reconstruct final : public Trainee {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
     const loss::Autoencoder finished = new_pair();
     recipe::restore_tensors("", finished.network().state(), best, "best weights");
+    recipe::Arrays weights;
+    recipe::save_tensors("", finished.network().state(), weights);
+    if (adversary_) {
+      model::NamedTensors parameters;
+      for (const auto& [name, tensor] : adversary_->parameters())
+        parameters.emplace_back(name, torch::empty_like(tensor, tensor.options().requires_grad(false)));
+      recipe::restore_tensors(ReconstructionObjective::kOfAdversary, parameters, best, "best weights");
+      adversary_->publish(parameters, to.model);
+    }
     distrusted_ = highest_losses(finished, *data_.training, config_.training.trim);
     // A model on the way is calibrated on few images, so that training goes on soon.
     constexpr std::int64_t kImagesOnTheWay = 50;
@@ -148,10 +162,14 @@ class Reconstruct final : public Trainee {
         score::FitContext(finished, trusted, *data_.held_out, seed(), to.reporter, images ? &*images : nullptr));
     recipe::write_checkpoint(
         to.model,
-        {config_, *data_.kind, observed_matters_, best, *config_.score, calibration, to.training,
+        {config_, *data_.kind, observed_matters_, weights, *config_.score, calibration, to.training,
          recipe::profile_of(finished, *config_.score, trusted, *data_.held_out, config_.training.mask_rate())});
   }
 
+  std::string ending(const std::filesystem::path& model, std::span<const double> /*training*/,
+                     std::span<const double> /*held_out*/) const override {
+    return adversary_ ? adversary_->ending(model) : "";
+  }
   std::vector<std::int64_t> distrusted() const override { return distrusted_; }
 
  private:

@@ -184,9 +184,19 @@ ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder,
     dense_ = std::make_unique<DenseEngine>(autoencoder, training, held_out, options, group);
     return;
   }
-  optimizer_ = options.optimizer->build(autoencoder.network().parameters());
-  for (const auto& [name, tensor] : autoencoder.network().parameters()) parameters_.push_back(tensor);
+  auto trained = autoencoder.network().parameters();
+  if (adversary != nullptr)
+    for (const auto& [name, tensor] : adversary->parameters()) trained.emplace_back(kOfAdversary + name, tensor);
+  optimizer_ = options.optimizer->build(trained);
+  for (const auto& [name, tensor] : trained) parameters_.push_back(tensor);
   if (group.size() > 1) buckets_ = std::make_unique<Buckets>(group, parameters_);
+}
+
+model::NamedTensors ReconstructionObjective::weights() const {
+  auto all = autoencoder_.network().state();
+  if (adversary_ != nullptr)
+    for (const auto& [name, tensor] : adversary_->parameters()) all.emplace_back(kOfAdversary + name, tensor);
+  return all;
 }
 
 std::vector<std::string> ReconstructionObjective::part_names() const {

@@ -24,6 +24,8 @@ bool uses_dense_engine(const loss::Autoencoder& autoencoder, const recipe::Train
 
 class ReconstructionObjective final : public Objective {
  public:
+  static constexpr const char* kOfAdversary = "adversary.";
+
   // Everything referred to must outlive the objective. `held_out` may be empty. `weights`: see sample_weights(). With
   // an adversary, whose part comes last, autograd does the steps; of a single network only. Errors: see
   // uses_dense_engine().
@@ -43,7 +45,8 @@ class ReconstructionObjective final : public Objective {
   std::vector<double> step(const std::vector<std::int64_t>& samples, const StepContext& context) override;
   bool has_validation() const override { return held_out_.size() > 0; }
   std::vector<double> validate() override;
-  model::NamedTensors weights() const override { return autoencoder_.network().state(); }
+  model::NamedTensors weights() const override;  // those of the adversary begin with kOfAdversary
+  model::NamedTensors model_weights() const override { return autoencoder_.network().state(); }
   void save_state(recipe::Arrays& arrays) const override;
   void restore_state(const recipe::Arrays& arrays) override;
 

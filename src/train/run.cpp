@@ -269,7 +269,7 @@ class Run {
       earlier_.reset();
     } else {
       if (first_) {
-        first_->give_to(objective->weights(), *data_.kind);
+        first_->give_to(objective->model_weights(), *data_.kind);
         reporter_.info("beginning with the weights of " + first_->name());
       }
       for (const auto& path : {folder_.manifest(), folder_.state(), folder_.model(), folder_.last_state(),

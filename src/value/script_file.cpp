@@ -2,6 +2,8 @@
 
 #include <torch/script.h>
 
+#include <sstream>
+
 #include "base/error.hpp"
 #include "base/text.hpp"
 
@@ -37,6 +39,29 @@ std::vector<std::string> ScriptFile::texts(const std::string& name) const {
 }
 
 void ScriptFile::to_double() { module_->to(at::kDouble); }
+
+std::vector<std::pair<std::string, at::Tensor>> ScriptFile::train_parameters() {
+  std::vector<std::pair<std::string, at::Tensor>> found;
+  for (const auto& parameter : module_->named_parameters()) {
+    if (!parameter.value.is_floating_point()) continue;
+    parameter.value.requires_grad_(true);
+    found.emplace_back(parameter.name, parameter.value);
+  }
+  return found;
+}
+
+std::string ScriptFile::with(const std::vector<std::pair<std::string, at::Tensor>>& parameters) const {
+  const torch::NoGradGuard no_grad;
+  const auto copy = module_->deepcopy();
+  for (const auto& parameter : copy.named_parameters()) {
+    for (const auto& [name, numbers] : parameters)
+      if (name == parameter.name) parameter.value.copy_(numbers);
+    parameter.value.requires_grad_(false);
+  }
+  std::ostringstream file;
+  copy.save(file);
+  return file.str();
+}
 
 std::string told(const std::exception& error) {
   const auto* of_torch = dynamic_cast<const c10::Error*>(&error);

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace torch::jit {
@@ -27,6 +28,12 @@ class ScriptFile {
   // Its attribute of that name when that is a list of texts; else none.
   std::vector<std::string> texts(const std::string& name) const;
   void to_double();  // parameters in float64; throws likewise
+
+  // What is learnt: its parameters of real numbers, by their names, which from now on have gradients. None of a network
+  // that was frozen.
+  std::vector<std::pair<std::string, at::Tensor>> train_parameters();
+  // The bytes of such a file with these numbers in the place of parameters, which are all that train_parameters() gave.
+  std::string with(const std::vector<std::pair<std::string, at::Tensor>>& parameters) const;
 
  private:
   std::shared_ptr<torch::jit::Module> module_;

@@ -40,9 +40,9 @@ class Program:
                 [path], pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL, cwd="/",
                 env={**os.environ, "LD_PRELOAD": PRELOADED, "AETOOLS_TEST_SOCKET": str(theirs.fileno())})  # fmt: skip
 
-    def begin(self, words, cwd, streams):
+    def begin(self, words, cwd, environment, streams):
         """The process's number."""
-        parts = [os.fspath(cwd), str(len(words)), *words, *(f"{name}={value}" for name, value in os.environ.items())]
+        parts = [os.fspath(cwd), str(len(words)), *words, *(f"{name}={value}" for name, value in environment.items())]
         packet = b"".join(os.fsencode(part) + b"\0" for part in parts)
         self.socket.sendmsg([packet], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", streams))])
         return self.answer()
@@ -53,25 +53,48 @@ class Program:
         return struct.unpack("i", packet)[0]
 
 
-held = {}
+AT_MOST = 4  # of one program: as many as threads of a test call it at a time
+held = {}  # by path
+of_all = threading.Lock()
 
 
-def run(command, *, input=None, cwd=None, timeout):
+def take(path, environment):
+    """One that no other thread has, locked; None where there is none."""
+    if not PRELOADED or not links_torch(path):
+        return None
+    with of_all:
+        programs = held.setdefault(path, [])
+        for program in programs:
+            if program.lock.acquire(blocking=False):
+                break
+        else:
+            if len(programs) == AT_MOST:
+                return None
+            program = Program(path)
+            program.lock.acquire()
+            programs.append(program)
+    if program.environment == read_at_loading(environment):
+        return program
+    program.lock.release()
+    return None
+
+
+def run(command, *, input=None, cwd=None, env=None, timeout):
     """As subprocess.run(command, input=input, capture_output=True, ...) with no standard input where input is None."""
+    environment = os.environ if env is None else env
     command = [os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in command]
     path = os.path.realpath(command[0])
-    program = held.get(path)
-    if PRELOADED and program is None and links_torch(path):
-        program = held[path] = Program(path)
-    # Another thread's call is in the way: this one is a start.
-    if program is None or program.environment != read_at_loading(os.environ) or not program.lock.acquire(blocking=False):
+    program = take(path, environment)
+    if program is None:
         standard_input = {"stdin": subprocess.DEVNULL} if input is None else {"input": input}
-        return subprocess.run(command, capture_output=True, cwd=cwd, timeout=timeout, **standard_input)
+        return subprocess.run(command, capture_output=True, cwd=cwd, env=env, timeout=timeout, **standard_input)
     try:
-        return run_held(program, command, input, cwd or os.getcwd(), timeout)
+        return run_held(program, command, input, cwd or os.getcwd(), environment, timeout)
     except BaseException as error:
         if not isinstance(error, subprocess.TimeoutExpired):  # an answer may be unread
-            held.pop(path).socket.close()
+            with of_all:
+                held[path].remove(program)
+            program.socket.close()
         raise
     finally:
         program.lock.release()
@@ -84,10 +107,10 @@ def links_torch(path):
     return Path(path).name in set(PROGRAMS) - set(WITHOUT_LIBTORCH) and os.access(path, os.X_OK)
 
 
-def run_held(program, command, given, cwd, timeout):
+def run_held(program, command, given, cwd, environment, timeout):
     output, error = os.pipe(), os.pipe()
     entrance = (os.open(os.devnull, os.O_RDONLY), None) if given is None else os.pipe()
-    process = program.begin(command, cwd, [entrance[0], output[1], error[1]])
+    process = program.begin(command, cwd, environment, [entrance[0], output[1], error[1]])
     for descriptor in (entrance[0], output[1], error[1]):
         os.close(descriptor)
     said = {}

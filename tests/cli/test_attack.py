@@ -75,8 +75,8 @@ def digits(tmp_path_factory, bin_folder):
 
 @pytest.fixture
 def attack(run, digits):
-    def attack(*arguments, code=0):
-        outcome = run("ae-attack", "clf.pt", "test.npy", "--labels", "labels.csv", *arguments, "-o", "out", "--force", "-q",
+    def attack(*arguments, code=0, victim="clf.pt"):
+        outcome = run("ae-attack", victim, "test.npy", "--labels", "labels.csv", *arguments, "-o", "out", "--force", "-q",
                       cwd=digits[0])
         assert outcome.code == code, outcome
         return rows_of(digits[0] / "out"), json.loads((digits[0] / "out/report.json").read_text())
@@ -851,16 +851,42 @@ def test_a_purifier_trained_under_attack_withstands_more_of_it(run, attack, digi
         assert float(row["train_loss"]) == pytest.approx(float(row["train_mse"]) + 0.05 * float(row["train_cross_entropy"]), rel=1e-5)
 
 
-def test_training_under_attack_is_repeated_and_continued_to_the_same_bytes(run, digits):
+@pytest.mark.parametrize("both", [False, True])
+def test_training_under_attack_is_repeated_and_continued_to_the_same_bytes(run, digits, both):
     folder = digits[0]
     few = ["--set", "/training/epochs=4", "--set", "/training/checkpoint/epochs=1", "-q"]
-    adversarial(folder)
+    adversarial(folder, train_classifier=both)
     for name in ("first", "second"):
         assert run("ae-train", "adversarial.json", "--out", name, "--force", *few, cwd=folder).code == 0
     assert run("ae-train", "adversarial.json", "--out", "part", "--force", *few, "--set", "/training/epochs=2", cwd=folder).code == 0
     assert run("ae-train", "adversarial.json", "--out", "part", "--resume", *few, cwd=folder).code == 0
     bytes_of = {name: (folder / name / "model.safetensors").read_bytes() for name in ("first", "second", "part")}
     assert bytes_of["first"] == bytes_of["second"] == bytes_of["part"]
+    classifiers = [folder / name / "classifier.pt" for name in ("first", "second", "part")]
+    assert [file.exists() for file in classifiers] == [both] * 3
+    if both:
+        numbers = [dict(torch.jit.load(str(file)).named_parameters()) for file in (*classifiers, folder / "clf.pt")]
+        assert numbers[0] and all(n.keys() == numbers[0].keys() for n in numbers)
+        for name, first in numbers[0].items():
+            assert torch.equal(first, numbers[1][name]) and torch.equal(first, numbers[2][name])
+            assert not torch.equal(first, numbers[3][name])
+
+
+def test_a_classifier_trained_with_its_purifier_lowers_the_loss_of_both(run, attack, digits):
+    folder = digits[0]
+    losses = {}
+    for both in (False, True):
+        adversarial(folder, train_classifier=both, weight=1)
+        trained = run("ae-train", "adversarial.json", "--out", f"pair-{both}", "--force", cwd=folder)
+        assert trained.code == 0 and ("classifier.pt: the classifier that was trained with it" in trained.stderr) == both
+        with open(folder / f"pair-{both}/metrics.csv", newline="") as file:
+            losses[both] = [float(row["train_loss"]) for row in csv.DictReader(file)]
+    assert losses[True][-1] < 0.95 * losses[False][-1]
+    # What is written is what is attacked.
+    rows, _ = attack("--eps", "0", "--attack", "pgd", "--through", "pair-True", victim="pair-True")
+    network = torch.jit.load(str(folder / "pair-True/classifier.pt"))
+    assert not any(parameter.requires_grad for parameter in network.parameters())
+    assert accuracy(rows, "none", "clean", 0) == pytest.approx(right(network, *digits[2:]), abs=1e-6)
 
 
 def test_what_cannot_be_trained_under_attack_is_told(run, digits):
@@ -878,5 +904,7 @@ def test_what_cannot_be_trained_under_attack_is_told(run, digits):
     refused(2, "/model/members: this objective trains one network", change=[
         "--set", '/model={"type": "conv", "levels": 1, "width": 4, "members": 2}'])
     refused(2, "/model/type", change=["--set", '/model={"type": "none"}'])
+    torch.jit.freeze(torch.jit.load(str(folder / "clf.pt")).eval()).save(str(folder / "frozen.pt"))
+    refused(2, "/objective/train_classifier", "has no parameters", classifier="frozen.pt", train_classifier=True)
     refused(2, "adversarial_reconstruction attacks images", change=[
         "--set", '/data={"type": "table", "path": "table.npy"}', "--set", '/model={"type": "dense"}', "--set", '/score={"type": "loss"}'])

@@ -9,9 +9,11 @@ import socket
 import struct
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy
 import pytest
+import started
 from pictures import write_png
 from support import CONFIGS, SOURCE, WDBC, needs_torch, one_error, split_safetensors, wait_for
 
@@ -53,7 +55,7 @@ def environment(rank, size, port, launcher="torchrun", medium="shared memory"):
 @pytest.fixture
 def start(bin_folder, tmp_path):
     """start(size, program, arguments...) starts one process per rank and returns them all."""
-    started = []
+    all_ranks = []
 
     def start_ranks(size, program, *args, launcher="torchrun", of_rank=lambda rank: [], medium="shared memory"):
         port = free_port()
@@ -63,24 +65,31 @@ def start(bin_folder, tmp_path):
                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
             for rank in range(size)
         ]  # fmt: skip
-        started.extend(ranks)
+        all_ranks.extend(ranks)
         return ranks
 
     yield start_ranks
-    for process in started:
+    for process in all_ranks:
         if process.poll() is None:
             process.kill()
         process.communicate()
 
 
 @pytest.fixture
-def together(start):
+def together(bin_folder, tmp_path):
     """Runs the ranks to their end; all must succeed. Returns what they said."""
 
-    def run_ranks(size, program, *args, **how):
-        ranks = start(size, program, *args, **how)
-        told = [process.communicate(timeout=120) for process in ranks]
-        assert [process.returncode for process in ranks] == [0] * size, told
+    def run_ranks(size, program, *args, launcher="torchrun", medium="shared memory"):
+        port = free_port()
+
+        def run_rank(rank):
+            return started.run([bin_folder / program, *args], cwd=tmp_path, timeout=120,
+                               env=environment(rank, size, port, launcher, medium))  # fmt: skip
+
+        with ThreadPoolExecutor(size) as threads:
+            ranks = list(threads.map(run_rank, range(size)))
+        told = [(done.stdout.decode(), done.stderr.decode()) for done in ranks]
+        assert [done.returncode for done in ranks] == [0] * size, told
         return told
 
     return run_ranks
