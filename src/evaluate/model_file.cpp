@@ -87,8 +87,8 @@ data::Safetensors read_model(const std::filesystem::path& file) {
   auto contents = read_model_or_classifier(file);
   if (is_classifier(contents.metadata)) {
     throw InputError(file.string() + ": is a classifier (/objective/type \"classification\"), which reconstructs and " +
-                     "scores nothing; ae-attack and ae-purify --classifier take " +
-                     (file.parent_path() / kClassifierFile).string() + ", and ae-info shows it");
+                     "scores nothing; ae-attack and ae-purify --classifier take " + classifier_beside(file).string() +
+                     ", and ae-info shows it");
   }
   return contents;
 }

@@ -21,6 +21,9 @@ inline constexpr const char* kModelVersion = "1";
 // Of the same layout, but with classes, and without loss, score and calibration; beside it lies what programs use.
 inline constexpr const char* kClassifierFormat = "aetools classifier";
 inline constexpr const char* kClassifierFile = "classifier.pt";
+inline std::filesystem::path classifier_beside(const std::filesystem::path& model) {
+  return model.parent_path() / kClassifierFile;
+}
 
 // `path` is a model file or the folder that ae-train wrote.
 std::filesystem::path model_file(const std::filesystem::path& path);

@@ -40,8 +40,9 @@ class AttackingAdversary final : public Adversary {
   AttackingAdversary(const attack::TrainingAttack& attack, double weight, victim::Classifier classifier,
                      std::optional<victim::Classifier> learner)
       : attack_(attack), weight_(weight), classifier_(std::move(classifier)), learner_(std::move(learner)) {
-    if (learner_) parameters_ = learner_->train_parameters();
-    if (learner_ && parameters_.empty())
+    if (!learner_) return;
+    parameters_ = learner_->train_parameters();
+    if (parameters_.empty())
       throw UsageError("/objective/train_classifier: " + classifier_.name() +
                        " has no parameters, as networks do that were frozen; save it without torch.jit.freeze, or set "
                        "it to false");
@@ -72,20 +73,16 @@ class AttackingAdversary final : public Adversary {
 
   const model::NamedTensors& parameters() const override { return parameters_; }
   void publish(const model::NamedTensors& parameters, const std::filesystem::path& model) const override {
-    if (learner_) write_file(script_file(model), learner_->with(parameters));
+    if (learner_) write_file(evaluate::classifier_beside(model), learner_->with(parameters));
   }
   std::string ending(const std::filesystem::path& model) const override {
-    return learner_ ? script_file(model).string() +
-                          ": the classifier that was trained with it; for ae-attack and "
-                          "ae-purify --classifier"
-                    : "";
+    if (!learner_) return "";
+    return evaluate::classifier_beside(model).string() +
+           ": the classifier that was trained with it; for ae-attack and ae-purify --classifier";
   }
 
  private:
   const victim::Classifier& attacked_classifier() const { return learner_ ? *learner_ : classifier_; }
-  static std::filesystem::path script_file(const std::filesystem::path& model) {
-    return model.parent_path() / evaluate::kClassifierFile;
-  }
 
   attack::TrainingAttack attack_;
   double weight_;

@@ -183,9 +183,10 @@ class Classification final : public Trainee {
     const ImageClassifier finished(classifier_.shape(), 0);
     recipe::restore_tensors("", finished.parameters(), best, "best weights");
     constexpr std::size_t kDigits = 8;
-    write_file(script_file(to.model), classifier_script(finished, data_.classes->names,
-                                                        "ae-train " + version() + " (" + git_hash() +
-                                                            "), of the data " + data_.data_sha256.substr(0, kDigits)));
+    write_file(evaluate::classifier_beside(to.model),
+               classifier_script(finished, data_.classes->names,
+                                 "ae-train " + version() + " (" + git_hash() + "), of the data " +
+                                     data_.data_sha256.substr(0, kDigits)));
     recipe::write_classifier(to.model, {config_, *data_.kind, data_.classes->names, best, to.training});
   }
 
@@ -194,7 +195,7 @@ class Classification final : public Trainee {
     const auto losses = held_out.empty() ? training : held_out;
     constexpr std::size_t kError = 2, kAttackedError = 4;
     const std::string of = held_out.empty() ? "training" : "held-out";
-    std::string text = script_file(model).string() + ": a classifier of " +
+    std::string text = evaluate::classifier_beside(model).string() + ": a classifier of " +
                        std::to_string(data_.classes->names.size()) + " classes, " + of + " accuracy " +
                        evaluate::percent_text(1 - losses[kError], 2);
     if (settings_.attacks())
@@ -204,9 +205,6 @@ class Classification final : public Trainee {
   }
 
  private:
-  static std::filesystem::path script_file(const std::filesystem::path& model) {
-    return model.parent_path() / evaluate::kClassifierFile;
-  }
   static std::uint64_t first_key(const recipe::Config& config) {
     return stream_key(static_cast<std::uint64_t>(config.training.seed), "classifier");
   }

@@ -1,6 +1,8 @@
 // The objective "reconstruction": a pair of autoencoder and loss, and the score head that is fitted on it.
 #include "train/reconstruct.hpp"
 
+#include <torch/types.h>
+
 #include <algorithm>
 #include <limits>
 #include <optional>
@@ -138,15 +140,6 @@ class Reconstruct final : public Trainee {
     // The best weights go into a pair of their own: the one in training goes on undisturbed.
     const loss::Autoencoder finished = new_pair();
     recipe::restore_tensors("", finished.network().state(), best, "best weights");
-    recipe::Arrays weights;
-    recipe::save_tensors("", finished.network().state(), weights);
-    if (adversary_) {
-      model::NamedTensors parameters;
-      for (const auto& [name, tensor] : adversary_->parameters())
-        parameters.emplace_back(name, torch::empty_like(tensor, tensor.options().requires_grad(false)));
-      recipe::restore_tensors(ReconstructionObjective::kOfAdversary, parameters, best, "best weights");
-      adversary_->publish(parameters, to.model);
-    }
     distrusted_ = highest_losses(finished, *data_.training, config_.training.trim);
     // A model on the way is calibrated on few images, so that training goes on soon.
     constexpr std::int64_t kImagesOnTheWay = 50;
@@ -160,10 +153,18 @@ class Reconstruct final : public Trainee {
     const model::Samples& trusted = without_distrusted ? *without_distrusted : *data_.training;
     const auto calibration = config_.score->calibrate(
         score::FitContext(finished, trusted, *data_.held_out, seed(), to.reporter, images ? &*images : nullptr));
-    recipe::write_checkpoint(
-        to.model,
-        {config_, *data_.kind, observed_matters_, weights, *config_.score, calibration, to.training,
-         recipe::profile_of(finished, *config_.score, trusted, *data_.held_out, config_.training.mask_rate())});
+    // Only now, as calibration may be interrupted, and then what was published stays.
+    std::optional<recipe::Arrays> of_network;
+    if (adversary_) {
+      publish_adversary(best, to.model);
+      of_network = best;
+      std::erase_if(*of_network,
+                    [](const auto& array) { return array.first.starts_with(ReconstructionObjective::kOfAdversary); });
+    }
+    recipe::write_checkpoint(to.model, {config_, *data_.kind, observed_matters_, of_network ? *of_network : best,
+                                        *config_.score, calibration, to.training,
+                                        recipe::profile_of(finished, *config_.score, trusted, *data_.held_out,
+                                                           config_.training.mask_rate())});
   }
 
   std::string ending(const std::filesystem::path& model, std::span<const double> /*training*/,
@@ -178,6 +179,13 @@ class Reconstruct final : public Trainee {
     config.training.resolve(data.training->has_missing());
     score::resolve(config.score, data.domain(), config.model->has_network());
     return data.training->has_missing() || config.training.masks_cells();
+  }
+  void publish_adversary(const recipe::Arrays& best, const std::filesystem::path& model) const {
+    model::NamedTensors parameters;
+    for (const auto& [name, tensor] : adversary_->parameters())
+      parameters.emplace_back(name, torch::empty_like(tensor, tensor.options().requires_grad(false)));
+    recipe::restore_tensors(ReconstructionObjective::kOfAdversary, parameters, best, "best weights");
+    adversary_->publish(parameters, model);
   }
   std::uint64_t seed() const { return static_cast<std::uint64_t>(config_.training.seed); }
   loss::Autoencoder new_pair() const {

@@ -185,8 +185,7 @@ ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder,
     return;
   }
   auto trained = autoencoder.network().parameters();
-  if (adversary != nullptr)
-    for (const auto& [name, tensor] : adversary->parameters()) trained.emplace_back(kOfAdversary + name, tensor);
+  add_adversary_to(trained);
   optimizer_ = options.optimizer->build(trained);
   for (const auto& [name, tensor] : trained) parameters_.push_back(tensor);
   if (group.size() > 1) buckets_ = std::make_unique<Buckets>(group, parameters_);
@@ -194,9 +193,13 @@ ReconstructionObjective::ReconstructionObjective(loss::Autoencoder& autoencoder,
 
 model::NamedTensors ReconstructionObjective::weights() const {
   auto all = autoencoder_.network().state();
-  if (adversary_ != nullptr)
-    for (const auto& [name, tensor] : adversary_->parameters()) all.emplace_back(kOfAdversary + name, tensor);
+  add_adversary_to(all);
   return all;
+}
+
+void ReconstructionObjective::add_adversary_to(model::NamedTensors& tensors) const {
+  if (adversary_ == nullptr) return;
+  for (const auto& [name, tensor] : adversary_->parameters()) tensors.emplace_back(kOfAdversary + name, tensor);
 }
 
 std::vector<std::string> ReconstructionObjective::part_names() const {

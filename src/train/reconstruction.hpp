@@ -55,6 +55,7 @@ class ReconstructionObjective final : public Objective {
   // Weight of each element's loss, shaped like the batch; undefined = 1 everywhere.
   at::Tensor emphasis(const model::Batch& input, const model::Batch& target) const;
   bool side_by_side() const;
+  void add_adversary_to(model::NamedTensors& tensors) const;  // what of it is trained
   // `share`: of the batch's samples, those that are given.
   std::vector<double> backward(const loss::Autoencoder& autoencoder, const model::Batch& input,
                                const model::Batch& target, double epoch, double share) const;

@@ -62,7 +62,7 @@ class RunFolder {
   fs::path picture() const { return path_ / "training.svg"; }
   fs::path config() const { return path_ / "config.json"; }
   fs::path distrusted() const { return path_ / "distrusted.idx"; }
-  fs::path classifier() const { return path_ / evaluate::kClassifierFile; }
+  fs::path classifier() const { return evaluate::classifier_beside(model()); }
   fs::path manifest() const { return path_ / "run.json"; }
   const fs::path& path() const { return path_; }
 

@@ -40,8 +40,8 @@ std::vector<std::string> ScriptFile::texts(const std::string& name) const {
 
 void ScriptFile::to_double() { module_->to(at::kDouble); }
 
-std::vector<std::pair<std::string, at::Tensor>> ScriptFile::train_parameters() {
-  std::vector<std::pair<std::string, at::Tensor>> found;
+ScriptFile::Parameters ScriptFile::train_parameters() {
+  Parameters found;
   for (const auto& parameter : module_->named_parameters()) {
     if (!parameter.value.is_floating_point()) continue;
     parameter.value.requires_grad_(true);
@@ -50,7 +50,7 @@ std::vector<std::pair<std::string, at::Tensor>> ScriptFile::train_parameters() {
   return found;
 }
 
-std::string ScriptFile::with(const std::vector<std::pair<std::string, at::Tensor>>& parameters) const {
+std::string ScriptFile::with(const Parameters& parameters) const {
   const torch::NoGradGuard no_grad;
   const auto copy = module_->deepcopy();
   for (const auto& parameter : copy.named_parameters()) {

@@ -20,6 +20,8 @@ namespace ae::value {
 // In evaluation mode, on the CPU, run as it was written. From several threads at once.
 class ScriptFile {
  public:
+  using Parameters = std::vector<std::pair<std::string, at::Tensor>>;  // by their names
+
   // InputError for what is no TorchScript, or cannot be read by this LibTorch.
   explicit ScriptFile(const std::filesystem::path& path);
   // The one tensor of real numbers that it gives, differentiable if the network is; throws c10::Error or what the
@@ -29,11 +31,11 @@ class ScriptFile {
   std::vector<std::string> texts(const std::string& name) const;
   void to_double();  // parameters in float64; throws likewise
 
-  // What is learnt: its parameters of real numbers, by their names, which from now on have gradients. None of a network
+  // What is learnt: its parameters of real numbers, which from now on have gradients. None of a network
   // that was frozen.
-  std::vector<std::pair<std::string, at::Tensor>> train_parameters();
+  Parameters train_parameters();
   // The bytes of such a file with these numbers in the place of parameters, which are all that train_parameters() gave.
-  std::string with(const std::vector<std::pair<std::string, at::Tensor>>& parameters) const;
+  std::string with(const Parameters& parameters) const;
 
  private:
   std::shared_ptr<torch::jit::Module> module_;

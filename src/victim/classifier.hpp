@@ -6,7 +6,6 @@
 #include <cstdint>
 #include <filesystem>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "value/script_file.hpp"
@@ -39,10 +38,8 @@ class Classifier {
   // [n, classes], differentiable. InputError where it fails, or gives what is not finite.
   at::Tensor logits(const at::Tensor& images) const;
   // See ScriptFile: to train it, and the file of what it has become.
-  std::vector<std::pair<std::string, at::Tensor>> train_parameters() { return network_.train_parameters(); }
-  std::string with(const std::vector<std::pair<std::string, at::Tensor>>& parameters) const {
-    return network_.with(parameters);
-  }
+  value::ScriptFile::Parameters train_parameters() { return network_.train_parameters(); }
+  std::string with(const value::ScriptFile::Parameters& parameters) const { return network_.with(parameters); }
   std::int64_t classes() const { return classes_; }
   void check_names(const std::vector<std::string>& names) const;  // UsageError unless none, or one for each class
   // Of its outputs, as the file tells them; none when it does not, or not as many.
