@@ -25,6 +25,13 @@ def write_png(path, pixels):
     )
 
 
+def write_idx(path, array):
+    """Bytes, as MNIST's files hold them."""
+    array = numpy.asarray(array, numpy.uint8)
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    path.write_bytes(b"\0\0\x08" + bytes([array.ndim]) + sizes + array.tobytes())
+
+
 def read_png(path):
     """Gray or RGB of 8 or 16 bits -> [height, width(, 3)]."""
     data = path.read_bytes()

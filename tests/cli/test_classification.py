@@ -9,7 +9,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from pictures import write_png
+from pictures import write_idx, write_png
 from support import SOURCE, needs_torch, one_error, read_safetensors, rows_of, wait_for, write_config
 
 pytestmark = needs_torch
@@ -18,12 +18,6 @@ torch = pytest.importorskip("torch")
 TRAINING = {"epochs": 8, "batch_size": 32, "learning_rate": 0.003, "validation_fraction": 0.1}
 CONFIG = {"data": {"type": "images"}, "objective": {"type": "classification", "width": 8}, "model": {"type": "none"},
           "training": TRAINING}
-
-
-def write_idx(path, array):
-    array = np.asarray(array, np.uint8)
-    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
-    path.write_bytes(b"\0\0\x08" + bytes([array.ndim]) + sizes + array.tobytes())
 
 
 @pytest.fixture(scope="module")

@@ -6,12 +6,13 @@ import json
 import re
 import signal
 import subprocess
+import sys
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from pictures import write_png
-from support import catches, needs_torch, one_error, wait_for
+from pictures import write_idx, write_png
+from support import SOURCE, catches, needs_torch, one_error, wait_for
 
 pytestmark = needs_torch
 
@@ -291,3 +292,33 @@ def test_it_is_stopped_by_a_signal_and_leaves_nothing_behind(bin_folder, model, 
     _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM and b"stopped by SIGTERM" in told, told
     assert list((tmp_path / "audit").iterdir()) == []
+
+
+def test_the_benchmark_of_the_predictor_ranks_purifiers_as_scipy_does(bin_folder, tmp_path):
+    """Digits of scikit-learn where MNIST's would be: the figures mean nothing, how they come about is the same."""
+    from scipy.stats import spearmanr
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(1797)
+    for part, rows in (("train", order[:400]), ("t10k", order[400:440])):
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte", digits.images[rows] * 15)
+        write_idx(tmp_path / f"{part}-labels-idx1-ubyte", digits.target[rows])
+    subprocess.run([bin_folder / "ae-train", "--recipe", "mnist-classifier", "--data", tmp_path / "train-images-idx3-ubyte",
+                    "--out", tmp_path / "classifier", "--set", "/objective/network=mlp", "-q"], check=True, timeout=300)
+    command = [sys.executable, SOURCE / "scripts" / "benchmark-predictor.py", tmp_path / "classifier", "--mnist", tmp_path, "--out",
+               tmp_path / "out", "--images", "20", "--steps", "3", "--restarts", "1", "--epochs", "1", "--bin", bin_folder,
+               "--only", "no noise", "--only", "signs 0.3, code of 8", "--only", "gaussian 0.6"]
+    first, again = (subprocess.run(list(map(str, command)), capture_output=True, text=True, timeout=300) for _ in range(2))
+    assert (first.returncode, first.stderr) == (0, "")
+    assert again.stdout == first.stdout
+    told = json.loads((tmp_path / "out" / "predictor.json").read_text())
+    assert [row["name"] for row in told["purifiers"]] == ["no noise", "signs 0.3, code of 8", "gaussian 0.6"]
+    expected = spearmanr(*([row[key] for row in told["purifiers"]] for key in ("predictor", "withstood"))).statistic
+    assert told["rank_correlation"] == pytest.approx(expected)
+    for row in told["purifiers"]:
+        folder = tmp_path / "out" / row["name"].replace(" ", "-").replace(",", "")
+        assert row["predictor"] == json.loads((folder / "audit" / "manifold.json").read_text())["predictor"]["mean"]
+        lines = csv.DictReader((folder / "attack" / "report.csv").open())
+        worst = [line for line in lines if line["threat"] == "all" and line["defence"] == "purifier" and line["eps"] == "0.1"]
+        assert [float(line["accuracy"]) for line in worst] == [row["withstood"]]
