@@ -14,50 +14,57 @@
 #   csv       reading numbers from CSV, and pandas' C reader; processor time
 #   memory    resident memory of ae-score over 10 million rows, and over 100 thousand
 #   conv      epochs and scores of a convolutional network of 64 x 64 images, and the same network eager in PyTorch
+#   attack    ae-attack by projected gradients, and the same as a loop of PyTorch, on MNIST (--mnist)
 #
 #   --repeats N    of each measurement (default: 5)
 #   --build DIR    a build with -DAETOOLS_BUILD_BENCHMARKS=ON (default: build/release)
 #   --python PATH  a Python with PyTorch (default: /usr/bin/python3); without one its rows are left out
+#   --mnist DIR    the folder of scripts/fetch-mnist.sh (default: mnist); without one the group attack is left out
 #   --output FILE  where the table goes as CSV (default: bench.csv in the build)
 #
 # Figures are only good on a machine that has nothing else to do; its load is printed.
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/benchmark.bash"
 
-repeats=5 build=$source_folder/build/release python=/usr/bin/python3 output='' groups=()
+repeats=5 build=$source_folder/build/release python=/usr/bin/python3 mnist=mnist output='' groups=()
 while [ $# -gt 0 ]; do
   case "$1" in
     -h | --help)
       show_help
       exit 0
       ;;
-    --repeats | --build | --python | --output)
+    --repeats | --build | --python | --mnist | --output)
       [ $# -gt 1 ] || fail 2 "$1 needs a value"
       case "$1" in
         --repeats) repeats=$2 ;;
         --build) build=$2 ;;
         --python) python=$2 ;;
+        --mnist) mnist=$2 ;;
         --output) output=$2 ;;
       esac
       shift
       ;;
-    step | members | fit | process | gloo | score | csv | memory | conv) groups+=("$1") ;;
+    step | members | fit | process | gloo | score | csv | memory | conv | attack) groups+=("$1") ;;
     *) fail 2 "unknown option or group $1; --help lists them" ;;
   esac
   shift
 done
-[ ${#groups[@]} -gt 0 ] || groups=(step members fit process gloo score csv memory conv)
+[ ${#groups[@]} -gt 0 ] || groups=(step members fit process gloo score csv memory conv attack)
 [[ $repeats =~ ^[1-9][0-9]*$ ]] || fail 2 "--repeats $repeats: expected a whole number of at least 1"
 bench=$build/tests/bench/engine_bench
-[ -x "$bench" ] || [ "${groups[*]}" = gloo ] || fail 2 "$bench not found; build it: cmake --preset release -DAETOOLS_BUILD_BENCHMARKS=ON && cmake --build --preset release"
-for program in ae-train ae-score; do
+if [[ " ${groups[*]} " =~ \ (step|members|fit|csv)\  ]]; then
+  [ -x "$bench" ] || fail 2 "$bench not found; build it: cmake --preset release -DAETOOLS_BUILD_BENCHMARKS=ON && cmake --build --preset release"
+fi
+for program in ae-train ae-score ae-attack; do
   [ -x "$build/apps/$program" ] || fail 2 "$build/apps/$program not found; build it"
 done
 output=${output:-$build/bench.csv}
 peers=$source_folder/tests/bench
 peer=$peers/eager_training.py
-if ! "$python" -c 'import numpy, pandas, torch' 2>/dev/null; then
-  warn "$python has no PyTorch or no pandas; what is compared with it is left out"
+modules="numpy, torch"
+[[ ! " ${groups[*]} " =~ " score " ]] || modules+=", pandas"
+if ! "$python" -c "import $modules" 2>/dev/null; then
+  warn "$python has not all of $modules; what is compared with it is left out"
   python=''
 fi
 
@@ -82,7 +89,7 @@ measure() {
       }' >>"$measurements"
 }
 
-# report TITLE OURS THEIRS [flops|bytes]: how many times shorter ours is; of flops and bytes, how many times larger. A
+# report TITLE OURS THEIRS [flops|bytes|share]: how many times shorter ours is; of the others, how many times larger. A
 # factor may follow the name of ours as NAME*FACTOR.
 report() {
   awk -F, -v title="$1" -v ours="$2" -v theirs="$3" -v unit="${4:-}" -v csv="$output" -v group="$group" '
@@ -90,7 +97,7 @@ report() {
       for (i = 2; i <= n; i++) for (j = i; j > 1 && a[j] < a[j - 1]; j--) { t = a[j]; a[j] = a[j - 1]; a[j - 1] = t }
     }
     function median(a, n) { return n % 2 ? a[(n + 1) / 2] : (a[n / 2] + a[n / 2 + 1]) / 2 }
-    function text(x) { return unit == "flops" ? sprintf("%.1f GFLOP/s", x / 1e9) : unit == "bytes" ? sprintf("%.0f MB", x / 1e6) : x < 1e-3 ? sprintf("%.1f us", x * 1e6) : x < 1 ? sprintf("%.2f ms", x * 1e3) : sprintf("%.2f s", x) }
+    function text(x) { return unit == "flops" ? sprintf("%.1f GFLOP/s", x / 1e9) : unit == "bytes" ? sprintf("%.0f MB", x / 1e6) : unit == "share" ? sprintf("%.2f %%", 100 * x) : x < 1e-3 ? sprintf("%.1f us", x * 1e6) : x < 1 ? sprintf("%.2f ms", x * 1e3) : sprintf("%.2f s", x) }
     BEGIN { factor = 1; if (split(ours, parts, "*") == 2) { ours = parts[1]; factor = parts[2] } }
     $1 == ours { a[++n] = $2 * factor }
     $1 == theirs { b[++m] = $2 + 0 }
@@ -295,6 +302,37 @@ numpy.save(sys.argv[2], waves[:1])' "$work/images.npy" "$work/image.npy"
         report "an epoch of batches of 32, threads: $threads" conv/train/ours/$threads conv/train/theirs/$threads
         report "scores, without imports, threads: $threads" conv/score/ours/$threads conv/score/theirs/$threads
       done
+      ;;
+    attack)
+      [ -n "$python" ] || continue
+      [ -f "$mnist/train-images-idx3-ubyte" ] ||
+        { warn "$mnist has no MNIST; attack is left out. Run scripts/fetch-mnist.sh, or name its folder with --mnist"; continue; }
+      "$build/apps/ae-train" --recipe mnist-classifier --data "$mnist/train-images-idx3-ubyte" --out "$work/classifier" -q
+      digits=2000
+      for ((i = 0; i < repeats; i++)); do
+        for threads in 1 2; do
+          for first in $digits 1; do
+            seconds attack/$first/$threads "$build/apps/ae-attack" "$work/classifier" "$mnist/t10k-images-idx3-ubyte" \
+              --first $first --eps 0.1 --attack pgd --loss ce --threads $threads -o "$work/attack-$first" --force -q \
+              >/dev/null
+          done
+          awk -F, '$1 == "classifier" && $2 == "pgd" { print "attack/accuracy/ours," $6 }' \
+            "$work/attack-$digits/report.csv" >>"$measurements"
+          for leave in none turned; do
+            told attack/$leave/$threads "$python" "$peers/eager_pgd.py" "$work/classifier/classifier.pt" "$mnist" \
+              $digits 0.1 $threads $leave "$work/accuracy"
+            told attack/accuracy/$leave cat "$work/accuracy"
+          done
+        done
+      done
+      without_loading attack $digits 1
+      head_line "$digits test digits, 0.1, 40 steps, without imports" ae-attack PyTorch times
+      for threads in 1 2; do
+        report "threads: $threads" attack/ours/$threads attack/none/$threads
+        report "threads: $threads, PyTorch, too, leaves turned ones alone" attack/ours/$threads attack/turned/$threads
+      done
+      head_line "accuracy that is left" ae-attack PyTorch times
+      report "of both numbers of threads" attack/accuracy/ours attack/accuracy/none share
       ;;
   esac
 done

@@ -702,8 +702,11 @@ void Estimation::judge_states() {
       smallest = std::min(smallest, weights[b] / counts[b]);
       largest = std::max(largest, weights[b] / counts[b]);
     }
-    if (std::log(largest / smallest) > kStrongBias)
-      result_.reasons.push_back("one state is seen only, though the bias spans " + shown(std::log(largest / smallest)) +
+    constexpr double kLeast = std::numeric_limits<double>::min();  // below it weights are 0
+    const double span = std::log(largest) - std::log(std::max(smallest, kLeast));
+    if (span > kStrongBias)
+      result_.reasons.push_back("one state is seen only, though the bias spans " +
+                                std::string(smallest < kLeast ? "more than " : "") + shown(span) +
                                 " kT: no barrier was crossed to another one");
     return;
   }

@@ -37,7 +37,12 @@ Ordered candidate_json(const StoreCandidate& c) {
 }
 
 std::string store_text(const StoreCandidate& c) {
-  return c.model.empty() ? "JPEG " + std::to_string(c.quality) : c.model + ", bits " + bits_text(c.bits);
+  if (c.model.empty()) return "JPEG " + std::to_string(c.quality);
+  constexpr std::size_t kMostListed = 16;
+  const auto [fewest, most] = std::ranges::minmax(c.bits);
+  if (fewest == most || c.bits.size() <= kMostListed) return c.model + ", bits " + bits_text(c.bits);
+  return c.model + ", " + std::to_string(fewest) + " to " + std::to_string(most) + " bits for each of " +
+         counted(c.bits.size(), "latents");
 }
 
 std::string figures_text(const StoreCandidate& c) {

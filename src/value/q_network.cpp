@@ -118,7 +118,12 @@ class JsonNetwork final : public QNetwork {
   JsonNetwork(const std::string& text, const std::string& name) {
     name_ = name;
     const auto json = parse_bounded_json<Json>(text, name);
-    if (json.is_discarded()) throw InputError(name + ": is no JSON; expected {\"layers\": [...]} or TorchScript");
+    if (json.is_discarded()) {
+      const bool not_finite = text.find("NaN") != std::string::npos || text.find("Infinity") != std::string::npos;
+      throw InputError(name + (not_finite
+                                   ? ": holds NaN or Infinity, which are no numbers in JSON; expected finite weights"
+                                   : ": is no JSON; expected {\"layers\": [...]} or TorchScript"));
+    }
     if (!json.is_object() || !json.contains("layers") || !json["layers"].is_array() || json["layers"].empty())
       fail_at(name, "/layers", "expected an array of layers, {\"weight\": ..., \"bias\": ..., \"activation\": ...}");
     check_keys(json, "", {"layers"});

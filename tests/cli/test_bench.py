@@ -15,7 +15,7 @@ def bench(*arguments):
 def test_help_names_the_groups():
     code, told, errors = bench("--help")
     assert (code, errors) == (0, "")
-    for group in ("step", "members", "fit", "process", "gloo", "score", "csv", "memory", "conv"):
+    for group in ("step", "members", "fit", "process", "gloo", "score", "csv", "memory", "conv", "attack"):
         assert f"\n  {group} " in told
 
 

@@ -397,6 +397,8 @@ def test_damaged_and_foreign_files_are_one_line(run, tmp_path):
         refused(run, tmp_path, 4, words, "audit", "a.npz", name, "--q", "q.json", "-o", "out")
     (tmp_path / "bad.json").write_text("{}")
     refused(run, tmp_path, 4, ["bad.json", "/layers"], "audit", "a.npz", "a.npz", "--q", "bad.json", "-o", "out")
+    (tmp_path / "nan.json").write_text('{"layers": [{"weight": [[NaN, 1]], "bias": [0]}]}')
+    refused(run, tmp_path, 4, ["nan.json", "NaN"], "audit", "a.npz", "a.npz", "--q", "nan.json", "-o", "out")
     np.savez(tmp_path / "wide.npz", **some_transitions(np.random.default_rng(7), 100, 3, 2))
     refused(run, tmp_path, 4, ["wide.npz", "3 elements", "expected 2"], "audit", "a.npz", "wide.npz", "--q", "q.json", "-o", "out")
     refused(run, tmp_path, 4, ["/layers/0/weight", "takes 2"], "audit", "wide.npz", "wide.npz", "--q", "q.json", "-o", "out")
