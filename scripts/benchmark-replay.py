@@ -211,7 +211,7 @@ def main():
     options = parser.parse_args()
     if options.keep:
         Path(options.keep).mkdir(parents=True, exist_ok=True)
-        measured(options, Path(options.keep))
+        measured(options, Path(options.keep).resolve())  # the config names the buffer, from where it lies
     else:
         with tempfile.TemporaryDirectory() as folder:
             measured(options, Path(folder))

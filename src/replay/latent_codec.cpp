@@ -84,14 +84,13 @@ at::Tensor LatentCodec::encode(const at::Tensor& observations) const {
   return codes;
 }
 
-// In pieces of one height, the last one padded: matrix products of different heights may differ in the last bit.
+// The last piece is padded.
 at::Tensor LatentCodec::decode(const at::Tensor& latent) const {
-  constexpr std::int64_t kPiece = 1024;
   const auto& pair = checkpoint_.autoencoder();
   pair.network().set_training(false);
   const auto rows = latent.size(0), width = this->width();
   auto decoded = at::empty({rows, width}, at::kDouble);
-  model::share_out(rows, kPiece, [&](std::int64_t begin, std::int64_t end) {
+  const auto decode_piece = [&](std::int64_t begin, std::int64_t end) {
     const torch::NoGradGuard no_grad;
     auto piece = latent.narrow(0, begin, end - begin);
     if (end - begin < kPiece)
@@ -101,7 +100,13 @@ at::Tensor LatentCodec::decode(const at::Tensor& latent) const {
     auto* to = decoded.data_ptr<double>() + begin * width;
     for (std::int64_t i = 0; i < (end - begin) * width; ++i)
       to[i] = columns_[static_cast<std::size_t>(i % width)].scaler.unscale(from[i]);
-  });
+  };
+  if (rows > kPiece) {
+    model::share_out(rows, kPiece, decode_piece);
+  } else if (rows > 0) {
+    const model::SerialLibraries serial;  // as a piece among several is decoded, to the same bits
+    decode_piece(0, rows);
+  }
   return decoded;
 }
 

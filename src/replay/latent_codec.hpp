@@ -40,7 +40,9 @@ class LatentCodec {
   // Rows [n, width] double in the unit of the training table; latent [n, latents] float32. RunError when a code is not
   // finite.
   at::Tensor encode(const at::Tensor& observations) const;
-  // A row depends on its own latent alone, not on those around it.
+  // In pieces of kPiece rows. A row depends on its own latent and, in the last bit, on its place in its piece (where a
+  // matrix product has it), not on the latents around it.
+  static constexpr std::int64_t kPiece = 1024;
   at::Tensor decode(const at::Tensor& latent) const;
 
  private:

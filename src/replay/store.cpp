@@ -723,7 +723,9 @@ class StoreStream final : public data::BufferedArrayStream {
       places.push_back(row_);
       row_ += flag(here + i) & kNextOwn ? 2 : 1;
     }
-    const auto first = places.front(), end = std::min(places.back() + 2, part_->entry->observations);
+    // From where a piece begins, so that a range is decoded to the same bits as the whole.
+    const auto first = places.front() / LatentCodec::kPiece * LatentCodec::kPiece,
+               end = std::min(places.back() + 2, part_->entry->observations);
     if (places.back() >= end)
       throw InputError(part_->file->name() + ": flags tell of more observations than there are");
     const auto rows = s_->codec->decode(s_->latents(*part_, first, end - first));
