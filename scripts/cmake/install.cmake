@@ -1,12 +1,15 @@
 # What `cmake --install` and CPack place where, in two components:
 #   programs      the ae-* programs with man pages, shell completions and documents
-#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core report cli hdf5 images torch)
+#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core report cli hdf5 gemmi images torch)
 include(CMakePackageConfigHelpers)
 set(aetools_package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/aetools")
 
 set(aetools_components core report cli)
 if(AETOOLS_WITH_HDF5)
   list(APPEND aetools_components hdf5)
+endif()
+if(AETOOLS_WITH_GEMMI)
+  list(APPEND aetools_components gemmi)
 endif()
 if(AETOOLS_WITH_IMAGES)
   list(APPEND aetools_components images)
