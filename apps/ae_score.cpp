@@ -31,7 +31,7 @@ const ae::cli::Program kProgram{
       "score a stream by another model; exit code 3 when a row is flagged"},
      {"ae-score runs/boards boards/ -o scores.csv --alpha 0.05 --maps maps --regions defects.csv --page boards.html",
       "score images; write error maps, a table of defects and a page to look at"},
-     {"ae-score generated.npy 1abc.pdb --validity protein -o validity.csv --summary validity.json",
+     {"ae-score configs/data/helix.pdb --validity protein -o validity.csv --summary validity.json",
       "no model: tell what is wrong with the bonds, angles and torsions of protein backbones"}},
     ae::apps::launcher_variables({{"TMPDIR", "Folder for what --fdr keeps until all is scored (default /tmp)"}})};
 

@@ -84,5 +84,5 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
 # The packages behind the targets that aetoolsConfig.cmake looks for.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "nlohmann-json3-dev, libeigen3-dev, zlib1g-dev, libpng-dev, libzstd-dev, libssl-dev, libcli11-dev, libspdlog-dev, pkg-config")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libtorch-dev, libgloo-dev, libopencv-dev, libhdf5-dev, liblzf-dev, libopenblas-dev")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libtorch-dev, libgloo-dev, libopencv-dev, libhdf5-dev, liblzf-dev, gemmi-dev, libopenblas-dev")
 include(CPack)

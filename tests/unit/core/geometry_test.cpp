@@ -73,7 +73,7 @@ Point turned(const Point& p) {
           once[1] * std::sin(b) + once[2] * std::cos(b) + 5};
 }
 
-TEST(Geometry, AngleAndTorsionAreThoseOfKnownPoints) {
+TEST(BackboneGeometry, AngleAndTorsionAreThoseOfKnownPoints) {
   EXPECT_DOUBLE_EQ(angle({1, 0, 0}, {0, 0, 0}, {0, 2, 0}) * kDegrees, 90);
   EXPECT_DOUBLE_EQ(angle({1, 0, 0}, {0, 0, 0}, {-3, 0, 0}) * kDegrees, 180);
   EXPECT_NEAR(angle({1, 0, 0}, {0, 0, 0}, {1, 1e-9, 0}), 1e-9, 1e-15);
@@ -82,7 +82,7 @@ TEST(Geometry, AngleAndTorsionAreThoseOfKnownPoints) {
   EXPECT_DOUBLE_EQ(std::abs(torsion({1, 0, 0}, {0, 0, 0}, {0, 0, 1}, {-1, 0, 1})) * kDegrees, 180);
 }
 
-TEST(Geometry, AnIdealHelixHasNoDeviationAndItsTorsions) {
+TEST(BackboneGeometry, AnIdealHelixHasNoDeviationAndItsTorsions) {
   const auto backbone = helix(20);
   for (const auto& deviation : bond_deviations(backbone)) EXPECT_NEAR(deviation.z, 0, 1e-6);
   for (const auto& deviation : angle_deviations(backbone)) EXPECT_NEAR(deviation.z, 0, 1e-6);
@@ -98,7 +98,7 @@ TEST(Geometry, AnIdealHelixHasNoDeviationAndItsTorsions) {
   EXPECT_THAT(verdict(validate(backbone)), testing::ElementsAre("bonds_too_ideal", "angles_too_ideal"));
 }
 
-TEST(Geometry, ABondThatIsThreeSigmaLongerIsToldWithItsPlace) {
+TEST(BackboneGeometry, ABondThatIsThreeSigmaLongerIsToldWithItsPlace) {
   auto backbone = helix(12);
   auto& residue = backbone.residues[4];
   auto& o = residue.atoms[3];
@@ -112,7 +112,7 @@ TEST(Geometry, ABondThatIsThreeSigmaLongerIsToldWithItsPlace) {
   EXPECT_EQ(validity.angles.within_4, validity.angles.count);
 }
 
-TEST(Geometry, TurningAndMovingChangesNothing) {
+TEST(BackboneGeometry, TurningAndMovingChangesNothing) {
   auto backbone = helix(15, -120, 130, 175);
   for (auto& residue : backbone.residues) residue.atoms[1][0] += 0.01;
   const auto before = validate(backbone), after = validate(changed(backbone, turned));
@@ -123,7 +123,7 @@ TEST(Geometry, TurningAndMovingChangesNothing) {
   EXPECT_EQ(before.clashes, after.clashes);
 }
 
-TEST(Geometry, AMirrorImageHasTheSameBondsAndIsNoticed) {
+TEST(BackboneGeometry, AMirrorImageHasTheSameBondsAndIsNoticed) {
   const auto backbone = helix(16), image = changed(backbone, mirrored);
   const auto validity = validate(backbone), reflected = validate(image);
   EXPECT_NEAR(*validity.bonds.rmsz(), *reflected.bonds.rmsz(), 1e-9);
@@ -134,13 +134,13 @@ TEST(Geometry, AMirrorImageHasTheSameBondsAndIsNoticed) {
   EXPECT_THAT(verdict(validity), testing::Not(testing::Contains("mirrored")));
 }
 
-TEST(Geometry, TorsionsThatNoChainHasAreNotTakenForAMirrorImage) {
+TEST(BackboneGeometry, TorsionsThatNoChainHasAreNotTakenForAMirrorImage) {
   const auto flags = verdict(validate(helix(16, -5, -120)));
   EXPECT_THAT(flags, testing::Contains("torsions"));
   EXPECT_THAT(flags, testing::Not(testing::Contains("mirrored")));
 }
 
-TEST(Geometry, CisPeptidesAreFineBeforeProlineAlone) {
+TEST(BackboneGeometry, CisPeptidesAreFineBeforeProlineAlone) {
   auto backbone = helix(6, -75, 150, 0);
   EXPECT_EQ(validate(backbone).odd_cis, 5);
   EXPECT_THAT(verdict(validate(backbone)), testing::Contains("peptides"));
@@ -152,7 +152,7 @@ TEST(Geometry, CisPeptidesAreFineBeforeProlineAlone) {
   EXPECT_EQ(validate(helix(6, -75, 150, 140)).twisted, 5);
 }
 
-TEST(Geometry, GlycineAndProlineHaveIdealValuesOfTheirOwn) {
+TEST(BackboneGeometry, GlycineAndProlineHaveIdealValuesOfTheirOwn) {
   auto backbone = helix(2);
   backbone.residues[0].kind = ResidueKind::glycine;
   backbone.residues[1].kind = ResidueKind::proline;
@@ -164,7 +164,7 @@ TEST(Geometry, GlycineAndProlineHaveIdealValuesOfTheirOwn) {
   EXPECT_NEAR(bonds[4].z, (1.459 - 1.468) / .017, 1e-6);
 }
 
-TEST(Geometry, MissingAtomsAreNotMeasuredAndGapsAreBreaks) {
+TEST(BackboneGeometry, MissingAtomsAreNotMeasuredAndGapsAreBreaks) {
   auto backbone = helix(10);
   backbone.residues[2].observed[3] = false;
   backbone.residues[6].observed.fill(false);
@@ -178,7 +178,7 @@ TEST(Geometry, MissingAtomsAreNotMeasuredAndGapsAreBreaks) {
   EXPECT_NEAR(validity.bonds.worst, 0, 1e-6);
 }
 
-TEST(Geometry, AFarNeighbourIsAWrongBondAndAFarStrangerABreak) {
+TEST(BackboneGeometry, AFarNeighbourIsAWrongBondAndAFarStrangerABreak) {
   auto backbone = helix(8);
   for (std::size_t i = 4; i < 8; ++i)
     for (auto& atom : backbone.residues[i].atoms) atom[0] += 20;
@@ -189,7 +189,7 @@ TEST(Geometry, AFarNeighbourIsAWrongBondAndAFarStrangerABreak) {
   EXPECT_NEAR(validate(backbone).bonds.worst, 0, 1e-6);
 }
 
-TEST(Geometry, ClashesAreThoseOfAllPairs) {
+TEST(BackboneGeometry, ClashesAreThoseOfAllPairs) {
   auto backbone = helix(30, -57, -47);
   for (std::size_t i = 0; i < 30; ++i)
     for (auto& atom : backbone.residues[i].atoms)
@@ -207,14 +207,14 @@ TEST(Geometry, ClashesAreThoseOfAllPairs) {
   EXPECT_EQ(clashes(helix(30)), 0);
 }
 
-TEST(Geometry, ManyAtomsAtOnePlaceEndTheCount) {
+TEST(BackboneGeometry, ManyAtomsAtOnePlaceEndTheCount) {
   Backbone backbone;
   backbone.residues.resize(5000);
   for (auto& residue : backbone.residues) residue.observed.fill(true);
   EXPECT_EQ(clashes(backbone), kMostClashes);
 }
 
-TEST(Geometry, TheChiralVolumeTellsHands) {
+TEST(BackboneGeometry, TheChiralVolumeTellsHands) {
   BackboneResidue residue;
   residue.observed = {true, true, true, false};
   residue.atoms = {Point{1.2, 0.8, 0}, Point{0, 0, 0}, Point{-1.2, 0.9, 0}, Point{}};
