@@ -2,19 +2,17 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <gemmi/cif.hpp>
 #include <map>
 #include <tuple>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "data/gemmi/cif_rows.hpp"
 #include "data/gemmi/formats.hpp"
 #include "data/structures/structures.hpp"
 
 namespace ae::data::molecules {
 namespace {
-
-namespace cif = gemmi::cif;
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 29;
 
@@ -53,57 +51,47 @@ enum Column : std::uint8_t {
 };
 
 // Of atom_site (mmcif.wwpdb.org); what is not needed may be missing.
-const std::vector<std::string> kTags{"Cartn_x",
-                                     "Cartn_y",
-                                     "Cartn_z",
-                                     "?group_PDB",
-                                     "?type_symbol",
-                                     "?label_atom_id",
-                                     "?auth_atom_id",
-                                     "?label_alt_id",
-                                     "?label_comp_id",
-                                     "?auth_comp_id",
-                                     "?label_asym_id",
-                                     "?auth_asym_id",
-                                     "?label_seq_id",
-                                     "?auth_seq_id",
-                                     "?pdbx_PDB_ins_code",
-                                     "?occupancy",
-                                     "?pdbx_PDB_model_num"};
+using Cells = std::vector<std::string>;
+const Cells kTags{"Cartn_x",
+                  "Cartn_y",
+                  "Cartn_z",
+                  "?group_PDB",
+                  "?type_symbol",
+                  "?label_atom_id",
+                  "?auth_atom_id",
+                  "?label_alt_id",
+                  "?label_comp_id",
+                  "?auth_comp_id",
+                  "?label_asym_id",
+                  "?auth_asym_id",
+                  "?label_seq_id",
+                  "?auth_seq_id",
+                  "?pdbx_PDB_ins_code",
+                  "?occupancy",
+                  "?pdbx_PDB_model_num"};
 
 class AtomSites {
  public:
-  AtomSites(std::string name, cif::Block& block) : name_(std::move(name)), table_(block.find("_atom_site.", kTags)) {
-    if (!table_.ok() || table_.length() == 0)
-      throw InputError(name_ + ": found no atoms; expected a loop of _atom_site with Cartn_x, Cartn_y and Cartn_z");
+  explicit AtomSites(std::string name) : name_(std::move(name)) {}
+
+  void add(const Cells& row) {
+    if (++row_ == 1) first_model_ = row[kModel];
+    if (row[kModel] != first_model_)
+      listing_.more_models = true;
+    else if (is_backbone_name(first_text(row, kAuthAtom, kAtom)))
+      take(row);
   }
 
-  Listing read() {
-    Listing listing;
-    const auto first_model = text(table_[0], kModel);
-    const auto count = table_.length();
-    for (std::size_t i = 0; i < count; ++i) {
-      const auto row = table_[i];
-      row_ = i + 1;
-      if (text(row, kModel) != first_model)
-        listing.more_models = true;
-      else if (is_backbone_name(first_text(row, kAuthAtom, kAtom)))
-        take(row, listing);
-    }
-    place(listing);
-    return listing;
+  Listing listing() && {
+    place(listing_);
+    return std::move(listing_);
   }
 
  private:
-  using Row = cif::Table::Row;
   using ResidueKey = std::tuple<std::size_t, std::string, std::string, std::string, std::string>;
 
-  static std::string text(const Row& row, Column column) {
-    return row.has(column) ? cif::as_string(row[column]) : std::string();
-  }
-  static std::string first_text(const Row& row, Column first, Column other) {
-    auto found = text(row, first);
-    return found.empty() ? text(row, other) : found;
+  static const std::string& first_text(const Cells& row, Column first, Column other) {
+    return row[first].empty() ? row[other] : row[first];
   }
 
   InputError wrong(const std::string& tag, const std::string& found, const std::string& expected) const {
@@ -111,8 +99,8 @@ class AtomSites {
                       "; expected " + expected);
   }
 
-  double coordinate(const Row& row, Column column) const {
-    const auto found = text(row, column);
+  double coordinate(const Cells& row, Column column) const {
+    const auto& found = row[column];
     // A standard uncertainty may stand behind the number: 1.23(4).
     const auto number = parse_number(std::string_view(found).substr(0, found.find('(')));
     if (!number || std::isnan(*number)) throw wrong(kTags[column], found, "a number");
@@ -120,8 +108,8 @@ class AtomSites {
     return *number;
   }
 
-  std::optional<int> whole(const Row& row, Column column) const {
-    const auto found = text(row, column);
+  std::optional<int> whole(const Cells& row, Column column) const {
+    const auto& found = row[column];
     if (found.empty()) return std::nullopt;
     int number = 0;
     const auto [end, error] = std::from_chars(found.data(), found.data() + found.size(), number);
@@ -130,43 +118,42 @@ class AtomSites {
     return number;
   }
 
-  double occupancy(const Row& row) const {
-    const auto found = text(row, kOccupancy);
+  double occupancy(const Cells& row) const {
+    const auto& found = row[kOccupancy];
     if (found.empty()) return 1;
     const auto number = parse_number(std::string_view(found).substr(0, found.find('(')));
     if (!number || !std::isfinite(*number)) throw wrong("occupancy", found, "a number");
     return *number;
   }
 
-  ListedAtom atom(const Row& row) const {
+  ListedAtom atom(const Cells& row) const {
     ListedAtom atom;
     atom.name = first_text(row, kAuthAtom, kAtom);
-    const auto symbol = text(row, kSymbol);
+    const auto& symbol = row[kSymbol];
     const bool ion = symbol.empty() && first_text(row, kAuthType, kType) == atom.name;
     atom.carbon = symbol.empty() ? atom.name.starts_with('C') && !ion : symbol == "C";
     atom.nitrogen = symbol.empty() ? atom.name == "N" : symbol == "N";
-    atom.conformation = text(row, kAlternate);
+    atom.conformation = row[kAlternate];
     atom.occupancy = occupancy(row);
     atom.at = {coordinate(row, kX), coordinate(row, kY), coordinate(row, kZ)};
     return atom;
   }
 
-  void take(const Row& row, Listing& listing) {
-    const auto chain_name = first_text(row, kAuthAsym, kAsym);
-    const auto [chain, new_chain] = chains_.try_emplace(chain_name, listing.chains.size());
-    if (new_chain) listing.chains.push_back({chain_name, {}});
-    auto& residues = listing.chains[chain->second].residues;
-    const auto number = text(row, kNumber), sequence = text(row, kSequence), insertion = text(row, kInsertion),
-               type = first_text(row, kAuthType, kType);
-    const ResidueKey key{chain->second, number, insertion, sequence, type};
+  void take(const Cells& row) {
+    const auto& chain_name = first_text(row, kAuthAsym, kAsym);
+    const auto [chain, new_chain] = chains_.try_emplace(chain_name, listing_.chains.size());
+    if (new_chain) listing_.chains.push_back({chain_name, {}});
+    auto& residues = listing_.chains[chain->second].residues;
+    const auto& type = first_text(row, kAuthType, kType);
+    const ResidueKey key{chain->second, row[kNumber], row[kInsertion], row[kSequence], type};
     const auto [residue, new_residue] = residues_.try_emplace(key, residues.size());
     if (new_residue) {
       ListedResidue listed;
       listed.type = type;
       listed.sequence_place = whole(row, kSequence);
       listed.number = whole(row, kNumber).value_or(listed.sequence_place.value_or(0));
-      listed.insertion = insertion;
-      listed.hetero = text(row, kGroup) == "HETATM";
+      listed.insertion = row[kInsertion];
+      listed.hetero = row[kGroup] == "HETATM";
       residues.push_back(std::move(listed));
     }
     residues[residue->second].atoms.push_back(atom(row));
@@ -182,8 +169,8 @@ class AtomSites {
       for (auto& residue : chain.residues) residue.place = placed(residue) ? Place::chain : Place::elsewhere;
   }
 
-  std::string name_;
-  cif::Table table_;
+  std::string name_, first_model_;
+  Listing listing_;
   std::size_t row_ = 0;
   std::map<std::string, std::size_t> chains_;
   std::map<ResidueKey, std::size_t> residues_;
@@ -194,9 +181,11 @@ class AtomSites {
 Listing read_mmcif(std::unique_ptr<ByteSource> source) {
   const auto name = source->name();
   const auto text = whole_text(*source);
-  auto document = cif::read_memory(text.data(), text.size(), name.c_str());
-  if (document.blocks.empty()) throw InputError(name + ": found no data block; expected an mmCIF file");
-  return AtomSites(name, document.blocks.front()).read();
+  AtomSites sites(name);
+  const auto rows = for_each_cif_row(text, name, "_atom_site.", kTags, [&](const Cells& row) { sites.add(row); });
+  if (rows == 0)
+    throw InputError(name + ": found no atoms; expected a loop of _atom_site with Cartn_x, Cartn_y and Cartn_z");
+  return std::move(sites).listing();
 }
 
 }  // namespace ae::data::molecules
