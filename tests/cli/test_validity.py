@@ -403,6 +403,14 @@ def test_atoms_of_occupancy_0_are_missing_unless_all_are(molecule, check, tmp_pa
     same(molecule(atoms)[0], expected(check, tmp_path, xyz))
 
 
+def test_numbers_beyond_9999_are_hybrid_36(check, tmp_path):
+    xyz = shaken(4)
+    (tmp_path / "m.pdb").write_text(pdb(residues(xyz[:2], first=9998) + residues(xyz[2:] + 9)).replace("A   1 ", "AA000 ")
+                                    .replace("A   2 ", "AA001 "))
+    (row,) = check("m.pdb")
+    assert row["chain_breaks"] == "0" and row["worst_bond_at"] == "C(9999)-N(10000)"
+
+
 def test_hands_by_cb(molecule):
     xyz = shaken(8)
     atoms = residues(xyz)
