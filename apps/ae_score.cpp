@@ -14,6 +14,7 @@
 #include "model_program.hpp"
 #include "output_files.hpp"
 #include "scoring.hpp"
+#include "validity.hpp"
 
 namespace {
 
@@ -29,7 +30,9 @@ const ae::cli::Program kProgram{
      {"cat configs/data/wdbc.csv | ae-score runs/imputer - --threshold 0.5 --fail-on-anomaly > other.csv",
       "score a stream by another model; exit code 3 when a row is flagged"},
      {"ae-score runs/boards boards/ -o scores.csv --alpha 0.05 --maps maps --regions defects.csv --page boards.html",
-      "score images; write error maps, a table of defects and a page to look at"}},
+      "score images; write error maps, a table of defects and a page to look at"},
+     {"ae-score configs/data/helix.pdb --validity protein -o validity.csv --summary validity.json",
+      "no model: tell what is wrong with the bonds, angles and torsions of protein backbones"}},
     ae::apps::launcher_variables({{"TMPDIR", "Folder for what --fdr keeps until all is scored (default /tmp)"}})};
 
 struct Options {
@@ -43,16 +46,18 @@ struct Options {
   bool fail_on_drift = false;
   ae::apply::ScoreOptions score;
   std::vector<std::unique_ptr<ae::apps::Scoring>> scorings = ae::apps::scorings();
+  ae::apps::ValidityOption validity;
 };
 
 void declare(CLI::App& app, Options& options) {
   ae::apps::add_model(app, options.model);
-  app.add_option(
-         "input", options.score.inputs,
-         "Tables to score (CSV, TSV, COLVAR, NPY, NPZ; .gz and .zst; - for standard input), or images: folders, MVTec "
-         "roots, patterns, .txt lists, files, IDX, NPY; counts of cells and arrays of observations for models of those")
-      ->required()
-      ->type_name("PATH");
+  auto* input = app.add_option("input", options.score.inputs,
+                               "Tables to score (CSV, TSV, COLVAR, NPY, NPZ; .gz and .zst; - for standard input), or "
+                               "images: folders, MVTec "
+                               "roots, patterns, .txt lists, files, IDX, NPY; counts of cells and arrays of "
+                               "observations for models of those")
+                    ->required()
+                    ->type_name("PATH");
   app.add_option(
          "-o,--output", options.output,
          "Where the scores go (default: standard output); of several processes that a cluster's launcher started, "
@@ -97,6 +102,14 @@ void declare(CLI::App& app, Options& options) {
   // The most general one first in --help.
   for (auto scoring = options.scorings.rbegin(); scoring != options.scorings.rend(); ++scoring)
     (*scoring)->declare(app);
+  options.validity.declare(app, input);
+}
+
+int run_validity(const Options& options, ae::cli::Context& context) {
+  auto inputs = options.score.inputs;
+  inputs.insert(inputs.begin(), options.model);
+  options.validity.run(std::move(inputs), options.output, options.summary, context);
+  return 0;
 }
 
 // What is made of all samples cannot be made of parts.
@@ -114,6 +127,7 @@ void check_processes(const Options& options) {
 }
 
 int run(Options& options, ae::cli::Context& context) {
+  if (options.validity.given()) return run_validity(options, context);
   const auto start = std::chrono::system_clock::now();
   auto& asked = options.score;
   const bool has_rule = asked.flag.any() || !options.roc.empty();

@@ -9,9 +9,10 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config git libtorch-dev libgloo-dev libopenblas-dev libcli11-dev nlohmann-json3-dev
-  libeigen3-dev libspdlog-dev libopencv-dev libhdf5-dev liblzf-dev zlib1g-dev libpng-dev libzstd-dev libssl-dev)
+  libeigen3-dev libspdlog-dev libopencv-dev libhdf5-dev liblzf-dev gemmi-dev tao-pegtl-dev zlib1g-dev
+  libpng-dev libzstd-dev libssl-dev)
 test_packages=(libgtest-dev libgmock-dev python3 python3-pytest python3-numpy python3-scipy python3-sklearn python3-torch
-  python3-h5py python3-jsonschema chromium openmpi-bin parallel iproute2)
+  python3-h5py python3-gemmi python3-jsonschema chromium openmpi-bin parallel iproute2)
 
 for argument in "$@"; do
   case "$argument" in

@@ -1,12 +1,15 @@
 # What `cmake --install` and CPack place where, in two components:
 #   programs      the ae-* programs with man pages, shell completions and documents
-#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core report cli hdf5 images torch)
+#   development   static libraries, headers and the CMake package: find_package(aetools COMPONENTS core report cli hdf5 gemmi images torch)
 include(CMakePackageConfigHelpers)
 set(aetools_package_folder "${CMAKE_INSTALL_LIBDIR}/cmake/aetools")
 
 set(aetools_components core report cli)
 if(AETOOLS_WITH_HDF5)
   list(APPEND aetools_components hdf5)
+endif()
+if(AETOOLS_WITH_GEMMI)
+  list(APPEND aetools_components gemmi)
 endif()
 if(AETOOLS_WITH_IMAGES)
   list(APPEND aetools_components images)
@@ -81,5 +84,5 @@ set(CPACK_COMPONENT_DEVELOPMENT_DESCRIPTION
 # The packages behind the targets that aetoolsConfig.cmake looks for.
 set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_DEPENDS
   "nlohmann-json3-dev, libeigen3-dev, zlib1g-dev, libpng-dev, libzstd-dev, libssl-dev, libcli11-dev, libspdlog-dev, pkg-config")
-set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libtorch-dev, libgloo-dev, libopencv-dev, libhdf5-dev, liblzf-dev, libopenblas-dev")
+set(CPACK_DEBIAN_DEVELOPMENT_PACKAGE_SUGGESTS "libtorch-dev, libgloo-dev, libopencv-dev, libhdf5-dev, liblzf-dev, gemmi-dev, libopenblas-dev")
 include(CPack)

@@ -19,6 +19,9 @@ DIRECTLY = {
     "data/counts": ["data/tables"],
     "data/arrays": ["data/bytes"],
     "data/hdf5": ["data/counts", "data/arrays"],
+    "geometry": ["base"],
+    "data/structures": ["data/arrays", "geometry"],
+    "data/gemmi": ["data/structures"],
     "stats": ["base"],
     "evaluate": ["data/tables", "data/images", "stats"],
     "fit": ["evaluate", "data/counts", "data/colvar"],
@@ -46,6 +49,7 @@ LIBRARIES = {
     "spdlog": {"cli"},
     "Eigen": {"fit"},
     "hdf5.h": {"data/hdf5"},
+    "gemmi": {"data/gemmi"},
 }
 
 

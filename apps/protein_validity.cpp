@@ -1,0 +1,255 @@
+#include "protein_validity.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <optional>
+
+#include "base/counted.hpp"
+#include "base/signals.hpp"
+#include "base/text.hpp"
+#include "cli/version.hpp"
+#include "data/bytes/npy.hpp"
+#include "data/bytes/recognise.hpp"
+#include "data/gemmi/molecules.hpp"
+#include "data/structures/structures.hpp"
+#include "geometry/validity.hpp"
+
+namespace ae::apps {
+namespace {
+
+using OrderedJson = nlohmann::ordered_json;
+using geometry::Backbone;
+using geometry::BackboneValidity;
+using geometry::Deviations;
+
+class CsvLine {
+ public:
+  CsvLine& text(std::string_view value) {
+    separate();
+    append_csv_field(line_, value);
+    return *this;
+  }
+  CsvLine& number(std::optional<double> value) {
+    separate();
+    if (value) append_number(line_, *value);
+    return *this;
+  }
+  CsvLine& count(std::int64_t value) {
+    separate();
+    line_ += std::to_string(value);
+    return *this;
+  }
+  std::string finished() const { return line_ + '\n'; }
+
+ private:
+  void separate() {
+    if (!std::exchange(first_, false)) line_ += ',';
+  }
+  std::string line_;
+  bool first_ = true;
+};
+
+constexpr std::string_view kHeader =
+    "id,residues,missing_atoms,chain_breaks,bond_rmsz,bonds_within_4_sigma,bonds_within_12_sigma,worst_bond,"
+    "worst_bond_at,angle_rmsz,angles_within_4_sigma,angles_within_12_sigma,worst_angle,worst_angle_at,cis,twisted,"
+    "omega_rms,clashes,positive_phi,handedness,cb_volume,chiral_flips,verdict\n";
+
+std::optional<double> ratio(double part, std::int64_t whole) {
+  if (whole == 0) return std::nullopt;
+  return part / static_cast<double>(whole);
+}
+
+std::optional<double> share(std::int64_t part, std::int64_t whole) { return ratio(static_cast<double>(part), whole); }
+
+void add_deviations(CsvLine& line, const Deviations& deviations) {
+  line.number(deviations.rmsz())
+      .number(share(deviations.within_4, deviations.count))
+      .number(share(deviations.within_12, deviations.count))
+      .number(deviations.count > 0 ? std::optional(deviations.worst) : std::nullopt)
+      .text(deviations.worst_at);
+}
+
+std::string csv_line(const std::string& id, const BackboneValidity& validity) {
+  CsvLine line;
+  line.text(id).count(validity.residues).count(validity.missing_atoms).count(validity.chain_breaks);
+  add_deviations(line, validity.bonds);
+  add_deviations(line, validity.angles);
+  line.count(validity.cis)
+      .count(validity.twisted)
+      .number(validity.omega_rms())
+      .count(validity.clashes)
+      .number(share(validity.positive_phis, validity.phis))
+      .number(validity.handedness())
+      .number(ratio(validity.cb_volume_sum, validity.cb_volumes));
+  if (validity.cb_volumes > 0)
+    line.count(validity.chiral_flips);
+  else
+    line.text("");
+  return line.text(ae::join(geometry::verdict(validity), " ", geometry::validity_flags().size())).finished();
+}
+
+OrderedJson json_number(std::optional<double> value) { return value ? OrderedJson(*value) : OrderedJson(nullptr); }
+
+// Of all structures together.
+class Totals {
+ public:
+  void add(const std::string& id, const BackboneValidity& validity) {
+    ++structures_;
+    const auto flags = geometry::verdict(validity);
+    flagged_ += flags.empty() ? 0 : 1;
+    for (const auto& flag : flags) ++flags_[flag];
+    sum(bonds_, id, validity.bonds);
+    sum(angles_, id, validity.angles);
+    all_.residues += validity.residues;
+    all_.missing_atoms += validity.missing_atoms;
+    all_.chain_breaks += validity.chain_breaks;
+    all_.peptides += validity.peptides;
+    all_.cis += validity.cis;
+    all_.twisted += validity.twisted;
+    all_.omega_squares += validity.omega_squares;
+    all_.clashes += validity.clashes;
+    all_.phis += validity.phis;
+    all_.positive_phis += validity.positive_phis;
+    all_.cb_volumes += validity.cb_volumes;
+    all_.chiral_flips += validity.chiral_flips;
+  }
+
+  std::string told() const {
+    std::string flags;
+    for (const auto& flag : geometry::validity_flags())
+      if (const auto found = flags_.find(std::string(flag.name)); found != flags_.end())
+        flags += (flags.empty() ? ": " : ", ") + found->first + " " + std::to_string(found->second);
+    return counted(structures_, "structures") + ", " + std::to_string(flagged_) + " flagged" + flags;
+  }
+
+  // Whether lengths look like nanometres, in which a bond of 1.5 Angstrom is 0.15.
+  bool looks_like_nanometres() const {
+    constexpr double kTypical = 57.5, kAround = 4;  // RMSZ of a tenth of the ideal lengths
+    const auto rmsz = bonds_.all.rmsz();
+    return rmsz && std::abs(*rmsz - kTypical) < kAround && bonds_.all.within_12 == 0;
+  }
+
+  std::string json(const std::vector<std::string>& inputs, const cli::Context& context) const {
+    auto flags = OrderedJson::object();
+    for (const auto& flag : geometry::validity_flags()) {
+      const auto found = flags_.find(std::string(flag.name));
+      flags[std::string(flag.name)] = {{"meaning", flag.meaning},
+                                       {"structures", found == flags_.end() ? 0 : found->second}};
+    }
+    const OrderedJson json = {{"made_by", cli::version_line("ae-score")},
+                              {"command", cli::shell_command("ae-score", context.arguments)},
+                              {"validity", "protein"},
+                              {"inputs", inputs},
+                              {"structures", structures_},
+                              {"flagged", flagged_},
+                              {"flags", flags},
+                              {"residues", all_.residues},
+                              {"missing_atoms", all_.missing_atoms},
+                              {"chain_breaks", all_.chain_breaks},
+                              {"bonds", deviations_json(bonds_)},
+                              {"angles", deviations_json(angles_)},
+                              {"peptides", all_.peptides},
+                              {"cis", all_.cis},
+                              {"twisted", all_.twisted},
+                              {"omega_rms", json_number(all_.omega_rms())},
+                              {"clashes", all_.clashes},
+                              {"positive_phi", json_number(share(all_.positive_phis, all_.phis))},
+                              {"residues_with_cb", all_.cb_volumes},
+                              {"chiral_flips", all_.chiral_flips}};
+    return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  }
+
+ private:
+  struct Summed {
+    Deviations all;
+    std::string worst_id;
+  };
+
+  static void sum(Summed& summed, const std::string& id, const Deviations& added) {
+    summed.all.count += added.count;
+    summed.all.within_4 += added.within_4;
+    summed.all.within_12 += added.within_12;
+    summed.all.squares += added.squares;
+    if (added.worst_at.empty() || std::abs(added.worst) < std::abs(summed.all.worst)) return;
+    summed.all.worst = added.worst;
+    summed.all.worst_at = added.worst_at;
+    summed.worst_id = id;
+  }
+
+  static OrderedJson deviations_json(const Summed& summed) {
+    const auto& all = summed.all;
+    const auto worst = all.count == 0 ? OrderedJson(nullptr)
+                                      : OrderedJson{{"z", all.worst}, {"id", summed.worst_id}, {"at", all.worst_at}};
+    return {{"count", all.count},
+            {"rmsz", json_number(all.rmsz())},
+            {"within_4_sigma", json_number(share(all.within_4, all.count))},
+            {"within_12_sigma", json_number(share(all.within_12, all.count))},
+            {"worst", worst}};
+  }
+
+  std::int64_t structures_ = 0, flagged_ = 0;
+  std::map<std::string, std::int64_t> flags_;
+  Summed bonds_, angles_;
+  BackboneValidity all_;
+};
+
+class Molecules final : public data::Structures {
+ public:
+  explicit Molecules(std::vector<Backbone> backbones) : backbones_(std::move(backbones)) {}
+  bool next(Backbone& backbone) override {
+    if (given_ == backbones_.size()) return false;
+    backbone = std::move(backbones_[given_++]);
+    return true;
+  }
+
+ private:
+  std::vector<Backbone> backbones_;
+  std::size_t given_ = 0;
+};
+
+// `prefix` is to stand before ids where several files are read, and before the names of chains.
+std::unique_ptr<data::Structures> open_structures(const std::string& path, bool several, std::string& prefix,
+                                                  Reporter& reporter) {
+  auto source = data::ByteSource::open(path);
+  auto head = data::read_head(*source);
+  const bool arrays = data::begins_npy(head) || head.starts_with("PK");
+  prefix = arrays && !several ? "" : path + ":";
+  if (arrays) {
+    source.reset();
+    return data::open_structure_arrays(data::open_numpy_arrays(data::RandomAccess::open(path)));
+  }
+  if (const auto* type = data::recognise(head); type != nullptr && !type->what.ends_with("structure file"))
+    throw data::wrong_kind(source->name(), *type, "", "structures: NPY, NPZ, PDB or mmCIF");
+  auto whole = data::with_prefix(head, std::move(source));
+  return std::make_unique<Molecules>(data::read_molecules(std::move(whole), head, reporter));
+}
+
+}  // namespace
+
+void run_protein_validity(const ValidityRun& run, cli::Context& context) {
+  Totals totals;
+  run.output.write(kHeader);
+  Backbone backbone;
+  std::uint64_t done = 0;
+  for (const auto& input : run.inputs) {
+    std::string prefix;
+    const auto structures = open_structures(input, run.inputs.size() > 1, prefix, context.reporter);
+    while (structures->next(backbone)) {
+      throw_if_stopped("checking structures");
+      const auto validity = geometry::validate(backbone);
+      const auto id = prefix + backbone.id;
+      run.output.write(csv_line(id, validity));
+      totals.add(id, validity);
+      context.reporter.progress("structures", ++done, 0);
+    }
+  }
+  context.reporter.progress_done();
+  if (totals.looks_like_nanometres())
+    context.reporter.warning("bonds are about a tenth as long as they should be: are these nanometres? Multiply by 10");
+  if (run.summary != nullptr) run.summary->write(totals.json(run.inputs, context));
+  context.reporter.info(totals.told());
+}
+
+}  // namespace ae::apps

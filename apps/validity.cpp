@@ -1,0 +1,59 @@
+#include "validity.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "base/world.hpp"
+#include "output_files.hpp"
+#include "protein_validity.hpp"
+
+namespace ae::apps {
+
+const std::vector<ValidityKind>& validity_kinds() {
+  static const std::vector<ValidityKind> kinds{
+      {"protein", "bonds, angles, peptide planes, clashes and handedness of backbones", run_protein_validity},
+  };
+  return kinds;
+}
+
+void ValidityOption::declare(CLI::App& app, CLI::Option* input) {
+  app_ = &app;
+  std::vector<std::string> names;
+  std::string help;
+  for (const auto& kind : validity_kinds()) {
+    names.emplace_back(kind.name);
+    help += (help.empty() ? "" : "; ") + std::string(kind.name) + ": " + std::string(kind.help);
+  }
+  cli::add_choice(app, "--validity", kind_,
+                  "Without a model, which is then an input like the others: tell what is wrong with structures of NPY, "
+                  "NPZ, PDB and mmCIF files (" +
+                      help + ")",
+                  names)
+      ->each([input](const std::string&) { input->required(false); });
+}
+
+void ValidityOption::check_options() const {
+  constexpr std::array<std::string_view, 8> kUseful{"--validity", "--output",  "--summary", "--force",
+                                                    "--quiet",    "--verbose", "--threads", "--log-level"};
+  for (const auto* option : app_->get_options()) {
+    if (option->count() == 0 || option->get_positional()) continue;
+    if (std::ranges::find(kUseful, option->get_name()) != kUseful.end()) continue;
+    throw UsageError(option->get_name() + " needs a model, and --validity has none; leave one of the two out");
+  }
+  if (world_of_environment().size > 1) throw UsageError("--validity runs in one process; start one");
+}
+
+void ValidityOption::run(std::vector<std::string> inputs, const std::string& output, const std::string& summary,
+                         cli::Context& context) const {
+  check_options();
+  OutputFiles files(inputs, context.options.force);
+  auto* table = files.open(output, "--output");
+  auto* story = files.open(summary, "--summary");
+  const auto kind = std::ranges::find(validity_kinds(), kind_, &ValidityKind::name);
+  kind->run({std::move(inputs), *table, story}, context);
+  files.commit();
+}
+
+}  // namespace ae::apps

@@ -1,0 +1,47 @@
+// ae-score --validity: what is wrong with structures, judged by what is known of them, without a model.
+//
+// Adding a kind: a ValidityKind in a file of this folder, and one line in validity_kinds().
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/files.hpp"
+#include "cli/app.hpp"
+
+namespace ae::apps {
+
+struct ValidityRun {
+  std::vector<std::string> inputs;
+  Output& output;   // a CSV table, a line a structure; it is not committed
+  Output* summary;  // JSON; null when it is not wanted
+};
+
+struct ValidityKind {
+  std::string_view name;
+  std::string_view help;
+  void (*run)(const ValidityRun& run, cli::Context& context);
+};
+
+const std::vector<ValidityKind>& validity_kinds();
+
+// The option --validity, and what it is to do: with it all positionals are inputs, and what needs a model is refused.
+class ValidityOption {
+ public:
+  // `input`: the positional that is not needed with it. After all other options, which it looks at.
+  void declare(CLI::App& app, CLI::Option* input);
+  bool given() const { return !kind_.empty(); }
+  // Writes `output` and `summary` ("" = none), and commits them. UsageError for an option that needs a model.
+  void run(std::vector<std::string> inputs, const std::string& output, const std::string& summary,
+           cli::Context& context) const;
+
+ private:
+  void check_options() const;
+
+  const CLI::App* app_ = nullptr;
+  std::string kind_;
+};
+
+}  // namespace ae::apps

@@ -1,0 +1,58 @@
+#include "data/gemmi/molecules.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "data/gemmi/formats.hpp"
+
+namespace ae::data {
+namespace {
+
+// CIF begins with data_, behind blanks and comments, in any case of letters.
+bool begins_cif(std::string_view head) {
+  for (;;) {
+    const auto begin = head.find_first_not_of(" \t\r\n");
+    if (begin == std::string_view::npos) return false;
+    head.remove_prefix(begin);
+    if (head.front() != '#') break;
+    head.remove_prefix(std::min(head.size(), head.find('\n')));
+  }
+  constexpr std::string_view kBlock = "data_";
+  return head.size() >= kBlock.size() && std::equal(kBlock.begin(), kBlock.end(), head.begin(), [](char a, char b) {
+           return a == std::tolower(static_cast<unsigned char>(b));
+         });
+}
+
+// What the library says, which may have several lines and begin with the file's name.
+std::string one_line(std::string what, const std::string& name) {
+  if (what.starts_with(name + ":")) what.erase(0, name.size() + 1);
+  return printable(what.substr(0, what.find('\n')));
+}
+
+}  // namespace
+
+std::vector<geometry::Backbone> read_molecules(std::unique_ptr<ByteSource> source, std::string_view head,
+                                               Reporter& reporter) {
+  const auto name = source->name();
+  molecules::Listing listing;
+  try {
+    listing = begins_cif(head) ? molecules::read_mmcif(std::move(source)) : molecules::read_pdb(std::move(source));
+  } catch (const Error&) {
+    throw;
+  } catch (const Interrupted&) {
+    throw;
+  } catch (const std::bad_alloc&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw InputError(name + ": cannot be read as a molecule: " + one_line(error.what(), name) +
+                     "; expected a PDB or mmCIF file");
+  }
+  if (listing.more_models) reporter.warning(name + ": several models; the first is taken");
+  auto backbones = molecules::backbones_of(listing.chains);
+  if (backbones.empty()) throw InputError(name + ": found no protein chain; expected residues with atoms N, CA and C");
+  return backbones;
+}
+
+}  // namespace ae::data
