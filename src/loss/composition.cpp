@@ -178,6 +178,9 @@ Composition::Composition(const TermList& terms, const model::Domain& domain, boo
       continue;
     }
     const auto chosen = selected(term, type, pointer, domain_.elements, lines);
+    if (std::ssize(chosen) % term.record() != 0)
+      lines.push_back(pointer + ": " + type + " judges elements by " + std::to_string(term.record()) +
+                      " that belong together, found " + std::to_string(chosen.size()) + "; choose others by /columns");
     if (!term.training_only()) covered.insert(chosen.begin(), chosen.end());
     if (!chosen.empty()) declare_use(t, chosen);
   }

@@ -9,6 +9,7 @@
 
 #include "base/text.hpp"
 #include "base/vector_math.hpp"
+#include "loss/backbone_terms.hpp"
 #include "loss/count_terms.hpp"
 #include "loss/image_terms.hpp"
 #include "loss/value_term.hpp"
@@ -264,7 +265,7 @@ std::unique_ptr<Term> make() {
   return std::make_unique<T>();
 }
 
-constexpr std::array<config::Entry<Term>, 15> kTerms{{
+constexpr std::array<config::Entry<Term>, 22> kTerms{{
     {"mse", "Squared error of numeric cells.", make<SquaredError>},
     {"l1", "Absolute error of numeric cells.", make<AbsoluteError>},
     {"huber", "Squared error for small, absolute error for large deviations.", make<Huber>},
@@ -282,6 +283,14 @@ constexpr std::array<config::Entry<Term>, 15> kTerms{{
     {"nb", "Deviance of counts: negative binomial, with a dispersion for each gene.", make_negative_binomial},
     {"zinb", "Deviance of counts: negative binomial, and zeros of their own beside it.", make_zero_inflated},
     {"hurdle", "Whether there is a count at all, and how many where there is one: a log-normal amount.", make_hurdle},
+    {"kabsch_mse", "Squared error of backbones in Angstrom, once prediction and target are superposed.", make_kabsch},
+    {"geometry", "How far backbones are from what chemistry allows: bond + angle + planarity + clash.", make_geometry},
+    {"bond", "Deviations of a backbone's bonds from their ideal lengths, in standard deviations.", make_bond},
+    {"angle", "Deviations of a backbone's angles from their ideal values, in standard deviations.", make_angle},
+    {"planarity", "Peptide bonds of a backbone that are neither trans nor cis, in standard deviations.",
+     make_planarity},
+    {"clash", "Atoms of a backbone that overlap.", make_clash},
+    {"torsion", "Difference of a backbone's torsions, which tell it from its mirror image.", make_torsion},
 }};
 
 }  // namespace

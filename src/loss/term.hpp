@@ -62,6 +62,8 @@ class Term : public config::Section {
   // --- terms of grain element ---
   // Whether the term can judge this element at all (numbers or categories).
   virtual bool accepts(const model::Element& element) const { return !element.categorical(); }
+  // Elements belong together by so many, in their order: it takes a multiple of that.
+  virtual std::int64_t record() const { return 1; }
   virtual bool needs_grid() const { return false; }  // pixels around an element; it then accepts channels only
   // Terms whose head has the same name share the decoder outputs of an element.
   virtual std::string_view head() const { return "value"; }
@@ -147,7 +149,7 @@ class Term : public config::Section {
   virtual double ramp(double epoch) const;
 };
 
-std::span<const config::Entry<Term>>
-terms();  // mse, l1, huber, bce, cross_entropy, kl, value; of images ssim ...; of counts poisson ...
+std::span<const config::Entry<Term>> terms();  // mse, l1, huber, bce, cross_entropy, kl, value; of images ssim ...; of
+                                               // counts poisson ...; of backbones bond ...
 
 }  // namespace ae::loss

@@ -28,7 +28,7 @@ DIRECTLY = {
     "report": ["fit"],
     "model": ["data/tables", "data/images", "stats"],
     "value": ["base"],
-    "loss": ["model", "value"],
+    "loss": ["model", "value", "geometry"],
     "score": ["loss", "evaluate"],
     "recipe": ["score", "data/hdf5"],
     "attack": ["base"],

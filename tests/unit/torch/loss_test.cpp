@@ -37,6 +37,13 @@ Element gene(std::string name) {
 }
 const model::Domain kGenes{{gene("A"), gene("B"), gene("C")}};
 
+// Two residues of a protein's backbone: coordinates a bond's length from each other, or so.
+const model::Domain kResidues = [] {
+  std::vector<Element> elements;
+  for (int i = 0; i < 24; ++i) elements.push_back(number("x" + std::to_string(i)));
+  return model::Domain(elements);
+}();
+
 // A table of numbers in [0, 1] (so that every term can judge them) and level codes, or counts, or images; about a third
 // not observed.
 Batch random_batch(const model::Domain& domain, std::int64_t samples, std::uint64_t seed) {
@@ -92,6 +99,7 @@ std::string q_file() {
 model::Domain domain_for(const std::string& type) {
   config::Variant<Term> term(terms(), type);
   if (term->accepts(kGenes.elements.front()) && !term->accepts(kMixed.front())) return kGenes;
+  if (term->record() > 1) return kResidues;
   return term->needs_grid() ? kSmallImages : model::Domain(kMixed);
 }
 
@@ -109,7 +117,7 @@ TermList list_for(const std::string& type) {
     return list;
   }
   if (type == "kl" || type == "cross_entropy") list.append().select("mse");
-  if (domain_for(type).elements.front().counts) {
+  if (domain_for(type).elements.front().counts || list[0]->record() > 1) {
     list.append().select("mse");
   } else if (type != "cross_entropy") {
     list.append().select("cross_entropy");
