@@ -1,12 +1,15 @@
 #include "protein_validity.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <filesystem>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "base/counted.hpp"
+#include "base/error.hpp"
 #include "base/signals.hpp"
 #include "base/text.hpp"
 #include "cli/version.hpp"
@@ -113,7 +116,11 @@ class Totals {
     all_.phis += validity.phis;
     all_.positive_phis += validity.positive_phis;
     all_.cb_volumes += validity.cb_volumes;
+    all_.cb_volume_sum += validity.cb_volume_sum;
     all_.chiral_flips += validity.chiral_flips;
+    all_.ramachandran_residues += validity.ramachandran_residues;
+    all_.log_likelihood += validity.log_likelihood;
+    all_.mirrored_log_likelihood += validity.mirrored_log_likelihood;
   }
 
   std::string told() const {
@@ -156,7 +163,9 @@ class Totals {
                               {"omega_rms", json_number(all_.omega_rms())},
                               {"clashes", all_.clashes},
                               {"positive_phi", json_number(share(all_.positive_phis, all_.phis))},
+                              {"handedness", json_number(all_.handedness())},
                               {"residues_with_cb", all_.cb_volumes},
+                              {"cb_volume", json_number(ratio(all_.cb_volume_sum, all_.cb_volumes))},
                               {"chiral_flips", all_.chiral_flips}};
     return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
   }
@@ -209,6 +218,19 @@ class Molecules final : public data::Structures {
   std::size_t given_ = 0;
 };
 
+// They are read in places, more than once. `head`: of what was read of it, decompressed.
+std::unique_ptr<data::Structures> open_arrays(const std::string& path, const std::string& name, std::string_view head) {
+  std::error_code ignored;
+  if (!std::filesystem::is_regular_file(path == "-" ? "/dev/stdin" : path, ignored))
+    throw InputError(name + ": found arrays in a pipe; expected a file; write them to one and give its name");
+  const std::shared_ptr<data::RandomAccess> file = data::RandomAccess::open(path);
+  std::array<char, 2> begin{};
+  file->read_at(0, begin.data(), std::min<std::uint64_t>(begin.size(), file->size()));
+  if (!head.starts_with(std::string_view(begin.data(), begin.size())))
+    throw InputError(name + ": found compressed arrays; expected NPY or NPZ; decompress the file first");
+  return data::open_structure_arrays(data::open_numpy_arrays(file));
+}
+
 // `prefix` is to stand before ids where several files are read, and before the names of chains.
 std::unique_ptr<data::Structures> open_structures(const std::string& path, bool several, std::string& prefix,
                                                   Reporter& reporter) {
@@ -216,10 +238,8 @@ std::unique_ptr<data::Structures> open_structures(const std::string& path, bool 
   auto head = data::read_head(*source);
   const bool arrays = data::begins_npy(head) || head.starts_with("PK");
   prefix = arrays && !several ? "" : path + ":";
-  if (arrays) {
-    source.reset();
-    return data::open_structure_arrays(data::open_numpy_arrays(data::RandomAccess::open(path)));
-  }
+  if (arrays) return open_arrays(path, source->name(), head);
+  if (head.starts_with("\xEF\xBB\xBF")) head.erase(0, 3);
   if (const auto* type = data::recognise(head); type != nullptr && !type->what.ends_with("structure file"))
     throw data::wrong_kind(source->name(), *type, "", "structures: NPY, NPZ, PDB or mmCIF");
   auto whole = data::with_prefix(head, std::move(source));
@@ -228,7 +248,7 @@ std::unique_ptr<data::Structures> open_structures(const std::string& path, bool 
 
 }  // namespace
 
-void run_protein_validity(const ValidityRun& run, cli::Context& context) {
+std::string run_protein_validity(const ValidityRun& run, cli::Context& context) {
   Totals totals;
   run.output.write(kHeader);
   Backbone backbone;
@@ -249,7 +269,7 @@ void run_protein_validity(const ValidityRun& run, cli::Context& context) {
   if (totals.looks_like_nanometres())
     context.reporter.warning("bonds are about a tenth as long as they should be: are these nanometres? Multiply by 10");
   if (run.summary != nullptr) run.summary->write(totals.json(run.inputs, context));
-  context.reporter.info(totals.told());
+  return totals.told();
 }
 
 }  // namespace ae::apps

@@ -6,6 +6,6 @@
 namespace ae::apps {
 
 // Backbones of NPY, NPZ, PDB and mmCIF files. InputError for a file that is none, or damaged.
-void run_protein_validity(const ValidityRun& run, cli::Context& context);
+std::string run_protein_validity(const ValidityRun& run, cli::Context& context);
 
 }  // namespace ae::apps

@@ -36,7 +36,7 @@ void ValidityOption::declare(CLI::App& app, CLI::Option* input) {
 
 void ValidityOption::check_options() const {
   constexpr std::array<std::string_view, 8> kUseful{"--validity", "--output",  "--summary", "--force",
-                                                    "--quiet",    "--verbose", "--threads", "--log-level"};
+                                                    "--quiet",    "--verbose", "--threads", "--log-json"};
   for (const auto* option : app_->get_options()) {
     if (option->count() == 0 || option->get_positional()) continue;
     if (std::ranges::find(kUseful, option->get_name()) != kUseful.end()) continue;
@@ -48,12 +48,16 @@ void ValidityOption::check_options() const {
 void ValidityOption::run(std::vector<std::string> inputs, const std::string& output, const std::string& summary,
                          cli::Context& context) const {
   check_options();
+  for (auto input = inputs.begin(); input != inputs.end(); ++input)
+    if (*input != "-" && std::find(inputs.begin(), input, *input) != input)
+      throw UsageError(ae::quoted(*input, 200) + " is given twice; two lines of the table would have one id");
   OutputFiles files(inputs, context.options.force);
   auto* table = files.open(output, "--output");
   auto* story = files.open(summary, "--summary");
   const auto kind = std::ranges::find(validity_kinds(), kind_, &ValidityKind::name);
-  kind->run({std::move(inputs), *table, story}, context);
+  const auto found = kind->run({std::move(inputs), *table, story}, context);
   files.commit();
+  context.reporter.info(found);
 }
 
 }  // namespace ae::apps

@@ -22,7 +22,8 @@ struct ValidityRun {
 struct ValidityKind {
   std::string_view name;
   std::string_view help;
-  void (*run)(const ValidityRun& run, cli::Context& context);
+  // Returns what was found, in a line.
+  std::string (*run)(const ValidityRun& run, cli::Context& context);
 };
 
 const std::vector<ValidityKind>& validity_kinds();

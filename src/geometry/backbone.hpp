@@ -44,6 +44,7 @@ constexpr double kMostCoordinate = 1e6;
 // A C and an N that are further apart are not bonded: nearly half-way from a peptide bond (1.34) to touching atoms
 // (3.2).
 constexpr double kMostPeptideBond = 2.5;
+bool is_bonded(const BackboneResidue& before, const BackboneResidue& after);
 
 // Whether there should be a peptide bond between `residue` - 1 and it: the file says that they are neighbours, or they
 // are bonded. Residues that the file calls neighbours are, however far apart: that is a wrong bond, and not a break.

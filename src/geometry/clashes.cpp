@@ -31,9 +31,8 @@ std::uint64_t key_of(const CellIndex& cell) {
   return key;
 }
 
-bool clash(const PlacedAtom& a, const PlacedAtom& b) {
-  const auto apart = a.residue < b.residue ? b.residue - a.residue : a.residue - b.residue;
-  return apart >= 2 && a.radius + b.radius - distance(a.at, b.at) >= kClashOverlap;
+bool overlap(const PlacedAtom& a, const PlacedAtom& b) {
+  return a.radius + b.radius - distance(a.at, b.at) >= kClashOverlap;
 }
 
 }  // namespace
@@ -44,12 +43,16 @@ std::int64_t clashes(const Backbone& backbone) {
   std::unordered_map<std::uint64_t, std::vector<PlacedAtom>> cells;
   std::int64_t count = 0;
   const auto add = [&](const PlacedAtom& atom) {
+    const bool joined = is_joined(backbone, atom.residue);
+    const auto clash = [&](const PlacedAtom& before) {
+      return before.residue + (joined ? 1 : 0) < atom.residue && overlap(before, atom);
+    };
     const auto own = cell_of(atom.at);
     for (std::int64_t x = own[0] - 1; x <= own[0] + 1; ++x)
       for (std::int64_t y = own[1] - 1; y <= own[1] + 1; ++y)
         for (std::int64_t z = own[2] - 1; z <= own[2] + 1; ++z)
           if (const auto found = cells.find(key_of({x, y, z})); found != cells.end())
-            count += std::ranges::count_if(found->second, [&](const auto& other) { return clash(atom, other); });
+            count += std::ranges::count_if(found->second, clash);
     cells[key_of(own)].push_back(atom);
   };
   for (std::size_t residue = 0; residue < backbone.residues.size(); ++residue) {

@@ -13,7 +13,8 @@ constexpr std::array<double, kBackboneAtoms> kRadii{1.55, 1.70, 1.65, 1.40};
 constexpr double kClashOverlap = 0.4;             // Angstrom; of MolProbity's definition
 constexpr std::int64_t kMostClashes = 1'000'000;  // where counting ends
 
-// Pairs of atoms of residues that are at least two apart in the chain, which overlap by kClashOverlap or more.
+// Pairs of atoms that overlap by kClashOverlap or more, of two residues that are not joined (see is_joined()). At most
+// kMostClashes.
 std::int64_t clashes(const Backbone& backbone);
 
 }  // namespace ae::geometry

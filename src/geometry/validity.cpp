@@ -17,6 +17,7 @@ constexpr double kLeastBondRmsz = 0.1, kLeastAngleRmsz = 0.2;
 constexpr double kTwisted = 30;           // degrees; MolProbity's limit
 constexpr double kMostOddPeptides = 0.1;  // share
 constexpr double kMostClashShare = 0.1;   // a residue
+constexpr double kMostMissing = 0.1;      // share of atoms
 constexpr double kDecisive = 6.907755;    // nats: odds of 1,000 to 1
 
 Deviations summed(const std::vector<Deviation>& all, const Backbone& backbone) {
@@ -52,10 +53,11 @@ void count_peptide(double omega, ResidueKind behind, BackboneValidity& validity)
   const double degrees = std::abs(omega) * kDegrees;
   const bool cis = degrees < 90;
   const double bent = cis ? degrees : 180 - degrees;
+  const bool twisted = bent > kTwisted;
   ++validity.peptides;
   validity.cis += cis ? 1 : 0;
-  validity.odd_cis += cis && behind != ResidueKind::proline ? 1 : 0;
-  validity.twisted += bent > kTwisted ? 1 : 0;
+  validity.twisted += twisted ? 1 : 0;
+  validity.odd_peptides += twisted || (cis && behind != ResidueKind::proline) ? 1 : 0;
   if (!cis) validity.omega_squares += bent * bent;
 }
 
@@ -86,6 +88,11 @@ void count_volumes(const Backbone& backbone, BackboneValidity& validity) {
 
 bool too_far(const Deviations& deviations) {
   return deviations.within_12 < deviations.count || deviations.rmsz().value_or(0) > kMostRmsz;
+}
+
+bool lacks_atoms(const BackboneValidity& validity) {
+  const auto atoms = static_cast<double>(validity.residues) * kBackboneAtoms;
+  return validity.bonds.count == 0 || static_cast<double>(validity.missing_atoms) > kMostMissing * atoms;
 }
 
 }  // namespace
@@ -137,7 +144,7 @@ const std::vector<ValidityFlag>& validity_flags() {
        [](const Validity& v) { return v.angles.rmsz().value_or(1) < kLeastAngleRmsz; }},
       {"peptides", "more than a tenth of the peptide bonds are twisted, or cis without a proline behind them",
        [](const Validity& v) {
-         return static_cast<double>(v.odd_cis + v.twisted) > kMostOddPeptides * static_cast<double>(v.peptides);
+         return static_cast<double>(v.odd_peptides) > kMostOddPeptides * static_cast<double>(v.peptides);
        }},
       {"clashes", "two clashes or more, and more than one for ten residues",
        [](const Validity& v) {
@@ -146,9 +153,12 @@ const std::vector<ValidityFlag>& validity_flags() {
       {"mirrored", "the mirror image's phi and psi are 1,000 times likelier than the chain's, and than any",
        [](const Validity& v) { return v.mirrored_log_likelihood - std::max(v.log_likelihood, 0.0) > kDecisive; }},
       {"torsions",
-       "phi and psi drawn evenly are 1,000 times likelier than the chain's, and not less than the mirror image's",
+       "phi and psi drawn evenly are 1,000 times likelier than the chain's, and the mirror image's not as much "
+       "likelier than these",
        [](const Validity& v) { return -v.log_likelihood > kDecisive && v.mirrored_log_likelihood <= kDecisive; }},
       {"chirality", "a CB lies where D-amino acids have it", [](const Validity& v) { return v.chiral_flips > 0; }},
+      {"missing", "there is no bond to judge, or more than a tenth of the atoms of the residues are missing",
+       lacks_atoms},
       {"breaks", "the chain is broken", [](const Validity& v) { return v.chain_breaks > 0; }},
   };
   return flags;

@@ -30,11 +30,11 @@ struct BackboneValidity {
   std::int64_t missing_atoms = 0;  // of those residues
   std::int64_t chain_breaks = 0;   // between them
   Deviations bonds, angles;
-  std::int64_t peptides = 0;  // with a torsion omega
-  std::int64_t cis = 0;       // |omega| < 90 degrees
-  std::int64_t odd_cis = 0;   // of these, those that are not before a proline
-  std::int64_t twisted = 0;   // more than 30 degrees from cis and from trans
-  double omega_squares = 0;   // sum over trans peptides of squared deviations from 180 degrees
+  std::int64_t peptides = 0;      // with a torsion omega
+  std::int64_t cis = 0;           // |omega| < 90 degrees
+  std::int64_t twisted = 0;       // more than 30 degrees from cis and from trans
+  std::int64_t odd_peptides = 0;  // twisted, or cis and not before a proline
+  double omega_squares = 0;       // sum over trans peptides of squared deviations from 180 degrees
   std::int64_t clashes = 0;
   std::int64_t phis = 0, positive_phis = 0;
   std::int64_t ramachandran_residues = 0;

@@ -5,6 +5,9 @@ import gzip
 import io
 import json
 import math
+import os
+import subprocess
+import threading
 
 import numpy as np
 import pytest
@@ -188,6 +191,9 @@ def arrays(tmp_path):
         "parts": (dict(xyz=np.zeros((5, 4, 3)), offset=np.array([0, 2.5, 5])), "2.5"),
         "many": (dict(xyz=np.zeros((5, 4, 3)), offset=np.zeros(50)), "(50)"),
         "none": (dict(a=np.zeros(3)), "a (3"),
+        "several": (dict(truth=np.zeros((5, 4, 3)), made=np.zeros((5, 4, 3))), "several arrays of coordinates: truth (5, 4, 3"),
+        "rows": (dict(xyz=np.zeros((2, 5, 4, 3)), offset=np.array([0, 1, 2])), "offset beside xyz (2, 5, 4, 3"),
+        "plural": (dict(xyz=np.zeros((5, 4, 3)), offsets=np.array([0, 2, 5])), "found offsets (3,"),
     }
 
 
@@ -208,24 +214,52 @@ def test_every_cut_file_is_refused(run, tmp_path):
         assert not (tmp_path / "v.csv").exists()
 
 
+def test_arrays_that_cannot_be_read_in_places_are_refused(run, tmp_path):
+    np.save(tmp_path / "a.npy", shaken(3))
+    whole = (tmp_path / "a.npy").read_bytes()
+    one_error(run("ae-score", "-", "--validity", "protein", stdin=whole), 4, "<stdin>: found arrays in a pipe")
+    (tmp_path / "a.npy.gz").write_bytes(gzip.compress(whole))
+    one_error(run("ae-score", "a.npy.gz", "--validity", "protein"), 4, "a.npy.gz: found compressed arrays", "decompress")
+
+
+def from_fifo(run, tmp_path, content):
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=lambda: fifo.write_bytes(content))
+    writer.start()
+    done = run("ae-score", "fifo", "--validity", "protein", "-q", timeout=30)
+    writer.join()
+    fifo.unlink()
+    return done
+
+
+def test_a_fifo_is_read_once(run, tmp_path):
+    np.save(tmp_path / "a.npy", shaken(3))
+    one_error(from_fifo(run, tmp_path, (tmp_path / "a.npy").read_bytes()), 4, "fifo: found arrays in a pipe")
+    text = pdb(residues(shaken(3))).encode()
+    (row,) = rows_of(from_fifo(run, tmp_path, text).stdout)
+    (of_stdin,) = rows_of(run("ae-score", "-", "--validity", "protein", "-q", stdin=text).stdout)
+    assert (row.pop("id"), of_stdin.pop("id")) == ("fifo:A", "-:A") and row == of_stdin
+
+
 # --- Molecules ---
 
 
 class Atom:
     def __init__(self, name, at, residue="ALA", number=1, chain="A", het=False, alt=" ", insertion=" ", occupancy=1.0,
-                 element=None, sequence=None, model=1):
+                 element=None, sequence=None, model=1, asym=None):
         self.name, self.at, self.residue, self.number, self.chain = name, at, residue, number, chain
         self.het, self.alt, self.insertion, self.occupancy = het, alt, insertion, occupancy
         self.element = element or name[0]
-        self.sequence, self.model = sequence, model
+        self.sequence, self.model, self.asym = sequence, model, asym or chain
 
 
 def pdb(atoms, ter=True):
     lines, chains = ["HEADER    TEST"], None
     for serial, a in enumerate(atoms, 1):
-        if ter and chains and (a.chain, a.het) != chains:
+        if ter and chains and (a.chain, a.asym, a.het) != chains:
             lines.append("TER")
-        chains = (a.chain, a.het)
+        chains = (a.chain, a.asym, a.het)
         name = f" {a.name:<3}" if len(a.element) == 1 else f"{a.name:<4}"
         x, y, z = a.at
         lines.append(f"{'HETATM' if a.het else 'ATOM  '}{serial:>5} {name}{a.alt}{a.residue:>3} {a.chain}{a.number:>4}"
@@ -244,7 +278,7 @@ def mmcif(atoms):
         x, y, z = a.at
         sequence = "." if a.het and a.sequence is None else a.sequence or a.number
         lines.append(f"{'HETATM' if a.het else 'ATOM'} {serial} {a.element} {a.name} {a.alt.strip() or '.'} {a.residue} "
-                     f"{a.chain} 1 {sequence} {a.insertion.strip() or '?'} {x:.3f} {y:.3f} {z:.3f} {a.occupancy} 0 "
+                     f"{a.asym} 1 {sequence} {a.insertion.strip() or '?'} {x:.3f} {y:.3f} {z:.3f} {a.occupancy} 0 "
                      f"{a.number} {a.chain} {a.model}")
     return "\n".join([*lines, "#", ""])
 
@@ -411,6 +445,95 @@ def test_numbers_beyond_9999_are_hybrid_36(check, tmp_path):
     assert row["chain_breaks"] == "0" and row["worst_bond_at"] == "C(9999)-N(10000)"
 
 
+def test_atoms_behind_end_are_a_further_model(check, tmp_path):
+    frames = [pdb(residues(shaken(8, seed=seed)), ter=False).replace("HEADER    TEST\n", "") for seed in (0, 3)]
+    for text in ("".join(frames), "TER\nEND".join("".join(frames).split("END"))):
+        (tmp_path / "m.pdb").write_text(text)
+        (row,) = check("m.pdb", warned="several models; the first is taken")
+        same(row, expected(check, tmp_path, shaken(8)))
+
+
+@pytest.mark.parametrize("between", [[], residues(shaken(5, seed=3) + 90, chain="B")])
+def test_a_chain_of_a_name_that_was_there_is_a_further_chain(molecule, check, tmp_path, between):
+    one, two = shaken(12), shaken(12, seed=7) + 40
+    rows = molecule(residues(one) + between + residues(two, asym="C"))
+    assert len(rows) == (3 if between else 2)
+    same(rows[0], expected(check, tmp_path, one))
+    same(rows[-1], expected(check, tmp_path, two))
+    assert check("m.pdb")[-1]["id"] == "m.pdb:A(2)"
+
+
+def test_numbers_that_come_again_within_a_chain_go_on(molecule, check, tmp_path):
+    xyz = shaken(24)
+    row = molecule(residues(xyz[:12]) + residues(xyz[12:]))[0]
+    same(row, expected(check, tmp_path, xyz))
+    # What was missing of a residue, and stands at another place, is of it.
+    atoms = residues(xyz[:12])
+    last = [atom for atom in atoms if atom.name == "O"]
+    same(molecule([atom for atom in atoms if atom.name != "O"] + last)[0], expected(check, tmp_path, xyz[:12]))
+
+
+def test_an_atom_that_comes_twice_in_a_residue_is_told(run, tmp_path):
+    atoms = residues(shaken(4))
+    atoms.insert(6, Atom("CA", [9, 9, 9], number=2))
+    for name, text, place in (("m.pdb", pdb(atoms), "m.pdb:8"), ("m.cif", mmcif(atoms), "m.cif: atom 7 of _atom_site")):
+        (tmp_path / name).write_text(text)
+        one_error(run("ae-score", name, "--validity", "protein"), 4, f'{place}: atom "CA" of residue 2 comes a second time')
+
+
+def test_fields_that_are_no_numbers_are_told_and_blanks_are_1(check, run, tmp_path):
+    whole = pdb(residues(shaken(4)))
+    for old, new, told in (
+        ("  1.00  0.00", "  abc   0.00", 'm.pdb:2: occupancy "abc"'),
+        ("  1.00  0.00", "******  0.00", 'm.pdb:2: occupancy "******"'),
+        ("ALA A   3 ", "ALA A   x ", 'm.pdb:10: residue number "   x"'),
+        ("ALA A   3 ", "ALA A     ", 'm.pdb:10: residue number "    "'),
+        ("ALA A   3 ", "ALA AA00a ", 'm.pdb:10: residue number "A00a"'),
+    ):
+        (tmp_path / "m.pdb").write_text(whole.replace(old, new, 1))
+        one_error(run("ae-score", "m.pdb", "--validity", "protein"), 4, told)
+    (tmp_path / "m.pdb").write_text(whole.replace("  1.00  0.00", "        0.00"))
+    same(check("m.pdb")[0], expected(check, tmp_path, shaken(4)))
+    (tmp_path / "m.pdb").write_text(whole.replace("ALA A   3 ", "ALA Aa000 "))
+    assert check("m.pdb")[0]["chain_breaks"] == "0"
+
+
+def test_a_byte_order_mark_and_small_elements_change_nothing(check, tmp_path):
+    atoms = residues(shaken(8))
+    (tmp_path / "m.pdb").write_text("\ufeff" + pdb(atoms).replace("HEADER    TEST\n", ""), encoding="utf-8")
+    (tmp_path / "m.cif").write_text("\ufeff" + mmcif(atoms).replace(" C CA ", " c CA ").replace(" N N ", " n N "),
+                                    encoding="utf-8")
+    for name in ("m.pdb", "m.cif"):
+        same(check(name)[0], expected(check, tmp_path, shaken(8)))
+
+
+def test_the_first_data_block_with_atoms_is_taken(check, tmp_path):
+    one, two = mmcif(residues(shaken(8))), mmcif(residues(shaken(9, seed=5))).replace("data_test", "data_two")
+    (tmp_path / "m.cif").write_text("data_info\n_entry.id x\n" + one)
+    same(check("m.cif")[0], expected(check, tmp_path, shaken(8)))
+    (tmp_path / "m.cif").write_text(one + two)
+    (row,) = check("m.cif", warned="m.cif: several data blocks with atoms; the first is taken")
+    same(row, expected(check, tmp_path, shaken(8)))
+
+
+def test_a_loop_that_ends_within_a_row_is_told_with_its_line(run, tmp_path):
+    (tmp_path / "m.cif").write_text(mmcif(residues(shaken(3))).replace("#\n", "ATOM 13\n#\n"))
+    one_error(run("ae-score", "m.cif", "--validity", "protein"), 4, "m.cif:2: ", "number of values in the loop",
+              "begins here", "one for each tag")
+
+
+def test_too_much_text_is_refused(run, tmp_path):
+    block = gzip.compress((b"REMARK" + b" " * 73 + b"\n") * 200_000)
+    (tmp_path / "m.pdb.gz").write_bytes(block * 34)
+    one_error(run("ae-score", "m.pdb.gz", "--validity", "protein"), 4, "m.pdb.gz: more than 512 MiB of text")
+
+
+@pytest.mark.parametrize("atoms", [["CA"], ["N", "CA", "C"]])
+def test_what_cannot_be_judged_is_missing(molecule, atoms):
+    (row,) = molecule([atom for atom in residues(shaken(12)) if atom.name in atoms])
+    assert "missing" in flags(row)
+
+
 def test_hands_by_cb(molecule):
     xyz = shaken(8)
     atoms = residues(xyz)
@@ -425,6 +548,12 @@ def test_hands_by_cb(molecule):
     (image,) = molecule(atoms)
     assert float(image["cb_volume"]) == pytest.approx(-float(row["cb_volume"]), abs=1e-3)
     assert image["chiral_flips"] == "8" and {"chirality", "mirrored"} <= set(flags(image))
+    # Conformations of CB alone: the most occupied one counts.
+    for atom in [atom for atom in atoms if atom.name == "CB" and atom.number < 3]:
+        atom.alt, atom.occupancy = "B", 0.6
+        atoms.append(Atom("CB", atom.at * [1, 1, -1], number=atom.number, alt="A", occupancy=0.4))
+    (row,) = molecule(atoms)
+    assert row["chiral_flips"] == "8" and row["cb_volume"] == image["cb_volume"]
 
 
 def test_glycine_and_proline_have_their_own_ideal_values(molecule):
@@ -502,8 +631,33 @@ def test_the_table_and_the_summary_appear_together(run, tmp_path):
     assert told["bonds"]["count"] == len(bonds)
     assert told["bonds"]["rmsz"] == pytest.approx(math.sqrt((bonds**2).mean()), abs=1e-9)
     assert told["positive_phi"] == 0.5
+    assert told["handedness"] == pytest.approx(0, abs=1e-9) and told["cb_volume"] is None
     one_error(run("ae-score", *command), 2, "v.csv", "--force")
     assert run("ae-score", *command, "--force", "-q") == (0, "", "")
+
+
+def test_the_common_options_are_for_it_too(run, tmp_path, declarations):
+    np.save(tmp_path / "a.npy", shaken())
+    common = [o for o in declarations["ae-score"]["arguments"] if o["group"] == "Common options"]
+    names = {name for option in common for name in option["names"] if name.startswith("--")}
+    assert {"--log-json", "--threads", "--force", "--quiet", "--verbose"} <= names
+    for name in names - {"--help", "--version"}:
+        done = run("ae-score", "a.npy", "--validity", "protein", "-o", "v.csv", "--force", name,
+                   *(["1"] if name == "--threads" else []))
+        assert done.code == 0, done.stderr
+
+
+def test_a_file_given_twice_is_refused(run, tmp_path):
+    np.save(tmp_path / "a.npy", shaken())
+    one_error(run("ae-score", "a.npy", "a.npy", "--validity", "protein"), 2, '"a.npy" is given twice')
+
+
+def test_what_was_found_is_not_told_when_nothing_is_written(bin_folder, tmp_path):
+    np.save(tmp_path / "a.npy", shaken())
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([bin_folder / "ae-score", "a.npy", "--validity", "protein"], cwd=tmp_path,
+                              stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode != 0 and "flagged" not in done.stderr
 
 
 def test_what_needs_a_model_is_refused(run, tmp_path):

@@ -2,8 +2,6 @@
 #include <array>
 #include <charconv>
 #include <cmath>
-#include <map>
-#include <tuple>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -13,8 +11,6 @@
 
 namespace ae::data::molecules {
 namespace {
-
-constexpr std::size_t kMostBytes = std::size_t{1} << 29;
 
 // The library wants the whole text.
 std::string whole_text(ByteSource& source) {
@@ -26,7 +22,7 @@ std::string whole_text(ByteSource& source) {
     const auto count = read_fully(source, text.data() + size, text.size() - size);
     text.resize(size + count);
     if (count == 0) return text;
-    if (text.size() > kMostBytes) throw InputError(source.name() + ": more than 512 MiB of text; split the file");
+    if (text.size() > kMostTextBytes) throw too_much_text(source.name());
   }
 }
 
@@ -77,19 +73,18 @@ class AtomSites {
   void add(const Cells& row) {
     if (++row_ == 1) first_model_ = row[kModel];
     if (row[kModel] != first_model_)
-      listing_.more_models = true;
+      more_models_ = true;
     else if (is_backbone_name(first_text(row, kAuthAtom, kAtom)))
       take(row);
   }
 
   Listing listing() && {
-    place(listing_);
-    return std::move(listing_);
+    Listing listing{std::move(lister_).chains(), more_models_};
+    place(listing);
+    return listing;
   }
 
  private:
-  using ResidueKey = std::tuple<std::size_t, std::string, std::string, std::string, std::string>;
-
   static const std::string& first_text(const Cells& row, Column first, Column other) {
     return row[first].empty() ? row[other] : row[first];
   }
@@ -129,10 +124,9 @@ class AtomSites {
   ListedAtom atom(const Cells& row) const {
     ListedAtom atom;
     atom.name = first_text(row, kAuthAtom, kAtom);
+    const bool ion = first_text(row, kAuthType, kType) == atom.name;
     const auto& symbol = row[kSymbol];
-    const bool ion = symbol.empty() && first_text(row, kAuthType, kType) == atom.name;
-    atom.carbon = symbol.empty() ? atom.name.starts_with('C') && !ion : symbol == "C";
-    atom.nitrogen = symbol.empty() ? atom.name == "N" : symbol == "N";
+    atom.element = symbol.empty() ? atom.name.substr(0, ion ? atom.name.size() : 1) : capitals(symbol);
     atom.conformation = row[kAlternate];
     atom.occupancy = occupancy(row);
     atom.at = {coordinate(row, kX), coordinate(row, kY), coordinate(row, kZ)};
@@ -140,52 +134,54 @@ class AtomSites {
   }
 
   void take(const Cells& row) {
-    const auto& chain_name = first_text(row, kAuthAsym, kAsym);
-    const auto [chain, new_chain] = chains_.try_emplace(chain_name, listing_.chains.size());
-    if (new_chain) listing_.chains.push_back({chain_name, {}});
-    auto& residues = listing_.chains[chain->second].residues;
-    const auto& type = first_text(row, kAuthType, kType);
-    const ResidueKey key{chain->second, row[kNumber], row[kInsertion], row[kSequence], type};
-    const auto [residue, new_residue] = residues_.try_emplace(key, residues.size());
-    if (new_residue) {
-      ListedResidue listed;
-      listed.type = type;
-      listed.sequence_place = whole(row, kSequence);
-      listed.number = whole(row, kNumber).value_or(listed.sequence_place.value_or(0));
-      listed.insertion = row[kInsertion];
-      listed.hetero = row[kGroup] == "HETATM";
-      residues.push_back(std::move(listed));
-    }
-    residues[residue->second].atoms.push_back(atom(row));
+    const auto& chain = first_text(row, kAuthAsym, kAsym);
+    if (row[kAsym] != asym_) lister_.end_part();
+    asym_ = row[kAsym];
+    ListedResidue residue;
+    residue.type = first_text(row, kAuthType, kType);
+    residue.sequence_place = whole(row, kSequence);
+    residue.number = whole(row, kNumber).value_or(residue.sequence_place.value_or(0));
+    residue.insertion = row[kInsertion];
+    residue.hetero = row[kGroup] == "HETATM";
+    const auto listed = atom(row);
+    if (!lister_.add(chain, residue, listed))
+      throw listed_twice(name_ + ": atom " + std::to_string(row_) + " of _atom_site", listed, residue);
   }
 
   // A file that places any residue in its sequence does so with all that have a place there.
   static void place(Listing& listing) {
     const auto placed = [](const ListedResidue& residue) { return residue.sequence_place.has_value(); };
-    const bool known =
-        std::ranges::any_of(listing.chains, [&](const auto& c) { return std::ranges::any_of(c.residues, placed); });
+    bool known = false;
+    for (const auto& chain : listing.chains)
+      for (const auto& site : chain.sites) known = known || std::ranges::any_of(site, placed);
     if (!known) return;
     for (auto& chain : listing.chains)
-      for (auto& residue : chain.residues) residue.place = placed(residue) ? Place::chain : Place::elsewhere;
+      for (auto& site : chain.sites)
+        for (auto& residue : site) residue.place = placed(residue) ? Place::chain : Place::elsewhere;
   }
 
-  std::string name_, first_model_;
-  Listing listing_;
+  std::string name_, first_model_, asym_;
+  ChainLister lister_;
+  bool more_models_ = false;
   std::size_t row_ = 0;
-  std::map<std::string, std::size_t> chains_;
-  std::map<ResidueKey, std::size_t> residues_;
 };
 
 }  // namespace
+
+InputError too_much_text(const std::string& name) {
+  return InputError(name + ": more than 512 MiB of text; split the file");
+}
 
 Listing read_mmcif(std::unique_ptr<ByteSource> source) {
   const auto name = source->name();
   const auto text = whole_text(*source);
   AtomSites sites(name);
   const auto rows = for_each_cif_row(text, name, "_atom_site.", kTags, [&](const Cells& row) { sites.add(row); });
-  if (rows == 0)
+  if (rows.count == 0)
     throw InputError(name + ": found no atoms; expected a loop of _atom_site with Cartn_x, Cartn_y and Cartn_z");
-  return std::move(sites).listing();
+  auto listing = std::move(sites).listing();
+  listing.more_blocks = rows.more_blocks;
+  return listing;
 }
 
 }  // namespace ae::data::molecules

@@ -25,10 +25,22 @@ bool begins_cif(std::string_view head) {
          });
 }
 
-// What the library says, which may have several lines and begin with the file's name.
-std::string one_line(std::string what, const std::string& name) {
-  if (what.starts_with(name + ":")) what.erase(0, name.size() + 1);
-  return printable(what.substr(0, what.find('\n')));
+// What the library says, "NAME:LINE:COLUMN: WHAT" and further lines, as an error with the place first.
+InputError not_read(std::string what, const std::string& name) {
+  std::string place = name;
+  if (what.starts_with(name + ":")) {
+    what.erase(0, name.size() + 1);
+    const auto digits = what.find_first_not_of("0123456789");
+    if (digits != 0 && digits < what.size() && what[digits] == ':') {
+      place += ':' + what.substr(0, digits);
+      what.erase(0, what.find(": ") == std::string::npos ? digits : what.find(": ") + 1);
+    }
+  }
+  const bool loop = what.find("number of values in the loop") < what.size();
+  return InputError(place +
+                    ": cannot be read as a molecule: " + ae::printable(trimmed(what.substr(0, what.find('\n')))) +
+                    (loop ? " that begins here; expected one for each tag in every row; is the file cut?"
+                          : "; expected a PDB or mmCIF file"));
 }
 
 }  // namespace
@@ -46,10 +58,10 @@ std::vector<geometry::Backbone> read_molecules(std::unique_ptr<ByteSource> sourc
   } catch (const std::bad_alloc&) {
     throw;
   } catch (const std::exception& error) {
-    throw InputError(name + ": cannot be read as a molecule: " + one_line(error.what(), name) +
-                     "; expected a PDB or mmCIF file");
+    throw not_read(error.what(), name);
   }
   if (listing.more_models) reporter.warning(name + ": several models; the first is taken");
+  if (listing.more_blocks) reporter.warning(name + ": several data blocks with atoms; the first is taken");
   auto backbones = molecules::backbones_of(listing.chains);
   if (backbones.empty()) throw InputError(name + ": found no protein chain; expected residues with atoms N, CA and C");
   return backbones;

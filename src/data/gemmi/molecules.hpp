@@ -1,11 +1,14 @@
-// Protein chains of PDB and mmCIF files, which the library gemmi reads.
+// Protein chains of PDB and mmCIF files; the latter's text the library gemmi reads.
 //
-// - Of several models the first is read, which is told.
+// - Of several models the first is read, of several data blocks the first one with atoms, which is told. In PDB, atoms
+//   behind END are a further model, too.
 // - A residue is of the chain where the file says so: by label_seq_id of mmCIF, by TER of PDB. Where it does not, those
 //   of ATOM records are, and of HETATM records those that are bonded to a neighbour; waters and ligands are not.
-// - Of alternate conformations each residue has the one with the largest sum of occupancies of N, CA, C and O, the
-// first
-//   in the alphabet of equal ones, and atoms without such a letter. Two residue types at one number: likewise.
+// - Of alternate conformations each residue has the one with the largest sum of occupancies of N, CA, C and O (of CB
+//   where only that has any), the first in the alphabet of equal ones, and atoms without such a letter. Two residue
+//   types at one number: likewise.
+// - A number that comes again within a chain is another residue, an atom that does so within a residue an error. See
+//   ChainLister.
 // - An atom of occupancy 0 was not seen: it is missing, unless all of its chain's are 0. An occupancy that is not given
 //   is 1.
 // - A CA that is no carbon is a calcium ion.

@@ -24,19 +24,40 @@ bool ends_as_residues_do(const ArrayInfo& array) {
 
 const ArrayInfo& coordinates_of(const ArrayFile& file) {
   if (const auto* xyz = file.find("xyz")) return *xyz;
-  const auto& arrays = file.arrays();
-  const auto found = std::ranges::find_if(arrays, ends_as_residues_do);
-  if (found != arrays.end()) return *found;
-  std::vector<std::string> there;
-  for (const auto& array : arrays) there.push_back(described(array));
+  std::vector<std::string> there, fitting;
+  const ArrayInfo* found = nullptr;
+  for (const auto& array : file.arrays()) {
+    there.push_back(described(array));
+    if (!ends_as_residues_do(array)) continue;
+    fitting.push_back(described(array));
+    found = &array;
+  }
+  if (fitting.size() > 1)
+    throw InputError(file.name() + ": found several arrays of coordinates: " + ae::join(fitting) +
+                     "; expected one, or one that is called xyz");
+  if (found != nullptr) return *found;
   throw InputError(file.name() + ": found " + ae::join(there) +
                    "; expected coordinates (structures, residues, 4, 3) of N, CA, C and O in Angstrom");
+}
+
+// They would be lost: whole numbers that are not one a residue, by another name.
+void refuse_other_offsets(const ArrayFile& file, std::int64_t residues) {
+  for (const auto& array : file.arrays()) {
+    const bool whole = array.type.find('i') < array.type.size() || array.type.find('u') < array.type.size();
+    if (!whole || array.shape.size() != 1 || array.shape[0] == residues) continue;
+    throw InputError(file.name() + ": found " + described(array) + " beside " + std::to_string(residues) +
+                     " residues; expected no such array, or offset, which tells where each structure begins; rename "
+                     "it, or leave it out");
+  }
 }
 
 // The offset array tells where each structure of a long array of residues begins, and where the last one ends.
 std::vector<std::int64_t> read_offsets(const ArrayFile& file, std::int64_t residues) {
   const auto* array = file.find("offset");
-  if (array == nullptr) return {0, residues};
+  if (array == nullptr) {
+    refuse_other_offsets(file, residues);
+    return {0, residues};
+  }
   const auto fail = [&](const std::string& what) -> InputError {
     return InputError(file.name() + "[offset]: " + what + "; expected whole numbers that ascend from 0 to " +
                       std::to_string(residues) + ", the number of residues");
@@ -70,6 +91,9 @@ class StructureArrays final : public Structures {
       offsets_ = read_offsets(*file_, array.shape[0]);
       count_ = std::ssize(offsets_) - 1;
     } else {
+      if (file_->find("offset") != nullptr)
+        throw InputError(file_->name() + ": found offset beside " + described(array) +
+                         ", whose rows are structures; expected offset beside (residues, 4, 3); leave it out");
       count_ = array.shape[0];
       residues_ = array.shape[1];
     }

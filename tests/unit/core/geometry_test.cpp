@@ -101,14 +101,45 @@ TEST(BackboneGeometry, TorsionsThatNoChainHasAreNotTakenForAMirrorImage) {
 
 TEST(BackboneGeometry, CisPeptidesAreFineBeforeProlineAlone) {
   auto backbone = helix(6, -75, 150, 0);
-  EXPECT_EQ(validate(backbone).odd_cis, 5);
+  EXPECT_EQ(validate(backbone).odd_peptides, 5);
   EXPECT_THAT(verdict(validate(backbone)), testing::Contains("peptides"));
   for (auto& residue : backbone.residues) residue.kind = ResidueKind::proline;
   const auto validity = validate(backbone);
   EXPECT_EQ(validity.cis, 5);
-  EXPECT_EQ(validity.odd_cis, 0);
+  EXPECT_EQ(validity.odd_peptides, 0);
   EXPECT_THAT(verdict(validity), testing::Not(testing::Contains("peptides")));
   EXPECT_EQ(validate(helix(6, -75, 150, 140)).twisted, 5);
+}
+
+TEST(BackboneGeometry, ATwistedCisPeptideIsOneOddPeptide) {
+  const auto validity = validate(helix(6, -75, 150, 60));
+  EXPECT_EQ(validity.cis, 5);
+  EXPECT_EQ(validity.twisted, 5);
+  EXPECT_EQ(validity.odd_peptides, 5);
+}
+
+TEST(BackboneGeometry, WhatCannotBeJudgedIsMissing) {
+  EXPECT_THAT(verdict(validate({})), testing::ElementsAre("missing"));
+  auto backbone = helix(10);
+  for (std::size_t i = 0; i < 4; ++i) backbone.residues[i].observed[3] = false;
+  EXPECT_THAT(verdict(validate(backbone)), testing::Not(testing::Contains("missing")));
+  backbone.residues[4].observed[3] = false;
+  EXPECT_THAT(verdict(validate(backbone)), testing::Contains("missing"));
+}
+
+TEST(BackboneGeometry, NeighboursInTheListThatAreNotJoinedCanClash) {
+  Backbone backbone;
+  backbone.residues.resize(2);
+  backbone.residues[0].atoms = {Point{0, 0, 0}, Point{1.4, 0, 0}, Point{2, 1.4, 0}, Point{3, 1.6, 0}};
+  backbone.residues[1].atoms = {Point{0, 0.1, 3.4}, Point{1.4, 0.1, 2.6}, Point{2, 1.4, 2.6}, Point{3, 1.6, 2.6}};
+  for (auto& residue : backbone.residues) residue.observed.fill(true);
+  EXPECT_GT(clashes(backbone), 0);
+  const auto count = clashes(backbone);
+  auto with_gap = backbone;
+  with_gap.residues.insert(with_gap.residues.begin() + 1, BackboneResidue{});
+  EXPECT_EQ(clashes(with_gap), count);
+  backbone.residues[1].follows = true;
+  EXPECT_EQ(clashes(backbone), 0);
 }
 
 TEST(BackboneGeometry, GlycineAndProlineHaveIdealValuesOfTheirOwn) {
