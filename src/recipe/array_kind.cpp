@@ -29,7 +29,7 @@ class ObservationRows final : public data::RowSource {
       throw InputError(name() + ": an observation has " + counted(width, "numbers") + "; expected at most " +
                        std::to_string(kMostWidth));
     for (std::int64_t i = 0; i < width; ++i) columns_.push_back("f" + std::to_string(i));
-    layout_.raw_header = join(columns_, ",");
+    layout_.raw_header = join(columns_, ",", columns_.size());
   }
 
   const std::string& name() const override { return transitions_.name(); }

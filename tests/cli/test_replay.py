@@ -916,6 +916,17 @@ def test_a_loss_in_units_of_value_keeps_what_values_depend_on(run, tmp_path):
 # --- the kind of data ---
 
 
+def test_a_wide_observation_has_a_name_for_each_of_its_numbers(run, tmp_path):
+    np.save(tmp_path / "wide.npy", np.random.default_rng(0).normal(size=(60, 3, 15)))
+    config = {"data": {"type": "arrays", "path": "wide.npy"}, "model": {"hidden": [], "latent": 2}, "training": {"epochs": 1}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert run("ae-train", "config.json", "--out", "model", "-q").code == 0
+    assert run("ae-purify", "model", "wide.npy", "-o", "purified.csv", "-q").code == 0
+    header, first = (tmp_path / "purified.csv").read_text().splitlines()[:2]
+    assert header.split(",") == [f"f{i}" for i in range(45)] + ["loss_before", "loss_after"]
+    assert first.count(",") == header.count(",")
+
+
 def test_arrays_are_learned_as_the_table_of_their_observations(run, tmp_path, swinging):
     """Whatever they lie in: the same model, and the same scores, as of the flat table."""
     h5py = pytest.importorskip("h5py")
