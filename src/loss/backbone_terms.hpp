@@ -12,14 +12,16 @@
 
 namespace ae::loss {
 
-// Means over a chain of the squared z-scores of its bonds, or angles, against Engh and Huber (see geometry/covalent.hpp);
-// beyond 3 standard deviations they grow linearly (Huber 1964), so that the first steps of training stay small.
+// Means over a chain of the squared z-scores of its bonds, or angles, against Engh and Huber (see
+// geometry/covalent.hpp); beyond 3 standard deviations they grow linearly (Huber 1964), so that the first steps of
+// training stay small.
 std::unique_ptr<Term> make_bond();
 std::unique_ptr<Term> make_angle();
 // Likewise of peptide bonds: sin^2(omega) / sin^2(5.8 degrees), which is 0 for trans and cis: a cis peptide before
 // proline is none to be mended. The standard deviation is that of PROCHECK (Laskowski et al. 1993).
 std::unique_ptr<Term> make_planarity();
-// For each residue the squares of overlaps beyond those allowed, in units of what is allowed (see geometry/clashes.hpp).
+// For each residue the squares of overlaps beyond those allowed, in units of what is allowed (see
+// geometry/clashes.hpp).
 std::unique_ptr<Term> make_clash();
 // Mean of 1 - cos(difference) of phi, psi and omega between prediction and target: of the four terms above none knows a
 // chain from its mirror image.

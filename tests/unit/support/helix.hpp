@@ -12,7 +12,8 @@ inline double radians(double degrees) { return degrees / kDegrees; }
 
 // The natural extension of a chain (NeRF, Parsons et al. 2005): D at a distance from C, an angle B-C-D, and a torsion
 // about B-C.
-inline Point extended(const Point& a, const Point& b, const Point& c, double distance_cd, double angle_bcd, double about) {
+inline Point extended(const Point& a, const Point& b, const Point& c, double distance_cd, double angle_bcd,
+                      double about) {
   const auto unit = [](const Point& v) { return Point{v[0] / length(v), v[1] / length(v), v[2] / length(v)}; };
   const auto along = unit(difference(c, b));
   const auto normal = unit(cross(difference(b, a), along));

@@ -51,7 +51,8 @@ double loss(const std::string& type, const Backbone& prediction, const Backbone&
   TermList list{terms()};
   list.append().select(type);
   const Composition composition(list, coordinates(target.residues.size()), false);
-  model::Batch batch{scaled(target), torch::ones({1, static_cast<std::int64_t>(target.residues.size() * 12)}, torch::kFloat64)};
+  model::Batch batch{scaled(target),
+                     torch::ones({1, static_cast<std::int64_t>(target.residues.size() * 12)}, torch::kFloat64)};
   for (const auto element : missing) batch.observed[0][static_cast<std::int64_t>(element)] = 0;
   model::Output output;
   output.prediction = scaled(prediction);
@@ -66,7 +67,8 @@ Backbone shaken(Backbone backbone, double size, std::uint64_t seed) {
     for (std::size_t a = 0; a < 4; ++a)
       for (std::size_t axis = 0; axis < 3; ++axis)
         backbone.residues[i].atoms[a][axis] +=
-            noise[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(a)][static_cast<std::int64_t>(axis)].item<double>();
+            noise[static_cast<std::int64_t>(i)][static_cast<std::int64_t>(a)][static_cast<std::int64_t>(axis)]
+                .item<double>();
   return backbone;
 }
 
