@@ -103,24 +103,7 @@ class Totals {
     const auto flags = geometry::verdict(validity);
     flagged_ += flags.empty() ? 0 : 1;
     for (const auto& flag : flags) ++flags_[flag];
-    sum(bonds_, id, validity.bonds);
-    sum(angles_, id, validity.angles);
-    all_.residues += validity.residues;
-    all_.missing_atoms += validity.missing_atoms;
-    all_.chain_breaks += validity.chain_breaks;
-    all_.peptides += validity.peptides;
-    all_.cis += validity.cis;
-    all_.twisted += validity.twisted;
-    all_.omega_squares += validity.omega_squares;
-    all_.clashes += validity.clashes;
-    all_.phis += validity.phis;
-    all_.positive_phis += validity.positive_phis;
-    all_.cb_volumes += validity.cb_volumes;
-    all_.cb_volume_sum += validity.cb_volume_sum;
-    all_.chiral_flips += validity.chiral_flips;
-    all_.ramachandran_residues += validity.ramachandran_residues;
-    all_.log_likelihood += validity.log_likelihood;
-    all_.mirrored_log_likelihood += validity.mirrored_log_likelihood;
+    all_.add(validity, id);
   }
 
   std::string told() const {
@@ -134,8 +117,8 @@ class Totals {
   // Whether lengths look like nanometres, in which a bond of 1.5 Angstrom is 0.15.
   bool looks_like_nanometres() const {
     constexpr double kTypical = 57.5, kAround = 4;  // RMSZ of a tenth of the ideal lengths
-    const auto rmsz = bonds_.all.rmsz();
-    return rmsz && std::abs(*rmsz - kTypical) < kAround && bonds_.all.within_12 == 0;
+    const auto rmsz = all_.bonds.rmsz();
+    return rmsz && std::abs(*rmsz - kTypical) < kAround && all_.bonds.within_12 == 0;
   }
 
   std::string json(const std::vector<std::string>& inputs, const cli::Context& context) const {
@@ -155,8 +138,8 @@ class Totals {
                               {"residues", all_.residues},
                               {"missing_atoms", all_.missing_atoms},
                               {"chain_breaks", all_.chain_breaks},
-                              {"bonds", deviations_json(bonds_)},
-                              {"angles", deviations_json(angles_)},
+                              {"bonds", deviations_json(all_.bonds)},
+                              {"angles", deviations_json(all_.angles)},
                               {"peptides", all_.peptides},
                               {"cis", all_.cis},
                               {"twisted", all_.twisted},
@@ -171,26 +154,9 @@ class Totals {
   }
 
  private:
-  struct Summed {
-    Deviations all;
-    std::string worst_id;
-  };
-
-  static void sum(Summed& summed, const std::string& id, const Deviations& added) {
-    summed.all.count += added.count;
-    summed.all.within_4 += added.within_4;
-    summed.all.within_12 += added.within_12;
-    summed.all.squares += added.squares;
-    if (added.worst_at.empty() || std::abs(added.worst) < std::abs(summed.all.worst)) return;
-    summed.all.worst = added.worst;
-    summed.all.worst_at = added.worst_at;
-    summed.worst_id = id;
-  }
-
-  static OrderedJson deviations_json(const Summed& summed) {
-    const auto& all = summed.all;
+  static OrderedJson deviations_json(const Deviations& all) {
     const auto worst = all.count == 0 ? OrderedJson(nullptr)
-                                      : OrderedJson{{"z", all.worst}, {"id", summed.worst_id}, {"at", all.worst_at}};
+                                      : OrderedJson{{"z", all.worst}, {"id", all.worst_id}, {"at", all.worst_at}};
     return {{"count", all.count},
             {"rmsz", json_number(all.rmsz())},
             {"within_4_sigma", json_number(share(all.within_4, all.count))},
@@ -200,7 +166,6 @@ class Totals {
 
   std::int64_t structures_ = 0, flagged_ = 0;
   std::map<std::string, std::int64_t> flags_;
-  Summed bonds_, angles_;
   BackboneValidity all_;
 };
 

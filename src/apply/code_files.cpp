@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <filesystem>
 #include <limits>
 #include <optional>
@@ -92,8 +91,7 @@ std::span<const CodeFormat> code_formats() { return kFormats; }
 
 const CodeFormat& code_format(const std::string& path) {
   if (path == "-") return kFormats.front();
-  auto extension = std::filesystem::path(path).extension().string();
-  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return std::tolower(c); });
+  const auto extension = lower_case(std::filesystem::path(path).extension().string());
   std::vector<std::string> known;
   for (const auto& format : kFormats) {
     if (format.extension == extension) return format;

@@ -307,6 +307,20 @@ std::string join(std::span<const std::string> items, std::string_view separator,
   return text;
 }
 
+std::string lower_case(std::string_view text) {
+  std::string lower(text);
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return lower;
+}
+
+std::string upper_case(std::string_view text) {
+  std::string upper(text);
+  for (char& c : upper)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  return upper;
+}
+
 bool wildcard_match(std::string_view pattern, std::string_view name) {
   constexpr std::size_t none = std::string_view::npos;
   const auto next = [name](std::size_t i) {

@@ -36,6 +36,10 @@ inline std::string_view trimmed(std::string_view text) {
   return text;
 }
 
+// With the other case of the letters A to Z; other bytes as they are.
+std::string lower_case(std::string_view text);
+std::string upper_case(std::string_view text);
+
 // Shell-style wildcard match over the whole name: `*` any run, `?` one character. No other special characters.
 bool wildcard_match(std::string_view pattern, std::string_view name);
 

@@ -57,9 +57,7 @@ std::size_t token_length(std::string_view shown) {
 
 std::string hint_for(std::string_view text, std::size_t start) {
   const std::string_view word = word_at(text, start);
-  std::string lower(word);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::string lower = lower_case(word);
   const auto begins = [&](std::string_view prefix) { return lower.starts_with(prefix); };
   if (begins("nan") || begins("inf") || begins("-inf") || begins("+inf") || begins("-nan"))
     return "; JSON has no NaN and no Infinity";

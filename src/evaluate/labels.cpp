@@ -17,13 +17,6 @@ constexpr std::size_t kMostLabelValues = 1000;
 // Behind a list of texts that may be the name of a class, too.
 constexpr std::string_view kNameUnclear = ": a label only if --normal or --anomaly names it";
 
-std::string lower_case(std::string_view text) {
-  std::string result(text);
-  for (char& c : result)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return result;
-}
-
 bool same_value(std::string_view a, std::string_view b) {
   if (a == b) return true;
   const auto x = parse_number(a);

@@ -1,7 +1,6 @@
 #include "fit/table.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <cmath>
 #include <unordered_map>
 #include <unordered_set>
@@ -88,8 +87,7 @@ class Answers {
       missing = true;
       return 0;
     }
-    std::string text(reader_.rows().has_numbers() ? std::string_view{} : reader_.text(event_));
-    std::transform(text.begin(), text.end(), text.begin(), [](unsigned char c) { return std::tolower(c); });
+    const auto text = lower_case(reader_.rows().has_numbers() ? std::string_view{} : reader_.text(event_));
     if (text == "true" || text == "yes") return 1;
     if (text == "false" || text == "no") return 0;
     throw InputError(Numbers::place(reader_, event_) + "found " + Numbers::shown(reader_, event_) +
@@ -190,7 +188,7 @@ class Reading {
       for (const auto c : features_) result_.text_names.push_back(names[c]);
     } else {
       for (const auto c : features_) columns.names.push_back(names[c]);
-      if (!how_.scores.empty()) columns.names.push_back(kLossColumn);
+      if (!how_.scores.empty()) columns.names.emplace_back(kLossColumn);
     }
     columns.controls.assign(columns.names.size(), false);
     for (const auto c : controls_) columns.names.push_back(names[c]);

@@ -2,11 +2,6 @@
 
 namespace ae::geometry {
 
-const char* name_of(BackboneAtom atom) {
-  constexpr std::array<const char*, kBackboneAtoms> kNames{"N", "CA", "C", "O"};
-  return kNames[static_cast<std::size_t>(atom)];
-}
-
 std::string Backbone::label(std::size_t residue) const {
   const auto& own = residues[residue].label;
   return own.empty() ? std::to_string(residue + 1) : own;

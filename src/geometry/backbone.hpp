@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "geometry/vectors.hpp"
@@ -15,7 +16,7 @@ namespace ae::geometry {
 enum class BackboneAtom : std::uint8_t { n, ca, c, o };
 constexpr auto kN = BackboneAtom::n, kCa = BackboneAtom::ca, kC = BackboneAtom::c, kO = BackboneAtom::o;
 constexpr std::size_t kBackboneAtoms = 4;
-const char* name_of(BackboneAtom atom);  // "CA"
+constexpr std::array<std::string_view, kBackboneAtoms> kBackboneNames{"N", "CA", "C", "O"};
 
 // What changes the ideal values; `unknown`, without a sequence, has those of most residues, and may be proline.
 enum class ResidueKind : std::uint8_t { unknown, general, glycine, proline };

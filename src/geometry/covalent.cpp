@@ -70,7 +70,7 @@ std::string place_of(const Deviation& deviation, const Backbone& backbone) {
   std::string text;
   for (const auto& place : deviation.type->atoms) {
     if (!text.empty()) text += '-';
-    text += name_of(place.atom);
+    text += kBackboneNames[static_cast<std::size_t>(place.atom)];
     text += '(' + backbone.label(deviation.residue + (place.next ? 1 : 0)) + ')';
   }
   return text;

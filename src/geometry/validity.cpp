@@ -105,9 +105,43 @@ void Deviations::add(double z) {
   if (std::abs(z) > std::abs(worst)) worst = z;
 }
 
+void Deviations::add(const Deviations& others, const std::string& id) {
+  if (!others.worst_at.empty() && std::abs(others.worst) >= std::abs(worst)) {
+    worst = others.worst;
+    worst_at = others.worst_at;
+    worst_id = id;
+  }
+  count += others.count;
+  within_4 += others.within_4;
+  within_12 += others.within_12;
+  squares += others.squares;
+}
+
 std::optional<double> Deviations::rmsz() const {
   if (count == 0) return std::nullopt;
   return std::sqrt(squares / static_cast<double>(count));
+}
+
+void BackboneValidity::add(const BackboneValidity& other, const std::string& id) {
+  residues += other.residues;
+  missing_atoms += other.missing_atoms;
+  chain_breaks += other.chain_breaks;
+  bonds.add(other.bonds, id);
+  angles.add(other.angles, id);
+  peptides += other.peptides;
+  cis += other.cis;
+  twisted += other.twisted;
+  odd_peptides += other.odd_peptides;
+  omega_squares += other.omega_squares;
+  clashes += other.clashes;
+  phis += other.phis;
+  positive_phis += other.positive_phis;
+  ramachandran_residues += other.ramachandran_residues;
+  log_likelihood += other.log_likelihood;
+  mirrored_log_likelihood += other.mirrored_log_likelihood;
+  cb_volumes += other.cb_volumes;
+  cb_volume_sum += other.cb_volume_sum;
+  chiral_flips += other.chiral_flips;
 }
 
 std::optional<double> BackboneValidity::omega_rms() const {

@@ -20,8 +20,10 @@ struct Deviations {
   double squares = 0;                        // sum of z^2
   double worst = 0;                          // the z of the largest |z|
   std::string worst_at;                      // "" = there are none
+  std::string worst_id;                      // of several structures: the one that it is in
 
   void add(double z);
+  void add(const Deviations& others, const std::string& id);
   std::optional<double> rmsz() const;
 };
 
@@ -44,6 +46,8 @@ struct BackboneValidity {
   double cb_volume_sum = 0;
   std::int64_t chiral_flips = 0;  // of these, those with a negative one
 
+  // Makes this that of several structures, of which `id` is one.
+  void add(const BackboneValidity& other, const std::string& id);
   std::optional<double> omega_rms() const;  // degrees
   // Nats by which the torsions are likelier than those of the mirror image.
   std::optional<double> handedness() const;

@@ -52,7 +52,7 @@ class Places {
   at::Tensor observed(const AtomPlace& place) const { return at(chains_.observed, place); }
   at::Tensor all_observed(const std::vector<AtomPlace>& places) const {
     auto all = observed(places.front());
-    for (const auto& place : places) all = all * observed(place);
+    for (std::size_t i = 1; i < places.size(); ++i) all = all * observed(places[i]);
     return all;
   }
 
@@ -165,14 +165,12 @@ class BackboneTerm : public Term {
   at::Tensor weighted_loss(const Judged& judged) const override {
     const auto observed = judged.observed > 0;
     const auto chains = [&](const at::Tensor& values) {
-      const auto in_angstrom = values * judged.spread.to(values.scalar_type()) + judged.center.to(values.scalar_type());
-      return Chains{in_angstrom.reshape({values.size(0), -1, kAtoms, 3}),
+      return Chains{judged.in_unit(values).reshape({values.size(0), -1, kAtoms, 3}),
                     observed.reshape({values.size(0), -1, kAtoms, 3}).all(-1).to(values.scalar_type())};
     };
     const auto target = torch::where(observed, judged.target, torch::zeros_like(judged.target));
     const auto loss = of(chains(judged.prediction.squeeze(2)), chains(target.to(judged.prediction.scalar_type())));
-    return loss.to(judged.target.scalar_type()) *
-           (judged.emphasis.defined() ? judged.observed * judged.emphasis : judged.observed);
+    return loss.to(judged.target.scalar_type()) * judged.weights();
   }
 
  protected:

@@ -24,12 +24,16 @@ void Term::fields(config::Fields& f) {
   }
 }
 
+at::Tensor Judged::weights() const { return emphasis.defined() ? observed * emphasis : observed; }
+at::Tensor Judged::in_unit(const at::Tensor& values) const {
+  return values * spread.to(values.scalar_type()) + center.to(values.scalar_type());
+}
+
 at::Tensor Term::element_loss(const at::Tensor&, const at::Tensor&) const {
   throw std::logic_error("this loss term has no element grain");
 }
 at::Tensor Term::weighted_loss(const Judged& judged) const {
-  const auto loss = masked_loss(judged.prediction, judged.target, judged.observed);
-  return loss * (judged.emphasis.defined() ? judged.observed * judged.emphasis : judged.observed);
+  return masked_loss(judged.prediction, judged.target, judged.observed) * judged.weights();
 }
 at::Tensor Term::expected(const at::Tensor& prediction) const { return prediction.squeeze(2); }
 at::Tensor Term::detection(const at::Tensor&, const at::Tensor&) const { return {}; }

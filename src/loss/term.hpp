@@ -31,6 +31,10 @@ struct Judged {
   // [group] double, of elements that are affine (see model::Element); else of no meaning.
   at::Tensor center;
   at::Tensor spread;
+
+  at::Tensor weights() const;  // observed times emphasis
+  // Of such elements [samples, group], in the unit of the data.
+  at::Tensor in_unit(const at::Tensor& values) const;
 };
 
 // Which counts are drawn.

@@ -35,13 +35,11 @@ class Value final : public Term {
   bool accepts(const model::Element& element) const override { return !element.channel && element.affine; }
 
   at::Tensor weighted_loss(const Judged& judged) const override {
-    const auto in_unit = [&](const at::Tensor& values) {
-      return values * judged.spread.to(values.scalar_type()) + judged.center.to(values.scalar_type());
-    };
     const auto observed = [&](const at::Tensor& values) {
       return torch::where(judged.observed > 0, values, torch::zeros_like(values));
     };
-    const auto original = in_unit(observed(judged.target)), decoded = in_unit(observed(judged.prediction.squeeze(2)));
+    const auto original = judged.in_unit(observed(judged.target)),
+               decoded = judged.in_unit(observed(judged.prediction.squeeze(2)));
     const auto& q = network(original);
     at::Tensor wanted;
     {
@@ -49,7 +47,7 @@ class Value final : public Term {
       wanted = q.values(original);
     }
     const auto each = (q.values(decoded) - wanted).square().mean(1, true).to(judged.target.scalar_type());
-    return each * (judged.emphasis.defined() ? judged.observed * judged.emphasis : judged.observed);
+    return each * judged.weights();
   }
 
  private:

@@ -1,6 +1,6 @@
-#include <algorithm>
 #include <system_error>
 
+#include "base/text.hpp"
 #include "data/bytes/npy.hpp"
 #include "data/bytes/recognise.hpp"
 #include "data/bytes/source.hpp"
@@ -47,9 +47,7 @@ std::string_view default_recipe(const fs::path& data) {
 }
 
 bool is_config(const fs::path& file) {
-  std::string suffix = file.extension().string();
-  std::ranges::transform(suffix, suffix.begin(), [](char c) { return c >= 'A' && c <= 'Z' ? char(c - 'A' + 'a') : c; });
-  if (suffix == ".json" || file == "-") return true;
+  if (lower_case(file.extension().string()) == ".json" || file == "-") return true;
   if (!can_be_looked_at(file)) return false;
   const std::string head = data::read_head(*data::ByteSource::open(file));
   std::string_view text = head;

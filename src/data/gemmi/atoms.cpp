@@ -12,9 +12,8 @@ namespace {
 using geometry::Backbone;
 using geometry::BackboneResidue;
 using geometry::kBackboneAtoms;
+using geometry::kBackboneNames;
 using geometry::ResidueKind;
-
-constexpr std::array<std::string_view, kBackboneAtoms> kNames{"N", "CA", "C", "O"};
 
 bool is_element(const ListedAtom& atom) { return atom.name == "O" || atom.element == atom.name.substr(0, 1); }
 
@@ -47,7 +46,7 @@ const ListedAtom* find(const ListedResidue& residue, std::string_view name, cons
 double occupancy_of(const ListedResidue& residue) {
   const auto conformation = conformation_of(residue);
   double sum = 0;
-  for (const auto name : kNames)
+  for (const auto name : kBackboneNames)
     if (const auto* atom = find(residue, name, conformation, true)) sum += atom->occupancy;
   return sum;
 }
@@ -56,7 +55,7 @@ BackboneResidue backbone_of(const ListedResidue& listed, bool even_unseen) {
   BackboneResidue residue;
   const auto conformation = conformation_of(listed);
   for (std::size_t a = 0; a < kBackboneAtoms; ++a) {
-    const auto* atom = find(listed, kNames[a], conformation, even_unseen);
+    const auto* atom = find(listed, kBackboneNames[a], conformation, even_unseen);
     if (atom == nullptr) continue;
     residue.atoms[a] = atom->at;
     residue.observed[a] = true;
@@ -141,12 +140,8 @@ ListedResidue& of_type(ListedSite& site, const ListedResidue& residue) {
 
 }  // namespace
 
-bool is_backbone_name(std::string_view atom) { return atom == "CB" || std::ranges::find(kNames, atom) != kNames.end(); }
-
-std::string capitals(std::string_view text) {
-  std::string upper(text);
-  for (auto& c : upper) c = static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-  return upper;
+bool is_backbone_name(std::string_view atom) {
+  return atom == "CB" || std::ranges::find(kBackboneNames, atom) != kBackboneNames.end();
 }
 
 ChainLister::Number ChainLister::number_of(const ListedResidue& residue) {

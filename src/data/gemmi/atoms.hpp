@@ -42,7 +42,6 @@ struct ListedChain {
 };
 
 bool is_backbone_name(std::string_view atom);  // also CB
-std::string capitals(std::string_view text);
 
 // Puts atoms into residues and chains in the file's order. A number that comes again is another residue (some programs
 // count on from 0 behind 9999), or what was missing of the first one: other atoms, or other conformations. A part of a

@@ -126,7 +126,7 @@ class AtomSites {
     atom.name = first_text(row, kAuthAtom, kAtom);
     const bool ion = first_text(row, kAuthType, kType) == atom.name;
     const auto& symbol = row[kSymbol];
-    atom.element = symbol.empty() ? atom.name.substr(0, ion ? atom.name.size() : 1) : capitals(symbol);
+    atom.element = symbol.empty() ? atom.name.substr(0, ion ? atom.name.size() : 1) : upper_case(symbol);
     atom.conformation = row[kAlternate];
     atom.occupancy = occupancy(row);
     atom.at = {coordinate(row, kX), coordinate(row, kY), coordinate(row, kZ)};

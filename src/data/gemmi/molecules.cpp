@@ -1,7 +1,6 @@
 #include "data/gemmi/molecules.hpp"
 
 #include <algorithm>
-#include <cctype>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -20,9 +19,7 @@ bool begins_cif(std::string_view head) {
     head.remove_prefix(std::min(head.size(), head.find('\n')));
   }
   constexpr std::string_view kBlock = "data_";
-  return head.size() >= kBlock.size() && std::equal(kBlock.begin(), kBlock.end(), head.begin(), [](char a, char b) {
-           return a == std::tolower(static_cast<unsigned char>(b));
-         });
+  return lower_case(head.substr(0, kBlock.size())) == kBlock;
 }
 
 // What the library says, "NAME:LINE:COLUMN: WHAT" and further lines, as an error with the place first.

@@ -23,7 +23,7 @@ std::optional<int> residue_number(std::string_view text) {
   constexpr int kFirst = 10 * 36 * 36 * 36, kLetters = 26 * 36 * 36 * 36, kBefore = 10'000;
   const bool small = !text.empty() && text.front() >= 'a' && text.front() <= 'z';
   const bool hybrid = small || (!text.empty() && text.front() >= 'A' && text.front() <= 'Z');
-  if (hybrid && (text.size() != 4 || (!small && capitals(text) != text))) return std::nullopt;
+  if (hybrid && (text.size() != 4 || (!small && upper_case(text) != text))) return std::nullopt;
   int number = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number, hybrid ? 36 : 10);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
@@ -81,7 +81,7 @@ class Records {
     // Old files have elements in the name's first two columns alone: a calcium ion is further left than a CA.
     const auto element = field(line, 76, 2);
     const bool told = element.find_first_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") < element.size();
-    atom.element = capitals(told ? element : field(line, 12, 2));
+    atom.element = upper_case(told ? element : field(line, 12, 2));
     atom.conformation = field(line, 16, 1);
     atom.occupancy = occupancy(line);
     for (std::size_t axis = 0; axis < atom.at.size(); ++axis)

@@ -109,8 +109,7 @@ bool is_summary(std::string_view text) {
   static constexpr std::string_view kNames[] = {"total",      "totals", "sum",     "subtotal", "grand total",
                                                 "average",    "mean",   "count",   "summe",    "gesamt",
                                                 "mittelwert", "somme",  "moyenne", "suma",     "promedio"};
-  std::string lower;
-  for (const char c : text) lower += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  std::string lower = lower_case(text);
   while (lower.ends_with(':') || lower.ends_with(' ')) lower.pop_back();
   return std::ranges::find(kNames, lower) != std::end(kNames);
 }
