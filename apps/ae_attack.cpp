@@ -200,13 +200,13 @@ int run(Options& o, ae::cli::Context& context) {
   const auto among = ae::apps::open_among(o.among);
   c.among = among;
   ae::model::use_threads(context.options.threads, 1e12, ae::model::Pool::openmp);
-  const auto folder = ae::apps::made_folder(o.output);
   std::vector<std::string> inputs{o.input, c.victim.string()};
   for (const auto& further : {c.labels, c.surrogate.string(), c.clean})
     if (!further.empty()) inputs.push_back(further);
   if (!o.through.empty()) inputs.push_back(ae::apps::model_file(o.through));
   for (const auto& further : o.among) inputs.push_back(ae::apps::model_file(further));
   ae::apps::OutputFiles files(inputs, context.options.force);
+  const auto folder = files.folder(o.output, "--output");
   const auto open = [&](const std::string& name, ae::apps::OutputFiles::Contents contents) {
     return files.open((folder / name).string(), "--output", contents);
   };

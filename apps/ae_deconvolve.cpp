@@ -390,10 +390,10 @@ void tell_origin(Result& result, const Options& o, const cli::Context& context,
 int run_for_states(const Options& o, cli::Context& context) {
   check_for_states(o);
   const auto job = state_job_of(o, context.options.threads);
-  const fs::path folder = apps::made_folder(o.folder);
   auto inputs = o.files;
   for (const auto& [name, file] : job.states) inputs.push_back(file);
   apps::OutputFiles files(inputs, context.options.force);
+  const auto folder = files.folder(o.folder, "-o");
   const auto open = [&](const char* name) { return files.open((folder / name).string(), "-o"); };
   Output *csv = open("states.csv"), *bins = open("bins.csv"), *summary = open("summary.json"),
          *plot = open("states.svg"), *page = open("page.html");
@@ -416,8 +416,8 @@ int run(const Options& o, cli::Context& context) {
   if (!o.states.empty()) return run_for_states(o, context);
   check(o);
   const auto job = job_of(o, context.options.threads);
-  const fs::path folder = apps::made_folder(o.folder);
   apps::OutputFiles files(inputs_of(o), context.options.force);
+  const auto folder = files.folder(o.folder, "-o");
   const auto open = [&](const char* name) { return files.open((folder / name).string(), "-o"); };
   Output *csv = open("fes.csv"), *kernel = open("kernel.csv"), *summary = open("summary.json"), *plot = open("fes.svg"),
          *page = open("page.html");

@@ -72,7 +72,7 @@ int run(Options& options, ae::cli::Context& context) {
     files.open(options.torchscript, "--torchscript", ae::apps::OutputFiles::Contents::as_named)->write(module);
   fs::path stale;  // of an earlier run with another model
   if (!options.plumed.empty()) {
-    const auto folder = ae::apps::made_folder(options.plumed);
+    const auto folder = files.folder(options.plumed, "--plumed");
     const auto write = [&](const char* name, const std::string& text) {
       files.open((folder / name).string(), "--plumed")->write(text);
     };

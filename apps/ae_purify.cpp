@@ -211,11 +211,11 @@ int run_audit(Options& options, const ae::recipe::Checkpoint& checkpoint, ae::cl
   ae::apps::check_among(options.among, manifold.purifiers);
   const auto among = ae::apps::open_among(options.among);
   manifold.among = among;
-  const auto folder = ae::apps::made_folder(options.audit);
   std::vector<std::string> inputs{options.input, ae::apps::model_file(options.model), manifold.clean};
   for (const auto& further : options.among) inputs.push_back(ae::apps::model_file(further));
   if (!manifold.attacked.empty()) inputs.push_back(manifold.attacked);
   ae::apps::OutputFiles files(inputs, context.options.force);
+  const auto folder = files.folder(options.audit, "--audit-manifold");
   const auto open = [&](const char* name) {
     const auto path = (folder / name).string();
     manifold.outputs.emplace_back("--audit-manifold", path);

@@ -333,8 +333,8 @@ int run_unpack(const Options& o, cli::Context& context) {
 }
 
 int run_audit(const Options& o, cli::Context& context) {
-  const auto folder = apps::made_folder(o.output);
   apps::OutputFiles files(read_of(o.files, {o.q}), context.options.force);
+  const auto folder = files.folder(o.output, "-o");
   Output* csv = files.open((folder / "audit.csv").string(), "-o");
   Output* summary = files.open((folder / "summary.json").string(), "-o");
   Output* picture = files.open((folder / "bias.svg").string(), "-o");
@@ -384,10 +384,10 @@ std::string pack_command(const Options& o, const replay::StoreCandidate& chosen)
 }
 
 int run_choose(const Options& o, cli::Context& context) {
-  const auto folder = apps::made_folder(o.output);
   auto inputs = read_of(std::span(o.files).last(1), {o.q});
   std::ranges::transform(o.files.begin(), o.files.end() - 1, std::back_inserter(inputs), apps::model_file);
   apps::OutputFiles files(inputs, context.options.force);
+  const auto folder = files.folder(o.output, "-o");
   Output* csv = files.open((folder / "candidates.csv").string(), "-o");
   Output* summary = files.open((folder / "summary.json").string(), "-o");
   Output* text = files.for_people();

@@ -50,14 +50,6 @@ inline void require_apart(const std::vector<std::string>& inputs,
   }
 }
 
-// RunError when it cannot be made.
-inline std::filesystem::path made_folder(const std::string& path) {
-  std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) throw RunError(path + ": cannot create the folder: " + error.message());
-  return path;
-}
-
 // The file of a model that was given as its folder.
 inline std::string model_file(const std::string& model) {
   std::error_code ignored;
@@ -67,11 +59,35 @@ inline std::string model_file(const std::string& model) {
 
 // Opened before any work is done, and published together at its end. UsageError for an output that is an input of the
 // run, or that another option writes, and when standard input, which can be read once, is to be several inputs.
+// What is not committed leaves neither files nor folders behind.
 class OutputFiles {
  public:
   OutputFiles(std::vector<std::string> inputs, bool overwrite) : inputs_(std::move(inputs)), overwrite_(overwrite) {
     if (std::count(inputs_.begin(), inputs_.end(), "-") > 1)
       throw UsageError("standard input can be only one of the files to read; give the others by name");
+  }
+  ~OutputFiles() {
+    if (committed_) return;
+    outputs_.clear();
+    std::error_code ignored;  // of a folder that somebody else has put something in
+    for (const auto& folder : made_) std::filesystem::remove(folder, ignored);
+  }
+  OutputFiles(const OutputFiles&) = delete;
+  OutputFiles& operator=(const OutputFiles&) = delete;
+
+  // A folder for outputs, made with those above it where they are not there. UsageError when something else has the
+  // name, RunError when it cannot be made.
+  std::filesystem::path folder(const std::string& path, const std::string& option) {
+    std::error_code error;
+    if (std::filesystem::exists(path, error) && !std::filesystem::is_directory(path, error))
+      throw UsageError(option + " " + ae::quoted(path, 200) + " is no folder; give the name of one, or a new name");
+    std::vector<std::filesystem::path> missing;  // innermost first
+    for (auto at = whole_path(path); !std::filesystem::exists(at, error) && !error; at = at.parent_path())
+      missing.push_back(at);
+    std::filesystem::create_directories(path, error);
+    if (error) throw RunError(path + ": cannot create the folder: " + error.message());
+    made_.insert(made_.begin(), missing.begin(), missing.end());
+    return path;
   }
 
   enum class Contents { text, as_named };
@@ -92,11 +108,14 @@ class OutputFiles {
 
   void commit() {
     for (auto& output : outputs_) output.commit();
+    committed_ = true;
   }
 
  private:
   std::vector<std::string> inputs_;
   bool overwrite_;
+  bool committed_ = false;
+  std::vector<std::filesystem::path> made_;  // by this run, innermost first
   std::vector<std::pair<std::string, std::string>> opened_;
   std::list<Output> outputs_;  // which stay where they are
 };

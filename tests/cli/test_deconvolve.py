@@ -660,6 +660,17 @@ def test_a_missing_file_and_an_existing_output(run, tmp_path):
     assert run("ae-deconvolve", path, *BIASED, *BLUR, "-o", "out", "--bootstrap", "2").code == 0
     again = run("ae-deconvolve", path, *BIASED, *BLUR, "-o", "out")
     one_error(again, 2, "fes.csv", "--force")
+    (tmp_path / "file").touch()
+    one_error(run("ae-deconvolve", path, *BIASED, *BLUR, "-o", "file"), 2, '-o "file"', "no folder")
+
+
+def test_a_run_that_fails_leaves_no_folder_of_its_own(run, tmp_path):
+    path = small_run(tmp_path, 500)
+    (tmp_path / "kept").mkdir()
+    for folder in "new/folder", "kept/folder", "kept":
+        failed = run("ae-deconvolve", path, "--cv", "s", "--bias", "another", "--kt", "1", *BLUR, "-o", folder)
+        one_error(failed, 4, '"another"')
+    assert not (tmp_path / "new").exists() and list((tmp_path / "kept").iterdir()) == []
 
 
 def test_sigterm_stops_it_at_once(bin_folder, tmp_path):
@@ -671,4 +682,4 @@ def test_sigterm_stops_it_at_once(bin_folder, tmp_path):
         process.wait(0.5)
     process.send_signal(signal.SIGTERM)
     assert process.wait(2) == 128 + signal.SIGTERM
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()

@@ -770,7 +770,7 @@ def test_sigterm_leaves_nothing_behind(bin_folder, tmp_path):
     wait_for(lambda: os.path.exists(tmp_path / "out"))
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 128 + signal.SIGTERM
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()
 
 
 # --- choice of a store ---
