@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "base/world.hpp"
+#include "data/structures/structure_writer.hpp"
 #include "output_files.hpp"
 #include "protein_validity.hpp"
 
@@ -32,11 +33,23 @@ void ValidityOption::declare(CLI::App& app, CLI::Option* input) {
                       help + ")",
                   names)
       ->each([input](const std::string&) { input->required(false); });
+  constexpr std::int64_t kMostSteps = 1'000'000;
+  auto* validity = app.get_option("--validity");
+  auto* relax = cli::add_integer(app, "--relax", relax_steps_,
+                                 "With --validity: first move the atoms of each structure to the nearest place where "
+                                 "its geometry is as measured structures have it, in at most STEPS steps (most need "
+                                 "10 to 30), and judge it before and after",
+                                 1, kMostSteps)
+                    ->needs(validity);
+  app.add_option("--relaxed", relaxed_,
+                 "Where the structures of --relax go: .npy (structures, residues, 4, 3), or .pdb")
+      ->type_name("FILE")
+      ->needs(relax);
 }
 
 void ValidityOption::check_options() const {
-  constexpr std::array<std::string_view, 8> kUseful{"--validity", "--output",  "--summary", "--force",
-                                                    "--quiet",    "--verbose", "--threads", "--log-json"};
+  constexpr std::array<std::string_view, 10> kUseful{"--validity", "--relax", "--relaxed", "--output",  "--summary",
+                                                     "--force",    "--quiet", "--verbose", "--threads", "--log-json"};
   for (const auto* option : app_->get_options()) {
     if (option->count() == 0 || option->get_positional()) continue;
     if (std::ranges::find(kUseful, option->get_name()) != kUseful.end()) continue;
@@ -51,11 +64,14 @@ void ValidityOption::run(std::vector<std::string> inputs, const std::string& out
   for (auto input = inputs.begin(); input != inputs.end(); ++input)
     if (*input != "-" && std::find(inputs.begin(), input, *input) != input)
       throw UsageError(ae::quoted(*input, 200) + " is given twice; two lines of the table would have one id");
+  if (!relaxed_.empty()) data::check_structure_name(relaxed_);
   OutputFiles files(inputs, context.options.force);
   auto* table = files.open(output, "--output");
   auto* story = files.open(summary, "--summary");
+  auto* relaxed = files.open(relaxed_, "--relaxed", OutputFiles::Contents::as_named);
   const auto kind = std::ranges::find(validity_kinds(), kind_, &ValidityKind::name);
-  const auto found = kind->run({std::move(inputs), *table, story}, context);
+  const auto found =
+      kind->run({std::move(inputs), *table, story, relax_steps_, relaxed, context.options.threads}, context);
   files.commit();
   context.reporter.info(found);
 }

@@ -4,6 +4,8 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,8 +17,11 @@ namespace ae::apps {
 
 struct ValidityRun {
   std::vector<std::string> inputs;
-  Output& output;   // a CSV table, a line a structure; it is not committed
-  Output* summary;  // JSON; null when it is not wanted
+  Output& output;                           // a CSV table, a line a structure; it is not committed
+  Output* summary;                          // JSON; null when it is not wanted
+  std::optional<std::int64_t> relax_steps;  // at most; none: structures are judged as they are
+  Output* relaxed;                          // structures; null when they are not wanted
+  int threads;                              // 0: as many as there are processors
 };
 
 struct ValidityKind {
@@ -43,6 +48,8 @@ class ValidityOption {
 
   const CLI::App* app_ = nullptr;
   std::string kind_;
+  std::optional<std::int64_t> relax_steps_;
+  std::string relaxed_;
 };
 
 }  // namespace ae::apps

@@ -28,6 +28,7 @@ struct BackboneResidue {
   ResidueKind kind = ResidueKind::unknown;
   bool follows = false;  // the file numbers it as the next one of the residue before it
   std::string label;     // "52A"; "" = counted from 1
+  std::string type;      // "GLY"; "" = not known
 
   bool has(BackboneAtom atom) const { return observed[static_cast<std::size_t>(atom)]; }
   const Point& at(BackboneAtom atom) const { return atoms[static_cast<std::size_t>(atom)]; }

@@ -1,7 +1,9 @@
 // Atoms of a backbone that lie within each other.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "geometry/backbone.hpp"
 
@@ -16,5 +18,14 @@ constexpr std::int64_t kMostClashes = 1'000'000;  // where counting ends
 // Pairs of atoms that overlap by kClashOverlap or more, of two residues that are not joined (see is_joined()). At most
 // kMostClashes.
 std::int64_t clashes(const Backbone& backbone);
+
+// Atom a of residue r is number kBackboneAtoms * r + a.
+struct AtomPair {
+  std::size_t first, second;  // first < second
+};
+// Pairs that overlap by `overlap` or more, which may be below 0, of two residues that are not neighbours by `joined`
+// (whether each is joined to the one before it). In the order of the second, then of space. Of a cube of 3 Angstrom or
+// little more, that holds at most half a dozen atoms of a molecule, no more than 24 are looked at.
+std::vector<AtomPair> close_pairs(const Backbone& backbone, const std::vector<char>& joined, double overlap);
 
 }  // namespace ae::geometry

@@ -9,11 +9,6 @@ CovalentType angle_type(std::vector<AtomPlace> atoms, IdealValue value) {
   return {std::move(atoms), value, value, value};
 }
 
-const IdealValue& ideal(const CovalentType& type, ResidueKind kind) {
-  if (kind == ResidueKind::glycine) return type.glycine;
-  return kind == ResidueKind::proline ? type.proline : type.general;
-}
-
 std::optional<double> measured(const CovalentType& type, const Backbone& backbone, std::size_t residue) {
   std::array<const Point*, 3> points{};
   for (std::size_t i = 0; i < type.atoms.size(); ++i) {
@@ -33,7 +28,7 @@ std::vector<Deviation> deviations(const std::vector<CovalentType>& types, const 
     for (const auto& type : types) {
       const auto value = measured(type, backbone, residue);
       if (!value) continue;
-      const auto& [mean, sigma] = ideal(type, backbone.residues[residue + (type.of_next ? 1 : 0)].kind);
+      const auto& [mean, sigma] = ideal_value(type, backbone.residues[telling_residue(type, residue)].kind);
       all.push_back({&type, residue, *value, (*value - mean) / sigma});
     }
   }
@@ -41,6 +36,11 @@ std::vector<Deviation> deviations(const std::vector<CovalentType>& types, const 
 }
 
 }  // namespace
+
+const IdealValue& ideal_value(const CovalentType& type, ResidueKind kind) {
+  if (kind == ResidueKind::glycine) return type.glycine;
+  return kind == ResidueKind::proline ? type.proline : type.general;
+}
 
 const std::vector<CovalentType>& bond_types() {
   static const std::vector<CovalentType> types{

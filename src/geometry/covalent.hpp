@@ -29,6 +29,9 @@ struct CovalentType {
   bool of_next = false;  // it is the next residue that tells which value holds
 };
 
+// Of the residue that tells, where its kind is `kind`.
+const IdealValue& ideal_value(const CovalentType& type, ResidueKind kind);
+
 // N-CA, CA-C, C-O, C-N. The length C-N is told by the residue that N belongs to.
 const std::vector<CovalentType>& bond_types();
 // N-CA-C, CA-C-O, CA-C-N, O-C-N, C-N-CA. Those of most residues are taken for glycine and proline, too: they differ by
@@ -41,6 +44,11 @@ struct Deviation {
   double value;         // Angstrom; of angles degrees
   double z;
 };
+
+// The residue that tells the ideal value of a place that begins at `residue`.
+inline std::size_t telling_residue(const CovalentType& type, std::size_t residue) {
+  return residue + (type.of_next ? 1 : 0);
+}
 
 // Those whose atoms are all observed; of two residues where is_joined() says so.
 std::vector<Deviation> bond_deviations(const Backbone& backbone);

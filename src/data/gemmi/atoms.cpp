@@ -65,6 +65,7 @@ BackboneResidue backbone_of(const ListedResidue& listed, bool even_unseen) {
                  : listed.type == "PRO" ? ResidueKind::proline
                                         : ResidueKind::general;
   residue.label = std::to_string(listed.number) + listed.insertion;
+  residue.type = listed.type;
   return residue;
 }
 
