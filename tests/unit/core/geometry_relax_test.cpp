@@ -67,8 +67,7 @@ Point turned(const Point& p) {
 void expect_finite(const Backbone& backbone) {
   for (const auto& residue : backbone.residues)
     for (std::size_t a = 0; a < kBackboneAtoms; ++a)
-      for (const double axis : residue.atoms[a])
-        EXPECT_EQ(std::isfinite(axis), static_cast<bool>(residue.observed[a]));
+      for (const double axis : residue.atoms[a]) EXPECT_EQ(std::isfinite(axis), static_cast<bool>(residue.observed[a]));
 }
 
 template <std::size_t count, typename Measure>
@@ -312,8 +311,7 @@ TEST(Relax, PairsAreThoseOfComparingAllAtoms) {
   for (std::size_t a = 0; a < 120; ++a) {
     for (std::size_t b = a + 1; b < 120; ++b) {
       if (a / 4 + 1 >= b / 4) continue;
-      const double apart =
-          distance(backbone.residues[a / 4].atoms[a % 4], backbone.residues[b / 4].atoms[b % 4]);
+      const double apart = distance(backbone.residues[a / 4].atoms[a % 4], backbone.residues[b / 4].atoms[b % 4]);
       count += kRadii[a % 4] + kRadii[b % 4] - apart >= overlap ? 1 : 0;
     }
   }
