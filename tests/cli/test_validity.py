@@ -670,3 +670,106 @@ def test_what_needs_a_model_is_refused(run, tmp_path):
     one_error(run("ae-score", "--validity", "protein"), 2, "required")
     one_error(run("ae-score", "a.npy", "--validity", "protein", "-o", "a.npy", "--force"), 2, "--output")
     one_error(run("ae-score", "none.npy", "--validity", "protein"), 4, "none.npy")
+
+
+# --- Relaxation ---
+
+
+def relaxed(run, tmp_path, xyz, *more):
+    np.save(tmp_path / "noisy.npy", xyz)
+    done = run("ae-score", "noisy.npy", "--validity", "protein", "--relax", "100", "--relaxed", "r.npy", "-q", "--force", *more)
+    assert (done.code, done.stderr) == (0, "")
+    return rows_of(done.stdout), np.load(tmp_path / "r.npy")
+
+
+def noisy_chains():
+    truth = np.stack([chain(60, *torsions) for torsions in ((-63, -42), (-120, 130), (-75, 145))])
+    return truth, truth + np.random.default_rng(1).normal(0, 0.3, truth.shape)
+
+
+def test_relaxed_structures_are_near_the_truth_and_as_measured_ones(run, check, tmp_path):
+    truth, noisy = noisy_chains()
+    rows, made = relaxed(run, tmp_path, noisy)
+    assert made.dtype == np.float64 and made.shape == truth.shape
+    for row, xyz, before, true in zip(rows, made, noisy, truth):
+        off = math.sqrt(((xyz - before) ** 2).sum(-1).mean())
+        assert float(row["moved"]) == pytest.approx(off, abs=1e-9) and row["converged"] == "1"
+        assert math.sqrt(((xyz - true) ** 2).sum(-1).mean()) < 0.33
+        for name, limit, z, was in zip(("bond", "angle"), (0.58, 0.88), z_scores(xyz), z_scores(before)):
+            rmsz = math.sqrt((z**2).mean())
+            assert rmsz == pytest.approx(limit, rel=0.05) and abs(z).max() <= 4
+            assert float(row[f"{name}_rmsz"]) == pytest.approx(rmsz, abs=1e-6)
+            assert float(row[f"{name}_rmsz_before"]) == pytest.approx(math.sqrt((was**2).mean()), abs=1e-6)
+        assert row["verdict"] == "" and "bonds" in row["verdict_before"]
+    assert [row["bond_rmsz"] for row in check("r.npy")] == [row["bond_rmsz"] for row in rows]
+
+
+def test_relaxation_turns_with_the_structure_and_is_the_same_on_any_threads(run, tmp_path):
+    _, noisy = noisy_chains()
+    turn, _ = np.linalg.qr(np.random.default_rng(2).normal(size=(3, 3)))
+    turn *= np.sign(np.linalg.det(turn))
+    rows, made = relaxed(run, tmp_path, noisy, "--threads", "1")
+    first = (tmp_path / "r.npy").read_bytes()
+    assert relaxed(run, tmp_path, noisy, "--threads", "3")[0] == rows
+    assert (tmp_path / "r.npy").read_bytes() == first
+    _, other = relaxed(run, tmp_path, noisy @ turn + [3, -40, 7])
+    assert abs(made @ turn + [3, -40, 7] - other).max() < 1e-6
+
+
+def test_what_is_fine_or_missing_stays_as_it_is(run, tmp_path):
+    xyz = np.stack([chain(20), shaken(20, size=0.005), np.full((20, 4, 3), np.nan), chain(20)])
+    xyz[3, 15:] = np.nan
+    xyz[3, 4, 1] = np.nan
+    rows, made = relaxed(run, tmp_path, xyz)
+    assert np.array_equal(made, xyz, equal_nan=True)
+    assert [(row["moved"], row["relax_steps"]) for row in rows] == [("0", "0")] * 4
+
+
+def test_relaxed_molecules_are_written_as_pdb(run, check, tmp_path):
+    one, two = shaken(12, size=0.1), shaken(9, seed=5, size=0.1) + 40
+    (tmp_path / "m.pdb").write_text(pdb(residues(one, residue="GLY") + residues(two, chain="B", first=7)))
+    np.save(tmp_path / "a.npy", np.stack([one, one + 1]))
+    command = ["m.pdb", "--validity", "protein", "--relax", "100", "--relaxed", "r.pdb", "-q"]
+    done = run("ae-score", *command)
+    assert done.code == 0, done.stderr
+    for row, again in zip(rows_of(done.stdout), check("r.pdb")):
+        assert again["id"] == row["id"].replace("m.pdb", "r.pdb")
+        assert float(again["bond_rmsz"]) == pytest.approx(float(row["bond_rmsz"]), abs=0.05)
+    lines = (tmp_path / "r.pdb").read_text().splitlines()
+    assert lines[0][17:26] == "GLY A   1" and lines[-1] == "END" and {len(line) for line in lines if line[0] == "A"} == {78}
+    one_error(run("ae-score", *command), 2, "r.pdb", "--force")
+    done = run("ae-score", "m.pdb", "a.npy", "--validity", "protein", "--relax", "100", "--relaxed", "all.pdb", "-q")
+    assert done.code == 0, done.stderr
+    text = (tmp_path / "all.pdb").read_text()
+    assert text.count("MODEL ") == text.count("ENDMDL") == 3 and "UNK A" in text
+
+
+def test_the_summary_tells_of_before_and_after(run, tmp_path):
+    _, noisy = noisy_chains()
+    relaxed(run, tmp_path, noisy, "--summary", "s.json", "-o", "v.csv")
+    told = json.loads((tmp_path / "s.json").read_text())
+    assert told["flagged"] == 0 and told["relaxed"]["before"]["flagged"] == 3
+    assert told["bonds"]["rmsz"] < 0.6 and told["relaxed"]["before"]["bonds"]["rmsz"] > 10
+    assert told["relaxed"]["not_converged"] == 0 and told["relaxed"]["moved"] == pytest.approx(0.43, abs=0.04)
+
+
+def test_hopeless_structures_are_told_in_one_line(run, tmp_path):
+    line = np.stack([np.arange(80) * 1.4, np.zeros(80), np.zeros(80)], 1).reshape(20, 4, 3)
+    np.save(tmp_path / "bad.npy", np.stack([np.zeros((20, 4, 3)), line, chain(20) * 1e4]))
+    done = run("ae-score", "bad.npy", "--validity", "protein", "--relax", "30", "--relaxed", "r.npy", "-q")
+    assert done.code == 0 and done.stderr.count("\n") == 1 and "did not settle within 30 steps" in done.stderr
+    assert np.isfinite(np.load(tmp_path / "r.npy")).all()
+
+
+def test_options_of_relaxation_that_do_not_fit_are_refused(run, tmp_path):
+    np.save(tmp_path / "a.npy", shaken())
+    validity = ["a.npy", "--validity", "protein"]
+    one_error(run("ae-score", "a.npy", "b.npy", "--relax", "5"), 2, "--relax")
+    one_error(run("ae-score", *validity, "--relaxed", "r.npy"), 2, "--relaxed")
+    one_error(run("ae-score", *validity, "--relax", "0"), 2, "--relax")
+    one_error(run("ae-score", *validity, "--relax", "5", "--relaxed", "r.xyz"), 2, "r.xyz", ".npy")
+    one_error(run("ae-score", *validity, "--relax", "5", "--relaxed", "a.npy", "--force"), 2, "--relaxed")
+    np.save(tmp_path / "far.npy", shaken() + 1e5)
+    one_error(run("ae-score", "far.npy", "--validity", "protein", "--relax", "5", "--relaxed", "r.pdb", "-o", "v.csv"), 4,
+              "100", ".npy")
+    assert not (tmp_path / "r.pdb").exists() and not (tmp_path / "v.csv").exists()

@@ -122,8 +122,7 @@ class PdbStructures final : public StructureWriter {
     for (std::size_t i = 0; i < backbone.residues.size(); ++i) {
       const auto& residue = backbone.residues[i];
       for (std::size_t a = 0; a < kBackboneAtoms; ++a)
-        if (residue.observed[a])
-          text += atom(backbone, i, letter, geometry::kBackboneNames[a], residue.atoms[a]);
+        if (residue.observed[a]) text += atom(backbone, i, letter, geometry::kBackboneNames[a], residue.atoms[a]);
       if (residue.cb) text += atom(backbone, i, letter, "CB", *residue.cb);
     }
     return text + "TER\n";
@@ -167,7 +166,8 @@ Format format_of(const std::string& path) {
 
 void check_structure_name(const std::string& path) {
   if (format_of(path) == Format::none)
-    throw UsageError(ae::quoted(path, 200) + ": structures are written as NPY or PDB; expected a name that ends in .npy or .pdb");
+    throw UsageError(ae::quoted(path, 200) +
+                     ": structures are written as NPY or PDB; expected a name that ends in .npy or .pdb");
 }
 
 std::unique_ptr<StructureWriter> make_structure_writer(Output& output) {

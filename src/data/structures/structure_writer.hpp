@@ -21,7 +21,7 @@ class StructureWriter {
 
 // By the file's name: .npy, float64 (structures, residues, 4, 3), with NaN for what is missing and behind the end of
 // all but the longest; .pdb, with N, CA, C, O and CB of all chains, and several models where there are any. UsageError
-// for other names, and for NPY on standard output. Memory does not grow with the structures.
+// for other names. Memory does not grow with the structures.
 std::unique_ptr<StructureWriter> make_structure_writer(Output& output);
 void check_structure_name(const std::string& path);  // UsageError likewise
 
