@@ -10,7 +10,7 @@
 namespace ae::geometry {
 namespace {
 
-constexpr double kFull = 1.001;                  // occupancies are rounded
+constexpr double kFull = 1.001;                          // occupancies are rounded
 constexpr double kGramsOfCubicAngstrom = 1.66053906660;  // g/cm^3 of a unified atomic mass unit in 1 A^3 (CODATA 2018)
 
 void append_share(std::string& text, double share) {

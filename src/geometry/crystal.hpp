@@ -64,7 +64,7 @@ struct CrystalValidity {
   // than kLeastVolume. Partial sites that are never there together are not looked at: those closer than kTooClose whose
   // occupancies add up to at most 1.
   std::optional<double> shortest_distance;
-  std::string shortest_at;  // "Na(1)-Cl(2)": elements, and numbers of sites from 1
+  std::string shortest_at;    // "Na(1)-Cl(2)": elements, and numbers of sites from 1
   std::int64_t overlaps = 0;  // pairs of sites closer than kTooClose, of which images count once
 };
 

@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::int64_t kMostWork = 300'000'000;  // distances, or steps as long; some seconds
 constexpr int kMostTurns = 50;
+constexpr double kSame = 1e-14;  // of mean square displacements in units of (volume / sites)^(2/3)
 
 Point wrapped(const Point& fractions) {
   Point all{};
@@ -55,8 +56,8 @@ struct Repetition {
   }
 };
 
-// Of a finite group of translations each has an element of prime order, which is 1/p, 2/p, ... of lattice vectors: those
-// from a site of the rarest kind to another one, rounded to these.
+// Of a finite group of translations each has an element of prime order, which is 1/p, 2/p, ... of lattice vectors:
+// those from a site of the rarest kind to another one, rounded to these.
 class Reduction {
  public:
   Reduction(PrimitiveCell cell, double tolerance) : cell_(std::move(cell)), tolerance_(tolerance) {}
@@ -132,21 +133,30 @@ class Reduction {
     const NearestImage nearest(cell_.lattice);
     const auto shift = found.fractions();
     PrimitiveCell folded;
+    double squares = 0, farthest = 0;
     std::vector<bool> done(cell_.sites.size());
     for (std::size_t i = 0; i < cell_.sites.size(); ++i) {
       if (done[i]) continue;
       Point mean{};
+      std::vector<Point> all;
       auto at = i;
       for (std::int64_t turn = 0; turn < found.order; ++turn, at = found.image[at]) {
         done[at] = true;
-        const auto apart = difference(difference(cell_.sites[at], cell_.sites[i]),
-                                      scaled(shift, static_cast<double>(turn)));
-        mean = sum(mean, nearest(cartesian(cell_.lattice, apart)));
+        const auto apart =
+            difference(difference(cell_.sites[at], cell_.sites[i]), scaled(shift, static_cast<double>(turn)));
+        all.push_back(nearest(cartesian(cell_.lattice, apart)));
+        mean = sum(mean, scaled(all.back(), 1 / static_cast<double>(found.order)));
       }
-      const auto own = cartesian(cell_.lattice, cell_.sites[i]);
-      folded.sites.push_back(sum(own, scaled(mean, 1 / static_cast<double>(found.order))));
+      for (const auto& one : all) {
+        const auto off = difference(one, mean);
+        squares += dot(off, off);
+        farthest = std::max(farthest, length(off));
+      }
+      folded.sites.push_back(sum(cartesian(cell_.lattice, cell_.sites[i]), mean));
       folded.kinds.push_back(cell_.kinds[i]);
     }
+    folded.spread = cell_.spread + squares / static_cast<double>(cell_.sites.size());
+    folded.farthest = cell_.farthest + farthest;
     folded.lattice = finer(found);
     const Fractions fractions(folded.lattice);
     for (auto& site : folded.sites) site = wrapped(fractions(site));
@@ -182,31 +192,59 @@ Lattice enlarged(const Lattice& lattice, double factor) {
   return {scaled(lattice[0], factor), scaled(lattice[1], factor), scaled(lattice[2], factor)};
 }
 
+// How much `from` is strained to become `to`.
+double strain_of(const Lattice& from, const Lattice& to) {
+  const Fractions fractions(from);
+  const std::array axes{fractions({1, 0, 0}), fractions({0, 1, 0}), fractions({0, 0, 1})};
+  double squares = 0;
+  for (std::size_t i = 0; i < 3; ++i) {
+    for (std::size_t j = 0; j < 3; ++j) {
+      const double off = dot(cartesian(to, axes[i]), cartesian(to, axes[j])) - (i == j ? 1 : 0);
+      squares += off * off;
+    }
+  }
+  return std::sqrt(squares) / 2;
+}
+
 struct Basis {
   Lattice lattice{};
-  double strain = 0;  // how much its metric differs from the other's
+  double strain = 0;
 };
 
+// What two searches share.
+struct Found {
+  double least;  // sum of squares of displacements in units of (volume / sites)^(1/3), to be less than
+  std::optional<CrystalMatch> match;
+  std::int64_t spent = 0;
+
+  bool spend(double work) {
+    spent += static_cast<std::int64_t>(std::min(work, static_cast<double>(kMostWork) + 1));
+    return spent <= kMostWork;
+  }
+};
+
+// Lays `other` on `one` by every basis of the other's lattice that is like the one's.
 class Search {
  public:
-  Search(const PrimitiveCell& one, const PrimitiveCell& other, const MatchTolerances& tolerances)
-      : one_(one), other_(other), tolerances_(tolerances), groups_(groups_of(one.kinds)), count_(one.sites.size()) {
-    const double ratio = std::pow(volume(other.lattice) / volume(one.lattice), 1.0 / 6);
-    lattice_ = enlarged(one.lattice, ratio);
-    other_lattice_ = enlarged(other.lattice, 1 / ratio);
-    least_ = static_cast<double>(count_) * tolerances.site * tolerances.site;
-    pairs_.resize(count_ * count_);
-  }
+  Search(const PrimitiveCell& one, const PrimitiveCell& other, const MatchTolerances& tolerances, bool turned,
+         Found& found)
+      : one_(one),
+        other_(other),
+        tolerances_(tolerances),
+        turned_(turned),
+        found_(found),
+        groups_(groups_of(one.kinds)),
+        count_(one.sites.size()),
+        ratio_(std::pow(volume(other.lattice) / volume(one.lattice), 1.0 / 6)),
+        lattice_(enlarged(one.lattice, ratio_)),
+        other_lattice_(enlarged(other.lattice, 1 / ratio_)),
+        pairs_(count_ * count_) {}
 
-  MatchResult result() && {
+  void run() {
     auto all = bases();
     std::ranges::stable_sort(all, {}, &Basis::strain);
-    for (const auto& basis : all) {
-      if (spent_ > kMostWork) return {std::nullopt, true};
-      lay(basis);
-    }
-    if (spent_ > kMostWork) return {std::nullopt, true};
-    return {best_, false};
+    for (const auto& basis : all)
+      if (found_.spend(0)) lay(basis);
   }
 
  private:
@@ -222,7 +260,7 @@ class Search {
       work *= 2 * bounds[axis] + 1;
     }
     std::array<std::vector<Point>, 3> all;
-    if (!spend(100 * work)) return all;
+    if (!found_.spend(100 * work)) return all;
     for (double i = -bounds[0]; i <= bounds[0]; ++i) {
       for (double j = -bounds[1]; j <= bounds[1]; ++j) {
         for (double k = -bounds[2]; k <= bounds[2]; ++k) {
@@ -247,29 +285,18 @@ class Search {
     std::vector<Basis> all;
     for (const auto& a : vectors[0]) {
       for (const auto& b : vectors[1]) {
-        if (!spend(1) || !encloses(a, b, own.angles[2])) continue;
-        if (!spend(static_cast<double>(vectors[2].size()))) return all;
+        if (!found_.spend(1) || !encloses(a, b, own.angles[2])) continue;
+        if (!found_.spend(static_cast<double>(vectors[2].size()))) return all;
         for (const auto& c : vectors[2]) {
           const Lattice basis{a, b, c};
           const double cells = volume(basis) / whole;
           if (cells < 0.5 || cells > 1.5 || !encloses(b, c, own.angles[0]) || !encloses(a, c, own.angles[1])) continue;
-          all.push_back({basis, strain(basis)});
-          if (!spend(1000)) return all;
+          all.push_back({basis, strain_of(lattice_, basis)});
+          if (!found_.spend(1000)) return all;
         }
       }
     }
     return all;
-  }
-
-  double strain(const Lattice& basis) const {
-    double squares = 0;
-    for (std::size_t i = 0; i < 3; ++i) {
-      for (std::size_t j = i; j < 3; ++j) {
-        const double off = dot(basis[i], basis[j]) - dot(lattice_[i], lattice_[j]);
-        squares += off * off;
-      }
-    }
-    return squares;
   }
 
   // Distances are in units of (volume / sites)^(1/3) from here on.
@@ -277,6 +304,8 @@ class Search {
     const auto a = parameters_of(lattice_), b = parameters_of(basis.lattice);
     const auto middle = lattice_of({scaled(sum(a.lengths, b.lengths), 0.5), scaled(sum(a.angles, b.angles), 0.5)});
     if (!middle) return;
+    const auto own = enlarged(basis.lattice, ratio_);
+    strain_ = turned_ ? strain_of(one_.lattice, own) : strain_of(own, one_.lattice);
     unit_ = std::cbrt(volume(*middle) / static_cast<double>(count_));
     const auto mean = enlarged(*middle, 1 / unit_);
     const NearestImage nearest(mean);
@@ -295,7 +324,7 @@ class Search {
   void descend(Point shift, const NearestImage& nearest) {
     double before = std::numeric_limits<double>::infinity();
     for (int turns = 0; turns < kMostTurns; ++turns) {
-      if (!spend(0) || !measure(shift, nearest, turns == 0)) return;
+      if (!found_.spend(0) || !measure(shift, nearest, turns == 0)) return;
       const auto mean = assign();
       double squares = 0, largest = 0;
       for (const auto& displacement : displacements_) {
@@ -305,10 +334,11 @@ class Search {
       }
       if (!(squares < before * (1 - 1e-9))) return;
       before = squares;
-      if (squares < least_) {
-        least_ = squares;
+      // Of equal ones the first, which is that of the least strain.
+      if (squares < found_.least - kSame * static_cast<double>(count_)) {
+        found_.least = squares;
         const double rms = std::sqrt(squares / static_cast<double>(count_));
-        best_ = CrystalMatch{rms, rms * unit_, std::sqrt(largest) * unit_};
+        found_.match = CrystalMatch{rms, rms * unit_, std::sqrt(largest) * unit_, strain_};
       }
       shift = sum(shift, mean);
     }
@@ -329,9 +359,9 @@ class Search {
           pair = nearest(difference(from, other_at_[j]));
           least = std::min(least, dot(pair, pair));
         }
-        spent_ += static_cast<std::int64_t>(group.size());
+        found_.spent += static_cast<std::int64_t>(group.size());
         sum_of_least += least;
-        if (together && (least > 2 * least_ || sum_of_least > (sites + 1) * least_)) return false;
+        if (together && (least > 2 * found_.least || sum_of_least > (sites + 1) * found_.least)) return false;
       }
     }
     return true;
@@ -350,7 +380,7 @@ class Search {
           costs_[i * size + j] = dot(pair, pair);
         }
       }
-      spent_ += static_cast<std::int64_t>(size * size * size / 16);
+      found_.spent += static_cast<std::int64_t>(size * size * size / 16);
       const auto columns = assignment_(costs_, size);
       for (std::size_t i = 0; i < size; ++i) {
         displacements_.push_back(pairs_[(group.begin + i) * count_ + group.begin + columns[i]]);
@@ -360,26 +390,41 @@ class Search {
     return scaled(all, 1 / static_cast<double>(count_));
   }
 
-  bool spend(double work) {
-    if (work > static_cast<double>(kMostWork)) work = static_cast<double>(kMostWork) + 1;
-    spent_ += static_cast<std::int64_t>(work);
-    return spent_ <= kMostWork;
-  }
-
   const PrimitiveCell& one_;
   const PrimitiveCell& other_;
   MatchTolerances tolerances_;
+  bool turned_;  // `one` is that which is strained
+  Found& found_;
   std::vector<Group> groups_;
   std::size_t count_;
-  Lattice lattice_{}, other_lattice_{};
-  double unit_ = 1;  // Angstrom
-  double least_;     // of sums of squares
-  std::optional<CrystalMatch> best_;
-  std::int64_t spent_ = 0;
-  std::vector<Point> at_, other_at_, pairs_, displacements_;
+  double ratio_;
+  Lattice lattice_, other_lattice_;
+  std::vector<Point> pairs_;
+  double unit_ = 1;    // Angstrom
+  double strain_ = 0;  // of the basis
+  std::vector<Point> at_, other_at_, displacements_;
   std::vector<double> costs_;
   Assignment assignment_;
 };
+
+// Of two primitive cells. What was averaged away is added to the displacements, as it is independent of them.
+MatchResult match_cells(const PrimitiveCell& one, const PrimitiveCell& other, const MatchTolerances& tolerances) {
+  if (one.kinds != other.kinds) return {};
+  Found found{static_cast<double>(one.sites.size()) * tolerances.site * tolerances.site, {}, 0};
+  Search(one, other, tolerances, false, found).run();
+  Search(other, one, tolerances, true, found).run();
+  if (found.spent > kMostWork) return {std::nullopt, true};
+  if (auto& match = found.match; match && one.spread + other.spread > 0) {
+    const double rms = std::sqrt(match->rms * match->rms + one.spread + other.spread);
+    const double unit =
+        std::cbrt(std::sqrt(volume(one.lattice) * volume(other.lattice)) / static_cast<double>(one.sites.size()));
+    match->normalised_rms = match->rms > 0 ? match->normalised_rms * (rms / match->rms) : rms / unit;
+    match->rms = rms;
+    match->largest += one.farthest + other.farthest;
+    if (match->normalised_rms >= tolerances.site) match.reset();
+  }
+  return {found.match, false};
+}
 
 }  // namespace
 
@@ -397,9 +442,16 @@ std::optional<PrimitiveCell> primitive_cell(const Crystal& crystal, double toler
   return Reduction(std::move(cell), tolerance).result();
 }
 
-MatchResult match(const PrimitiveCell& one, const PrimitiveCell& other, const MatchTolerances& tolerances) {
-  if (one.kinds != other.kinds) return {};
-  return Search(one, other, tolerances).result();
+MatchResult match(const Crystal& one, const Crystal& other, const MatchTolerances& tolerances) {
+  if (std::max(one.sites.size(), other.sites.size()) > kMostMatchedSites) return {std::nullopt, true};
+  MatchResult result;
+  for (const double tolerance : {tolerances.exact, tolerances.rough}) {
+    const auto a = primitive_cell(one, tolerance), b = primitive_cell(other, tolerance);
+    if (!a || !b) return {};
+    result = match_cells(*a, *b, tolerances);
+    if (result.match) return result;
+  }
+  return result;
 }
 
 }  // namespace ae::geometry

@@ -14,7 +14,8 @@ std::string_view element_symbol(int number);
 // Appl. Chem. 88, 265); of elements without such a mass number of a long-lived isotope.
 double element_weight(int number);
 
-// The atomic number of a symbol in any case of letters, deuterium's and tritium's ("D", "T") that of hydrogen; 0 = none.
+// The atomic number of a symbol in any case of letters, deuterium's and tritium's ("D", "T") that of hydrogen; 0 =
+// none.
 int element_number(std::string_view symbol);
 
 }  // namespace ae::geometry
