@@ -32,7 +32,9 @@ const ae::cli::Program kProgram{
      {"ae-score runs/boards boards/ -o scores.csv --alpha 0.05 --maps maps --regions defects.csv --page boards.html",
       "score images; write error maps, a table of defects and a page to look at"},
      {"ae-score configs/data/helix.pdb --validity protein -o validity.csv --summary validity.json",
-      "no model: tell what is wrong with the bonds, angles and torsions of protein backbones"}},
+      "no model: tell what is wrong with the bonds, angles and torsions of protein backbones"},
+     {"ae-score configs/data/quartz.cif --validity crystal --reference configs/data/quartz.cif -o crystals.csv",
+      "no model: tell volumes, shortest distances and disorder of crystals, and which are those that they should be"}},
     ae::apps::launcher_variables({{"TMPDIR", "Folder for what --fdr keeps until all is scored (default /tmp)"}})};
 
 struct Options {

@@ -4,55 +4,23 @@
 #include <array>
 #include <cmath>
 #include <filesystem>
-#include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 
-#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/signals.hpp"
-#include "base/text.hpp"
-#include "cli/version.hpp"
 #include "data/bytes/npy.hpp"
 #include "data/bytes/recognise.hpp"
 #include "data/gemmi/molecules.hpp"
 #include "data/structures/structures.hpp"
 #include "geometry/validity.hpp"
+#include "validity_output.hpp"
 
 namespace ae::apps {
 namespace {
 
-using OrderedJson = nlohmann::ordered_json;
 using geometry::Backbone;
 using geometry::BackboneValidity;
 using geometry::Deviations;
-
-class CsvLine {
- public:
-  CsvLine& text(std::string_view value) {
-    separate();
-    append_csv_field(line_, value);
-    return *this;
-  }
-  CsvLine& number(std::optional<double> value) {
-    separate();
-    if (value) append_number(line_, *value);
-    return *this;
-  }
-  CsvLine& count(std::int64_t value) {
-    separate();
-    line_ += std::to_string(value);
-    return *this;
-  }
-  std::string finished() const { return line_ + '\n'; }
-
- private:
-  void separate() {
-    if (!std::exchange(first_, false)) line_ += ',';
-  }
-  std::string line_;
-  bool first_ = true;
-};
 
 constexpr std::string_view kHeader =
     "id,residues,missing_atoms,chain_breaks,bond_rmsz,bonds_within_4_sigma,bonds_within_12_sigma,worst_bond,"
@@ -74,7 +42,7 @@ void add_deviations(CsvLine& line, const Deviations& deviations) {
       .text(deviations.worst_at);
 }
 
-std::string csv_line(const std::string& id, const BackboneValidity& validity) {
+std::string csv_line(const std::string& id, const BackboneValidity& validity, const std::string& verdict) {
   CsvLine line;
   line.text(id).count(validity.residues).count(validity.missing_atoms).count(validity.chain_breaks);
   add_deviations(line, validity.bonds);
@@ -90,29 +58,19 @@ std::string csv_line(const std::string& id, const BackboneValidity& validity) {
     line.count(validity.chiral_flips);
   else
     line.text("");
-  return line.text(ae::join(geometry::verdict(validity), " ", geometry::validity_flags().size())).finished();
+  return line.text(verdict).finished();
 }
-
-OrderedJson json_number(std::optional<double> value) { return value ? OrderedJson(*value) : OrderedJson(nullptr); }
 
 // Of all structures together.
 class Totals {
  public:
-  void add(const std::string& id, const BackboneValidity& validity) {
-    ++structures_;
-    const auto flags = geometry::verdict(validity);
-    flagged_ += flags.empty() ? 0 : 1;
-    for (const auto& flag : flags) ++flags_[flag];
+  // Returns the line of the table.
+  std::string add(const std::string& id, const BackboneValidity& validity) {
     all_.add(validity, id);
+    return csv_line(id, validity, verdicts_.add(geometry::verdict(validity)));
   }
 
-  std::string told() const {
-    std::string flags;
-    for (const auto& flag : geometry::validity_flags())
-      if (const auto found = flags_.find(std::string(flag.name)); found != flags_.end())
-        flags += (flags.empty() ? ": " : ", ") + found->first + " " + std::to_string(found->second);
-    return counted(structures_, "structures") + ", " + std::to_string(flagged_) + " flagged" + flags;
-  }
+  std::string told() const { return verdicts_.told(); }
 
   // Whether lengths look like nanometres, in which a bond of 1.5 Angstrom is 0.15.
   bool looks_like_nanometres() const {
@@ -121,36 +79,24 @@ class Totals {
     return rmsz && std::abs(*rmsz - kTypical) < kAround && all_.bonds.within_12 == 0;
   }
 
-  std::string json(const std::vector<std::string>& inputs, const cli::Context& context) const {
-    auto flags = OrderedJson::object();
-    for (const auto& flag : geometry::validity_flags()) {
-      const auto found = flags_.find(std::string(flag.name));
-      flags[std::string(flag.name)] = {{"meaning", flag.meaning},
-                                       {"structures", found == flags_.end() ? 0 : found->second}};
-    }
-    const OrderedJson json = {{"made_by", cli::version_line("ae-score")},
-                              {"command", cli::shell_command("ae-score", context.arguments)},
-                              {"validity", "protein"},
-                              {"inputs", inputs},
-                              {"structures", structures_},
-                              {"flagged", flagged_},
-                              {"flags", flags},
-                              {"residues", all_.residues},
-                              {"missing_atoms", all_.missing_atoms},
-                              {"chain_breaks", all_.chain_breaks},
-                              {"bonds", deviations_json(all_.bonds)},
-                              {"angles", deviations_json(all_.angles)},
-                              {"peptides", all_.peptides},
-                              {"cis", all_.cis},
-                              {"twisted", all_.twisted},
-                              {"omega_rms", json_number(all_.omega_rms())},
-                              {"clashes", all_.clashes},
-                              {"positive_phi", json_number(share(all_.positive_phis, all_.phis))},
-                              {"handedness", json_number(all_.handedness())},
-                              {"residues_with_cb", all_.cb_volumes},
-                              {"cb_volume", json_number(ratio(all_.cb_volume_sum, all_.cb_volumes))},
-                              {"chiral_flips", all_.chiral_flips}};
-    return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+  std::string json(const ValidityRun& run, const cli::Context& context) const {
+    auto json = verdicts_.json("protein", run, context);
+    json.update({{"residues", all_.residues},
+                 {"missing_atoms", all_.missing_atoms},
+                 {"chain_breaks", all_.chain_breaks},
+                 {"bonds", deviations_json(all_.bonds)},
+                 {"angles", deviations_json(all_.angles)},
+                 {"peptides", all_.peptides},
+                 {"cis", all_.cis},
+                 {"twisted", all_.twisted},
+                 {"omega_rms", json_number(all_.omega_rms())},
+                 {"clashes", all_.clashes},
+                 {"positive_phi", json_number(share(all_.positive_phis, all_.phis))},
+                 {"handedness", json_number(all_.handedness())},
+                 {"residues_with_cb", all_.cb_volumes},
+                 {"cb_volume", json_number(ratio(all_.cb_volume_sum, all_.cb_volumes))},
+                 {"chiral_flips", all_.chiral_flips}});
+    return summary_text(json);
   }
 
  private:
@@ -164,8 +110,7 @@ class Totals {
             {"worst", worst}};
   }
 
-  std::int64_t structures_ = 0, flagged_ = 0;
-  std::map<std::string, std::int64_t> flags_;
+  Verdicts<geometry::ValidityFlag> verdicts_{geometry::validity_flags(), "structures"};
   BackboneValidity all_;
 };
 
@@ -225,15 +170,14 @@ std::string run_protein_validity(const ValidityRun& run, cli::Context& context) 
       throw_if_stopped("checking structures");
       const auto validity = geometry::validate(backbone);
       const auto id = prefix + backbone.id;
-      run.output.write(csv_line(id, validity));
-      totals.add(id, validity);
+      run.output.write(totals.add(id, validity));
       context.reporter.progress("structures", ++done, 0);
     }
   }
   context.reporter.progress_done();
   if (totals.looks_like_nanometres())
     context.reporter.warning("bonds are about a tenth as long as they should be: are these nanometres? Multiply by 10");
-  if (run.summary != nullptr) run.summary->write(totals.json(run.inputs, context));
+  if (run.summary != nullptr) run.summary->write(totals.json(run, context));
   return totals.told();
 }
 

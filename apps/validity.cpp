@@ -6,6 +6,7 @@
 #include "base/error.hpp"
 #include "base/text.hpp"
 #include "base/world.hpp"
+#include "crystal_validity.hpp"
 #include "output_files.hpp"
 #include "protein_validity.hpp"
 
@@ -13,7 +14,10 @@ namespace ae::apps {
 
 const std::vector<ValidityKind>& validity_kinds() {
   static const std::vector<ValidityKind> kinds{
-      {"protein", "bonds, angles, peptide planes, clashes and handedness of backbones", run_protein_validity},
+      {"protein", "bonds, angles, peptide planes, clashes and handedness of backbones in NPY, NPZ, PDB and mmCIF files",
+       false, run_protein_validity},
+      {"crystal", "volumes, shortest distances, overlaps and disorder of crystals in CIF files and tables (CSV)", true,
+       run_crystal_validity},
   };
   return kinds;
 }
@@ -26,17 +30,21 @@ void ValidityOption::declare(CLI::App& app, CLI::Option* input) {
     names.emplace_back(kind.name);
     help += (help.empty() ? "" : "; ") + std::string(kind.name) + ": " + std::string(kind.help);
   }
-  cli::add_choice(app, "--validity", kind_,
-                  "Without a model, which is then an input like the others: tell what is wrong with structures of NPY, "
-                  "NPZ, PDB and mmCIF files (" +
-                      help + ")",
-                  names)
-      ->each([input](const std::string&) { input->required(false); });
+  auto* validity = cli::add_choice(
+      app, "--validity", kind_,
+      "Without a model, which is then an input like the others: tell what is wrong with structures (" + help + ")",
+      names);
+  validity->each([input](const std::string&) { input->required(false); });
+  app.add_option("--reference", reference_,
+                 "With --validity crystal: what the crystals should be, by the same ids; tells which are the same "
+                 "crystal, and how far their sites are from where they should be")
+      ->type_name("FILE")
+      ->needs(validity);
 }
 
 void ValidityOption::check_options() const {
-  constexpr std::array<std::string_view, 8> kUseful{"--validity", "--output",  "--summary", "--force",
-                                                    "--quiet",    "--verbose", "--threads", "--log-json"};
+  constexpr std::array<std::string_view, 9> kUseful{"--validity", "--reference", "--output",  "--summary", "--force",
+                                                    "--quiet",    "--verbose",   "--threads", "--log-json"};
   for (const auto* option : app_->get_options()) {
     if (option->count() == 0 || option->get_positional()) continue;
     if (std::ranges::find(kUseful, option->get_name()) != kUseful.end()) continue;
@@ -51,11 +59,17 @@ void ValidityOption::run(std::vector<std::string> inputs, const std::string& out
   for (auto input = inputs.begin(); input != inputs.end(); ++input)
     if (*input != "-" && std::find(inputs.begin(), input, *input) != input)
       throw UsageError(ae::quoted(*input, 200) + " is given twice; two lines of the table would have one id");
-  OutputFiles files(inputs, context.options.force);
+  const auto kind = std::ranges::find(validity_kinds(), kind_, &ValidityKind::name);
+  if (!reference_.empty() && !kind->takes_reference)
+    throw UsageError("--reference is for --validity crystal; leave it out");
+  if (reference_ == "-" && std::ranges::find(inputs, "-") != inputs.end())
+    throw UsageError("standard input cannot be both what is checked and the reference; give one as a file");
+  auto read = inputs;
+  if (!reference_.empty()) read.push_back(reference_);
+  OutputFiles files(read, context.options.force);
   auto* table = files.open(output, "--output");
   auto* story = files.open(summary, "--summary");
-  const auto kind = std::ranges::find(validity_kinds(), kind_, &ValidityKind::name);
-  const auto found = kind->run({std::move(inputs), *table, story}, context);
+  const auto found = kind->run({std::move(inputs), reference_, *table, story}, context);
   files.commit();
   context.reporter.info(found);
 }

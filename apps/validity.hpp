@@ -15,13 +15,15 @@ namespace ae::apps {
 
 struct ValidityRun {
   std::vector<std::string> inputs;
-  Output& output;   // a CSV table, a line a structure; it is not committed
-  Output* summary;  // JSON; null when it is not wanted
+  std::string reference;  // a file of what the structures should be; "" when there is none
+  Output& output;         // a CSV table, a line a structure; it is not committed
+  Output* summary;        // JSON; null when it is not wanted
 };
 
 struct ValidityKind {
   std::string_view name;
   std::string_view help;
+  bool takes_reference;
   // Returns what was found, in a line.
   std::string (*run)(const ValidityRun& run, cli::Context& context);
 };
@@ -42,7 +44,7 @@ class ValidityOption {
   void check_options() const;
 
   const CLI::App* app_ = nullptr;
-  std::string kind_;
+  std::string kind_, reference_;
 };
 
 }  // namespace ae::apps

@@ -16,16 +16,16 @@ class Crystals {
   virtual bool next(geometry::Crystal& crystal) = 0;
 };
 
-// A table with a row for each crystal ("wide") or for each of its sites ("long"). Columns, in any case of letters and any
-// order; others are not looked at:
+// A table with a row for each crystal ("wide") or for each of its sites ("long"). Columns, in any case of letters and
+// any order; others are not looked at:
 //
 // - id: `structure`, `material_id` or `id`, the first of these. Wide tables may do without: numbers from 0.
 // - cell: `a`, `b`, `c` in Angstrom and `alpha`, `beta`, `gamma` in degrees; or the vectors `a_x`, `a_y`, ... `c_z` in
 //   Angstrom. What makes no cell, such as NaN, leaves the crystal without one.
 // - sites: `z` (atomic number or symbol; also `element`, `species`, `symbol`), and `fx`, `fy`, `fz` in fractions of the
 //   cell, or `p_x`, `p_y`, `p_z` in Angstrom; `occupancy` (0 to 1; 1 where there is none). Of wide tables with the
-//   site's number, from 1: `z1`, `fx1`, ... A site of a wide table whose cells are all empty or NaN is none; one with an
-//   element and without coordinates, or the reverse, is missing.
+//   site's number, from 1: `z1`, `fx1`, ... A site of a wide table whose cells are all empty or NaN is none; one with
+//   an element and without coordinates, or the reverse, is missing.
 // - long: the rows of a crystal follow each other, with the same cell; `n_atoms` or `num_atoms` says how many these
 //   are.
 //

@@ -158,8 +158,8 @@ class CrystalBlock {
     for (std::size_t axis = 0; axis < 3; ++axis) {
       const std::string length = std::array{"length_a", "length_b", "length_c"}[axis];
       const std::string angle = std::array{"angle_alpha", "angle_beta", "angle_gamma"}[axis];
-      cell.lengths[axis] = cell_number("_cell_" + length, "_cell." + length)
-                               .value_or(std::numeric_limits<double>::quiet_NaN());
+      cell.lengths[axis] =
+          cell_number("_cell_" + length, "_cell." + length).value_or(std::numeric_limits<double>::quiet_NaN());
       cell.angles[axis] = cell_number("_cell_" + angle, "_cell." + angle).value_or(90);
     }
     crystal_.lattice = checked_lattice(cell, place_);
@@ -170,23 +170,25 @@ class CrystalBlock {
     const auto listed = values({"_space_group_symop_operation_xyz", "_space_group_symop.operation_xyz",
                                 "_symmetry_equiv_pos_as_xyz", "_symmetry_equiv.pos_as_xyz"});
     if (listed.size() > kMostOperations)
-      throw InputError(place_ + ": found " + std::to_string(listed.size()) + " operations of symmetry, expected at most " +
-                       std::to_string(kMostOperations));
+      throw InputError(place_ + ": found " + std::to_string(listed.size()) +
+                       " operations of symmetry, expected at most " + std::to_string(kMostOperations));
     for (const auto& text : listed) {
       const auto operation = OperationText(text).read();
       if (!operation)
-        throw InputError(place_ + ": operation of symmetry " + ae::quoted(text) + "; expected one such as \"x, -y+1/2, z\"");
+        throw InputError(place_ + ": operation of symmetry " + ae::quoted(text) +
+                         "; expected one such as \"x, -y+1/2, z\"");
       operations_.push_back(*operation);
     }
     if (operations_.empty()) read_space_group();
   }
 
   void read_space_group() {
-    const auto names = values({"_space_group_name_H-M_alt", "_space_group.name_H-M_alt", "_symmetry_space_group_name_H-M",
-                               "_symmetry.space_group_name_H-M"});
+    const auto names = values({"_space_group_name_H-M_alt", "_space_group.name_H-M_alt",
+                               "_symmetry_space_group_name_H-M", "_symmetry.space_group_name_H-M"});
     const auto name = names.empty() ? std::string() : names.front();
     if (name.empty()) {
-      if (const auto numbers = values({"_space_group_IT_number", "_space_group.IT_number", "_symmetry_Int_Tables_number"});
+      if (const auto numbers =
+              values({"_space_group_IT_number", "_space_group.IT_number", "_symmetry_Int_Tables_number"});
           !numbers.empty() && molecules::cif_number(numbers.front()).value_or(1) != 1)
         throw InputError(place_ + ": found space group number " + ae::quoted(numbers.front()) +
                          " alone, which has several settings; expected its operations or its Hermann-Mauguin name");
@@ -234,14 +236,15 @@ class CrystalBlock {
     if (lower_case(row[kFlag]) == "dum") return;
     Point at{};
     for (const auto axis : {kX, kY, kZ}) {
-      const auto number = row[axis].empty() ? std::numeric_limits<double>::quiet_NaN() : molecules::cif_number(row[axis]);
-      if (!number) throw InputError(place_of(row) + ": " + kTags[axis] + " " + ae::quoted(row[axis]) + "; expected a number");
+      const auto number =
+          row[axis].empty() ? std::numeric_limits<double>::quiet_NaN() : molecules::cif_number(row[axis]);
+      if (!number)
+        throw InputError(place_of(row) + ": " + kTags[axis] + " " + ae::quoted(row[axis]) + "; expected a number");
       at[axis] = *number;
     }
     CrystalSite site;
     const auto& share = row[kOccupancy];
-    const double occupancy =
-        share.empty() ? 1 : checked_occupancy(molecules::cif_number(share), share, place_of(row));
+    const double occupancy = share.empty() ? 1 : checked_occupancy(molecules::cif_number(share), share, place_of(row));
     site.occupants = {{element_of(row), occupancy}};
     const auto first = checked_fractions(at, place_of(row));
     if (!first) {
@@ -251,9 +254,7 @@ class CrystalBlock {
     if (occupancy > 0) add_images(site, *first);
   }
 
-  bool measurable() const {
-    return crystal_.lattice && geometry::volume(*crystal_.lattice) >= geometry::kLeastVolume;
-  }
+  bool measurable() const { return crystal_.lattice && geometry::volume(*crystal_.lattice) >= geometry::kLeastVolume; }
 
   bool together(const geometry::NearestImage& nearest, const Point& a, const Point& b) const {
     using geometry::cartesian, geometry::difference, geometry::length;

@@ -6,7 +6,8 @@
 // - Symmetry: by the operations that are listed, else by the space group's Hermann-Mauguin name, of which the library
 //   knows the operations; of several settings of that name the first is taken, which is told. A file with neither has
 //   all of its sites.
-// - The images of a site that lie within geometry::kOneSite are one, as those on a mirror plane are. So are an image and
+// - The images of a site that lie within geometry::kOneSite are one, as those on a mirror plane are. So are an image
+// and
 //   a site of the same element of another row, both always there: that row was one too many (merged_sites).
 // - The element is that of type_symbol, else that which the label begins with.
 // - An occupancy that is not given, "." or "?", is 1. A site of occupancy 0 is none, nor is a dummy one (calc_flag

@@ -272,7 +272,7 @@ TEST(Crystal, TellsAtomsWithinEachOther) {
 }
 
 TEST(Crystal, WithoutACellOrSitesIsMissing) {
-  EXPECT_THAT(verdict(validate({})), ElementsAre("missing"));
+  EXPECT_THAT(verdict(validate(Crystal{})), ElementsAre("missing"));
   EXPECT_THAT(verdict(validate(crystal_of(cubic(3), {}))), ElementsAre("missing"));
   auto lacking = face_centred(kIron, 4);
   lacking.missing_sites = 1;
