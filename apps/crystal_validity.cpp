@@ -26,7 +26,8 @@ using geometry::CrystalValidity;
 constexpr std::string_view kHeader =
     "id,formula,sites,missing_sites,merged_sites,partial_sites,a,b,c,alpha,beta,gamma,volume,density,shortest_distance,"
     "shortest_at,overlaps,";
-constexpr std::string_view kReferenceHeader = "type_accuracy,match,rms,max_distance,normalised_rms,strain,match_types_forced,";
+constexpr std::string_view kReferenceHeader =
+    "type_accuracy,match,rms,max_distance,normalised_rms,strain,match_types_forced,";
 
 class Cif final : public data::Crystals {
  public:
@@ -66,8 +67,7 @@ OpenedCrystals open_crystals(const std::string& path, Reporter& reporter) {
 
 // Whether it may be compared: published match rates count only crystals that are possible.
 bool is_sound(const CrystalValidity& validity) {
-  return validity.cell && validity.missing_sites == 0 &&
-         validity.shortest_distance.value_or(0) >= geometry::kTooClose;
+  return validity.cell && validity.missing_sites == 0 && validity.shortest_distance.value_or(0) >= geometry::kTooClose;
 }
 
 struct Comparison {
@@ -133,7 +133,8 @@ class Reference {
       forced.sites[i].occupants = reference.sites[i].occupants;
     }
     comparison.type_accuracy = static_cast<double>(right) / static_cast<double>(reference.sites.size());
-    comparison.same_with_types = right == reference.sites.size() ? comparison.same : match(forced, reference).first;
+    const bool as_it_is = right == reference.sites.size() || comparison.same.value_or(false);
+    comparison.same_with_types = as_it_is ? comparison.same : match(forced, reference).first;
   }
 
   std::string path_;
@@ -222,25 +223,26 @@ class Totals {
                  {"merged_sites", merged_sites_},
                  {"partial_sites", partial_sites_},
                  {"overlaps", overlaps_},
-                 {"shortest_distance", shortest_ ? OrderedJson{{"distance", *shortest_}, {"id", shortest_id_}}
-                                                 : OrderedJson(nullptr)}});
+                 {"shortest_distance",
+                  shortest_ ? OrderedJson{{"distance", *shortest_}, {"id", shortest_id_}} : OrderedJson(nullptr)}});
     if (not_compared) {
       const auto all = compared_ + *not_compared;
       const auto rate = [all](std::int64_t part) {
-        return json_number(all == 0 ? std::nullopt : std::optional(static_cast<double>(part) / static_cast<double>(all)));
+        return json_number(all == 0 ? std::nullopt
+                                    : std::optional(static_cast<double>(part) / static_cast<double>(all)));
       };
       json["reference"] = {{"file", run.reference},
-                       {"compared", compared_},
-                       {"without_a_crystal", *not_compared},
-                       {"undecided", undecided_},
-                       {"matches", matches_},
-                       {"match_rate", rate(matches_)},
-                       {"match_rate_of_valid", rate(sound_matches_)},
-                       {"match_rate_with_types_forced", rate(matches_with_types_)},
-                       {"mean_type_accuracy", type_accuracy_.json()},
-                       {"mean_rms", rms_.json()},
-                       {"mean_normalised_rms", normalised_rms_.json()},
-                       {"mean_strain", strain_.json()}};
+                           {"compared", compared_},
+                           {"without_a_crystal", *not_compared},
+                           {"undecided", undecided_},
+                           {"matches", matches_},
+                           {"match_rate", rate(matches_)},
+                           {"match_rate_of_valid", rate(sound_matches_)},
+                           {"match_rate_with_types_forced", rate(matches_with_types_)},
+                           {"mean_type_accuracy", type_accuracy_.json()},
+                           {"mean_rms", rms_.json()},
+                           {"mean_normalised_rms", normalised_rms_.json()},
+                           {"mean_strain", strain_.json()}};
     }
     return summary_text(json);
   }

@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::int64_t kMostWork = 300'000'000;  // distances, or steps as long; some seconds
 constexpr int kMostTurns = 50;
-constexpr double kSame = 1e-14;  // of mean square displacements in units of (volume / sites)^(2/3)
+constexpr Point kNever{1e3, 0, 0};  // a displacement that is not chosen
+constexpr double kSame = 1e-14;     // of mean square displacements in units of (volume / sites)^(2/3)
 
 Point wrapped(const Point& fractions) {
   Point all{};
@@ -133,6 +134,7 @@ class Reduction {
     const NearestImage nearest(cell_.lattice);
     const auto shift = found.fractions();
     PrimitiveCell folded;
+    folded.kinds_of_file = cell_.kinds_of_file;
     double squares = 0, farthest = 0;
     std::vector<bool> done(cell_.sites.size());
     for (std::size_t i = 0; i < cell_.sites.size(); ++i) {
@@ -211,40 +213,29 @@ struct Basis {
   double strain = 0;
 };
 
-// What two searches share.
-struct Found {
-  double least;  // sum of squares of displacements in units of (volume / sites)^(1/3), to be less than
-  std::optional<CrystalMatch> match;
-  std::int64_t spent = 0;
-
-  bool spend(double work) {
-    spent += static_cast<std::int64_t>(std::min(work, static_cast<double>(kMostWork) + 1));
-    return spent <= kMostWork;
-  }
-};
-
 // Lays `other` on `one` by every basis of the other's lattice that is like the one's.
 class Search {
  public:
-  Search(const PrimitiveCell& one, const PrimitiveCell& other, const MatchTolerances& tolerances, bool turned,
-         Found& found)
+  Search(const PrimitiveCell& one, const PrimitiveCell& other, const MatchTolerances& tolerances)
       : one_(one),
         other_(other),
         tolerances_(tolerances),
-        turned_(turned),
-        found_(found),
         groups_(groups_of(one.kinds)),
         count_(one.sites.size()),
+        most_(static_cast<double>(count_) * tolerances.site * tolerances.site),
+        least_(most_),
         ratio_(std::pow(volume(other.lattice) / volume(one.lattice), 1.0 / 6)),
         lattice_(enlarged(one.lattice, ratio_)),
         other_lattice_(enlarged(other.lattice, 1 / ratio_)),
         pairs_(count_ * count_) {}
 
-  void run() {
+  MatchResult result() && {
     auto all = bases();
     std::ranges::stable_sort(all, {}, &Basis::strain);
     for (const auto& basis : all)
-      if (found_.spend(0)) lay(basis);
+      if (spend(0)) lay(basis);
+    if (spent_ > kMostWork) return {std::nullopt, true};
+    return {match_, false};
   }
 
  private:
@@ -260,7 +251,7 @@ class Search {
       work *= 2 * bounds[axis] + 1;
     }
     std::array<std::vector<Point>, 3> all;
-    if (!found_.spend(100 * work)) return all;
+    if (!spend(100 * work)) return all;
     for (double i = -bounds[0]; i <= bounds[0]; ++i) {
       for (double j = -bounds[1]; j <= bounds[1]; ++j) {
         for (double k = -bounds[2]; k <= bounds[2]; ++k) {
@@ -285,14 +276,14 @@ class Search {
     std::vector<Basis> all;
     for (const auto& a : vectors[0]) {
       for (const auto& b : vectors[1]) {
-        if (!found_.spend(1) || !encloses(a, b, own.angles[2])) continue;
-        if (!found_.spend(static_cast<double>(vectors[2].size()))) return all;
+        if (!spend(1) || !encloses(a, b, own.angles[2])) continue;
+        if (!spend(static_cast<double>(vectors[2].size()))) return all;
         for (const auto& c : vectors[2]) {
           const Lattice basis{a, b, c};
           const double cells = volume(basis) / whole;
           if (cells < 0.5 || cells > 1.5 || !encloses(b, c, own.angles[0]) || !encloses(a, c, own.angles[1])) continue;
           all.push_back({basis, strain_of(lattice_, basis)});
-          if (!found_.spend(1000)) return all;
+          if (!spend(1000)) return all;
         }
       }
     }
@@ -305,10 +296,11 @@ class Search {
     const auto middle = lattice_of({scaled(sum(a.lengths, b.lengths), 0.5), scaled(sum(a.angles, b.angles), 0.5)});
     if (!middle) return;
     const auto own = enlarged(basis.lattice, ratio_);
-    strain_ = turned_ ? strain_of(one_.lattice, own) : strain_of(own, one_.lattice);
+    strain_ = strain_of(one_.lattice, own);
     unit_ = std::cbrt(volume(*middle) / static_cast<double>(count_));
     const auto mean = enlarged(*middle, 1 / unit_);
     const NearestImage nearest(mean);
+    set_normals(mean);
     const Fractions fractions(basis.lattice);
     at_.clear();
     other_at_.clear();
@@ -316,15 +308,38 @@ class Search {
       at_.push_back(cartesian(mean, one_.sites[i]));
       other_at_.push_back(cartesian(mean, fractions(cartesian(other_lattice_, other_.sites[i]))));
     }
-    const auto [begin, end] = rarest(groups_);
+    const auto [begin, end] = origin();
     for (auto i = begin; i < end; ++i) descend(difference(at_[i], other_at_[begin]), nearest);
+  }
+
+  // The rarest kind, of several that which is first in the one's file.
+  const Group& origin() const {
+    const auto fewest = rarest(groups_).size();
+    for (const auto& kind : one_.kinds_of_file)
+      for (const auto& group : groups_)
+        if (group.size() == fewest && one_.kinds[group.begin] == kind) return group;
+    return rarest(groups_);
+  }
+
+  // Of lattice planes, in the cell as it is and in its shortest vectors.
+  void set_normals(const Lattice& lattice) {
+    std::size_t next = 0;
+    for (const auto& [a, b, c] : {lattice, reduced(lattice)})
+      for (const auto& normal : {cross(b, c), cross(c, a), cross(a, b)})
+        normals_[next++] = scaled(normal, 1 / length(normal));
+  }
+
+  // Whether a displacement is within StructureMatcher's bounds from which the shift is found.
+  bool in_reach(const Point& displacement) const {
+    return std::ranges::all_of(
+        normals_, [&](const Point& normal) { return std::abs(dot(normal, displacement)) <= 2 * tolerances_.site; });
   }
 
   // From a shift that brings two sites together.
   void descend(Point shift, const NearestImage& nearest) {
     double before = std::numeric_limits<double>::infinity();
     for (int turns = 0; turns < kMostTurns; ++turns) {
-      if (!found_.spend(0) || !measure(shift, nearest, turns == 0)) return;
+      if (!spend(0) || !measure(shift, nearest, turns == 0)) return;
       const auto mean = assign();
       double squares = 0, largest = 0;
       for (const auto& displacement : displacements_) {
@@ -332,13 +347,13 @@ class Search {
         squares += dot(left, left);
         largest = std::max(largest, dot(left, left));
       }
-      if (!(squares < before * (1 - 1e-9))) return;
+      if (!(squares < most_) || !(squares < before * (1 - 1e-9))) return;
       before = squares;
       // Of equal ones the first, which is that of the least strain.
-      if (squares < found_.least - kSame * static_cast<double>(count_)) {
-        found_.least = squares;
+      if (squares < least_ - kSame * static_cast<double>(count_)) {
+        least_ = squares;
         const double rms = std::sqrt(squares / static_cast<double>(count_));
-        found_.match = CrystalMatch{rms, rms * unit_, std::sqrt(largest) * unit_, strain_};
+        match_ = CrystalMatch{rms, rms * unit_, std::sqrt(largest) * unit_, strain_};
       }
       shift = sum(shift, mean);
     }
@@ -357,11 +372,12 @@ class Search {
         for (auto j = group.begin; j < group.end; ++j) {
           auto& pair = pairs_[i * count_ + j];
           pair = nearest(difference(from, other_at_[j]));
+          if (together && !in_reach(pair)) pair = kNever;
           least = std::min(least, dot(pair, pair));
         }
-        found_.spent += static_cast<std::int64_t>(group.size());
+        spent_ += static_cast<std::int64_t>(group.size());
         sum_of_least += least;
-        if (together && (least > 2 * found_.least || sum_of_least > (sites + 1) * found_.least)) return false;
+        if (together && (least > 2 * least_ || sum_of_least > (sites + 1) * least_)) return false;
       }
     }
     return true;
@@ -380,7 +396,7 @@ class Search {
           costs_[i * size + j] = dot(pair, pair);
         }
       }
-      found_.spent += static_cast<std::int64_t>(size * size * size / 16);
+      spent_ += static_cast<std::int64_t>(size * size * size / 16);
       const auto columns = assignment_(costs_, size);
       for (std::size_t i = 0; i < size; ++i) {
         displacements_.push_back(pairs_[(group.begin + i) * count_ + group.begin + columns[i]]);
@@ -390,18 +406,25 @@ class Search {
     return scaled(all, 1 / static_cast<double>(count_));
   }
 
+  bool spend(double work) {
+    spent_ += static_cast<std::int64_t>(std::min(work, static_cast<double>(kMostWork) + 1));
+    return spent_ <= kMostWork;
+  }
+
   const PrimitiveCell& one_;
   const PrimitiveCell& other_;
   MatchTolerances tolerances_;
-  bool turned_;  // `one` is that which is strained
-  Found& found_;
   std::vector<Group> groups_;
   std::size_t count_;
+  double most_, least_;  // sums of squares: of what can be a match, and of the best until now
   double ratio_;
   Lattice lattice_, other_lattice_;
   std::vector<Point> pairs_;
   double unit_ = 1;    // Angstrom
   double strain_ = 0;  // of the basis
+  std::array<Point, 6> normals_{};
+  std::optional<CrystalMatch> match_;
+  std::int64_t spent_ = 0;
   std::vector<Point> at_, other_at_, displacements_;
   std::vector<double> costs_;
   Assignment assignment_;
@@ -410,10 +433,7 @@ class Search {
 // Of two primitive cells. What was averaged away is added to the displacements, as it is independent of them.
 MatchResult match_cells(const PrimitiveCell& one, const PrimitiveCell& other, const MatchTolerances& tolerances) {
   if (one.kinds != other.kinds) return {};
-  Found found{static_cast<double>(one.sites.size()) * tolerances.site * tolerances.site, {}, 0};
-  Search(one, other, tolerances, false, found).run();
-  Search(other, one, tolerances, true, found).run();
-  if (found.spent > kMostWork) return {std::nullopt, true};
+  auto found = Search(one, other, tolerances).result();
   if (auto& match = found.match; match && one.spread + other.spread > 0) {
     const double rms = std::sqrt(match->rms * match->rms + one.spread + other.spread);
     const double unit =
@@ -423,7 +443,7 @@ MatchResult match_cells(const PrimitiveCell& one, const PrimitiveCell& other, co
     match->largest += one.farthest + other.farthest;
     if (match->normalised_rms >= tolerances.site) match.reset();
   }
-  return {found.match, false};
+  return found;
 }
 
 }  // namespace
@@ -434,7 +454,11 @@ std::optional<PrimitiveCell> primitive_cell(const Crystal& crystal, double toler
   std::vector<std::pair<std::string, Point>> sites;
   for (const auto& site : crystal.sites) sites.emplace_back(site.kind(), site.at);
   std::ranges::stable_sort(sites, {}, [](const auto& site) -> const std::string& { return site.first; });
-  PrimitiveCell cell{*crystal.lattice, {}, {}};
+  PrimitiveCell cell;
+  cell.lattice = *crystal.lattice;
+  for (const auto& site : crystal.sites)
+    if (const auto kind = site.kind(); std::ranges::find(cell.kinds_of_file, kind) == cell.kinds_of_file.end())
+      cell.kinds_of_file.push_back(kind);
   for (auto& [kind, at] : sites) {
     cell.sites.push_back(at);
     cell.kinds.push_back(std::move(kind));
@@ -448,7 +472,7 @@ MatchResult match(const Crystal& one, const Crystal& other, const MatchTolerance
   for (const double tolerance : {tolerances.exact, tolerances.rough}) {
     const auto a = primitive_cell(one, tolerance), b = primitive_cell(other, tolerance);
     if (!a || !b) return {};
-    result = match_cells(*a, *b, tolerances);
+    result = match_cells(*b, *a, tolerances);
     if (result.match) return result;
   }
   return result;

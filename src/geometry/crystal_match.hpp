@@ -4,14 +4,13 @@
 // The way is that of pymatgen's StructureMatcher (Ong et al. 2013, Comput. Mater. Sci. 68, 314) with its defaults and
 // scaling, which published match rates are made with:
 // - Both are reduced to a primitive cell and its shortest vectors, and brought to the same volume.
-// - Every basis of the second lattice is tried whose lengths and angles are those of the first one within tolerances.
+// - Every basis of the first lattice is tried whose lengths and angles are those of the second one within tolerances.
 // - In the cell that is half-way between the two by lengths and angles, every site of the rarest kind is tried for the
 //   origin. Sites are given to sites so that the sum of squared distances is least, and the mean displacement is taken
 //   out.
 // - The best of all is a match when its root mean square displacement is below `site`.
 //
-// It differs where StructureMatcher depends on the order of the two, or hides a difference:
-// - Bases of the first lattice are tried with those of the second one, too: the answer does not depend on the order.
+// As there, near the tolerances the answer may depend on the order of the two. It differs in what is told of a match:
 // - Assignment and shift are repeated while the sum of squares decreases, and not done once.
 // - Cells are first reduced by exact repetitions only. Where these do not match, sites that repeat each other roughly
 //   are averaged, and what that takes away counts as displacement.
@@ -37,10 +36,11 @@ struct MatchTolerances {
 // A cell that cannot be made smaller. Sites that repeat each other within the tolerance are at their mean.
 struct PrimitiveCell {
   Lattice lattice{};
-  std::vector<Point> sites;        // fractions, [0, 1)
-  std::vector<std::string> kinds;  // of the sites, sorted: see CrystalSite::kind()
-  double spread = 0;               // mean square distance from these means, of all sites; square Angstrom
-  double farthest = 0;             // largest distance, Angstrom
+  std::vector<Point> sites;                // fractions, [0, 1)
+  std::vector<std::string> kinds;          // of the sites, sorted: see CrystalSite::kind()
+  std::vector<std::string> kinds_of_file;  // each once, by where it comes first
+  double spread = 0;                       // mean square distance from these means, of all sites; square Angstrom
+  double farthest = 0;                     // largest distance, Angstrom
 };
 
 constexpr std::size_t kMostMatchedSites = 500;
