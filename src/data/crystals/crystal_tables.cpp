@@ -196,9 +196,10 @@ class WideTable final : public Table {
 class LongTable final : public Table {
  public:
   LongTable(std::unique_ptr<RowSource> rows, const Names& names, CellColumns cell, const SiteColumns& site)
-      : Table(std::move(rows), names, std::move(cell)), site_(site), count_(names.any({"n_atoms", "num_atoms"})) {
-    more_ = rows_->next();
-  }
+      : Table(std::move(rows), names, std::move(cell)),
+        site_(site),
+        count_(names.any({"n_atoms", "num_atoms"})),
+        more_(rows_->next()) {}
 
   bool next(Crystal& crystal) override {
     if (!more_) return false;
@@ -235,7 +236,7 @@ class LongTable final : public Table {
 
   SiteColumns site_;
   std::optional<Column> count_;
-  bool more_ = false;
+  bool more_;
 };
 
 }  // namespace

@@ -16,8 +16,7 @@ class Block final : public CifBlock {
     auto table = block_->find(category, tags);
     if (!table.ok()) return 0;
     Cells cells(tags.size());
-    for (std::size_t i = 0; i < table.length(); ++i) {
-      const auto row = table[i];
+    for (const auto row : table) {
       for (std::size_t c = 0; c < cells.size(); ++c) cells[c] = row.has(c) ? cif::as_string(row[c]) : std::string();
       take(cells);
     }
