@@ -34,7 +34,9 @@ const ae::cli::Program kProgram{
      {"ae-score configs/data/helix.pdb --validity protein -o validity.csv --summary validity.json",
       "no model: tell what is wrong with the bonds, angles and torsions of protein backbones"},
      {"ae-score configs/data/helix.pdb --validity protein --relax 100 --relaxed relaxed.pdb -o relaxed.csv",
-      "move their atoms as little as makes their geometry that of measured structures, and judge that"}},
+      "move their atoms as little as makes their geometry that of measured structures, and judge that"},
+     {"ae-score configs/data/quartz.cif --validity crystal --reference configs/data/quartz.cif -o crystals.csv",
+      "no model: tell volumes, shortest distances and disorder of crystals, and which are those that they should be"}},
     ae::apps::launcher_variables({{"TMPDIR", "Folder for what --fdr keeps until all is scored (default /tmp)"}})};
 
 struct Options {

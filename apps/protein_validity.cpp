@@ -3,59 +3,24 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
-#include <filesystem>
-#include <map>
-#include <nlohmann/json.hpp>
 #include <optional>
 
-#include "base/counted.hpp"
 #include "base/error.hpp"
 #include "base/parallel_tasks.hpp"
 #include "base/signals.hpp"
-#include "base/text.hpp"
-#include "cli/version.hpp"
-#include "data/bytes/npy.hpp"
-#include "data/bytes/recognise.hpp"
-#include "data/gemmi/molecules.hpp"
+#include "data/gemmi/open_structures.hpp"
 #include "data/structures/structure_writer.hpp"
 #include "data/structures/structures.hpp"
 #include "geometry/relax.hpp"
 #include "geometry/validity.hpp"
+#include "validity_output.hpp"
 
 namespace ae::apps {
 namespace {
 
-using OrderedJson = nlohmann::ordered_json;
 using geometry::Backbone;
 using geometry::BackboneValidity;
 using geometry::Deviations;
-
-class CsvLine {
- public:
-  CsvLine& text(std::string_view value) {
-    separate();
-    append_csv_field(line_, value);
-    return *this;
-  }
-  CsvLine& number(std::optional<double> value) {
-    separate();
-    if (value) append_number(line_, *value);
-    return *this;
-  }
-  CsvLine& count(std::int64_t value) {
-    separate();
-    line_ += std::to_string(value);
-    return *this;
-  }
-  std::string finished() const { return line_ + '\n'; }
-
- private:
-  void separate() {
-    if (!std::exchange(first_, false)) line_ += ',';
-  }
-  std::string line_;
-  bool first_ = true;
-};
 
 constexpr std::string_view kHeader =
     "id,residues,missing_atoms,chain_breaks,bond_rmsz,bonds_within_4_sigma,bonds_within_12_sigma,worst_bond,"
@@ -127,26 +92,15 @@ std::string csv_line(const Judged& judged, bool relaxed) {
       .finished();
 }
 
-OrderedJson json_number(std::optional<double> value) { return value ? OrderedJson(*value) : OrderedJson(nullptr); }
-
 // Of all structures together.
 class Totals {
  public:
   void add(const std::string& id, const BackboneValidity& validity) {
-    ++structures_;
-    const auto flags = geometry::verdict(validity);
-    flagged_ += flags.empty() ? 0 : 1;
-    for (const auto& flag : flags) ++flags_[flag];
     all_.add(validity, id);
+    verdicts_.add(geometry::verdict(validity));
   }
 
-  std::string told() const {
-    std::string flags;
-    for (const auto& flag : geometry::validity_flags())
-      if (const auto found = flags_.find(std::string(flag.name)); found != flags_.end())
-        flags += (flags.empty() ? ": " : ", ") + found->first + " " + std::to_string(found->second);
-    return counted(structures_, "structures") + ", " + std::to_string(flagged_) + " flagged" + flags;
-  }
+  std::string told() const { return verdicts_.told(); }
 
   // Whether lengths look like nanometres, in which a bond of 1.5 Angstrom is 0.15.
   bool looks_like_nanometres() const {
@@ -156,30 +110,23 @@ class Totals {
   }
 
   OrderedJson json() const {
-    auto flags = OrderedJson::object();
-    for (const auto& flag : geometry::validity_flags()) {
-      const auto found = flags_.find(std::string(flag.name));
-      flags[std::string(flag.name)] = {{"meaning", flag.meaning},
-                                       {"structures", found == flags_.end() ? 0 : found->second}};
-    }
-    return {{"structures", structures_},
-            {"flagged", flagged_},
-            {"flags", flags},
-            {"residues", all_.residues},
-            {"missing_atoms", all_.missing_atoms},
-            {"chain_breaks", all_.chain_breaks},
-            {"bonds", deviations_json(all_.bonds)},
-            {"angles", deviations_json(all_.angles)},
-            {"peptides", all_.peptides},
-            {"cis", all_.cis},
-            {"twisted", all_.twisted},
-            {"omega_rms", json_number(all_.omega_rms())},
-            {"clashes", all_.clashes},
-            {"positive_phi", json_number(share(all_.positive_phis, all_.phis))},
-            {"handedness", json_number(all_.handedness())},
-            {"residues_with_cb", all_.cb_volumes},
-            {"cb_volume", json_number(ratio(all_.cb_volume_sum, all_.cb_volumes))},
-            {"chiral_flips", all_.chiral_flips}};
+    auto json = verdicts_.json();
+    json.update({{"residues", all_.residues},
+                 {"missing_atoms", all_.missing_atoms},
+                 {"chain_breaks", all_.chain_breaks},
+                 {"bonds", deviations_json(all_.bonds)},
+                 {"angles", deviations_json(all_.angles)},
+                 {"peptides", all_.peptides},
+                 {"cis", all_.cis},
+                 {"twisted", all_.twisted},
+                 {"omega_rms", json_number(all_.omega_rms())},
+                 {"clashes", all_.clashes},
+                 {"positive_phi", json_number(share(all_.positive_phis, all_.phis))},
+                 {"handedness", json_number(all_.handedness())},
+                 {"residues_with_cb", all_.cb_volumes},
+                 {"cb_volume", json_number(ratio(all_.cb_volume_sum, all_.cb_volumes))},
+                 {"chiral_flips", all_.chiral_flips}});
+    return json;
   }
 
  private:
@@ -193,8 +140,7 @@ class Totals {
             {"worst", worst}};
   }
 
-  std::int64_t structures_ = 0, flagged_ = 0;
-  std::map<std::string, std::int64_t> flags_;
+  Verdicts<geometry::ValidityFlag> verdicts_{geometry::validity_flags(), "structures"};
   BackboneValidity all_;
 };
 
@@ -238,48 +184,6 @@ class Relaxations {
   Totals before_;
 };
 
-class Molecules final : public data::Structures {
- public:
-  explicit Molecules(std::vector<Backbone> backbones) : backbones_(std::move(backbones)) {}
-  bool next(Backbone& backbone) override {
-    if (given_ == backbones_.size()) return false;
-    backbone = std::move(backbones_[given_++]);
-    return true;
-  }
-
- private:
-  std::vector<Backbone> backbones_;
-  std::size_t given_ = 0;
-};
-
-// They are read in places, more than once. `head`: of what was read of it, decompressed.
-std::unique_ptr<data::Structures> open_arrays(const std::string& path, const std::string& name, std::string_view head) {
-  std::error_code ignored;
-  if (!std::filesystem::is_regular_file(path == "-" ? "/dev/stdin" : path, ignored))
-    throw InputError(name + ": found arrays in a pipe; expected a file; write them to one and give its name");
-  const std::shared_ptr<data::RandomAccess> file = data::RandomAccess::open(path);
-  std::array<char, 2> begin{};
-  file->read_at(0, begin.data(), std::min<std::uint64_t>(begin.size(), file->size()));
-  if (!head.starts_with(std::string_view(begin.data(), begin.size())))
-    throw InputError(name + ": found compressed arrays; expected NPY or NPZ; decompress the file first");
-  return data::open_structure_arrays(data::open_numpy_arrays(file));
-}
-
-// `prefix` is to stand before ids where several files are read, and before the names of chains.
-std::unique_ptr<data::Structures> open_structures(const std::string& path, bool several, std::string& prefix,
-                                                  Reporter& reporter) {
-  auto source = data::ByteSource::open(path);
-  auto head = data::read_head(*source);
-  const bool arrays = data::begins_npy(head) || head.starts_with("PK");
-  prefix = arrays && !several ? "" : path + ":";
-  if (arrays) return open_arrays(path, source->name(), head);
-  if (head.starts_with("\xEF\xBB\xBF")) head.erase(0, 3);
-  if (const auto* type = data::recognise(head); type != nullptr && !type->what.ends_with("structure file"))
-    throw data::wrong_kind(source->name(), *type, "", "structures: NPY, NPZ, PDB or mmCIF");
-  auto whole = data::with_prefix(head, std::move(source));
-  return std::make_unique<Molecules>(data::read_molecules(std::move(whole), head, reporter));
-}
-
 class Judging {
  public:
   Judging(const ValidityRun& run, cli::Context& context) : run_(run), context_(context) {
@@ -290,13 +194,12 @@ class Judging {
 
   void read(const std::string& input) {
     std::string prefix;
-    const auto structures = open_structures(input, run_.inputs.size() > 1, prefix, context_.reporter);
-    const bool molecule = dynamic_cast<const Molecules*>(structures.get()) != nullptr;
+    const auto structures = data::open_structures(input, run_.inputs.size() > 1, prefix, context_.reporter);
     ++model_;
     for (Judged judged; structures->next(judged.backbone); judged = {}) {
       throw_if_stopped("checking structures");
       judged.id = prefix + judged.backbone.id;
-      judged.model = molecule ? model_ : ++model_;
+      judged.model = structures->of_one_molecule() ? model_ : ++model_;
       residues_ += judged.backbone.residues.size();
       waiting_.push_back(std::move(judged));
       if (residues_ >= kMostWaiting) judge();
@@ -345,13 +248,10 @@ class Judging {
   }
 
   std::string summary() const {
-    OrderedJson json = {{"made_by", cli::version_line("ae-score")},
-                        {"command", cli::shell_command("ae-score", context_.arguments)},
-                        {"validity", "protein"},
-                        {"inputs", run_.inputs}};
+    auto json = summary_head("protein", run_, context_);
     json.update(totals_.json());
     if (relaxations_) json["relaxed"] = relaxations_->json();
-    return json.dump(2, ' ', false, OrderedJson::error_handler_t::replace) + "\n";
+    return summary_text(json);
   }
 
   const ValidityRun& run_;

@@ -17,6 +17,7 @@ namespace ae::apps {
 
 struct ValidityRun {
   std::vector<std::string> inputs;
+  std::string reference;                    // a file of what the structures should be; "" when there is none
   Output& output;                           // a CSV table, a line a structure; it is not committed
   Output* summary;                          // JSON; null when it is not wanted
   std::optional<std::int64_t> relax_steps;  // at most; none: structures are judged as they are
@@ -27,6 +28,8 @@ struct ValidityRun {
 struct ValidityKind {
   std::string_view name;
   std::string_view help;
+  bool takes_reference;  // --reference
+  bool relaxes;          // --relax
   // Returns what was found, in a line.
   std::string (*run)(const ValidityRun& run, cli::Context& context);
 };
@@ -47,7 +50,7 @@ class ValidityOption {
   void check_options() const;
 
   const CLI::App* app_ = nullptr;
-  std::string kind_;
+  std::string kind_, reference_;
   std::optional<std::int64_t> relax_steps_;
   std::string relaxed_;
 };

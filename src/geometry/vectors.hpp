@@ -13,6 +13,10 @@ using Point = std::array<double, 3>;
 
 inline Point difference(const Point& a, const Point& b) { return {a[0] - b[0], a[1] - b[1], a[2] - b[2]}; }
 
+inline Point sum(const Point& a, const Point& b) { return {a[0] + b[0], a[1] + b[1], a[2] + b[2]}; }
+
+inline Point scaled(const Point& a, double factor) { return {a[0] * factor, a[1] * factor, a[2] * factor}; }
+
 inline double dot(const Point& a, const Point& b) { return a[0] * b[0] + a[1] * b[1] + a[2] * b[2]; }
 
 inline Point cross(const Point& a, const Point& b) {

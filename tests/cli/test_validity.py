@@ -665,7 +665,7 @@ def test_what_needs_a_model_is_refused(run, tmp_path):
     for option in (["--alpha", "0.05"], ["--explain", "3"], ["--format", "jsonl"], ["--page", "p.html"], ["--top", "3"]):
         done = run("ae-score", "a.npy", "--validity", "protein", *option)
         one_error(done, 2, option[0], "--validity")
-    one_error(run("ae-score", "a.npy", "--validity", "crystal"), 2, "--validity", "protein")
+    one_error(run("ae-score", "a.npy", "--validity", "molecule"), 2, "--validity", "protein")
     one_error(run("ae-score", "a.npy"), 2, "input is required")
     one_error(run("ae-score", "--validity", "protein"), 2, "required")
     one_error(run("ae-score", "a.npy", "--validity", "protein", "-o", "a.npy", "--force"), 2, "--output")

@@ -12,20 +12,6 @@
 namespace ae::data::molecules {
 namespace {
 
-// The library wants the whole text.
-std::string whole_text(ByteSource& source) {
-  constexpr std::size_t kStep = 1 << 16;
-  std::string text;
-  for (;;) {
-    const auto size = text.size();
-    text.resize(size + std::max(kStep, size / 2));
-    const auto count = read_fully(source, text.data() + size, text.size() - size);
-    text.resize(size + count);
-    if (count == 0) return text;
-    if (text.size() > kMostTextBytes) throw too_much_text(source.name());
-  }
-}
-
 enum Column : std::uint8_t {
   kX,
   kY,
@@ -96,8 +82,7 @@ class AtomSites {
 
   double coordinate(const Cells& row, Column column) const {
     const auto& found = row[column];
-    // A standard uncertainty may stand behind the number: 1.23(4).
-    const auto number = parse_number(std::string_view(found).substr(0, found.find('(')));
+    const auto number = cif_number(found);
     if (!number || std::isnan(*number)) throw wrong(kTags[column], found, "a number");
     check_coordinate(*number, name_ + ": atom " + std::to_string(row_) + " of _atom_site");
     return *number;
@@ -116,7 +101,7 @@ class AtomSites {
   double occupancy(const Cells& row) const {
     const auto& found = row[kOccupancy];
     if (found.empty()) return 1;
-    const auto number = parse_number(std::string_view(found).substr(0, found.find('(')));
+    const auto number = cif_number(found);
     if (!number || !std::isfinite(*number)) throw wrong("occupancy", found, "a number");
     return *number;
   }
@@ -168,19 +153,24 @@ class AtomSites {
 
 }  // namespace
 
-InputError too_much_text(const std::string& name) {
-  return InputError(name + ": more than 512 MiB of text; split the file");
-}
-
 Listing read_mmcif(std::unique_ptr<ByteSource> source) {
   const auto name = source->name();
   const auto text = whole_text(*source);
   AtomSites sites(name);
-  const auto rows = for_each_cif_row(text, name, "_atom_site.", kTags, [&](const Cells& row) { sites.add(row); });
-  if (rows.count == 0)
+  std::size_t count = 0;
+  bool more_blocks = false;
+  for_each_cif_block(text, name, [&](const CifBlock& block) {
+    if (count == 0) {
+      count = block.rows("_atom_site.", kTags, [&](const Cells& row) { sites.add(row); });
+      return true;
+    }
+    more_blocks = block.rows("_atom_site.", kTags, [](const Cells&) {}) > 0;
+    return !more_blocks;
+  });
+  if (count == 0)
     throw InputError(name + ": found no atoms; expected a loop of _atom_site with Cartn_x, Cartn_y and Cartn_z");
   auto listing = std::move(sites).listing();
-  listing.more_blocks = rows.more_blocks;
+  listing.more_blocks = more_blocks;
   return listing;
 }
 

@@ -16,6 +16,7 @@ class Structures {
   virtual ~Structures() = default;
   // Puts the next one into `backbone`, with its id; false at the end. InputError.
   virtual bool next(geometry::Backbone& backbone) = 0;
+  virtual bool of_one_molecule() const { return false; }  // all are chains of it
 };
 
 // NPY of [structures, residues, 4, 3], or [residues, 4, 3] for a single one: N, CA, C and O of residues that follow

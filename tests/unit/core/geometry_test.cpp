@@ -119,7 +119,7 @@ TEST(BackboneGeometry, ATwistedCisPeptideIsOneOddPeptide) {
 }
 
 TEST(BackboneGeometry, WhatCannotBeJudgedIsMissing) {
-  EXPECT_THAT(verdict(validate({})), testing::ElementsAre("missing"));
+  EXPECT_THAT(verdict(validate(Backbone{})), testing::ElementsAre("missing"));
   auto backbone = helix(10);
   for (std::size_t i = 0; i < 4; ++i) backbone.residues[i].observed[3] = false;
   EXPECT_THAT(verdict(validate(backbone)), testing::Not(testing::Contains("missing")));
