@@ -236,7 +236,7 @@ int run(Options& options, ae::cli::Context& context) {
         ": was not trained on counts, for which --mode, --scale, --names, --all-genes, --witness, --spread and "
         "--evaluate thinning are; leave them out");
   }
-  ae::apps::require_text_name(options.output, "--output");
+  if (checkpoint.kind().copies_are_text()) ae::apps::require_text_name(options.output, "--output");
   ae::apply::ImputeTotals totals;
   if (!options.evaluate.empty()) {
     totals = ae::apply::evaluate_masked(checkpoint, options.impute, options.evaluation, output, context.reporter);

@@ -293,7 +293,7 @@ int run(Options& options, ae::cli::Context& context) {
   options.purify.stream.threads = context.options.threads;
   options.purify.stream.reading = options.reading.reading();
   options.purify.stream.allow_empty = options.reading.allow_empty();
-  ae::apps::require_text_name(options.output, "--output");
+  if (checkpoint.kind().copies_are_text()) ae::apps::require_text_name(options.output, "--output");
   ae::apps::require_apart({options.input, ae::apps::model_file(options.model)}, {{"--output", options.output}});
   auto output = ae::Output::open(options.output, context.options.force);
   const auto totals = ae::apply::purify(checkpoint, options.purify, output, context.reporter);

@@ -17,8 +17,8 @@ const std::vector<ValidityKind>& validity_kinds() {
   static const std::vector<ValidityKind> kinds{
       {"protein", "bonds, angles, peptide planes, clashes and handedness of backbones in NPY, NPZ, PDB and mmCIF files",
        false, true, run_protein_validity},
-      {"crystal", "volumes, shortest distances, overlaps and disorder of crystals in CIF files and tables (CSV)", true, false,
-       run_crystal_validity},
+      {"crystal", "volumes, shortest distances, overlaps and disorder of crystals in CIF files and tables (CSV)", true,
+       false, run_crystal_validity},
   };
   return kinds;
 }
@@ -55,8 +55,8 @@ void ValidityOption::declare(CLI::App& app, CLI::Option* input) {
 }
 
 void ValidityOption::check_options() const {
-  constexpr std::array<std::string_view, 11> kUseful{"--validity", "--reference", "--relax", "--relaxed",
-                                                     "--output",   "--summary",   "--force", "--quiet",
+  constexpr std::array<std::string_view, 11> kUseful{"--validity", "--reference", "--relax",   "--relaxed",
+                                                     "--output",   "--summary",   "--force",   "--quiet",
                                                      "--verbose",  "--threads",   "--log-json"};
   for (const auto* option : app_->get_options()) {
     if (option->count() == 0 || option->get_positional()) continue;

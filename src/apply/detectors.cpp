@@ -32,7 +32,7 @@ at::Tensor jensen_shannon(const Suspect& suspect, double temperature) {
   return 0.5 * (p.exp() * (p - m) + q.exp() * (q - m)).sum(1);
 }
 
-constexpr std::array kKinds{
+constexpr std::array kDetectorKinds{
     DetectorKind{"l1", {}, "the mean change of a pixel by the model's reconstruction", mean_absolute},
     DetectorKind{"l2", {}, "the mean of the squares of these changes", mean_square},
     DetectorKind{"jsd",
@@ -44,11 +44,11 @@ constexpr std::array kKinds{
 
 }  // namespace
 
-std::span<const DetectorKind> detector_kinds() { return kKinds; }
+std::span<const DetectorKind> detector_kinds() { return kDetectorKinds; }
 
 Detectors::Detectors(std::span<const std::string> texts) {
   for (const auto& text : texts) {
-    const auto [kind, values] = named_choice("--detector", text, kKinds);
+    const auto [kind, values] = named_choice("--detector", text, kDetectorKinds);
     const auto value = values.front();
     auto name = std::string(kind->name) + (kind->values.front().name.empty() ? "" : ":" + number_text(value));
     if (std::ranges::find(names_, name) != names_.end())

@@ -354,7 +354,7 @@ ImputeTotals impute(const recipe::Checkpoint& checkpoint, const ImputeOptions& o
     rewriting.copy().flush();
     if (marks != nullptr) marks->write(std::exchange(marked, {}));
   });
-  rewriting.copy().flush();
+  rewriting.copy().finish();
   if (marks != nullptr) marks->write(marked);
   unfillable.tell(reporter);
   totals.bad = rewriting.stream().bad();
@@ -529,7 +529,7 @@ PurifyTotals purify(const recipe::Checkpoint& checkpoint, const PurifyOptions& o
     });
     rewriting.copy().flush();
   });
-  rewriting.copy().flush();
+  rewriting.copy().finish();
   totals.bad = rewriting.stream().bad();
   return totals;
 }

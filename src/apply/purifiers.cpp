@@ -342,7 +342,7 @@ std::unique_ptr<Purifier> control(const PurifierSource&, const ChosenValues& val
     return std::make_unique<Control>();
 }
 
-constexpr std::array kKinds{
+constexpr std::array kPurifierKinds{
     PurifierKind{"reconstruction",
                  {{{"TIMES", 1, 10000, 1, true}}},
                  "the model's reconstruction, so many times one after another",
@@ -387,11 +387,11 @@ constexpr std::array kKinds{
 
 }  // namespace
 
-std::span<const PurifierKind> purifier_kinds() { return kKinds; }
+std::span<const PurifierKind> purifier_kinds() { return kPurifierKinds; }
 
 PurifierChain::PurifierChain(std::span<const std::string> texts, const PurifierSource& source) {
   for (const auto& text : texts) {
-    const auto [kind, values] = named_choice("--purifier", text, kKinds);
+    const auto [kind, values] = named_choice("--purifier", text, kPurifierKinds);
     if (kind->compares && source.among.empty())
       throw UsageError("--purifier " + text + ": needs further models, by --among PATH");
     if (kind->fitted && !source.clean)
@@ -401,13 +401,13 @@ PurifierChain::PurifierChain(std::span<const std::string> texts, const PurifierS
 }
 
 bool PurifierChain::fitted(std::span<const std::string> texts) {
-  return std::ranges::any_of(texts,
-                             [](const auto& text) { return named_choice("--purifier", text, kKinds).first->fitted; });
+  return std::ranges::any_of(
+      texts, [](const auto& text) { return named_choice("--purifier", text, kPurifierKinds).first->fitted; });
 }
 
 bool PurifierChain::compares(std::span<const std::string> texts) {
-  return std::ranges::any_of(texts,
-                             [](const auto& text) { return named_choice("--purifier", text, kKinds).first->compares; });
+  return std::ranges::any_of(
+      texts, [](const auto& text) { return named_choice("--purifier", text, kPurifierKinds).first->compares; });
 }
 
 namespace {

@@ -15,9 +15,6 @@ struct Measured {
   std::array<Point, count> derivatives{};  // by the coordinates of each point
 };
 
-inline Point scaled(const Point& a, double by) { return {a[0] * by, a[1] * by, a[2] * by}; }
-inline Point sum(const Point& a, const Point& b) { return {a[0] + b[0], a[1] + b[1], a[2] + b[2]}; }
-
 constexpr double kLeastLength = 1e-3;  // Angstrom; shorter ones count as so long where something is divided by them
 
 // Of length 1, or shorter where `a` is shorter than kLeastLength.

@@ -7,7 +7,7 @@
 namespace ae::model {
 namespace {
 
-constexpr std::array<config::Entry<Family>, 9> kFamilies{{
+constexpr std::array<config::Entry<Family>, 11> kFamilies{{
     {"dense", "Fully connected encoder and mirrored decoder with a narrow code between them.", make_dense},
     {"linear", "Linear encoder and decoder: principal component analysis when trained with mse.", make_linear},
     {"variational", "Dense autoencoder with a normally distributed code (VAE); needs a kl term.", make_variational},
@@ -15,6 +15,12 @@ constexpr std::array<config::Entry<Family>, 9> kFamilies{{
      "Factor analysis: the code follows from whichever cells a row has, the decoder is linear with a non-linear part "
      "beside it; to fill holes.",
      make_factors},
+    {"backbone",
+     "Dense autoencoder of protein backbones that answers with chains whose bonds have the lengths of bonds.",
+     make_backbone},
+    {"backbone_variational",
+     "The same with a normally distributed code (VAE), from which new backbones can be drawn; needs a kl term.",
+     make_backbone_variational},
     {"dense_images",
      "Fully connected autoencoder of whole small images of one size: pixels are its cells, as where digits are in the "
      "middle.",

@@ -11,6 +11,8 @@ std::unique_ptr<Family> make_dense();
 std::unique_ptr<Family> make_linear();
 std::unique_ptr<Family> make_variational();
 std::unique_ptr<Family> make_factors();
+std::unique_ptr<Family> make_backbone();
+std::unique_ptr<Family> make_backbone_variational();
 std::unique_ptr<Family> make_dense_images();
 std::unique_ptr<Family> make_conv();
 std::unique_ptr<Family> make_unet();

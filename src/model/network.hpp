@@ -113,6 +113,7 @@ class Family : public config::Section {
 };
 
 std::span<const config::Entry<Family>>
-families();  // dense, linear, variational, factors; of images dense_images, conv, unet, conv_variational; none
+families();  // dense, linear, variational, factors; backbone, backbone_variational; of images dense_images, conv, unet,
+             // conv_variational; none
 
 }  // namespace ae::model

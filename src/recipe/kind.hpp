@@ -37,6 +37,8 @@ class Kind {
   // so that programs need a way of their own (images, which are answered whole). UsageError when such inputs cannot be
   // read.
   virtual std::unique_ptr<SampleStream> open(const StreamOptions& options, Reporter& reporter) const = 0;
+  // Whether SampleStream::copy() writes text; else it tells by the output's name what to write.
+  virtual bool copies_are_text() const { return true; }
   // For the files that a kind brings along, and for no others: this as their own class, or null.
   template <typename T>
   const T* as() const {
@@ -92,6 +94,6 @@ class KindOptions : public config::Section {
   virtual std::unique_ptr<Kind> restore(const Metadata& metadata) const = 0;
 };
 
-std::span<const config::Entry<KindOptions>> kinds();  // table, images, counts, arrays
+std::span<const config::Entry<KindOptions>> kinds();  // table, images, counts, arrays, structures
 
 }  // namespace ae::recipe

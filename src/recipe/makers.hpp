@@ -13,6 +13,7 @@ extern const config::Entry<KindOptions> kTableKind;
 extern const config::Entry<KindOptions> kImageKind;
 extern const config::Entry<KindOptions> kCountsKind;
 extern const config::Entry<KindOptions> kArrayKind;
+extern const config::Entry<KindOptions> kStructureKind;
 
 // KindOptions around the data room's own options.
 template <typename Options>

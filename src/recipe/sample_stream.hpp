@@ -63,7 +63,8 @@ class SampleCopy {
   virtual void add(std::int64_t sample, const Replaced& replaced, std::initializer_list<double> extra = {}) = 0;
   // A sample that could not be read, byte for byte; not at all where it does not fit the columns.
   virtual void add_unread(std::int64_t sample) = 0;
-  virtual void flush() = 0;  // writes what was added; at least the header
+  virtual void flush() = 0;           // writes what was added; at least the header
+  virtual void finish() { flush(); }  // behind the last sample
 };
 
 class SampleStream {
