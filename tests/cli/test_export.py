@@ -151,7 +151,7 @@ LOSSES = {
 
 
 # Of images and counts, or of codes alone: no part of what is exported.
-OTHER_FAMILIES = {"dense_images", "conv", "unet", "conv_variational", "none"}
+OTHER_FAMILIES = {"backbone", "backbone_variational", "dense_images", "conv", "unet", "conv_variational", "none"}
 OTHER_TERMS = {"kl", "ssim", "ms_ssim", "gradient", "feature", "poisson", "nb", "zinb", "hurdle",
                # of backbones, which ae-export refuses
                "kabsch_mse", "geometry", "bond", "angle", "planarity", "clash", "torsion"}

@@ -291,7 +291,7 @@ def test_it_is_stopped_by_a_signal_and_leaves_nothing_behind(bin_folder, model, 
     process.send_signal(signal.SIGTERM)
     _, told = process.communicate(timeout=60)
     assert process.returncode == 128 + signal.SIGTERM and b"stopped by SIGTERM" in told, told
-    assert list((tmp_path / "audit").iterdir()) == []
+    assert not (tmp_path / "audit").exists()
 
 
 def test_the_benchmark_of_the_predictor_ranks_purifiers_as_scipy_does(bin_folder, tmp_path):
