@@ -26,12 +26,30 @@ Batch mixed_batch(std::int64_t samples) {
   return {values * observed, observed};
 }
 
+// Two residues, of which the fourth coordinate is the same in all.
+std::vector<Element> chain() {
+  std::vector<Element> elements(24, {"coordinate", 0, false});
+  for (auto& element : elements) element.affine = true;
+  elements[3].constant = true;
+  return elements;
+}
+
 class EveryFamily : public testing::TestWithParam<std::string> {
  protected:
+  bool of_chains() const { return GetParam().starts_with("backbone"); }
+  std::vector<Element> elements() const { return of_chains() ? chain() : kMixed; }
+  std::int64_t outputs() const { return of_chains() ? 24 : 9; }
+  Batch batch(std::int64_t samples) const {
+    if (!of_chains()) return mixed_batch(samples);
+    torch::manual_seed(samples);
+    const auto values = torch::randn({samples, 24});
+    const auto observed = (torch::rand({samples, 24}) > 0.2).to(torch::kFloat32);
+    return {values * observed, observed};
+  }
   std::unique_ptr<Network> build(const std::string& settings, bool observed_matters) const {
     config::Variant<Family> family(families(), GetParam());
     config::read_text(*family.value(), settings, "test", ".");
-    const Interface interface { kMixed, 9, observed_matters };
+    const Interface interface { elements(), outputs(), observed_matters };
     torch::manual_seed(3);
     auto network = family->build(interface);
     EXPECT_LE(family->weights(interface), static_cast<double>(network->parameter_count()));
@@ -44,8 +62,8 @@ TEST_P(EveryFamily, GivesCodesAndPredictionsOfTheDeclaredShape) {
   for (const auto* settings : {R"({"latent": 3})", R"({"latent": 3, "embedding": 5})"}) {
     for (const bool observed_matters : {false, true}) {
       auto network = build(settings, observed_matters);
-      const auto output = network->forward(mixed_batch(7));
-      EXPECT_EQ(output.prediction.sizes(), (torch::IntArrayRef{7, 9}));
+      const auto output = network->forward(batch(7));
+      EXPECT_EQ(output.prediction.sizes(), (torch::IntArrayRef{7, outputs()}));
       EXPECT_EQ(output.code.latent.sizes(), (torch::IntArrayRef{7, 3}));
       EXPECT_EQ(output.code.mean.defined(), network->variational());
     }
@@ -55,7 +73,7 @@ TEST_P(EveryFamily, GivesCodesAndPredictionsOfTheDeclaredShape) {
 TEST_P(EveryFamily, NamesEveryWeightOnceAndTrainsAllOfThem) {
   auto network = build(R"({"embedding": 2})", true);
   std::set<std::string> names;
-  network->forward(mixed_batch(16)).prediction.square().sum().backward();
+  network->forward(batch(16)).prediction.square().sum().backward();
   for (const auto& [name, tensor] : network->parameters()) {
     EXPECT_TRUE(names.insert(name).second) << name;
     if (network->variational() && name.starts_with("log_variance")) continue;
@@ -66,18 +84,18 @@ TEST_P(EveryFamily, NamesEveryWeightOnceAndTrainsAllOfThem) {
 TEST_P(EveryFamily, DoesNotSeeUnobservedOrConstantCells) {
   auto network = build("{}", true);
   network->set_training(false);
-  const auto batch = mixed_batch(20);
-  auto changed = batch.values.clone();
-  changed = torch::where(batch.observed > 0, changed, torch::full_like(changed, 2.0));
+  const auto seen = batch(20);
+  auto changed = seen.values.clone();
+  changed = torch::where(seen.observed > 0, changed, torch::full_like(changed, 2.0));
   changed.select(1, 3).fill_(5.0);
-  EXPECT_TRUE(torch::equal(network->forward(batch).prediction, network->forward({changed, batch.observed}).prediction));
+  EXPECT_TRUE(torch::equal(network->forward(seen).prediction, network->forward({changed, seen.observed}).prediction));
 }
 
 TEST_P(EveryFamily, EvaluationIsDeterministic) {
   auto network = build("{}", false);
   network->set_training(false);
-  const auto batch = mixed_batch(20);
-  EXPECT_TRUE(torch::equal(network->forward(batch).prediction, network->forward(batch).prediction));
+  const auto seen = batch(20);
+  EXPECT_TRUE(torch::equal(network->forward(seen).prediction, network->forward(seen).prediction));
 }
 
 std::vector<std::string> family_names() {
