@@ -19,7 +19,7 @@ Autoencoder::Autoencoder(const model::Family& family, const TermList& terms, con
   if (family.has_network() && family.reads_grids() != domain.gridded()) {
     std::vector<std::string> fitting;
     for (const auto& entry : model::families()) {
-      if (const auto other = entry.make(); other->has_network() && other->reads_grids() == domain.gridded())
+      if (const auto other = entry.make(); other->has_network() && other->reads(domain))
         fitting.push_back(ae::quoted(entry.name));
     }
     throw UsageError("/model/type: this family does not read " + std::string(domain.noun()) +

@@ -79,7 +79,7 @@ std::vector<std::int64_t> selected(const Term& term, std::string_view type, cons
 std::string no_variational_model(const std::string& type, const model::Domain& domain) {
   std::vector<std::string> models;
   for (const auto& name : types_that(model::families(), [&](const model::Family& family) {
-         return family.variational() && family.reads_grids() == domain.gridded();
+         return family.variational() && family.reads(domain);
        })) {
     models.push_back(ae::quoted(name));
   }

@@ -9,6 +9,7 @@
 #include <torch/types.h>
 #include <torch/utils.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 #include <vector>
@@ -132,6 +133,11 @@ class BackboneFamily final : public Family {
     return std::make_unique<BackboneNetwork>(rows_->build(of_rows(interface)), std::move(chain));
   }
   bool variational() const override { return rows_->variational(); }
+  bool reads(const Domain& domain) const override {
+    const auto& elements = domain.elements;
+    return !domain.gridded() && !elements.empty() && std::ssize(elements) % kResidueNumbers == 0 &&
+           std::ranges::all_of(elements, [](const auto& element) { return !element.categorical() && element.affine; });
+  }
   double weights(const Interface& interface) const override { return rows_->weights(of_rows(interface)); }
 
  private:
@@ -140,11 +146,9 @@ class BackboneFamily final : public Family {
     rows.outputs += std::ssize(interface.domain.elements) / kResidueNumbers * kBonds;
     return rows;
   }
-  static void require_coordinates(const Interface& interface) {
+  void require_coordinates(const Interface& interface) const {
     const auto count = std::ssize(interface.domain.elements);
-    bool numbers = count > 0 && count % kResidueNumbers == 0;
-    for (const auto& element : interface.domain.elements) numbers = numbers && !element.categorical() && element.affine;
-    if (!numbers || interface.outputs != count)
+    if (!reads(interface.domain) || interface.outputs != count)
       throw UsageError(
           "/model/type: a network of backbones answers with a coordinate of N, CA, C and O for each column, found " +
           counted(count, "columns") + " with " + counted(interface.outputs, "outputs") +

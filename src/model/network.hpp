@@ -107,6 +107,8 @@ class Family : public config::Section {
   virtual bool has_network() const { return true; }     // false: what build() gives can be asked nothing
   virtual bool has_constants() const { return false; }  // Interface::constants
   virtual bool reads_grids() const { return false; }    // channels over a grid (images), else table rows
+  // Whether build() can make a network for such samples.
+  virtual bool reads(const Domain& domain) const { return reads_grids() == domain.gridded(); }
   virtual bool reads_any_size() const { return true; }  // of grids; false: that of Domain::grid alone
   // How many weights build() would allocate at least, without allocating any.
   virtual double weights(const Interface& interface) const = 0;

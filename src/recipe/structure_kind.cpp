@@ -8,6 +8,7 @@
 #include <map>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <stdexcept>
 #include <utility>
 
 #include "base/counted.hpp"
@@ -36,7 +37,9 @@ class ReadAhead {
   }
   data::Window take(std::int64_t number) {
     const std::lock_guard lock(mutex_);
-    return waiting_.extract(number).mapped();
+    auto found = waiting_.extract(number);
+    if (found.empty()) throw std::logic_error("a structure is written that was not read");
+    return std::move(found.mapped());
   }
 
  private:
