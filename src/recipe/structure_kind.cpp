@@ -52,10 +52,11 @@ class StructureRows final : public data::RowSource {
  public:
   StructureRows(std::string input, std::int64_t residues, const data::StructureOptions& options, Reporter& reporter,
                 std::function<void(std::int64_t row, const data::Window&)> keep = {})
-      : input_(std::move(input)), windows_(options.cut()), keep_(std::move(keep)) {
-    std::string prefix;
-    structures_ = data::open_structures(input_, false, prefix, reporter);
-    more_ = advance();
+      : input_(std::move(input)),
+        structures_(opened(input_, reporter)),
+        windows_(options.cut()),
+        keep_(std::move(keep)),
+        more_(advance()) {
     if (!more_) throw nothing(options);
     const auto width = std::ssize(window_.numbers);
     residues_ = residues != 0 ? residues : width / kResidueNumbers;
@@ -106,6 +107,12 @@ class StructureRows final : public data::RowSource {
   }
 
  private:
+  static std::unique_ptr<data::Structures> opened(const std::string& input, Reporter& reporter) {
+    std::string prefix;
+    return data::open_structures(input, false, prefix, reporter);
+  }
+
+  // To the next window.
   bool advance() {
     while (!windows_.next(window_)) {
       geometry::Backbone backbone;
@@ -125,8 +132,9 @@ class StructureRows final : public data::RowSource {
   data::Windows windows_;
   std::function<void(std::int64_t, const data::Window&)> keep_;
   data::Window window_;
-  bool more_ = true;
-  std::int64_t residues_ = 0, row_ = -1, left_out_ = 0;
+  std::int64_t left_out_ = 0;
+  bool more_;
+  std::int64_t residues_ = 0, row_ = -1;
   std::vector<std::string> columns_;
   mutable std::deque<std::string> texts_;  // of the row
   Layout layout_;
