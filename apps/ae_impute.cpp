@@ -222,12 +222,14 @@ int run(Options& options, ae::cli::Context& context) {
   check(options);
   if (options.only_missing && options.impute.all_cells)
     throw ae::UsageError("--only-missing and --denoise (--all-cells) exclude each other; leave one of them out");
-  if (options.only_missing || !options.evaluate.empty()) ae::apps::require_text_name(options.output, "--output");
+  if (!options.evaluate.empty()) ae::apps::require_text_name(options.output, "--output");
   options.evaluation.seed = static_cast<std::uint64_t>(options.seed);
   ae::apps::OutputFiles files(read_by(options), context.options.force);
   auto& output = *files.open(options.output, "--output", ae::apps::OutputFiles::Contents::as_named);
   auto* marks = files.open(options.marks, "--mark");
   const auto checkpoint = ae::apps::open_model(options.model, context);
+  if (options.only_missing && checkpoint.kind().copies_are_text())
+    ae::apps::require_text_name(options.output, "--output");
   if (ae::apply::reads_counts(checkpoint)) return run_counts(options, checkpoint, files, output, context);
   if (!options.mode.empty() || !options.scale.empty() || options.names || options.all_genes ||
       !options.witness.empty() || !options.spread.empty() || options.evaluate == "thinning") {

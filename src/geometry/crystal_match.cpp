@@ -1,4 +1,5 @@
 #include "geometry/crystal_match.hpp"
+#include "base/signals.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -275,8 +276,10 @@ class Search {
     };
     std::vector<Basis> all;
     for (const auto& a : vectors[0]) {
+      throw_if_stopped("comparing crystals");
       for (const auto& b : vectors[1]) {
-        if (!spend(1) || !encloses(a, b, own.angles[2])) continue;
+        if (!spend(1)) return all;
+        if (!encloses(a, b, own.angles[2])) continue;
         if (!spend(static_cast<double>(vectors[2].size()))) return all;
         for (const auto& c : vectors[2]) {
           const Lattice basis{a, b, c};

@@ -47,13 +47,13 @@ class ReadAhead {
   std::map<std::int64_t, data::Window> waiting_;
 };
 
-// `residues`: of a sample; 0: as many as the first one has.
+// `residues`: of a sample; 0: as many as the first one has. `several`: ids begin with the file's name.
 class StructureRows final : public data::RowSource {
  public:
   StructureRows(std::string input, std::int64_t residues, const data::StructureOptions& options, Reporter& reporter,
-                std::function<void(std::int64_t row, const data::Window&)> keep = {})
+                bool several, std::function<void(std::int64_t row, const data::Window&)> keep = {})
       : input_(std::move(input)),
-        structures_(opened(input_, reporter)),
+        structures_(data::open_structures(input_, several, prefix_, reporter)),
         windows_(options.cut()),
         keep_(std::move(keep)),
         more_(advance()) {
@@ -107,11 +107,6 @@ class StructureRows final : public data::RowSource {
   }
 
  private:
-  static std::unique_ptr<data::Structures> opened(const std::string& input, Reporter& reporter) {
-    std::string prefix;
-    return data::open_structures(input, false, prefix, reporter);
-  }
-
   // To the next window.
   bool advance() {
     while (!windows_.next(window_)) {
@@ -119,6 +114,7 @@ class StructureRows final : public data::RowSource {
       if (!structures_->next(backbone)) return false;
       left_out_ += windows_.begin(std::move(backbone));
     }
+    window_.id.insert(0, prefix_);
     return true;
   }
 
@@ -127,7 +123,7 @@ class StructureRows final : public data::RowSource {
                       " residues that follow each other without a break; expected at least one stretch of so many");
   }
 
-  std::string input_;
+  std::string input_, prefix_;
   std::unique_ptr<data::Structures> structures_;
   data::Windows windows_;
   std::function<void(std::int64_t, const data::Window&)> keep_;
@@ -190,14 +186,15 @@ class StructureStream final : public SampleStream {
                   Reporter& reporter)
       : schema_(schema),
         has_share_(options.share.has_value()),
-        rows_(schema, options, reporter, [this, &how, &reporter](const std::string& input) {
-          const auto residues = std::ssize(schema_.features()) / kResidueNumbers;
-          const auto before = before_;
-          const auto keep = [this, before](std::int64_t row, const data::Window& window) {
-            if (copies_) ahead_.put(before + row, window);
-          };
-          return std::make_unique<StructureRows>(input, residues, how, reporter, keep);
-        }) {}
+        rows_(schema, options, reporter,
+              [this, &how, &reporter, several = options.inputs.size() > 1](const std::string& input) {
+                const auto residues = std::ssize(schema_.features()) / kResidueNumbers;
+                const auto before = before_;
+                const auto keep = [this, before](std::int64_t row, const data::Window& window) {
+                  if (copies_) ahead_.put(before + row, window);
+                };
+                return std::make_unique<StructureRows>(input, residues, how, reporter, several, keep);
+              }) {}
 
   void for_each(const Visit& visit) override {
     rows_.for_each([&](const SampleBlock& block) {
@@ -256,7 +253,16 @@ class StructureKindOptions final : public KindOptionsOf<data::StructureOptions> 
     how.scaling = data().scaling;
     how.id = kIdColumn;
     how.columns = {{kIdColumn, "id"}, {"*", "numeric"}};
-    StructureRows rows(path.string(), data().residues, data(), reporter);
+    StructureRows rows(path.string(), data().residues, data(), reporter, false);
+    if (data().frame == "own" && std::ssize(rows.columns()) - 1 == kResidueNumbers)
+      throw UsageError(
+          "/data/residues: a frame of its own leaves nothing of a single residue; expected two or more, or "
+          "\"frame\": \"none\"");
+    if (hold_out.fraction > 0 && data().residues > data().stride)
+      reporter.warning(
+          rows.name() +
+          ": held-out stretches share residues with those that are trained on, so that their loss and "
+          "p-values by them are too low for new chains; with a /data/stride of /data/residues they do not");
     auto table = data::load_table(rows, how, reporter, hold_out);
     if (table.training.rows < 2)
       throw InputError(rows.name() + ": found " + counted(table.training.rows, "structures") +

@@ -324,3 +324,27 @@ def test_a_table_streams_through_a_pipe(run, tmp_path, bin_folder):
     done = subprocess.run([bin_folder / "ae-score", "-", "--validity", "crystal", "-q"], input=QUARTZ.read_text(), capture_output=True,
                           text=True)
     assert done.returncode == 0 and rows_of(done.stdout)[0]["id"] == "-:quartz"
+
+
+def test_sites_that_would_not_be_read_are_refused(run, tmp_path):
+    cell = "a,b,c,alpha,beta,gamma"
+    wide = {"zero.csv": ("z0,fx0,fy0,fz0,z1,fx1,fy1,fz1", "11,0,0,0,17,.5,.5,.5", '"z0"'),
+            "cut.csv": ("z1,fx1,fy1,fz1,z2,fx2,fy2", "11,0,0,0,17,.5,.5", '"z2"'),
+            "gap.csv": ("z1,fx1,fy1,fz1,z3,fx3,fy3,fz3", "11,0,0,0,17,.5,.5,.5", '"z3"')}  # fmt: skip
+    for name, (header, row, column) in wide.items():
+        (tmp_path / name).write_text(f"{header},{cell}\n{row},4,4,4,90,90,90\n")
+        one_error(run("ae-score", name, "--validity", "crystal"), 4, name, column)
+    rows = "".join(f"{id},11,4,4,4,90,90,90,{x},0,0\n" for id, x in (("A", 0), ("B", 0), ("A", 0.5)))
+    (tmp_path / "long.csv").write_text(f"structure,z,{cell},fx,fy,fz\n{rows}")
+    again = run("ae-score", "long.csv", "--validity", "crystal", "-o", "v.csv", "-q")
+    one_error(again, 4, "long.csv", '"A"', "one after another")
+
+
+def test_cells_of_which_no_end_is_seen_are_told_as_not_compared(run, tmp_path):
+    header = "structure,z,a,b,c,alpha,beta,gamma,fx,fy,fz\n"
+    (tmp_path / "reference.csv").write_text(header + "A,11,10,10,10,90,90,90,0,0,0\n")
+    (tmp_path / "flat.csv").write_text(header + "A,11,10000,10000,0.00001,90,90,90,0,0,0\n")
+    done = run("ae-score", "flat.csv", "--validity", "crystal", "--reference", "reference.csv", "-q")
+    assert done.code == 0, done.stderr
+    (row,) = rows_of(done.stdout)
+    assert row["match"] == ""

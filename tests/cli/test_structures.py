@@ -137,6 +137,31 @@ def test_molecules_and_pdb(run, folder, tmp_path):
     assert row["residues"] == "6" and float(row["bonds_within_4_sigma"]) == 1
 
 
+def test_ids_of_several_files_and_only_missing(run, folder, tmp_path):
+    for name, seed in (("a", 9), ("b", 10)):
+        np.save(tmp_path / f"{name}.npy", chains(seed, 2, 6))
+    done = run("ae-score", folder / "model", "a.npy", "b.npy", "-o", "s.csv", "-q")
+    assert done.code == 0, done.stderr
+    with open(tmp_path / "s.csv", newline="") as file:
+        assert [row["id"] for row in csv.DictReader(file)] == ["a.npy:0", "a.npy:1", "b.npy:0", "b.npy:1"]
+    done = run("ae-impute", folder / "model", "a.npy", "-o", "i.npy", "--only-missing", "-q")
+    assert done.code == 0, done.stderr
+    assert np.abs(np.load(tmp_path / "i.npy") - np.load(tmp_path / "a.npy")).max() < 1e-9
+
+
+def test_stretches_that_overlap_what_is_held_out_are_warned_of(run, tmp_path):
+    np.save(tmp_path / "long.npy", chains(11, 4, 30))
+    for stride, warned in ((1, True), (6, False)):
+        config = {"data": {"type": "structures", "path": "long.npy", "residues": 6, "stride": stride},
+                  "model": {"hidden": [], "latent": 2}, "training": {"epochs": 1}}
+        write_config(tmp_path / "c.json", config)
+        told = run("ae-train", "c.json", "--out", f"m{stride}")
+        assert told.code == 0 and ("share residues" in told.stderr) == warned, told.stderr
+    config = {"data": {"type": "structures", "path": "long.npy", "residues": 1}, "model": {"hidden": [], "latent": 2}}
+    write_config(tmp_path / "one.json", config)
+    one_error(run("ae-train", "one.json", "--out", "one"), 2, "/data/residues", "single residue")
+
+
 def test_what_is_refused(run, folder, tmp_path):
     np.save(tmp_path / "five.npy", chains(8, 4, 5))
     one_error(run("ae-score", folder / "model", "five.npy", "-o", "s.csv"), 4, "five.npy", "5 residues", "expected 6")

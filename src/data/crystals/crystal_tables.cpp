@@ -2,6 +2,9 @@
 #include <array>
 #include <cmath>
 #include <limits>
+#include <unordered_set>
+#include <utility>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -48,6 +51,16 @@ class Names {
     return columns;
   }
 
+  // Of names that end with a number, what stands before it and the number.
+  std::vector<std::pair<std::string, std::string>> numbered() const {
+    std::vector<std::pair<std::string, std::string>> all;
+    for (const auto& name : names_) {
+      const auto end = name.find_last_not_of("0123456789") + 1;
+      if (end > 0 && end < name.size()) all.emplace_back(name.substr(0, end), name.substr(end));
+    }
+    return all;
+  }
+
  private:
   std::vector<std::string> names_;
 };
@@ -66,6 +79,20 @@ std::optional<SiteColumns> site_columns(const Names& names, const std::string& n
   const auto positions = names.all({"p_x", "p_y", "p_z"}, number);
   if (!element || (!fractions && !positions)) return std::nullopt;
   return SiteColumns{*element, fractions ? *fractions : *positions, !fractions, names.find("occupancy" + number)};
+}
+
+// A site that is not read would be a silent misreading: numbers are 1 to `sites`.
+void require_all_sites(const Names& names, std::size_t sites, const std::string& file) {
+  constexpr std::array<std::string_view, 11> kOfSites{"z",  "element", "species", "symbol", "fx",       "fy",
+                                                      "fz", "p_x",     "p_y",     "p_z",    "occupancy"};
+  for (const auto& [name, number] : names.numbered()) {
+    if (std::ranges::find(kOfSites, name) == kOfSites.end()) continue;
+    bool read = false;
+    for (std::size_t site = 1; site <= sites && !read; ++site) read = number == std::to_string(site);
+    if (read) continue;
+    throw InputError(file + ": found column " + ae::quoted(name + number) + " beside " + std::to_string(sites) +
+                     " whole sites; expected z, fx, fy, fz of each, numbered from 1 without a gap");
+  }
 }
 
 struct CellColumns {
@@ -206,6 +233,9 @@ class LongTable final : public Table {
     const auto place = rows_->where(*id_);
     crystal = {id(), lattice(), {}, 0, 0};
     (void)same_cell();
+    if (!count_ && !seen_.insert(crystal.id).second)
+      throw InputError(place + ": crystal " + ae::quoted(crystal.id) +
+                       ": found further rows of it; expected all of its sites one after another");
     const std::int64_t expected = count_ ? whole(*count_) : 0;  // 0: the file does not say
     std::int64_t found = 0;
     do {
@@ -236,6 +266,7 @@ class LongTable final : public Table {
 
   SiteColumns site_;
   std::optional<Column> count_;
+  std::unordered_set<std::string> seen_;  // where nothing tells how many sites a crystal has
   bool more_;
 };
 
@@ -261,6 +292,7 @@ std::unique_ptr<Crystals> open_crystal_table(std::unique_ptr<RowSource> rows) {
     throw InputError(rows->name() +
                      ": found no columns of sites; expected z, fx, fy, fz (or p_x, p_y, p_z in Angstrom) in a row for "
                      "each site, or z1, fx1, fy1, fz1, z2, ... in a row for each crystal");
+  require_all_sites(names, sites.size(), rows->name());
   return std::make_unique<WideTable>(std::move(rows), names, std::move(cell), std::move(sites));
 }
 

@@ -104,7 +104,7 @@ class PdbStructures final : public StructureWriter {
 
   [[noreturn]] static void refuse(const Backbone& backbone, const std::string& what) {
     throw InputError("chain " + ae::quoted(backbone.id) + ": " + what +
-                     ", for which PDB has no room; write --relaxed as .npy");
+                     ", for which PDB has no room; write .npy instead");
   }
 
   // The name of a chain of a molecule; "A" of rows of arrays. A further part of a chain, "A(2)", goes under its name.
