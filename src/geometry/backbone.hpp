@@ -16,6 +16,7 @@ namespace ae::geometry {
 enum class BackboneAtom : std::uint8_t { n, ca, c, o };
 constexpr auto kN = BackboneAtom::n, kCa = BackboneAtom::ca, kC = BackboneAtom::c, kO = BackboneAtom::o;
 constexpr std::size_t kBackboneAtoms = 4;
+constexpr std::int64_t kResidueNumbers = 3 * std::int64_t{kBackboneAtoms};  // coordinates of a residue
 constexpr std::array<std::string_view, kBackboneAtoms> kBackboneNames{"N", "CA", "C", "O"};
 
 // What changes the ideal values; `unknown`, without a sequence, has those of most residues, and may be proline.

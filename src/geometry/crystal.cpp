@@ -157,11 +157,6 @@ const std::vector<CrystalFlag>& crystal_flags() {
   return flags;
 }
 
-std::vector<std::string> verdict(const CrystalValidity& validity) {
-  std::vector<std::string> names;
-  for (const auto& flag : crystal_flags())
-    if (flag.holds(validity)) names.emplace_back(flag.name);
-  return names;
-}
+std::vector<std::string> verdict(const CrystalValidity& validity) { return verdict(crystal_flags(), validity); }
 
 }  // namespace ae::geometry

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "geometry/flags.hpp"
 #include "geometry/lattice.hpp"
 
 namespace ae::geometry {
@@ -70,12 +71,7 @@ struct CrystalValidity {
 
 CrystalValidity validate(const Crystal& crystal);
 
-// One thing that may be wrong.
-struct CrystalFlag {
-  std::string_view name;
-  std::string_view meaning;
-  bool (*holds)(const CrystalValidity& validity);
-};
+using CrystalFlag = Flag<CrystalValidity>;
 const std::vector<CrystalFlag>& crystal_flags();
 
 std::vector<std::string> verdict(const CrystalValidity& validity);  // names of flags, in the order of the table

@@ -10,6 +10,7 @@
 #include "geometry/band_matrix.hpp"
 #include "geometry/clashes.hpp"
 #include "geometry/derivatives.hpp"
+#include "geometry/frame.hpp"
 #include "geometry/restraints.hpp"
 
 namespace ae::geometry {
@@ -310,28 +311,11 @@ class Relaxation {
   System system_;
 };
 
-// Coordinates along N - CA, along C - CA at right angles to it, and along their product; none where they lie on a line.
-struct Frame {
-  std::array<Point, 3> axes;
-};
-std::optional<Frame> frame_of(const BackboneResidue& residue) {
-  constexpr double kLeast = 1e-6;
-  if (!residue.has(kN) || !residue.has(kCa) || !residue.has(kC)) return std::nullopt;
-  const auto n = difference(residue.at(kN), residue.at(kCa)), c = difference(residue.at(kC), residue.at(kCa));
-  const auto normal = cross(n, c);
-  if (!(length(n) > kLeast) || !(length(normal) > kLeast)) return std::nullopt;
-  const auto first = scaled(n, 1 / length(n)), third = scaled(normal, 1 / length(normal));
-  return Frame{{first, cross(third, first), third}};
-}
-
 Point carried(const Point& cb, const BackboneResidue& before, const BackboneResidue& after) {
   if (!before.has(kCa)) return cb;
-  const auto arm = difference(cb, before.at(kCa));
   const auto from = frame_of(before), to = frame_of(after);
-  if (!from || !to) return sum(after.at(kCa), arm);
-  auto there = after.at(kCa);
-  for (std::size_t axis = 0; axis < 3; ++axis) there = sum(there, scaled(to->axes[axis], dot(arm, from->axes[axis])));
-  return there;
+  if (!from || !to) return sum(after.at(kCa), difference(cb, before.at(kCa)));
+  return to->out_of(from->into(cb));
 }
 
 bool is_within_bounds(const Points& points) {

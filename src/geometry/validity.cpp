@@ -198,11 +198,6 @@ const std::vector<ValidityFlag>& validity_flags() {
   return flags;
 }
 
-std::vector<std::string> verdict(const BackboneValidity& validity) {
-  std::vector<std::string> names;
-  for (const auto& flag : validity_flags())
-    if (flag.holds(validity)) names.emplace_back(flag.name);
-  return names;
-}
+std::vector<std::string> verdict(const BackboneValidity& validity) { return verdict(validity_flags(), validity); }
 
 }  // namespace ae::geometry

@@ -10,6 +10,7 @@
 
 #include "geometry/backbone.hpp"
 #include "geometry/covalent.hpp"
+#include "geometry/flags.hpp"
 
 namespace ae::geometry {
 
@@ -55,12 +56,7 @@ struct BackboneValidity {
 
 BackboneValidity validate(const Backbone& backbone);
 
-// One thing that may be wrong.
-struct ValidityFlag {
-  std::string_view name;
-  std::string_view meaning;
-  bool (*holds)(const BackboneValidity& validity);
-};
+using ValidityFlag = Flag<BackboneValidity>;
 const std::vector<ValidityFlag>& validity_flags();
 
 std::vector<std::string> verdict(const BackboneValidity& validity);  // names of flags, in the order of the table

@@ -19,6 +19,7 @@
 #include "geometry/covalent.hpp"
 #include "model/makers.hpp"
 #include "model/network.hpp"
+#include "model/network_around.hpp"
 
 namespace ae::model {
 namespace {
@@ -27,7 +28,7 @@ using torch::indexing::None;
 using torch::indexing::Slice;
 
 constexpr auto kAtoms = static_cast<std::int64_t>(geometry::kBackboneAtoms);
-constexpr std::int64_t kResidueNumbers = 3 * kAtoms;
+using geometry::kResidueNumbers;
 constexpr std::int64_t kBonds = 4;    // of a residue: N-CA, CA-C, C-O, C-N, in the order of geometry::bond_types()
 constexpr double kMostDeviation = 2;  // standard deviations of a bond's length
 constexpr double kShortestDirection = 1e-3;  // Angstrom
@@ -85,38 +86,27 @@ class ChainOutput {
   at::Tensor center_, spread_;  // [coordinates] float64
 };
 
-class BackboneNetwork final : public Network {
+class BackboneNetwork final : public NetworkAround {
  public:
   BackboneNetwork(std::shared_ptr<Network> rows, ChainOutput chain)
-      : rows_(std::move(rows)), chain_(std::move(chain)) {}
+      : NetworkAround(std::move(rows)), chain_(std::move(chain)) {}
 
-  Code encode(const Batch& batch) override { return rows_->encode(batch); }
-  at::Tensor decode(const at::Tensor& latent) override { return chain_(rows_->decode(latent)); }
+  Code encode(const Batch& batch) override { return rows().encode(batch); }
+  at::Tensor decode(const at::Tensor& latent) override { return chain_(rows().decode(latent)); }
   Output forward(const Batch& batch) override {
-    auto output = rows_->forward(batch);
+    auto output = rows().forward(batch);
     output.prediction = chain_(output.prediction);
     return output;
   }
-  NamedTensors parameters() const override { return rows_->parameters(); }
-  NamedTensors buffers() const override { return rows_->buffers(); }
-  void set_training(bool on) override { rows_->set_training(on); }
-  void to_double() override { rows_->to_double(); }
-
-  std::int64_t latent_size() const override { return rows_->latent_size(); }
-  bool variational() const override { return rows_->variational(); }
-  bool answers_samples_apart() const override { return rows_->answers_samples_apart(); }
-  bool uses_batch_statistics() const override { return rows_->uses_batch_statistics(); }
-  std::int64_t members() const override { return rows_->members(); }
   std::shared_ptr<Network> member(std::int64_t m) override {
-    auto one = rows_->member(m);
+    auto one = rows().member(m);
     return one == nullptr ? nullptr : std::make_shared<BackboneNetwork>(std::move(one), chain_);
   }
   void begin_outputs(const at::Tensor& outputs) override {
-    rows_->begin_outputs(torch::constant_pad_nd(outputs, {0, chain_.further_outputs()}, std::nan("")));
+    rows().begin_outputs(torch::constant_pad_nd(outputs, {0, chain_.further_outputs()}, std::nan("")));
   }
 
  private:
-  std::shared_ptr<Network> rows_;
   ChainOutput chain_;
 };
 

@@ -20,6 +20,7 @@
 #include "model/makers.hpp"
 #include "model/module_network.hpp"
 #include "model/network.hpp"
+#include "model/network_around.hpp"
 #include "model/stem.hpp"
 #include "model/threads.hpp"
 
@@ -372,10 +373,10 @@ class DenseNetwork final : public ModuleNetwork {
 };
 
 // A network of rows that reads images, each as one long row: all pixels of the first channel, then those of the next.
-class ImagesAsRows final : public Network {
+class ImagesAsRows final : public NetworkAround {
  public:
   ImagesAsRows(std::unique_ptr<Network> rows, std::vector<std::int64_t> grid, std::int64_t outputs)
-      : rows_(std::move(rows)), grid_(std::move(grid)), outputs_(outputs) {}
+      : NetworkAround(std::move(rows)), grid_(std::move(grid)), outputs_(outputs) {}
 
   // Of an image's domain, that of the rows.
   static Interface rows_of(const Interface& images) {
@@ -386,23 +387,15 @@ class ImagesAsRows final : public Network {
     return {Domain(std::move(elements)), images.outputs * positions, images.observed_matters, {}};
   }
 
-  Code encode(const Batch& batch) override { return rows_->encode(row_batch(batch)); }
-  at::Tensor decode(const at::Tensor& latent) override { return images(rows_->decode(latent)); }
+  Code encode(const Batch& batch) override { return rows().encode(row_batch(batch)); }
+  at::Tensor decode(const at::Tensor& latent) override { return images(rows().decode(latent)); }
   Output forward(const Batch& batch) override {
-    auto output = rows_->forward(row_batch(batch));
+    auto output = rows().forward(row_batch(batch));
     output.prediction = images(output.prediction);
     return output;
   }
-  NamedTensors parameters() const override { return rows_->parameters(); }
-  NamedTensors buffers() const override { return rows_->buffers(); }
-  void set_training(bool on) override { rows_->set_training(on); }
-  void to_double() override { rows_->to_double(); }
-
-  std::int64_t latent_size() const override { return rows_->latent_size(); }
-  bool answers_samples_apart() const override { return rows_->answers_samples_apart(); }
-  bool uses_batch_statistics() const override { return rows_->uses_batch_statistics(); }
   void begin_outputs(const at::Tensor& outputs) override {
-    rows_->begin_outputs(outputs.repeat_interleave(grid_[0] * grid_[1]));
+    rows().begin_outputs(outputs.repeat_interleave(grid_[0] * grid_[1]));
   }
 
  private:
@@ -416,7 +409,6 @@ class ImagesAsRows final : public Network {
     return prediction.view({prediction.size(0), outputs_, grid_[0], grid_[1]});
   }
 
-  std::unique_ptr<Network> rows_;
   std::vector<std::int64_t> grid_;
   std::int64_t outputs_;  // of a pixel
 };

@@ -98,24 +98,11 @@ class ArrayKindOptions final : public KindOptionsOf<data::ArrayOptions> {
  public:
   Dataset load(Reporter& reporter, data::HoldOut hold_out, int) const override {
     const auto path = data::file_of(data().path);
-    data::TableOptions how;
-    how.path = data().path;
-    how.rows = data().rows;
-    how.scaling = data().scaling;
-    how.columns = {{"*", "numeric"}};
     ObservationRows rows(path.string(), data());
-    auto table = data::load_table(rows, how, reporter, hold_out);
-    if (table.training.rows < 2)
-      throw InputError(rows.name() + ": found " + counted(table.training.rows, "observations") +
-                       " to train on; expected at least two");
-    Dataset read;
-    read.kind = std::make_unique<ArrayKind>(std::move(table.schema), data());
-    read.training = std::make_unique<model::TableSamples>(table.training);
-    read.held_out = std::make_unique<model::TableSamples>(table.held_out);
-    read.training_numbers = std::move(table.training.row_numbers);
-    read.summary = counted(read.training->size(), "training observations") + ", " +
-                   std::to_string(read.held_out->size()) + " held out, " +
-                   counted(read.domain().elements.size(), "numbers each", "numbers each");
+    auto table = data::load_table(rows, options_of_numbers(data()), reporter, hold_out);
+    auto kind = std::make_unique<ArrayKind>(std::move(table.schema), data());
+    const auto width = counted(kind->domain().elements.size(), "numbers each", "numbers each");
+    auto read = dataset_of_numbers(rows.name(), std::move(table), std::move(kind), width);
     read.data_sha256 = sha256_of_file(data::file_of_arrays(path));
     return read;
   }

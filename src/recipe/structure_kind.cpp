@@ -25,7 +25,7 @@
 namespace ae::recipe {
 namespace {
 
-constexpr std::int64_t kResidueNumbers = static_cast<std::int64_t>(geometry::kBackboneAtoms) * 3;
+using geometry::kResidueNumbers;
 constexpr const char* kIdColumn = "structure";
 
 // Samples that were read ahead of those that are visited.
@@ -247,12 +247,9 @@ class StructureKindOptions final : public KindOptionsOf<data::StructureOptions> 
  public:
   Dataset load(Reporter& reporter, data::HoldOut hold_out, int) const override {
     const auto path = data::file_of(data().path);
-    data::TableOptions how;
-    how.path = data().path;
-    how.rows = data().rows;
-    how.scaling = data().scaling;
+    auto how = options_of_numbers(data());
     how.id = kIdColumn;
-    how.columns = {{kIdColumn, "id"}, {"*", "numeric"}};
+    how.columns.insert(how.columns.begin(), {kIdColumn, "id"});
     StructureRows rows(path.string(), data().residues, data(), reporter, false);
     if (data().frame == "own" && std::ssize(rows.columns()) - 1 == kResidueNumbers)
       throw UsageError(
@@ -264,17 +261,10 @@ class StructureKindOptions final : public KindOptionsOf<data::StructureOptions> 
           ": held-out stretches share residues with those that are trained on, so that their loss and "
           "p-values by them are too low for new chains; with a /data/stride of /data/residues they do not");
     auto table = data::load_table(rows, how, reporter, hold_out);
-    if (table.training.rows < 2)
-      throw InputError(rows.name() + ": found " + counted(table.training.rows, "structures") +
-                       " to train on; expected at least two");
-    Dataset read;
-    read.kind = std::make_unique<StructureKind>(std::move(table.schema), data());
-    read.training = std::make_unique<model::TableSamples>(table.training);
-    read.held_out = std::make_unique<model::TableSamples>(table.held_out);
-    read.training_numbers = std::move(table.training.row_numbers);
-    read.summary = counted(read.training->size(), "training structures") + ", " +
-                   std::to_string(read.held_out->size()) + " held out, " +
-                   counted(std::ssize(read.domain().elements) / kResidueNumbers, "residues each", "residues each");
+    auto kind = std::make_unique<StructureKind>(std::move(table.schema), data());
+    const auto residues = std::ssize(kind->domain().elements) / kResidueNumbers;
+    auto read = dataset_of_numbers(rows.name(), std::move(table), std::move(kind),
+                                   counted(residues, "residues each", "residues each"));
     read.data_sha256 = sha256_of_file(path);
     return read;
   }

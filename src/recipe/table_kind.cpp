@@ -23,6 +23,21 @@ std::unique_ptr<SampleStream> TableKind::open(const StreamOptions& options, Repo
   return std::make_unique<TableStream>(schema_, options, reporter);
 }
 
+Dataset dataset_of_numbers(const std::string& file, data::Table table, std::unique_ptr<Kind> kind,
+                           const std::string& per_sample) {
+  const std::string samples(kind->domain().samples);
+  if (table.training.rows < 2)
+    throw InputError(file + ": found " + counted(table.training.rows, samples) + " to train on; expected at least two");
+  Dataset read;
+  read.kind = std::move(kind);
+  read.training = std::make_unique<model::TableSamples>(table.training);
+  read.held_out = std::make_unique<model::TableSamples>(table.held_out);
+  read.training_numbers = std::move(table.training.row_numbers);
+  read.summary = counted(read.training->size(), "training " + samples) + ", " + std::to_string(read.held_out->size()) +
+                 " held out, " + per_sample;
+  return read;
+}
+
 namespace {
 
 void check_enough(const data::TableOptions& options, std::int64_t training, std::int64_t held_out) {

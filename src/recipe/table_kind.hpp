@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 #include "data/tables/schema.hpp"
@@ -21,5 +22,22 @@ class TableKind : public Kind {
  private:
   data::Schema schema_;
 };
+
+// How a loader of tables takes numbers that other files hold: each of them is an element. Of a /data section with
+// `path`, `rows` and `scaling`.
+template <typename Options>
+data::TableOptions options_of_numbers(const Options& options) {
+  data::TableOptions how;
+  how.path = options.path;
+  how.rows = options.rows;
+  how.scaling = options.scaling;
+  how.columns = {{"*", "numeric"}};
+  return how;
+}
+
+// What is trained on of such a file, but for its checksum; samples are called what `kind` calls them. `per_sample`: "30
+// numbers each". InputError for fewer than two samples.
+Dataset dataset_of_numbers(const std::string& file, data::Table table, std::unique_ptr<Kind> kind,
+                           const std::string& per_sample);
 
 }  // namespace ae::recipe

@@ -29,6 +29,18 @@ def rows_of(text):
     return list(csv.DictReader(io.StringIO(text, newline="")))
 
 
+def validity_checker(run, kind):
+    """Gives rows of the table that ae-score --validity KIND writes of files that must be fine."""
+
+    def check_files(*files, warned=""):
+        done = run("ae-score", *files, "--validity", kind, "-q")
+        assert done.code == 0, done.stderr
+        assert warned in done.stderr and (warned or done.stderr == "")
+        return rows_of(done.stdout)
+
+    return check_files
+
+
 def write_csv(path, rows, **format):
     """Writes a list of dicts with the keys of the first as header."""
     with open(path, "w", newline="", encoding="utf-8") as file:

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 import pytest
-from support import SOURCE, needs_torch, one_error, rows_of
+from support import SOURCE, needs_torch, one_error, rows_of, validity_checker
 
 pytestmark = needs_torch
 
@@ -61,13 +61,7 @@ def long_table(crystals):
 def check(run, tmp_path):
     """Rows of the table, of files that must be fine."""
 
-    def check_files(*files, warned=""):
-        done = run("ae-score", *files, "--validity", "crystal", "-q")
-        assert done.code == 0, done.stderr
-        assert warned in done.stderr and (warned or done.stderr == "")
-        return rows_of(done.stdout)
-
-    return check_files
+    return validity_checker(run, "crystal")
 
 
 # --- CIF ---

@@ -11,7 +11,7 @@ import threading
 
 import numpy as np
 import pytest
-from support import needs_torch, one_error, rows_of
+from support import needs_torch, one_error, rows_of, validity_checker
 
 pytestmark = needs_torch
 
@@ -77,13 +77,7 @@ def z_scores(xyz):
 def check(run, tmp_path):
     """Rows of the table, of files that must be fine."""
 
-    def check_files(*files, warned=""):
-        done = run("ae-score", *files, "--validity", "protein", "-q")
-        assert done.code == 0, done.stderr
-        assert warned in done.stderr and (warned or done.stderr == "")
-        return rows_of(done.stdout)
-
-    return check_files
+    return validity_checker(run, "protein")
 
 
 def flags(row):

@@ -11,9 +11,9 @@ namespace ae::data {
 namespace {
 
 using geometry::kBackboneAtoms;
+using geometry::kResidueNumbers;
 
 constexpr std::int64_t kAxes = 3;
-constexpr std::int64_t kResidueNumbers = static_cast<std::int64_t>(kBackboneAtoms) * kAxes;
 
 bool ends_as_residues_do(const ArrayInfo& array) {
   const auto& shape = array.shape;

@@ -8,24 +8,8 @@ namespace ae::data {
 namespace {
 
 using geometry::BackboneResidue;
-using geometry::cross, geometry::difference, geometry::dot, geometry::length, geometry::scaled, geometry::sum;
 using geometry::kBackboneAtoms;
 using geometry::Point;
-
-std::optional<std::array<Point, 3>> axes_of(const BackboneResidue& residue) {
-  constexpr double kLeast = 1e-3;  // Angstrom: below, a direction is rounding
-  if (!residue.has(geometry::kN) || !residue.has(geometry::kCa) || !residue.has(geometry::kC)) return std::nullopt;
-  const auto& ca = residue.at(geometry::kCa);
-  const auto along = difference(residue.at(geometry::kC), ca), side = difference(residue.at(geometry::kN), ca);
-  const double size = length(along);
-  if (!(size > kLeast)) return std::nullopt;
-  const auto first = scaled(along, 1 / size);
-  const auto across = sum(side, scaled(first, -dot(side, first)));
-  const double width = length(across);
-  if (!(width > kLeast)) return std::nullopt;
-  const auto second = scaled(across, 1 / width);
-  return std::array<Point, 3>{first, second, cross(first, second)};
-}
 
 // Of all atoms of a kind, or of all kinds.
 std::optional<Point> mean_place(std::span<const BackboneResidue> residues, std::optional<geometry::BackboneAtom> kind) {
@@ -34,27 +18,18 @@ std::optional<Point> mean_place(std::span<const BackboneResidue> residues, std::
   for (const auto& residue : residues) {
     for (std::size_t a = 0; a < kBackboneAtoms; ++a) {
       if (!residue.observed[a] || (kind && a != static_cast<std::size_t>(*kind))) continue;
-      total = sum(total, residue.atoms[a]);
+      total = geometry::sum(total, residue.atoms[a]);
       ++count;
     }
   }
   if (count == 0) return std::nullopt;
-  return scaled(total, 1 / count);
+  return geometry::scaled(total, 1 / count);
 }
 
 }  // namespace
 
-Point Frame::into(const Point& x) const {
-  const auto from = difference(x, origin);
-  return {dot(from, axes[0]), dot(from, axes[1]), dot(from, axes[2])};
-}
-
-Point Frame::out_of(const Point& y) const {
-  return sum(sum(origin, scaled(axes[0], y[0])), sum(scaled(axes[1], y[1]), scaled(axes[2], y[2])));
-}
-
-Frame frame_of(std::span<const BackboneResidue> residues) {
-  Frame frame;
+geometry::Frame frame_of(std::span<const BackboneResidue> residues) {
+  geometry::Frame frame;
   if (const auto place = mean_place(residues, geometry::kCa))
     frame.origin = *place;
   else if (const auto any = mean_place(residues, std::nullopt))
@@ -63,8 +38,8 @@ Frame frame_of(std::span<const BackboneResidue> residues) {
   for (std::size_t step = 0; step <= count; ++step) {
     for (const auto at : {middle + step, middle - step}) {  // below 0 it wraps to beyond the last one
       if (at >= count) continue;
-      if (const auto axes = axes_of(residues[at])) {
-        frame.axes = *axes;
+      if (const auto own = geometry::frame_of(residues[at])) {
+        frame.axes = own->axes;
         return frame;
       }
     }
@@ -104,7 +79,7 @@ bool Windows::next(Window& window) {
   const auto residues = std::span(backbone_.residues).subspan(first, residues_);
   window.id = backbone_.id;
   if (cut_.residues != 0) window.id += ':' + backbone_.label(first) + '-' + backbone_.label(first + residues_ - 1);
-  window.frame = cut_.own_frame ? frame_of(residues) : Frame{};
+  window.frame = cut_.own_frame ? frame_of(residues) : geometry::Frame{};
   window.numbers.clear();
   for (const auto& residue : residues) {
     for (std::size_t a = 0; a < kBackboneAtoms; ++a) {

@@ -1,35 +1,25 @@
 // Stretches of residues, cut out of chains and put into a frame of their own: what models of structures read.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
-#include "geometry/backbone.hpp"
+#include "geometry/frame.hpp"
 
 namespace ae::data {
-
-// A place and three axes at right angles, right-handed: x = origin + axes[0] y[0] + axes[1] y[1] + axes[2] y[2].
-struct Frame {
-  geometry::Point origin{};
-  std::array<geometry::Point, 3> axes{{{1, 0, 0}, {0, 1, 0}, {0, 0, 1}}};
-
-  geometry::Point into(const geometry::Point& x) const;    // y
-  geometry::Point out_of(const geometry::Point& y) const;  // x
-};
 
 // Of residues that follow each other: the origin is the mean of all observed atoms of CA (of any atoms, without these);
 // the first axis points from CA to C of the residue in the middle, the second lies in the plane of its N, CA and C, on
 // the side of N. Where one of these is missing, or they lie in a line, the nearest residue where that is not so tells;
 // without any, axes are those of the data. It turns and moves with the residues.
-Frame frame_of(std::span<const geometry::BackboneResidue> residues);
+geometry::Frame frame_of(std::span<const geometry::BackboneResidue> residues);
 
 struct Window {
   std::string id;  // the chain's; of a part of one with ":FIRST-LAST", the labels of its residues
-  Frame frame;
+  geometry::Frame frame;
   std::vector<double> numbers;  // [residues, 4, 3] in the frame, Angstrom; NaN of missing atoms
 };
 
